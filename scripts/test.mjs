@@ -1,0 +1,51 @@
+// Runs the compiled tests: node scripts/test.mjs [--out DIR] [PATTERN ...]
+// A pattern is a part of a test file's path. Closes with "N passed, N failed".
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { availableParallelism } from 'node:os';
+
+const args = process.argv.slice(2);
+const at = args.indexOf('--out');
+const out = at < 0 ? 'dist' : args.splice(at, 2)[1];
+
+/** The test sources decide what runs: a stale file in the output folder does not. */
+const sources = ['src', 'test']
+  .filter((dir) => existsSync(dir))
+  .flatMap((dir) => readdirSync(dir, { recursive: true }).map((name) => join(dir, name)))
+  .filter((path) => path.endsWith('.test.ts') && (args.length === 0 || args.some((a) => path.includes(a))))
+  .sort();
+
+// Whole-system tests boot machines whose harts are threads: one file at a time leaves them their cores.
+const unit = sources.filter((path) => path.startsWith('src'));
+const system = sources.filter((path) => path.startsWith('test'));
+
+const counts = { passed: 0, failed: 0, skipped: 0 };
+async function runFiles(files, concurrency) {
+  if (files.length === 0) return;
+  const stream = run({
+    files: files.map((path) => join(out, path.replace(/\.ts$/, '.js'))),
+    concurrency,
+    timeout: 1_200_000,
+  });
+  stream.on('test:pass', (e) => {
+    if (e.details.type === 'suite') return;
+    if (e.skip !== undefined) counts.skipped++;
+    else counts.passed++;
+  });
+  stream.on('test:fail', (e) => {
+    if (e.details.type !== 'suite' || e.details.error?.failureType !== 'subtestsFailed') counts.failed++;
+  });
+  for await (const chunk of stream.compose(new spec())) process.stdout.write(chunk);
+}
+
+await runFiles(unit, availableParallelism());
+await runFiles(system, 1);
+if (counts.passed + counts.failed === 0) {
+  console.error('no test matched');
+  process.exitCode = 1;
+}
+if (counts.failed > 0) process.exitCode = 1;
+const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : '';
+console.log(`${counts.passed} passed, ${counts.failed} failed${skipped}`);
