@@ -1,0 +1,111 @@
+/**
+ * The state of one hart: plain data in the computer's shared memory, so that the
+ * interpreter and translated code (WebAssembly), the worker that runs the hart and
+ * the VMM on another thread all see the same words.
+ *
+ * A hart block starts at a byte offset `h` of the shared memory (4 KiB aligned):
+ *
+ *   h + 0x0000  hart state (one page, below)
+ *   h + 0x1000  data TLBs, one per translation mode (see tlb.ts)
+ *   h + …       fetch TLB and predecoded pages (see predecode.ts)
+ *
+ * The state page:
+ *
+ *   0x000  x0 … x31                 32 × i64   x0 is never written
+ *   0x100  sink                     i64        where writes to x0 go
+ *   0x108  pc                       i64
+ *   0x110  sstatus, sie, stvec, sscratch, sepc, scause, stval, satp,
+ *          scounteren, senvcfg, stimecmp, instret      12 × i64
+ *   0x180  words (i32), see below
+ *   0x200  f0 … f31                 32 × i64   NaN-boxed as the specification says (F, section 21.2)
+ *   0x300  scratch for exits        i64 …
+ *
+ * Words marked (shared) are written by other threads and must be accessed with atomics.
+ */
+
+/** Byte offsets from the start of a hart block. */
+export const X = 0x000;
+export const SINK = 0x100;
+export const PC = 0x108;
+export const SSTATUS = 0x110;
+export const SIE = 0x118;
+export const STVEC = 0x120;
+export const SSCRATCH = 0x128;
+export const SEPC = 0x130;
+export const SCAUSE = 0x138;
+export const STVAL = 0x140;
+export const SATP = 0x148;
+export const SCOUNTEREN = 0x150;
+export const SENVCFG = 0x158;
+export const STIMECMP = 0x160;
+/** Instructions retired since the hart started; also what the `cycle` counter shows. */
+export const INSTRET = 0x168;
+
+/** Interrupts pending, bits as in `sip` (shared). */
+export const SIP = 0x180;
+/** Non-zero when the hart must leave its run loop soon: an interrupt, a shoot-down or a request (shared). */
+export const SIGNAL = 0x184;
+/** Requests of the VMM, REQUEST_* bits (shared). */
+export const REQUEST = 0x188;
+/** What the hart is doing, a RUN_STATE_* value; also the word an idle hart waits on (shared). */
+export const RUN_STATE = 0x18c;
+/** Counts shoot-downs this hart has carried out (shared). */
+export const SHOOTDOWN_DONE = 0x190;
+/** Counts shoot-downs asked of this hart (shared). */
+export const SHOOTDOWN_ASKED = 0x194;
+/** Privilege: 0 user, 1 supervisor. */
+export const PRIVILEGE = 0x198;
+/** Byte offset, from the start of the block, of the data TLB of the present translation mode. */
+export const TLB_BASE = 0x19c;
+/** Accrued floating-point exception flags (fcsr[4:0]). */
+export const FFLAGS = 0x1a0;
+/** Dynamic rounding mode (fcsr[7:5]). */
+export const FRM = 0x1a4;
+/** LR/SC reservation: byte offset in shared memory, or -1. */
+export const RESERVATION = 0x1a8;
+/** Hart id inside its OS instance, as SBI and the device tree name it. */
+export const HART_ID = 0x1ac;
+/** The value an LR loaded, compared by the SC (i64). */
+export const RESERVED_VALUE = 0x1b0;
+
+export const F = 0x200;
+
+/** Where exits and imports pass values: a faulting address, an MMIO value, … (i64 each). */
+export const EXIT_A = 0x300;
+export const EXIT_B = 0x308;
+
+export const HART_STATE_SIZE = 0x1000;
+
+/** REQUEST bits. */
+export const REQUEST_PAUSE = 1;
+export const REQUEST_STOP = 2;
+
+/** RUN_STATE values. */
+export const RUN_STATE_STOPPED = 0;
+export const RUN_STATE_RUNNING = 1;
+export const RUN_STATE_IDLE = 2;
+export const RUN_STATE_PAUSED = 3;
+
+/** Bits of sip and sie (privileged specification 12.1.3). */
+export const SSIP = 1 << 1;
+export const STIP = 1 << 5;
+export const SEIP = 1 << 9;
+
+/**
+ * Sets or clears interrupt bits of a hart and wakes it.
+ * Callable from any thread; `words` views the whole shared memory.
+ */
+export function setPending(words: Int32Array, h: number, bits: number, level: boolean): void {
+  if (level) {
+    Atomics.or(words, (h + SIP) >> 2, bits);
+    signal(words, h);
+  } else {
+    Atomics.and(words, (h + SIP) >> 2, ~bits);
+  }
+}
+
+/** Makes the hart leave its run loop, or its wait, soon. Callable from any thread. */
+export function signal(words: Int32Array, h: number): void {
+  Atomics.store(words, (h + SIGNAL) >> 2, 1);
+  Atomics.notify(words, (h + SIGNAL) >> 2);
+}
