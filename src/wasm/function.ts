@@ -1,0 +1,317 @@
+import { ByteWriter } from './bytes.js';
+import type { Callable, Expr, ExprI32, ExprI64, Local, ValueType } from './expr.js';
+import { I32, Kind, localExpr } from './expr.js';
+
+/** Where a branch goes: a block's end, a loop's start. */
+export interface Label {
+  readonly depth: number;
+}
+
+const BLOCK = 0x02;
+const LOOP = 0x03;
+const IF = 0x04;
+const ELSE = 0x05;
+const END = 0x0b;
+const VOID = 0x40;
+
+/**
+ * Builds the body of one WebAssembly function: statements are emitted as they are
+ * called, expressions (`expr.ts`) where a statement takes them.
+ */
+export class FunctionBuilder<R extends ValueType | undefined = ValueType | undefined> implements Callable<R> {
+  private readonly code = new ByteWriter();
+  private depth = 0;
+  private readonly localTypes: ValueType[] = [];
+  private readonly free = new Map<ValueType, Local[]>();
+  private scopeLocals: Local[] | undefined;
+  readonly params: readonly Local[];
+
+  constructor(
+    /** Index in the module's function space. */
+    readonly index: number,
+    readonly paramTypes: readonly ValueType[],
+    readonly result: R,
+  ) {
+    this.params = paramTypes.map((type, i) => localExpr(type, i));
+  }
+
+  param<T extends ValueType>(type: T, i: number): Local<T> {
+    if (this.paramTypes[i] !== type) throw new TypeError(`parameter ${i} has another type`);
+    return this.params[i] as Local<T>;
+  }
+
+  /** A local of this function; inside `scope` it is given back when the scope ends. */
+  local<T extends ValueType>(type: T, init?: Expr<T>): Local<T> {
+    const reused = this.free.get(type)?.pop() as Local<T> | undefined;
+    const local = reused ?? localExpr(type, this.paramTypes.length + this.localTypes.push(type) - 1);
+    this.scopeLocals?.push(local);
+    if (init !== undefined) this.set(local, init);
+    return local;
+  }
+
+  /** Locals made inside `body` may be used again after it. A reused local holds its old value, not zero. */
+  scope(body: () => void): void {
+    const outer = this.scopeLocals;
+    const mine: Local[] = [];
+    this.scopeLocals = mine;
+    body();
+    this.scopeLocals = outer;
+    for (const local of mine) {
+      const list = this.free.get(local.type);
+      if (list === undefined) this.free.set(local.type, [local]);
+      else list.push(local);
+    }
+  }
+
+  set<T extends ValueType>(local: Local<T>, value: Expr<T>): void {
+    if (value.kind === Kind.Local && value.op === local.op) return;
+    this.emit(value);
+    this.code.u8(0x21);
+    this.code.u32(local.op);
+  }
+
+  drop(value: Expr): void {
+    this.emit(value);
+    this.code.u8(0x1a);
+  }
+
+  /** A call without a result. */
+  call(target: Callable<undefined>, ...args: readonly Expr[]): void {
+    for (const arg of args) this.emit(arg);
+    this.code.u8(0x10);
+    this.code.u32(target.index);
+  }
+
+  return(value?: Expr): void {
+    if (value !== undefined) this.emit(value);
+    this.code.u8(0x0f);
+  }
+
+  /** Tail call of a function with the same result. */
+  returnCall(target: Callable, ...args: readonly Expr[]): void {
+    for (const arg of args) this.emit(arg);
+    this.code.u8(0x12);
+    this.code.u32(target.index);
+  }
+
+  /** Tail call through table 0. */
+  returnCallIndirect(type: number, slot: ExprI32, ...args: readonly Expr[]): void {
+    for (const arg of args) this.emit(arg);
+    this.emit(slot);
+    this.code.u8(0x13);
+    this.code.u32(type);
+    this.code.u8(0);
+  }
+
+  unreachable(): void {
+    this.code.u8(0x00);
+  }
+
+  /** Stores a 32-bit value whole, or its low 8 or 16 bits. */
+  store32(address: ExprI32, value: ExprI32, offset = 0): void {
+    this.storeOp(0x36, address, value, offset);
+  }
+  store8(address: ExprI32, value: ExprI32, offset = 0): void {
+    this.storeOp(0x3a, address, value, offset);
+  }
+  store16(address: ExprI32, value: ExprI32, offset = 0): void {
+    this.storeOp(0x3b, address, value, offset);
+  }
+  store64(address: ExprI32, value: ExprI64, offset = 0): void {
+    this.storeOp(0x37, address, value, offset);
+  }
+  /** Stores the low `bits` bits of a 64-bit value. */
+  store64Low(bits: 8 | 16 | 32 | 64, address: ExprI32, value: ExprI64, offset = 0): void {
+    this.storeOp(bits === 8 ? 0x3c : bits === 16 ? 0x3d : bits === 32 ? 0x3e : 0x37, address, value, offset);
+  }
+  storeF64(address: ExprI32, value: Expr, offset = 0): void {
+    this.storeOp(0x39, address, value, offset);
+  }
+
+  private storeOp(op: number, address: ExprI32, value: Expr, offset: number): void {
+    this.emit(address);
+    this.emit(value);
+    this.code.u8(op);
+    this.code.u8(0);
+    this.code.u32(offset);
+  }
+
+  /** Sequentially consistent store. */
+  atomicStore32(address: ExprI32, value: ExprI32): void {
+    this.emit(address);
+    this.emit(value);
+    this.code.u8(0xfe);
+    this.code.u8(0x17);
+    this.code.u8(2);
+    this.code.u8(0);
+  }
+
+  fence(): void {
+    this.code.u8(0xfe);
+    this.code.u8(0x03);
+    this.code.u8(0);
+  }
+
+  /** memory.fill. */
+  fill(address: ExprI32, byte: ExprI32, length: ExprI32): void {
+    this.emit(address);
+    this.emit(byte);
+    this.emit(length);
+    this.code.u8(0xfc);
+    this.code.u8(11);
+    this.code.u8(0);
+  }
+
+  block(body: (end: Label) => void): void {
+    this.structured(BLOCK, body);
+  }
+
+  loop(body: (again: Label) => void): void {
+    this.structured(LOOP, body);
+  }
+
+  if(cond: ExprI32, then: () => void, otherwise?: () => void): void {
+    this.emit(cond);
+    this.code.u8(IF);
+    this.code.u8(VOID);
+    this.depth++;
+    then();
+    if (otherwise !== undefined) {
+      this.code.u8(ELSE);
+      otherwise();
+    }
+    this.depth--;
+    this.code.u8(END);
+  }
+
+  /** Opens a block whose end is placed by hand with `end`; for control flow that does not nest as callbacks. */
+  begin(kind: 'block' | 'loop'): Label {
+    this.code.u8(kind === 'block' ? BLOCK : LOOP);
+    this.code.u8(VOID);
+    this.depth++;
+    return { depth: this.depth };
+  }
+
+  end(): void {
+    this.depth--;
+    this.code.u8(END);
+  }
+
+  private structured(op: number, body: (label: Label) => void): void {
+    this.code.u8(op);
+    this.code.u8(VOID);
+    this.depth++;
+    body({ depth: this.depth });
+    this.depth--;
+    this.code.u8(END);
+  }
+
+  br(label: Label): void {
+    this.code.u8(0x0c);
+    this.code.u32(this.depth - label.depth);
+  }
+
+  brIf(label: Label, cond: ExprI32): void {
+    this.emit(cond);
+    this.code.u8(0x0d);
+    this.code.u32(this.depth - label.depth);
+  }
+
+  brTable(selector: ExprI32, labels: readonly Label[], otherwise: Label): void {
+    this.emit(selector);
+    this.code.u8(0x0e);
+    this.code.u32(labels.length);
+    for (const label of labels) this.code.u32(this.depth - label.depth);
+    this.code.u32(this.depth - otherwise.depth);
+  }
+
+  /** Size of the code so far, in bytes. */
+  get size(): number {
+    return this.code.length;
+  }
+
+  private emit(e: Expr): void {
+    const code = this.code;
+    const args = e.args;
+    switch (e.kind) {
+      case Kind.Const:
+        code.u8(e.op);
+        if (e.type === I32) code.s32(e.lo);
+        else code.s64(e.hi, e.lo);
+        return;
+      case Kind.Local:
+        code.u8(0x20);
+        code.u32(e.op);
+        return;
+      case Kind.Operation:
+        this.emit(args[0]);
+        if (args.length > 1) this.emit(args[1]);
+        if (e.op > 0xff) {
+          code.u8(e.op >>> 8);
+          code.u32(e.op & 0xff);
+        } else {
+          code.u8(e.op);
+        }
+        return;
+      case Kind.Load:
+        this.emit(args[0]);
+        code.u8(e.op);
+        code.u8(0);
+        code.u32(e.lo);
+        return;
+      case Kind.Atomic:
+        for (const arg of args) this.emit(arg);
+        code.u8(0xfe);
+        code.u8(e.op & 0xff);
+        code.u8(e.hi);
+        code.u32(e.lo);
+        return;
+      case Kind.Call:
+        for (const arg of args) this.emit(arg);
+        code.u8(0x10);
+        code.u32(e.op);
+        return;
+      case Kind.CallIndirect:
+        for (const arg of args) this.emit(arg);
+        code.u8(0x11);
+        code.u32(e.op);
+        code.u8(0);
+        return;
+      case Kind.Select:
+        for (const arg of args) this.emit(arg);
+        code.u8(0x1b);
+        return;
+      case Kind.If:
+        this.emit(args[0]);
+        code.u8(IF);
+        code.u8(e.type);
+        this.emit(args[1]);
+        code.u8(ELSE);
+        this.emit(args[2]);
+        code.u8(END);
+        return;
+    }
+  }
+
+  /** The function's entry in the code section, without its length. */
+  finish(): ByteWriter {
+    if (this.depth !== 0) throw new Error(`function ${this.index} ends inside ${this.depth} open blocks`);
+    const out = new ByteWriter(this.code.length + 64);
+    const runs: [number, ValueType][] = [];
+    for (const type of this.localTypes) {
+      const last = runs.at(-1);
+      if (last?.[1] === type) last[0]++;
+      else runs.push([1, type]);
+    }
+    out.u32(runs.length);
+    for (const [count, type] of runs) {
+      out.u32(count);
+      out.u8(type);
+    }
+    out.append(this.code.view());
+    // A function that leaves a value must not fall off its end: every path returns.
+    if (this.result !== undefined) out.u8(0x00);
+    out.u8(END);
+    return out;
+  }
+}
