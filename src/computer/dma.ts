@@ -12,8 +12,11 @@ export interface DmaSpace {
    * Byte offset in shared memory of guest-physical address `address`, or -1 if no
    * memory of the instance is there. Valid up to the end of that 4 KiB page; the
    * next page may lie anywhere. Look up again for each use: a mapping may change.
+   *
+   * With `write` the caller is about to store there: a copy-on-write page gets its
+   * own frame first, and a page that may not be written answers -1.
    */
-  offsetOf(address: number): number;
+  offsetOf(address: number, write?: boolean): number;
   /** To be called after a device has written `length` bytes at `offset`, within one page: drops code translated from there. */
   written(offset: number, length: number): void;
 }
