@@ -1,0 +1,92 @@
+/** More than this waiting for the guest makes `write` ask for patience. */
+const HIGH_WATER = 64 * 1024;
+/** A guest that never reads does not make the host grow without end. */
+const MAX_BACKLOG = 64 * 1024 * 1024;
+
+export class ConsoleError extends Error {
+  override readonly name = 'ConsoleError';
+  readonly code = 'backlog';
+}
+
+export interface PortOwner {
+  isOpen(port: number): boolean;
+  deliver(port: ConsolePort): void;
+}
+
+/** The host's end of a console port: a stream of bytes each way. */
+export class ConsolePort {
+  /** Called with what the guest has written; the array is the callee's. */
+  onData: (bytes: Uint8Array) => void = () => undefined;
+  /** Called when the guest opens or closes its end. */
+  onOpen: (open: boolean) => void = () => undefined;
+  /** Called once everything is delivered after a `write` that returned false. */
+  onDrain: () => void = () => undefined;
+
+  readonly #owner: PortOwner;
+  #chunks: Uint8Array[] = [];
+  #backlog = 0;
+  #full = false;
+  #open = false;
+
+  constructor(
+    owner: PortOwner,
+    readonly index: number,
+    readonly name: string,
+  ) {
+    this.#owner = owner;
+  }
+
+  /** Whether the guest has its end open. */
+  get open(): boolean {
+    return this.#owner.isOpen(this.index);
+  }
+
+  /** Bytes that wait for the guest. */
+  get backlog(): number {
+    return this.#backlog;
+  }
+
+  /**
+   * Sends bytes to the guest. They wait until it has opened the port and made room;
+   * none is lost. False asks the caller to wait for `onDrain`.
+   * Throws ConsoleError if 64 MiB wait already.
+   */
+  write(bytes: Uint8Array): boolean {
+    if (bytes.length > 0) {
+      if (this.#backlog + bytes.length > MAX_BACKLOG) {
+        throw new ConsoleError(
+          `console port ${this.index}: the guest does not read, ${this.#backlog} bytes wait already`,
+        );
+      }
+      this.#chunks.push(bytes.slice());
+      this.#backlog += bytes.length;
+      this.#owner.deliver(this);
+    }
+    if (this.#backlog >= HIGH_WATER) this.#full = true;
+    return !this.#full;
+  }
+
+  /** The next bytes to deliver. */
+  peek(): Uint8Array {
+    return this.#chunks[0];
+  }
+
+  /** `count` of those were delivered. */
+  consume(count: number): void {
+    const first = this.#chunks[0];
+    if (count < first.length) this.#chunks[0] = first.subarray(count);
+    else this.#chunks.shift();
+    this.#backlog -= count;
+    if (this.#backlog > 0 || !this.#full) return;
+    this.#full = false;
+    this.onDrain();
+  }
+
+  /** The guest's end may have been opened or closed. */
+  noticeOpen(): void {
+    const open = this.open;
+    if (open === this.#open) return;
+    this.#open = open;
+    this.onOpen(open);
+  }
+}

@@ -1,0 +1,256 @@
+/**
+ * The console device (virtio 1.2, section 5.3) with several ports. Port 0 and any
+ * other marked so is a console (hvc0 …); the rest are byte streams that the guest
+ * finds by name under /dev/virtio-ports.
+ *
+ * Own state:
+ *
+ *   0xc00  1: the driver handles control messages
+ *   0xc04  bit p: the guest has port p open
+ *   0xc10  port 0 … 14    word: control messages still owed to the driver, OWE_* bits
+ */
+import { Chain } from './chain.js';
+import { ConsolePort, type PortOwner } from './console-port.js';
+import { VirtioDevice, type DeviceHost } from './device.js';
+import * as s from './state.js';
+
+const CONSOLE_ID = 3;
+const CLASS_COMMUNICATION_OTHER = 0x07_8000;
+const F_MULTIPORT = 1 << 1;
+/** 32 queues: two for each port and two for control. */
+export const MAX_PORTS = 15;
+
+const CONTROL_RX = 2;
+const CONTROL_TX = 3;
+const CONTROL_QUEUE_SIZE = 16;
+/** Linux fills a receive queue with whole pages, so a longer one costs the guest memory. */
+const RX_QUEUE_SIZE = 16;
+const TX_QUEUE_SIZE = 32;
+/** A write as long as this is garbage: Linux writes a page, or what fits a pipe, at a time. */
+const MAX_OUTPUT = 1 << 20;
+
+// Control messages: { port 4, event 2, value 2 } (5.3.6.2).
+const CONTROL_SIZE = 8;
+const DEVICE_READY = 0;
+const DEVICE_ADD = 1;
+const PORT_READY = 3;
+const CONSOLE_PORT = 4;
+const RESIZE = 5;
+const PORT_OPEN = 6;
+const PORT_NAME = 7;
+
+const READY = s.OWN;
+const OPEN = s.OWN + 0x04;
+const OWED = s.OWN + 0x10;
+const OWE_ADD = 1;
+const OWE_CONSOLE = 2;
+const OWE_NAME = 4;
+const OWE_OPEN = 8;
+const OWE_RESIZE = 16;
+
+export interface PortOptions {
+  /** Name under /dev/virtio-ports. */
+  name?: string;
+  /** A console (hvc) rather than a plain port. Port 0 always is one. */
+  console?: boolean;
+}
+
+export interface ConsoleOptions {
+  /** One for each port, at least one. */
+  ports: readonly PortOptions[];
+  columns?: number;
+  rows?: number;
+}
+
+export class VirtioConsole extends VirtioDevice implements PortOwner {
+  readonly ports: readonly ConsolePort[];
+  readonly #names: readonly Uint8Array[];
+  readonly #consoles: readonly boolean[];
+  readonly #chain = new Chain(this.memory);
+  readonly #message = new Uint8Array(256);
+  #columns: number;
+  #rows: number;
+
+  constructor(host: DeviceHost, options: ConsoleOptions) {
+    const count = options.ports.length;
+    if (count < 1 || count > MAX_PORTS) throw new RangeError(`a console has 1 to ${MAX_PORTS} ports`);
+    const config = new Uint8Array(12);
+    const view = new DataView(config.buffer);
+    view.setUint16(0, options.columns ?? 80, true);
+    view.setUint16(2, options.rows ?? 24, true);
+    view.setUint32(4, count, true);
+    const queues = [RX_QUEUE_SIZE, TX_QUEUE_SIZE, CONTROL_QUEUE_SIZE, CONTROL_QUEUE_SIZE];
+    for (let p = 1; p < count; p++) queues.push(RX_QUEUE_SIZE, TX_QUEUE_SIZE);
+    super(host, { id: CONSOLE_ID, classCode: CLASS_COMMUNICATION_OTHER, features: F_MULTIPORT, queues, config });
+    this.#names = options.ports.map((p) => new TextEncoder().encode(p.name ?? '').slice(0, 200));
+    this.#consoles = options.ports.map((p, i) => i === 0 || p.console === true);
+    this.#columns = options.columns ?? 80;
+    this.#rows = options.rows ?? 24;
+    this.ports = options.ports.map((p, i) => new ConsolePort(this, i, p.name ?? ''));
+  }
+
+  /** Tells the guest the size of the terminal behind its consoles. */
+  resize(columns: number, rows: number): void {
+    this.#columns = columns;
+    this.#rows = rows;
+    const size = new Uint8Array(4);
+    new DataView(size.buffer).setUint16(0, columns, true);
+    new DataView(size.buffer).setUint16(2, rows, true);
+    this.changeConfig(0, size);
+    this.#consoles.forEach((is, p) => {
+      // A console that is not open yet is told when it opens.
+      if (is && this.isOpen(p)) this.#owe(p, OWE_RESIZE);
+    });
+    if (!this.enter()) return;
+    this.#sendOwed();
+    this.leave();
+  }
+
+  isOpen(port: number): boolean {
+    if (!this.negotiated(F_MULTIPORT)) return port === 0 && this.running;
+    return (this.load(OPEN) & (1 << port)) !== 0;
+  }
+
+  deliver(port: ConsolePort): void {
+    if (!this.enter()) return;
+    this.#deliver(port);
+    this.leave();
+  }
+
+  protected override process(kicked: number): void {
+    if (this.negotiated(F_MULTIPORT)) {
+      if ((kicked & (1 << CONTROL_TX)) !== 0) this.#control();
+      this.#sendOwed();
+    } else {
+      this.ports[0].noticeOpen();
+    }
+    let more = 0;
+    for (const port of this.ports) {
+      const rx = rxQueue(port.index);
+      if ((kicked & (2 << rx)) !== 0 && this.#output(port)) more |= 2 << rx;
+      if ((kicked & (1 << rx)) !== 0) this.#deliver(port);
+    }
+    if (more !== 0) this.again(more);
+  }
+
+  protected override onReset(): void {
+    for (const port of this.ports) port.noticeOpen();
+  }
+
+  /** What the guest writes to a port. True if there may be more than one turn's worth. */
+  #output(port: ConsolePort): boolean {
+    const queue = this.queues[rxQueue(port.index) + 1];
+    for (let n = 0; n < TX_QUEUE_SIZE; n++) {
+      if (!queue.pop(this.#chain)) return false;
+      const length = this.#chain.readable;
+      const bytes = length > MAX_OUTPUT ? undefined : new Uint8Array(length);
+      if (bytes === undefined || this.#chain.read(0, length, bytes) < length) {
+        this.fail(`port ${port.index}: a write of ${length} bytes that cannot be read`);
+        return false;
+      }
+      queue.push(this.#chain.head, 0);
+      port.onData(bytes);
+    }
+    return true;
+  }
+
+  #deliver(port: ConsolePort): void {
+    if (!this.isOpen(port.index)) return;
+    const queue = this.queues[rxQueue(port.index)];
+    // A driver that offers empty buffers for ever does not keep us here.
+    for (let n = 0; n < 4 * RX_QUEUE_SIZE && port.backlog > 0 && queue.pop(this.#chain); n++) {
+      const bytes = port.peek();
+      const length = this.#chain.write(0, bytes.length, bytes);
+      if (length < 0) return this.fail(`port ${port.index}: a receive buffer that is not in memory`);
+      queue.push(this.#chain.head, length);
+      port.consume(length);
+      if (n === 4 * RX_QUEUE_SIZE - 1) this.again(1 << rxQueue(port.index));
+    }
+  }
+
+  #control(): void {
+    const queue = this.queues[CONTROL_TX];
+    for (let n = 0; n < CONTROL_QUEUE_SIZE; n++) {
+      if (!queue.pop(this.#chain)) return;
+      const length = this.#chain.read(0, CONTROL_SIZE, this.#message);
+      if (length < 0) return this.fail('a control message that is not in memory');
+      queue.push(this.#chain.head, 0);
+      if (length === CONTROL_SIZE) this.#handle();
+    }
+    this.again(1 << CONTROL_TX);
+  }
+
+  #handle(): void {
+    const message = new DataView(this.#message.buffer);
+    const event = message.getUint16(4, true);
+    const value = message.getUint16(6, true);
+    if (event === DEVICE_READY) {
+      this.store(READY, value);
+      if (value === 1) for (const port of this.ports) this.#owe(port.index, OWE_ADD);
+      return;
+    }
+    const p = message.getUint32(0, true);
+    if (p >= this.ports.length) return;
+    if (event === PORT_READY && value === 1) {
+      this.#owe(p, (this.#consoles[p] ? OWE_CONSOLE | OWE_RESIZE : 0) | OWE_OPEN);
+      if (this.#names[p].length > 0) this.#owe(p, OWE_NAME);
+    } else if (event === PORT_OPEN) {
+      const bit = 1 << p;
+      this.store(OPEN, value === 1 ? this.load(OPEN) | bit : this.load(OPEN) & ~bit);
+      this.ports[p].noticeOpen();
+      this.#deliver(this.ports[p]);
+    }
+  }
+
+  #owe(p: number, bits: number): void {
+    this.store(OWED + 4 * p, this.load(OWED + 4 * p) | bits);
+  }
+
+  /** Sends what is owed as far as the driver has buffers for it; the rest follows its next kick. */
+  #sendOwed(): void {
+    for (let p = 0; p < this.ports.length; p++) {
+      for (;;) {
+        const owed = this.load(OWED + 4 * p);
+        const first = owed & -owed;
+        if (first === 0) break;
+        if (!this.queues[CONTROL_RX].pop(this.#chain)) return;
+        const n = this.#chain.write(0, this.#compose(p, first), this.#message);
+        if (n < 0) return this.fail('a control buffer that is not in memory');
+        this.queues[CONTROL_RX].push(this.#chain.head, n);
+        this.store(OWED + 4 * p, owed & ~first);
+      }
+    }
+  }
+
+  /** Composes a control message; how long it is. */
+  #compose(p: number, owed: number): number {
+    const message = new DataView(this.#message.buffer);
+    const head = (event: number, value: number): number => {
+      message.setUint32(0, p, true);
+      message.setUint16(4, event, true);
+      message.setUint16(6, value, true);
+      return CONTROL_SIZE;
+    };
+    switch (owed) {
+      case OWE_ADD:
+        return head(DEVICE_ADD, 1);
+      case OWE_CONSOLE:
+        return head(CONSOLE_PORT, 1);
+      case OWE_NAME:
+        this.#message.set(this.#names[p], CONTROL_SIZE);
+        return head(PORT_NAME, 1) + this.#names[p].length;
+      case OWE_OPEN:
+        return head(PORT_OPEN, 1);
+      default:
+        // Columns before rows (5.3.6.2).
+        message.setUint16(CONTROL_SIZE, this.#columns, true);
+        message.setUint16(CONTROL_SIZE + 2, this.#rows, true);
+        return head(RESIZE, 0) + 4;
+    }
+  }
+}
+
+/** The queue a port receives on; the next one is the one it sends on (5.3.2). */
+function rxQueue(port: number): number {
+  return port === 0 ? 0 : 2 + 2 * port;
+}

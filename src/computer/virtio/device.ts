@@ -1,0 +1,226 @@
+/** The main thread's side of a virtio device: turns at the queues, interrupts, resets. Devices extend it. */
+import type { DmaSpace, InterruptLine } from '../dma.js';
+import { COMMAND, COMMAND_BUS_MASTER, DEVICE_ID, writeHeader } from '../pci/config-space.js';
+import { lock, StateError, unlock } from '../state-page.js';
+import { writeCapabilities } from './capabilities.js';
+import { resetState, updateLine } from './control.js';
+import { GuestMemory } from './guest-memory.js';
+import { Virtqueue, type QueueOwner } from './queue.js';
+import * as s from './state.js';
+
+const VIRTIO_VENDOR = 0x1af4;
+/** A device's PCI device id is this plus its virtio id (4.1.2). */
+const VIRTIO_PCI_DEVICE = 0x1040;
+
+/** What a device is given. */
+export interface DeviceHost {
+  /** The computer's shared memory. */
+  buffer: SharedArrayBuffer;
+  /** Byte offset of the device's state page: all zero for a new device, or a state that was put back. */
+  stateOffset: number;
+  /** The memory of the OS instance that has the device. */
+  dma: DmaSpace;
+  line: InterruptLine;
+  /** Asks that `poll` be called soon. */
+  doorbell(): void;
+  /** Told when the guest's queues were garbage and the device stopped until its reset. */
+  fault?(message: string): void;
+}
+
+/** What a kind of device says of itself. */
+export interface DeviceKind {
+  /** virtio device id (chapter 5). */
+  id: number;
+  classCode: number;
+  /** Features 0 … 31 of its own; those of every device are added. */
+  features: number;
+  /** Largest size of each queue: powers of two. */
+  queues: readonly number[];
+  /** The device configuration as it is at the beginning. */
+  config: Uint8Array;
+}
+
+export abstract class VirtioDevice implements QueueOwner {
+  readonly words: Int32Array;
+  readonly page: number;
+  readonly memory: GuestMemory;
+  turn = 0;
+  broken = false;
+
+  protected readonly queues: readonly Virtqueue[];
+  readonly #host: DeviceHost;
+  #generation: number;
+  /** Turns nest: the outside world may answer while it is being told something. */
+  #depth = 0;
+
+  protected constructor(host: DeviceHost, kind: DeviceKind) {
+    this.#host = host;
+    this.words = new Int32Array(host.buffer);
+    this.page = host.stateOffset >> 2;
+    this.memory = new GuestMemory(host.dma);
+    const config = new DataView(host.buffer, host.stateOffset, 0x1000);
+    const id = config.getUint16(DEVICE_ID, true);
+    if (id === 0) initialise(config, kind);
+    else if (id !== VIRTIO_PCI_DEVICE + kind.id) {
+      throw new StateError('kind', `the state is of PCI device ${id.toString(16)}, not of virtio device ${kind.id}`);
+    }
+    this.queues = kind.queues.map((_, q) => new Virtqueue(this, q));
+    this.#generation = this.load(s.GENERATION);
+  }
+
+  /** To be called on the main thread after a doorbell. */
+  poll(): void {
+    if (this.load(s.RESET_PENDING) === 0) {
+      if (this.load(s.KICKED) === 0) return;
+      // A function that is no bus master yet may not touch memory; its kicks wait.
+      if ((this.load(COMMAND) & COMMAND_BUS_MASTER) === 0) return;
+    }
+    const kicked = Atomics.exchange(this.words, this.page + (s.KICKED >> 2), 0);
+    if (!this.enter()) return;
+    try {
+      this.process(kicked);
+    } finally {
+      this.leave();
+    }
+  }
+
+  /** Whether the driver is there and the device works. */
+  get running(): boolean {
+    const status = this.load(s.DEVICE_STATUS);
+    const ok = (status & s.DRIVER_OK) !== 0 && (status & s.DEVICE_NEEDS_RESET) === 0;
+    return ok && (this.load(COMMAND) & COMMAND_BUS_MASTER) !== 0;
+  }
+
+  /** The guest's queues are garbage: stops until the driver resets the device (2.1.2). */
+  fail(message: string): void {
+    if (this.broken) return;
+    this.broken = true;
+    this.#locked(() => {
+      this.store(s.DEVICE_STATUS, this.load(s.DEVICE_STATUS) | s.DEVICE_NEEDS_RESET);
+      this.store(s.ISR, this.load(s.ISR) | s.ISR_CONFIG);
+      updateLine(this.words, this.page, this.#host.line);
+    });
+    this.#host.fault?.(message);
+  }
+
+  /** Handles the queues whose bits are set. Inside a turn. */
+  protected abstract process(kicked: number): void;
+
+  /** The driver has reset the device: forget what belonged to before. */
+  protected onReset(): void {
+    // Most devices keep nothing.
+  }
+
+  /**
+   * Begins a turn at the queues; a reset waits until it ends. False if there is
+   * nothing to work with. Each true must be followed by `leave`, before the event
+   * loop goes on.
+   */
+  protected enter(): boolean {
+    if (this.#depth > 0) {
+      this.#depth++;
+      return true;
+    }
+    let running = false;
+    this.#locked(() => {
+      if (this.load(s.RESET_PENDING) !== 0) resetState(this.words, this.page, this.#host.line);
+      running = this.running;
+      if (running) this.store(s.BUSY, 1);
+    });
+    this.#noticeReset();
+    if (!running) return false;
+    this.turn++;
+    this.#depth = 1;
+    return true;
+  }
+
+  protected leave(): void {
+    if (--this.#depth > 0) return;
+    let wanted = false;
+    for (const queue of this.queues) if (queue.dirty && queue.wantsInterrupt()) wanted = true;
+    this.#locked(() => {
+      this.store(s.BUSY, 0);
+      if (this.load(s.RESET_PENDING) !== 0) {
+        resetState(this.words, this.page, this.#host.line);
+      } else if (wanted) {
+        this.store(s.ISR, this.load(s.ISR) | s.ISR_QUEUE);
+        updateLine(this.words, this.page, this.#host.line);
+      }
+    });
+    this.#noticeReset();
+  }
+
+  /** Counts resets. What is finished later belongs to the driver only if this has not changed. */
+  protected get generation(): number {
+    return this.load(s.GENERATION);
+  }
+
+  /** Has `poll` come back for these queues: enough was done for one turn. */
+  protected again(queues: number): void {
+    Atomics.or(this.words, this.page + (s.KICKED >> 2), queues);
+    this.#host.doorbell();
+  }
+
+  protected negotiated(feature: number): boolean {
+    return (this.load(s.DRIVER_FEATURES) & feature) !== 0;
+  }
+
+  /** Changes the device configuration and tells the driver (2.5). */
+  protected changeConfig(at: number, bytes: Uint8Array): void {
+    const config = new Uint8Array(this.#host.buffer, this.#host.stateOffset + s.CONFIG, s.MAX_CONFIG);
+    this.#locked(() => {
+      config.set(bytes, at);
+      this.store(s.CONFIG_GENERATION, (this.load(s.CONFIG_GENERATION) + 1) & 0xff);
+      if ((this.load(s.DEVICE_STATUS) & s.DRIVER_OK) === 0) return;
+      this.store(s.ISR, this.load(s.ISR) | s.ISR_CONFIG);
+      updateLine(this.words, this.page, this.#host.line);
+    });
+  }
+
+  protected load(at: number): number {
+    return Atomics.load(this.words, this.page + (at >> 2));
+  }
+  protected store(at: number, value: number): void {
+    Atomics.store(this.words, this.page + (at >> 2), value);
+  }
+
+  #noticeReset(): void {
+    const generation = this.load(s.GENERATION);
+    if (generation === this.#generation) return;
+    this.#generation = generation;
+    this.broken = false;
+    this.onReset();
+  }
+
+  #locked(sequence: () => void): void {
+    lock(this.words, this.page + (s.LOCK >> 2));
+    try {
+      sequence();
+    } finally {
+      unlock(this.words, this.page + (s.LOCK >> 2));
+    }
+  }
+}
+
+function initialise(state: DataView, kind: DeviceKind): void {
+  writeHeader(state, {
+    vendor: VIRTIO_VENDOR,
+    device: VIRTIO_PCI_DEVICE + kind.id,
+    subsystemVendor: VIRTIO_VENDOR,
+    subsystem: VIRTIO_PCI_DEVICE + kind.id,
+    // Of at least 1: no legacy interface (4.1.2.1).
+    revision: 1,
+    classCode: kind.classCode,
+  });
+  writeCapabilities(state, kind.config.length);
+  const put = (at: number, value: number): void => state.setInt32(at, value, true);
+  put(s.DEVICE_FEATURES, kind.features | s.VIRTIO_F_INDIRECT_DESC | s.VIRTIO_F_EVENT_IDX);
+  put(s.DEVICE_FEATURES + 4, s.VIRTIO_F_VERSION_1_HIGH);
+  put(s.NUM_QUEUES, kind.queues.length);
+  put(s.CONFIG_LENGTH, kind.config.length);
+  kind.config.forEach((byte, i) => state.setUint8(s.CONFIG + i, byte));
+  kind.queues.forEach((size, q) => {
+    put(s.QUEUE + q * s.QUEUE_STRIDE + s.QUEUE_SIZE, size);
+    put(s.QUEUE + q * s.QUEUE_STRIDE + s.QUEUE_MAX_SIZE, size);
+  });
+}
