@@ -119,8 +119,8 @@ export function softFma<V extends BitsType>(kit: Kit<V>): Callable<V> {
   // One word is enough from here: bit 62 of the upper half is 2 above bit 124.
   f.set(exp, i32.add(exp, i32.const(2)));
   f.if(i64.eqz(sum.high), () => {
-    // The lowest bit of a word that is shifted right by one stays sticky.
-    f.set(sum.high, i64.or(i64.shrU(sum.low, i64.const(1)), i64.and(sum.low, i64.const(1))));
+    // Only terms close enough to cancel come here; they were not shifted far, so the lowest bit is clear.
+    f.set(sum.high, i64.shrU(sum.low, i64.const(1)));
     f.set(sum.low, zero);
     f.set(exp, i32.sub(exp, i32.const(63)));
   });

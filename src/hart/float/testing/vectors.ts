@@ -59,6 +59,9 @@ const cornerDoubles: readonly Words[] = [
   [0xffe00000, 0x41efffff],
   [0, 0x380fffff],
   [0xe0000000, 0x380fffff],
+  [0xffffffff, 0x380fffff],
+  [0xf0000000, 0x380fffff],
+  [0xe8000000, 0x380fffff],
   [0xe0000000, 0x47efffff],
   [0xf0000000, 0x47efffff],
   [0, 0x36a00000],
@@ -166,18 +169,37 @@ export class Vectors {
   /** Often makes the last operand one that nearly cancels or ties with the others. */
   private relate({ name, operands }: Operation, values: Words[]): void {
     const kind = operands[0];
-    if (values.length < 2 || kind === 'x' || this.random.below(3) === 0) return;
+    if (kind === 'x') return;
+    if (values.length === 1) {
+      if (name === 'fcvt.s.d' && this.random.below(8) === 0) values[0] = this.encode('d', this.edge('s'));
+      return;
+    }
+    if (this.random.below(3) === 0) return;
     const numbers = values.map((value) => this.decode(kind, value));
     const last = values.length - 1;
     let near: number;
-    if (last === 2) near = numbers[0] * numbers[1];
+    const edge = this.random.below(4) === 0;
+    if (edge && name.startsWith('fmul')) near = this.edge(kind) / numbers[0];
+    else if (edge && name.startsWith('fdiv')) near = numbers[0] / this.edge(kind);
+    else if (edge && last === 2) {
+      near = this.edge(kind);
+      values[1] = this.encode(kind, (near * 2 ** -(this.random.below(60) + 1)) / numbers[0]);
+    } else if (last === 2) near = numbers[0] * numbers[1];
     else if (name.startsWith('fdiv')) near = numbers[0] / (this.random.below(1000) + 1);
     else near = numbers[0];
     if (this.random.below(2) === 0) near = -near;
-    if (this.random.below(2) === 0) near *= 2 ** (this.random.below(120) - 60);
+    if (!edge && this.random.below(2) === 0) near *= 2 ** (this.random.below(120) - 60);
     const word = this.encode(kind, near);
     const nudge = this.random.below(5) - 2;
     values[last] = [(word[0] + nudge) >>> 0, word[1]];
+  }
+
+  /** A number about where results begin to underflow or overflow. */
+  private edge(kind: 's' | 'd'): number {
+    const [smallest, largest] = kind === 's' ? [2 ** -126, 2 ** 127 * (2 - 2 ** -23)] : [2 ** -1022, Number.MAX_VALUE];
+    const sign = this.random.below(2) === 0 ? 1 : -1;
+    const near = 1 - (this.random.below(5) - 2) * 2 ** -(this.random.below(30) + 23);
+    return sign * near * (this.random.below(4) === 0 ? largest : smallest);
   }
 
   private decode(kind: 's' | 'd', [low, high]: Words): number {
