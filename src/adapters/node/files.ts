@@ -1,0 +1,69 @@
+/** Node's file system for the image builder. */
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { ImageError } from '../../image/errors.js';
+import type { Files } from '../../image/host.js';
+
+const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+/** There is no such file; a file where a folder should be means the same. */
+const isMissing = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '');
+
+function hostError(error: unknown, path: string): ImageError {
+  const code = codeOf(error);
+  const text = error instanceof Error ? error.message : String(error);
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new ImageError(
+      'disk-full',
+      `the disk is full: cannot write ${path}. Make room, or set UNDERSTUDY_CACHE to a folder on another disk`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return new ImageError('command', `${path}: ${text}`, { cause: error });
+}
+
+async function optional<T>(path: string, get: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await get();
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw hostError(error, path);
+  }
+}
+
+async function attempt<T>(path: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw hostError(error, path);
+  }
+}
+
+export const nodeFiles: Files = {
+  read: (path) => optional(path, () => readFile(path)),
+  async write(path, data) {
+    await attempt(path, async () => {
+      await mkdir(dirname(path), { recursive: true });
+      try {
+        await writeFile(path, data);
+      } catch (error) {
+        // Half a file must not outlive a full disk.
+        await rm(path, { force: true });
+        throw error;
+      }
+    });
+  },
+  list: async (path) => ((await optional(path, () => readdir(path))) ?? []).sort(),
+  size: async (path) => {
+    const found = await optional(path, () => stat(path));
+    return found?.isFile() === true ? found.size : undefined;
+  },
+  async makeFolder(path) {
+    await attempt(path, () => mkdir(path, { recursive: true }));
+  },
+  remove: (path) => attempt(path, () => rm(path, { recursive: true, force: true })),
+  rename: (from, to) => attempt(to, () => rename(from, to)),
+};

@@ -1,0 +1,275 @@
+/**
+ * An apt of our own: a root folder in the cache, riscv64 as its only architecture, the machine's own
+ * mirrors and keys. It fetches and verifies; nothing is installed, nothing of the guest runs, and
+ * no rights are needed.
+ */
+import { sha256 } from './bytes.js';
+import { APT_FOLDERS, aptConf, inheritedConfig, RELEASE, sourceStanza } from './aptconfig.js';
+import {
+  aptErrors,
+  debName,
+  parseCodenames,
+  parseDownloadStatus,
+  parseMadison,
+  parseShow,
+  parseSimulation,
+  type PackageRecord,
+} from './apttext.js';
+import { ImageError } from './errors.js';
+import type { CommandOptions, CommandResult, Commands, Files, OnProgress } from './host.js';
+import { findMirrors, parseSources, type Mirrors } from './sources.js';
+import { toText } from './bytes.js';
+
+const KEYRINGS = ['/usr/share/keyrings/debian-archive-keyring.gpg', '/usr/share/keyrings/debian-archive-keyring.pgp'];
+
+/** What to say where Debian packages cannot be had. */
+const BRING = 'Bring a kernel and an initramfs of your own: --kernel IMAGE --initrd CPIO.';
+
+/** Other names of the same release, for a mirror that serves one name's index out of step. */
+const ALIASES = ['stable', 'oldstable'];
+
+export interface AptOptions {
+  /** Root folder, absolute. */
+  root: string;
+  files: Files;
+  commands: Commands;
+  onProgress: OnProgress;
+  signal?: AbortSignal | undefined;
+  /** Instead of the machine's own. */
+  mirrors?: Mirrors | undefined;
+}
+
+export class Apt {
+  readonly #options: AptOptions;
+  #updated = false;
+  constructor(options: AptOptions) {
+    this.#options = options;
+  }
+
+  get debs(): string {
+    return `${this.#options.root}/debs`;
+  }
+
+  async #run(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    const { commands, root, signal } = this.#options;
+    const env = { APT_CONFIG: `${root}/apt.conf`, LC_ALL: 'C', ...options.env };
+    const result = await commands.run(command, args, { ...options, env, signal });
+    const said = result.stdout + result.stderr;
+    if (result.status !== 0 && /No space left on device|enough free space/i.test(said)) {
+      throw new ImageError('disk-full', `the disk of ${root} is full: ${aptErrors(said)}`);
+    }
+    return result;
+  }
+
+  async #ask(command: string, args: readonly string[]): Promise<string> {
+    const result = await this.#run(command, args);
+    if (result.status !== 0)
+      throw new ImageError('not-found', `${command} ${args.join(' ')}: ${aptErrors(result.stderr)}`);
+    return result.stdout;
+  }
+
+  /**
+   * Makes the root folder and fetches the package indices, once.
+   *
+   * @throws ImageError `unsupported` where there is no apt or no Debian mirror, `network` where the
+   * release's own index cannot be fetched and verified.
+   */
+  async update(needBackports: boolean): Promise<void> {
+    if (this.#updated) return;
+    const { root, files, onProgress } = this.#options;
+    const dump = await this.#options.commands.run('apt-config', ['dump'], { signal: this.#options.signal });
+    if (dump.status !== 0) {
+      throw new ImageError('unsupported', `Images are made of Debian packages, and this machine has no apt. ${BRING}`);
+    }
+    const mirrors = this.#options.mirrors ?? (await this.#machineMirrors());
+    for (const folder of APT_FOLDERS) await files.makeFolder(`${root}/${folder}`);
+    await files.makeFolder(this.debs);
+    await files.write(`${root}/var/lib/dpkg/status`, '');
+    await files.write(`${root}/apt.conf`, aptConf(root, inheritedConfig(dump.stdout)));
+
+    onProgress({ step: 'index', message: `fetching the package indices of ${RELEASE}` });
+    const keyring = await this.#keyring();
+    const suites = new Map<string, { file: string; stanza: (suite: string) => string }>();
+    const want = (suffix: string, mirror: Mirrors['debian'] | undefined): void => {
+      if (mirror === undefined) return;
+      const file = `${root}/etc/apt/sources.list.d/${RELEASE}${suffix}.sources`;
+      suites.set(suffix, { file, stanza: (suite) => sourceStanza(mirror, suite, keyring) });
+    };
+    want('', mirrors.debian);
+    want('-backports', mirrors.debian);
+    want('-security', mirrors.security);
+    for (const [suffix, { file, stanza }] of suites) await files.write(file, stanza(RELEASE + suffix));
+
+    let said = await this.#fetchIndices();
+    const missing = async (): Promise<string[]> => {
+      const there = parseCodenames(await this.#ask('apt-cache', ['policy']));
+      return [...suites.keys()].filter((suffix) => !there.has(RELEASE + suffix));
+    };
+    let lacking = await missing();
+    // Mirrors and the caches before them can serve one name's index older than its signed Release file,
+    // which does not verify. The same release under its other name is signed as well, and may be in step.
+    for (const alias of ALIASES) {
+      if (lacking.length === 0) break;
+      for (const suffix of lacking) {
+        const { file, stanza } = suites.get(suffix)!;
+        await files.write(file, stanza(alias + suffix));
+      }
+      said = (await this.#fetchIndices()) || said;
+      const still = await missing();
+      // A name that stands for another release by now must not remain in the configuration.
+      for (const suffix of still) await files.remove(suites.get(suffix)!.file);
+      lacking = still;
+    }
+    if (lacking.includes('') || (needBackports && lacking.includes('-backports'))) {
+      const names = lacking.map((suffix) => RELEASE + suffix).join(', ');
+      throw new ImageError(
+        'network',
+        `no verified package index for ${names}: ${said}. Is the mirror reachable? ${BRING}`,
+      );
+    }
+    if (lacking.includes('-security')) {
+      onProgress({
+        step: 'warning',
+        message: `no verified index of ${RELEASE}-security: without its updates (${said})`,
+      });
+    }
+    this.#updated = true;
+  }
+
+  /** Returns what went wrong, or an empty string. */
+  async #fetchIndices(): Promise<string> {
+    const result = await this.#run('apt-get', ['-q', 'update', '-o', 'Acquire::Retries=2']);
+    if (result.status === 127) throw new ImageError('unsupported', `This machine has no apt-get. ${BRING}`);
+    return result.status === 0 ? '' : aptErrors(result.stderr);
+  }
+
+  async #machineMirrors(): Promise<Mirrors> {
+    const { files } = this.#options;
+    const names = await files.list('/etc/apt/sources.list.d');
+    const paths = ['/etc/apt/sources.list', ...names.map((name) => `/etc/apt/sources.list.d/${name}`)];
+    const sources = [];
+    for (const path of paths.filter((p) => /\.(list|sources)$/.test(p))) {
+      const text = await files.read(path);
+      if (text !== undefined) sources.push(...parseSources(path, toText(text)));
+    }
+    const mirrors = findMirrors(sources);
+    if (mirrors === undefined) {
+      throw new ImageError(
+        'unsupported',
+        `The apt of this machine knows no Debian mirror: name one with --mirror URL. ${BRING}`,
+      );
+    }
+    return mirrors;
+  }
+
+  async #keyring(): Promise<string | undefined> {
+    for (const path of KEYRINGS) if ((await this.#options.files.size(path)) !== undefined) return path;
+    return undefined;
+  }
+
+  /** Versions of a package, newest first, with the suite of each. */
+  async versions(name: string): Promise<{ version: string; suite: string }[]> {
+    return parseMadison(await this.#ask('apt-cache', ['madison', name]));
+  }
+
+  /** Names of packages that begin so. */
+  async names(prefix: string): Promise<string[]> {
+    return (await this.#ask('apt-cache', ['pkgnames', prefix])).split('\n').filter((n) => n !== '');
+  }
+
+  /** Records of packages, each `name` or `name=version`; the newest version unless one is named. */
+  async show(names: readonly string[]): Promise<PackageRecord[]> {
+    return parseShow(await this.#ask('apt-cache', ['show', '--no-all-versions', ...names]));
+  }
+
+  /**
+   * These packages and the libraries they depend on, at the versions apt would install together.
+   * What else they depend on (maintenance tools, service managers) is not for an image that runs
+   * single programs, and is left out; a program's libraries are checked against its own list later.
+   *
+   * @throws ImageError `not-found` for a package that does not exist or cannot be installed.
+   */
+  async resolve(names: readonly string[]): Promise<PackageRecord[]> {
+    const plan = parseSimulation(await this.#ask('apt-get', ['-q', '--simulate', '--yes', 'install', ...names]));
+    const records = await this.show(plan.map(({ name, version }) => `${name}=${version}`));
+    const byName = new Map(records.map((record) => [record.name, record]));
+    const taken = new Set<PackageRecord>();
+    const take = (record: PackageRecord): void => {
+      if (taken.has(record)) return;
+      taken.add(record);
+      for (const name of record.depends) {
+        const other = byName.get(name);
+        if (other?.section === 'libs') take(other);
+      }
+    };
+    for (const name of names) {
+      const record = byName.get(name);
+      if (record === undefined) throw new ImageError('not-found', `apt finds no package ${name} for ${RELEASE}`);
+      take(record);
+    }
+    return [...taken].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /**
+   * Fetches packages into {@link debs}; goes on where an interrupted fetch ended. Returns the paths.
+   *
+   * @throws ImageError `network` when the mirror does not give what its index promises.
+   */
+  async download(records: readonly PackageRecord[]): Promise<string[]> {
+    const missing = await this.#missing(records);
+    if (missing.length > 0) await this.#fetch(missing);
+    // A file that was there before at its full size is not looked at by apt: the sum decides.
+    const bad = await this.#missing(records);
+    if (bad.length > 0) {
+      for (const record of bad) await this.#options.files.remove(`${this.debs}/${debName(record)}`);
+      await this.#fetch(bad);
+      const still = await this.#missing(bad);
+      if (still.length > 0) {
+        throw new ImageError(
+          'network',
+          `${still.map(debName).join(', ')}: what the mirror sends does not match its index`,
+        );
+      }
+    }
+    return records.map((record) => `${this.debs}/${debName(record)}`);
+  }
+
+  async #missing(records: readonly PackageRecord[]): Promise<PackageRecord[]> {
+    const missing = [];
+    for (const record of records) {
+      const path = `${this.debs}/${debName(record)}`;
+      if ((await this.#options.files.size(path)) !== record.size) missing.push(record);
+      else {
+        const data = await this.#options.files.read(path);
+        if (data === undefined || (await sha256(data)) !== record.sha256) missing.push(record);
+      }
+    }
+    return missing;
+  }
+
+  async #fetch(records: readonly PackageRecord[]): Promise<void> {
+    const { onProgress } = this.#options;
+    const total = records.reduce((n, r) => n + r.size, 0);
+    const message = `fetching ${records.length} package${records.length === 1 ? '' : 's'}, ${(total / 1e6).toFixed(1)} MB`;
+    onProgress({ step: 'download', message, fraction: 0 });
+    const names = records.map((r) => `${r.name}=${r.version}`);
+    const result = await this.#run(
+      'apt-get',
+      ['-q', '-o', 'APT::Status-Fd=1', '-o', 'Acquire::Retries=3', 'download', ...names],
+      {
+        cwd: this.debs,
+        onLine: (line) => {
+          const fraction = parseDownloadStatus(line);
+          if (fraction !== undefined) onProgress({ step: 'download', message, fraction });
+        },
+      },
+    );
+    if (result.status !== 0) throw new ImageError('network', `cannot fetch packages: ${aptErrors(result.stderr)}`);
+    onProgress({ step: 'download', message, fraction: 1 });
+  }
+
+  /** Removes fetched packages: after a disk was full, or when their contents are kept otherwise. */
+  async forget(records: readonly PackageRecord[]): Promise<void> {
+    for (const record of records) await this.#options.files.remove(`${this.debs}/${debName(record)}`);
+  }
+}

@@ -1,0 +1,73 @@
+/** What apt's commands print, read. */
+import { stanzas } from './sources.js';
+
+/** A package at one version, as `apt-cache show` describes it. */
+export interface PackageRecord {
+  name: string;
+  version: string;
+  architecture: string;
+  section: string;
+  /** Names in Depends and Pre-Depends, alternatives included. */
+  depends: string[];
+  /** Bytes of the .deb. */
+  size: number;
+  sha256: string;
+}
+
+/** `apt-cache show`: records of the packages that were asked for. */
+export function parseShow(text: string): PackageRecord[] {
+  return stanzas(text).flatMap((s) => {
+    const [name, version, sha256] = [s.get('package'), s.get('version'), s.get('sha256')];
+    if (name === undefined || version === undefined || sha256 === undefined) return [];
+    const relations = `${s.get('pre-depends') ?? ''},${s.get('depends') ?? ''}`;
+    const depends = relations.split(/[,|]/).flatMap((r) => /^\s*([a-z0-9][a-z0-9+.-]+)/.exec(r)?.[1] ?? []);
+    return {
+      name,
+      version,
+      architecture: s.get('architecture') ?? '',
+      section: s.get('section') ?? '',
+      depends,
+      size: Number(s.get('size') ?? 0),
+      sha256,
+    };
+  });
+}
+
+/** `apt-get --simulate install`: what would be installed, as name and version. */
+export function parseSimulation(text: string): { name: string; version: string }[] {
+  return text.split('\n').flatMap((line) => {
+    const [, name, version] = /^Inst (\S+) (?:\[\S+\] )?\((\S+) /.exec(line) ?? [];
+    return name === undefined || version === undefined ? [] : { name, version };
+  });
+}
+
+/** `apt-cache policy` without a package: the codenames (`n=`) whose indices are there. */
+export function parseCodenames(text: string): Set<string> {
+  return new Set([...text.matchAll(/^\s*release .*?\bn=([^,\s]+)/gm)].map((m) => m[1]));
+}
+
+/** `apt-cache madison NAME`: versions, newest first, with the suite each comes from. */
+export function parseMadison(text: string): { version: string; suite: string }[] {
+  return text.split('\n').flatMap((line) => {
+    const [, version, where] = line.split('|').map((part) => part.trim());
+    const suite = /^\S+ ([^/\s]+)\//.exec(where ?? '')?.[1];
+    return version === undefined || suite === undefined ? [] : { version, suite };
+  });
+}
+
+/** A line of apt's status descriptor while it fetches: `dlstatus:1:34.2:Retrieving file 1 of 1`, to 0..1. */
+export function parseDownloadStatus(line: string): number | undefined {
+  const percent = /^dlstatus:\d+:([\d.]+):/.exec(line)?.[1];
+  return percent === undefined ? undefined : Math.min(1, Number(percent) / 100);
+}
+
+/** The name apt gives a fetched package's file: the epoch's colon is escaped. */
+export function debName({ name, version, architecture }: PackageRecord): string {
+  return `${name}_${version.replaceAll(':', '%3a')}_${architecture}.deb`;
+}
+
+/** The errors in what apt wrote, without its advice. */
+export function aptErrors(text: string): string {
+  const lines = text.split('\n').filter((line) => /^E: /.test(line));
+  return lines.map((line) => line.slice(3)).join('; ') || text.trim().split('\n').slice(-3).join('; ');
+}

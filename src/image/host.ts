@@ -1,0 +1,64 @@
+/** What image building needs of its host. The adapters give it; tests give their own. */
+
+/** Files by absolute path. Every error is an {@link ImageError}; a full disk has the code `disk-full`. */
+export interface Files {
+  /** The whole file, or undefined when there is none. */
+  read(path: string): Promise<Uint8Array | undefined>;
+  /** Writes the whole file and makes its folder. Not atomic: write beside, then {@link rename}. */
+  write(path: string, data: Uint8Array | string): Promise<void>;
+  /** Names in a folder, sorted; empty when there is no such folder. */
+  list(path: string): Promise<string[]>;
+  /** Size in bytes, or undefined when there is no such file. */
+  size(path: string): Promise<number | undefined>;
+  makeFolder(path: string): Promise<void>;
+  /** Removes a file or a whole folder; nothing there is no error. */
+  remove(path: string): Promise<void>;
+  /** Atomic on one file system. A folder does not replace a folder that holds something. */
+  rename(from: string, to: string): Promise<void>;
+}
+
+export interface CommandOptions {
+  cwd?: string;
+  /** Added to the host's environment; undefined takes a variable out of it. */
+  env?: Record<string, string | undefined>;
+  signal?: AbortSignal | undefined;
+  /** Called with each whole line of standard output as it comes. */
+  onLine?: (line: string) => void;
+}
+
+export interface CommandResult {
+  /** Exit status; 127 when the command does not exist on this machine. */
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Commands of the host. Ends them when the signal fires, and throws an {@link ImageError} `aborted`. */
+export interface Commands {
+  run(command: string, args: readonly string[], options?: CommandOptions): Promise<CommandResult>;
+  /** Standard output as it comes; a status other than 0 throws an {@link ImageError} `command` at the end. */
+  stream(command: string, args: readonly string[], options?: CommandOptions): AsyncIterable<Uint8Array>;
+}
+
+/** A lock that lasts until {@link release}, or until its owner dies, whichever is first. */
+export interface Lock {
+  release(): Promise<void>;
+}
+
+/** Where prepared images are kept. */
+export interface Cache {
+  /** Absolute path of the cache's folder, without a slash at its end. */
+  readonly root: string;
+  readonly files: Files;
+  /** Waits for the lock; `onWait` is called once when somebody else holds it. */
+  lock(signal?: AbortSignal, onWait?: () => void): Promise<Lock>;
+}
+
+/** What happens while an image is prepared; `fraction` is 0 to 1 of the step. */
+export interface Progress {
+  step: 'wait' | 'verify' | 'index' | 'download' | 'unpack' | 'build' | 'ready' | 'warning';
+  message: string;
+  fraction?: number;
+}
+
+export type OnProgress = (progress: Progress) => void;
