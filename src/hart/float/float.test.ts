@@ -1,6 +1,8 @@
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
+import { buildFloat } from './index.js';
 import { buildSoftFloat } from './soft/index.js';
+import { buildInlined } from './testing/inline.js';
 import type { Operation } from './testing/operations.js';
 import { operations } from './testing/operations.js';
 import type { Reference } from './testing/reference.js';
@@ -16,6 +18,9 @@ const BATCH = 500_000;
 
 const implementations: Readonly<Record<string, Runner>> = {
   soft: buildRunner(buildSoftFloat),
+  fast: buildRunner(buildFloat),
+  'inline, rounding mode known': buildRunner((module) => buildInlined(module, false)),
+  'inline, rounding mode dynamic': buildRunner((module) => buildInlined(module, true)),
 };
 
 const hex = (view: DataView, at: number): string => `0x${view.getBigUint64(at, true).toString(16)}`;
