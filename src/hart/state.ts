@@ -43,8 +43,12 @@ export const INSTRET = 0x168;
 
 /** Interrupts pending, bits as in `sip` (shared). */
 export const SIP = 0x180;
-/** Non-zero when the hart must leave its run loop soon: an interrupt, a shoot-down or a request (shared). */
+/**
+ * SIGNAL_RAISED when the hart must leave its run loop soon: an interrupt, a shoot-down or a
+ * request; else 0 (shared). The run loop leaves when its budget is not above this word: one comparison for both.
+ */
 export const SIGNAL = 0x184;
+export const SIGNAL_RAISED = 0x7fffffff;
 /** Requests of the VMM, REQUEST_* bits (shared). */
 export const REQUEST = 0x188;
 /** What the hart is doing, a RUN_STATE_* value; also the word an idle hart waits on (shared). */
@@ -67,6 +71,16 @@ export const RESERVATION = 0x1a8;
 export const HART_ID = 0x1ac;
 /** The value an LR loaded, compared by the SC (i64). */
 export const RESERVED_VALUE = 0x1b0;
+/** Where this hart's OS instance has its memory: guest-physical base (i64), pages, and byte offset of the page map. */
+export const RAM_BASE = 0x1b8;
+export const RAM_PAGES = 0x1c0;
+export const PAGE_MAP = 0x1c4;
+/** Byte offset of the computer's frame words (see frames in `computer/memory.ts`). */
+export const FRAME_WORDS = 0x1c8;
+/** Non-zero if the TLBs may hold anything: what makes a second flush in a row free. */
+export const TLB_FILLED = 0x1cc;
+/** Which halves of the address space have superpage entries in the TLB: bit 0 low (user), bit 1 high. */
+export const TLB_SUPERPAGES = 0x1d0;
 
 export const F = 0x200;
 
@@ -75,6 +89,16 @@ export const EXIT_A = 0x300;
 export const EXIT_B = 0x308;
 
 export const HART_STATE_SIZE = 0x1000;
+
+/** Page map entry: frame number << 8 | flags. A frame number is a byte offset in shared memory >> 12. */
+export const PAGE_PRESENT = 1;
+export const PAGE_WRITABLE = 2;
+
+/**
+ * Frame word: bit 0 is set while predecoded or translated code of the frame may exist,
+ * the other bits count how often such code became stale.
+ */
+export const FRAME_CODE = 1;
 
 /** REQUEST bits. */
 export const REQUEST_PAUSE = 1;
@@ -106,6 +130,6 @@ export function setPending(words: Int32Array, h: number, bits: number, level: bo
 
 /** Makes the hart leave its run loop, or its wait, soon. Callable from any thread. */
 export function signal(words: Int32Array, h: number): void {
-  Atomics.store(words, (h + SIGNAL) >> 2, 1);
+  Atomics.store(words, (h + SIGNAL) >> 2, SIGNAL_RAISED);
   Atomics.notify(words, (h + SIGNAL) >> 2);
 }

@@ -1,0 +1,234 @@
+import {
+  I32,
+  I64,
+  call,
+  choose,
+  f64,
+  i32,
+  i64,
+  type Callable,
+  type ExprF64,
+  type ExprI32,
+  type ExprI64,
+} from '../../wasm/expr.js';
+import type { FunctionBuilder } from '../../wasm/function.js';
+import type { ModuleBuilder } from '../../wasm/module.js';
+import {
+  CAUSE_LOAD_ACCESS,
+  CAUSE_LOAD_MISALIGNED,
+  CAUSE_LOAD_PAGE,
+  CAUSE_STORE_ACCESS,
+  CAUSE_STORE_MISALIGNED,
+  CAUSE_STORE_PAGE,
+} from '../causes.js';
+import { EXIT_A, EXIT_B, PRIVILEGE } from '../state.js';
+import { ACCESS_READ, ACCESS_WRITE } from '../tlb.js';
+import type { Imports } from './imports.js';
+import { REFILL_ACCESS_FAULT, REFILL_MMIO, REFILL_PAGE_FAULT, type MmuFunctions } from './mmu.js';
+import type { TrapFunctions } from './traps.js';
+import { ENVCFG_CBZE } from './csr.js';
+import { CAUSE_ILLEGAL } from '../causes.js';
+import { SENVCFG } from '../state.js';
+
+export interface AccessFunctions {
+  readonly loadSlow: Callable<typeof I32>;
+  readonly storeSlow: Callable<typeof I32>;
+  readonly atomicHost: Callable<typeof I32>;
+  readonly cboZero: Callable<typeof I32>;
+}
+
+interface Parts {
+  readonly imports: Imports;
+  readonly mmu: MmuFunctions;
+  readonly traps: TrapFunctions;
+}
+
+/** Everything a load or store can be when its TLB entry does not match. */
+export function buildAccess(module: ModuleBuilder, parts: Parts): AccessFunctions {
+  return {
+    loadSlow: buildLoadSlow(module, parts),
+    storeSlow: buildStoreSlow(module, parts),
+    atomicHost: buildAtomicHost(module, parts),
+    cboZero: buildCboZero(module, parts),
+  };
+}
+
+const crosses = (va: ExprI64, size: ExprI32): ExprI32 =>
+  i32.gtU(i32.add(i32.and(i32.wrap(va), i32.const(0xfff)), size), i32.const(4096));
+
+const pageOffset = (va: ExprI64): ExprI32 => i32.and(i32.wrap(va), i32.const(0xfff));
+
+/** Traps for a REFILL_* answer other than MMIO; does nothing for the rest. */
+function trapOnFault(
+  f: FunctionBuilder,
+  { traps }: Parts,
+  h: ExprI32,
+  pc: ExprI64,
+  va: ExprI64,
+  host: ExprI32,
+  pageCause: number,
+  accessCause: number,
+): void {
+  const fault = (cause: number) => (): void => {
+    f.call(traps.trap, h, pc, i64.const(cause), va);
+    f.return(i32.const(1));
+  };
+  f.if(i32.eq(host, i32.const(REFILL_PAGE_FAULT)), fault(pageCause));
+  f.if(i32.eq(host, i32.const(REFILL_ACCESS_FAULT)), fault(accessCause));
+}
+
+function buildLoadSlow(module: ModuleBuilder, parts: Parts): Callable<typeof I32> {
+  const f = module.function([I32, I64, I64, I32], I32, 'loadSlow');
+  const h = f.param(I32, 0);
+  const pc = f.param(I64, 1);
+  const va = f.param(I64, 2);
+  const width = f.param(I32, 3);
+  const size = f.local(I32, i32.shl(i32.const(1), width));
+
+  f.if(crosses(va, size), () => {
+    // Byte by byte: a fault then names the first byte of the page that is missing.
+    const i = f.local(I32, i32.const(0));
+    const value = f.local(I64, i64.const(0));
+    f.loop((again) => {
+      f.if(call(f as Callable<typeof I32>, h, pc, i64.add(va, i64.extendU(i)), i32.const(0)), () =>
+        f.return(i32.const(1)),
+      );
+      const byte = i64.shl(i64.load(h, EXIT_A), i64.extendU(i32.shl(i, i32.const(3))));
+      f.set(value, i64.or(value, byte));
+      f.set(i, i32.add(i, i32.const(1)));
+      f.brIf(again, i32.ltU(i, size));
+    });
+    f.store64(h, value, EXIT_A);
+    f.return(i32.const(0));
+  });
+
+  const host = f.local(I32, call(parts.mmu.refill, h, va, i32.const(ACCESS_READ)));
+  trapOnFault(f, parts, h, pc, va, host, CAUSE_LOAD_PAGE, CAUSE_LOAD_ACCESS);
+  f.if(i32.eq(host, i32.const(REFILL_MMIO)), () => {
+    f.if(call(parts.imports.mmioLoad, h, i64ToF64(i64.load(h, EXIT_B)), width), () => {
+      f.call(parts.traps.trap, h, pc, i64.const(CAUSE_LOAD_ACCESS), va);
+      f.return(i32.const(1));
+    });
+    f.return(i32.const(0));
+  });
+  const at = f.local(I32, i32.or(host, pageOffset(va)));
+  f.store64(
+    h,
+    choose(
+      i32.eq(width, i32.const(3)),
+      i64.load(at),
+      choose(i32.eq(width, i32.const(2)), i64.load32U(at), choose(width, i64.load16U(at), i64.load8U(at))),
+    ),
+    EXIT_A,
+  );
+  f.return(i32.const(0));
+  return f;
+}
+
+function buildStoreSlow(module: ModuleBuilder, parts: Parts): Callable<typeof I32> {
+  const f = module.function([I32, I64, I64, I64, I32], I32, 'storeSlow');
+  const h = f.param(I32, 0);
+  const pc = f.param(I64, 1);
+  const va = f.param(I64, 2);
+  const value = f.param(I64, 3);
+  const width = f.param(I32, 4);
+  const size = f.local(I32, i32.shl(i32.const(1), width));
+  const host = f.local(I32);
+
+  f.if(crosses(va, size), () => {
+    // Both pages are looked up before a byte is written: a fault must leave memory as it was.
+    const next = f.local(I64, i64.and(i64.add(va, i64.const(4095)), i64.const(-4096)));
+    for (const part of [va, next]) {
+      f.set(host, call(parts.mmu.refill, h, part, i32.const(ACCESS_WRITE)));
+      trapOnFault(f, parts, h, pc, part, host, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS);
+    }
+    const i = f.local(I32, i32.const(0));
+    f.loop((again) => {
+      const byte = i64.shrU(value, i64.extendU(i32.shl(i, i32.const(3))));
+      f.if(call(f as Callable<typeof I32>, h, pc, i64.add(va, i64.extendU(i)), byte, i32.const(0)), () =>
+        f.return(i32.const(1)),
+      );
+      f.set(i, i32.add(i, i32.const(1)));
+      f.brIf(again, i32.ltU(i, size));
+    });
+    f.return(i32.const(0));
+  });
+
+  f.set(host, call(parts.mmu.refill, h, va, i32.const(ACCESS_WRITE)));
+  trapOnFault(f, parts, h, pc, va, host, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS);
+  f.if(i32.eq(host, i32.const(REFILL_MMIO)), () => {
+    f.store64(h, value, EXIT_A);
+    f.if(call(parts.imports.mmioStore, h, i64ToF64(i64.load(h, EXIT_B)), width), () => {
+      f.call(parts.traps.trap, h, pc, i64.const(CAUSE_STORE_ACCESS), va);
+      f.return(i32.const(1));
+    });
+    f.return(i32.const(0));
+  });
+  const at = f.local(I32, i32.or(host, pageOffset(va)));
+  f.if(
+    i32.eq(width, i32.const(3)),
+    () => f.store64(at, value),
+    () =>
+      f.if(
+        i32.eq(width, i32.const(2)),
+        () => f.store64Low(32, at, value),
+        () =>
+          f.if(
+            width,
+            () => f.store64Low(16, at, value),
+            () => f.store64Low(8, at, value),
+          ),
+      ),
+  );
+  f.return(i32.const(0));
+  return f;
+}
+
+/** Atomics must be aligned, and work on memory only. */
+function buildAtomicHost(module: ModuleBuilder, parts: Parts): Callable<typeof I32> {
+  const f = module.function([I32, I64, I64, I32, I32], I32, 'atomicHost');
+  const h = f.param(I32, 0);
+  const pc = f.param(I64, 1);
+  const va = f.param(I64, 2);
+  const isWrite = i32.eq(f.param(I32, 4), i32.const(ACCESS_WRITE));
+  const trap = (load: number, store: number) => (): void => {
+    f.call(parts.traps.trap, h, pc, choose(isWrite, i64.const(store), i64.const(load)), va);
+    f.return(i32.const(-1));
+  };
+  const misaligned = i32.and(i32.wrap(va), i32.sub(i32.shl(i32.const(1), f.param(I32, 3)), i32.const(1)));
+  f.if(misaligned, trap(CAUSE_LOAD_MISALIGNED, CAUSE_STORE_MISALIGNED));
+  const host = f.local(I32, call(parts.mmu.refill, h, va, f.param(I32, 4)));
+  f.if(i32.eq(host, i32.const(REFILL_PAGE_FAULT)), trap(CAUSE_LOAD_PAGE, CAUSE_STORE_PAGE));
+  f.if(i32.eq(host, i32.const(REFILL_ACCESS_FAULT)), trap(CAUSE_LOAD_ACCESS, CAUSE_STORE_ACCESS));
+  f.if(i32.eq(host, i32.const(REFILL_MMIO)), trap(CAUSE_LOAD_ACCESS, CAUSE_STORE_ACCESS));
+  f.return(i32.or(host, pageOffset(va)));
+  return f;
+}
+
+/** Zicboz (CMO specification 2.7): blocks of 64 bytes. */
+function buildCboZero(module: ModuleBuilder, parts: Parts): Callable<typeof I32> {
+  const f = module.function([I32, I64, I64], I32, 'cboZero');
+  const h = f.param(I32, 0);
+  const pc = f.param(I64, 1);
+  const va = f.param(I64, 2);
+  const enabled = i32.or(i32.load(h, PRIVILEGE), i32.and(i32.load(h, SENVCFG), i32.const(ENVCFG_CBZE)));
+  f.if(i32.eqz(enabled), () => {
+    f.call(parts.traps.trap, h, pc, i64.const(CAUSE_ILLEGAL), i64.const(0));
+    f.return(i32.const(1));
+  });
+  const host = f.local(I32, call(parts.mmu.refill, h, va, i32.const(ACCESS_WRITE)));
+  trapOnFault(f, parts, h, pc, va, host, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS);
+  f.if(i32.eq(host, i32.const(REFILL_MMIO)), () => {
+    f.call(parts.traps.trap, h, pc, i64.const(CAUSE_STORE_ACCESS), va);
+    f.return(i32.const(1));
+  });
+  const block = i32.and(pageOffset(va), i32.const(~63));
+  f.fill(i32.or(host, block), i32.const(0), i32.const(64));
+  f.return(i32.const(0));
+  return f;
+}
+
+/** Guest-physical addresses have at most 56 bits; beyond 2^53 nothing is there and rounding does not matter. */
+function i64ToF64(value: ExprI64): ExprF64 {
+  return f64.convertI64U(value);
+}

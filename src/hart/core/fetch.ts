@@ -1,0 +1,163 @@
+/**
+ * Instruction fetch: from the hart's pc to predecoded slots.
+ *
+ * Predecoded code is kept per frame, not per address, and is valid while the frame's
+ * word in the frame table is unchanged and has FRAME_CODE set. A write to such a frame
+ * takes the slow path once (its TLB write tags are withheld), clears FRAME_CODE and
+ * changes the count; fetches notice after the fence.i that the architecture demands,
+ * which empties the fetch TLB.
+ */
+import { I32, I64, call, i32, i64, select, type Callable, type ExprI32 } from '../../wasm/expr.js';
+import type { ModuleBuilder } from '../../wasm/module.js';
+import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE } from '../causes.js';
+import { OP_PAGE_END } from '../slots.js';
+import { FRAME_CODE, FRAME_WORDS, PC, PRIVILEGE, TLB_FILLED } from '../state.js';
+import {
+  ACCESS_FETCH,
+  DIRECTORY_FRAME,
+  DIRECTORY_WORD,
+  FETCH_HOST_PAGE,
+  FETCH_INDEX_MASK,
+  FETCH_INDEX_SHIFT,
+  FETCH_SLOTS,
+  FETCH_TAG,
+  FETCH_TLB,
+  FETCH_TLB_SIZE,
+  PREDECODED,
+  PREDECODED_SIZE,
+  PREDECODED_STRIDE,
+  PREDECODE_DIRECTORY,
+  PREDECODE_PAGES,
+  STRADDLE_SLOTS,
+} from '../tlb.js';
+import type { Imports } from './imports.js';
+import { REFILL_PAGE_FAULT, type MmuFunctions } from './mmu.js';
+import type { TrapFunctions } from './traps.js';
+
+export interface FetchFunctions {
+  /** (h): entry of the fetch TLB for the hart's pc, filled; or 0 after taking a trap. */
+  readonly fetch: Callable<typeof I32>;
+  /** (h, host page of the first half): decodes the instruction at the last halfword of a page into the straddle slots; 1 after taking a trap. */
+  readonly fetchStraddle: Callable<typeof I32>;
+  readonly fenceI: Callable<undefined>;
+}
+
+interface Parts {
+  readonly imports: Imports;
+  readonly mmu: MmuFunctions;
+  readonly traps: TrapFunctions;
+}
+
+export function buildFetch(module: ModuleBuilder, parts: Parts): FetchFunctions {
+  const flushFetch = buildFlushFetch(module);
+  const predecoded = buildPredecodedPage(module, parts, flushFetch);
+  return {
+    fetch: buildFetchEntry(module, parts, predecoded),
+    fetchStraddle: buildFetchStraddle(module, parts),
+    fenceI: flushFetch,
+  };
+}
+
+function buildFlushFetch(module: ModuleBuilder): Callable<undefined> {
+  const f = module.function([I32], undefined, 'fenceI');
+  f.fill(i32.add(f.param(I32, 0), i32.const(FETCH_TLB)), i32.const(0xff), i32.const(2 * FETCH_TLB_SIZE));
+  return f;
+}
+
+/** (h, host page): its predecoded page, emptied if it was stale. */
+function buildPredecodedPage(
+  module: ModuleBuilder,
+  { imports, mmu }: Parts,
+  flushFetch: Callable<undefined>,
+): Callable<typeof I32> {
+  const f = module.function([I32, I32], I32, 'predecodedPage');
+  const h = f.param(I32, 0);
+  const hostPage = f.param(I32, 1);
+  const frame = f.local(I32, i32.shrU(hostPage, i32.const(12)));
+  const index = f.local(I32, i32.and(frame, i32.const(PREDECODE_PAGES - 1)));
+  const directory = f.local(I32, i32.add(h, i32.shl(index, i32.const(4))));
+  const slots = f.local(I32, i32.add(i32.add(h, i32.const(PREDECODED)), i32.mul(index, i32.const(PREDECODED_STRIDE))));
+  const wordAt = f.local(I32, i32.add(i32.load(h, FRAME_WORDS), i32.shl(frame, i32.const(2))));
+  const word = f.local(I32, i32.atomicLoad(wordAt));
+  const same = i32.and(
+    i32.eq(i32.load(directory, PREDECODE_DIRECTORY + DIRECTORY_FRAME), frame),
+    i32.eq(i32.load(directory, PREDECODE_DIRECTORY + DIRECTORY_WORD), word),
+  );
+  f.if(i32.and(same, i32.and(word, i32.const(FRAME_CODE))), () => f.return(slots));
+
+  // First forbid unnoticed writes, then read: what is decoded cannot be older than the word.
+  f.if(i32.eqz(i32.and(word, i32.const(FRAME_CODE))), () => {
+    f.set(word, i32.or(i32.atomicOr(wordAt, i32.const(FRAME_CODE)), i32.const(FRAME_CODE)));
+    f.call(mmu.forbidWrites, h, hostPage);
+    f.call(imports.shootDownWrites, h, frame);
+  });
+  f.fill(slots, i32.const(0), i32.const(PREDECODED_SIZE));
+  f.store64(slots, i64.const(OP_PAGE_END), PREDECODED_SIZE);
+  // Another frame's code is evicted: no fetch entry may lead to it any more.
+  f.call(flushFetch, h);
+  f.store32(directory, frame, PREDECODE_DIRECTORY + DIRECTORY_FRAME);
+  f.store32(directory, word, PREDECODE_DIRECTORY + DIRECTORY_WORD);
+  f.return(slots);
+  return f;
+}
+
+function buildFetchEntry(
+  module: ModuleBuilder,
+  { mmu, traps }: Parts,
+  predecoded: Callable<typeof I32>,
+): Callable<typeof I32> {
+  const f = module.function([I32], I32, 'fetch');
+  const h = f.param(I32, 0);
+  const pc = f.local(I64, i64.load(h, PC));
+  const page = f.local(I64, i64.and(pc, i64.const(-4096)));
+  const table = select(i32.load(h, PRIVILEGE), i32.const(FETCH_TLB + FETCH_TLB_SIZE), i32.const(FETCH_TLB));
+  const index = i32.and(i32.shrU(i32.wrap(pc), i32.const(FETCH_INDEX_SHIFT)), i32.const(FETCH_INDEX_MASK));
+  const entry = f.local(I32, i32.add(i32.add(h, table), index));
+  f.if(i64.eq(i64.load(entry, FETCH_TAG), page), () => f.return(entry));
+
+  const hostPage = f.local(I32, call(mmu.refill, h, pc, i32.const(ACCESS_FETCH)));
+  trapOnFault(hostPage);
+  const slots = f.local(I32, call(predecoded, h, hostPage));
+  f.store64(entry, page, FETCH_TAG);
+  f.store32(entry, slots, FETCH_SLOTS);
+  f.store32(entry, hostPage, FETCH_HOST_PAGE);
+  f.store32(h, i32.const(1), TLB_FILLED);
+  f.return(entry);
+  return f;
+
+  /** Negative small answers are REFILL_*; fetching from device registers is an access fault. */
+  function trapOnFault(host: ExprI32): void {
+    f.if(i32.and(host, i32.const(0xfff)), () => {
+      const cause = select(
+        i32.eq(host, i32.const(REFILL_PAGE_FAULT)),
+        i64.const(CAUSE_FETCH_PAGE),
+        i64.const(CAUSE_FETCH_ACCESS),
+      );
+      f.call(traps.trap, h, pc, cause, pc);
+      f.return(i32.const(0));
+    });
+  }
+}
+
+function buildFetchStraddle(module: ModuleBuilder, { imports, mmu, traps }: Parts): Callable<typeof I32> {
+  const f = module.function([I32, I32], I32, 'fetchStraddle');
+  const h = f.param(I32, 0);
+  const pc = f.local(I64, i64.load(h, PC));
+  const next = f.local(I64, i64.add(pc, i64.const(2)));
+  const host = f.local(I32, call(mmu.refill, h, next, i32.const(ACCESS_FETCH)));
+  f.if(i32.and(host, i32.const(0xfff)), () => {
+    const cause = select(
+      i32.eq(host, i32.const(REFILL_PAGE_FAULT)),
+      i64.const(CAUSE_FETCH_PAGE),
+      i64.const(CAUSE_FETCH_ACCESS),
+    );
+    // stval is the address of the part that is missing, sepc that of the instruction (12.1.9).
+    f.call(traps.trap, h, pc, cause, next);
+    f.return(i32.const(1));
+  });
+  const slots = f.local(I32, i32.add(h, i32.const(STRADDLE_SLOTS)));
+  f.call(imports.decodeStraddle, slots, i32.or(f.param(I32, 1), i32.const(0xffe)), host);
+  f.store64(slots, i64.const(OP_PAGE_END), 16);
+  f.return(i32.const(0));
+  return f;
+}

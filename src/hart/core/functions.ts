@@ -1,0 +1,49 @@
+import type { I32, I64, Callable } from '../../wasm/expr.js';
+import type { FloatFunctions } from '../float/index.js';
+
+type I64Function = Callable<typeof I64>;
+type I32Function = Callable<typeof I32>;
+type Procedure = Callable<undefined>;
+
+/** Functions of the core module that the meanings of instructions call. `h` is always the hart block. */
+export interface CoreFunctions {
+  /** (a, b): high 64 bits of the unsigned product. */
+  readonly mulhu: I64Function;
+  /** (h, pc, va, log2 of the bytes): 0 and the zero-extended value in EXIT_A, or 1 after taking a trap. */
+  readonly loadSlow: I32Function;
+  /** (h, pc, va, value, log2 of the bytes): 0, or 1 after taking a trap. */
+  readonly storeSlow: I32Function;
+  /** (h, pc, va, log2 of the bytes, ACCESS_*): host offset for an atomic access, or -1 after taking a trap. */
+  readonly atomicHost: I32Function;
+  /** (h, pc, va): clears the 64-byte block around va; 1 after taking a trap. */
+  readonly cboZero: I32Function;
+  /** (h, pc, instruction bits, CSR_*, source, writes): old value in EXIT_A, or 1 after taking a trap. */
+  readonly csr: I32Function;
+  /** (h, pc, scause, stval): sets the hart's pc to the handler. */
+  readonly trap: Procedure;
+  /** (h): returns the pc to go on at. */
+  readonly sret: I64Function;
+  readonly float: FloatFunctions;
+  /** (h, va, all): forgets translations of va, or all. */
+  readonly sfenceVma: Procedure;
+  /** (h): makes stores to code visible to this hart's fetches. */
+  readonly fenceI: Procedure;
+}
+
+/** What the core module asks of the worker that runs the hart. Addresses and times are f64: exact up to 2^53. */
+export interface CoreImports {
+  /** Reads 2^width bytes at a guest-physical address outside memory into EXIT_A; 1 if nothing is there. */
+  mmioLoad(h: number, address: number, width: number): number;
+  /** Writes EXIT_A's low 2^width bytes; 1 if nothing is there. */
+  mmioStore(h: number, address: number, width: number): number;
+  /** The computer's clock in ticks (the `time` CSR). */
+  time(): number;
+  /** stimecmp has changed. */
+  timer(h: number): void;
+  /** Decodes from host offset `host` into the slots at `slots`, at most `count` slots. */
+  decode(slots: number, host: number, count: number): void;
+  /** Decodes the instruction whose halves are at two host offsets into the straddle slots. */
+  decodeStraddle(slots: number, hostLow: number, hostHigh: number): void;
+  /** Other harts of the OS instance must stop writing to `frame` past the frame word. */
+  shootDownWrites(h: number, frame: number): void;
+}

@@ -1,0 +1,323 @@
+/**
+ * Address translation: Sv39 page-table walks (privileged specification 12.3, 12.4),
+ * the logical address space below them, and the refill of the TLBs.
+ *
+ * The walker sets A and D bits itself. The VMM's page map comes after the guest's
+ * page tables: guest-physical page to frame.
+ */
+import {
+  I32,
+  I64,
+  call,
+  choose,
+  i32,
+  i64,
+  type Callable,
+  type ExprI32,
+  type ExprI64,
+  type Local,
+} from '../../wasm/expr.js';
+import type { FunctionBuilder } from '../../wasm/function.js';
+import type { ModuleBuilder } from '../../wasm/module.js';
+import {
+  EXIT_B,
+  FRAME_CODE,
+  FRAME_WORDS,
+  PAGE_MAP,
+  PAGE_PRESENT,
+  PAGE_WRITABLE,
+  PRIVILEGE,
+  RAM_BASE,
+  RAM_PAGES,
+  SATP,
+  SSTATUS,
+  TLB_BASE,
+  TLB_FILLED,
+  TLB_SUPERPAGES,
+} from '../state.js';
+import {
+  ACCESS_FETCH,
+  ACCESS_WRITE,
+  FETCH_INDEX_MASK,
+  FETCH_INDEX_SHIFT,
+  FETCH_TLB,
+  FETCH_TLB_SIZE,
+  MODES,
+  TLB_ADDEND,
+  TLB_ENTRIES,
+  TLB_ENTRY_SIZE,
+  TLB_HOST_PAGE,
+  TLB_INDEX_MASK,
+  TLB_INDEX_SHIFT,
+  TLB_READ_TAG,
+  TLB_SIZE,
+  TLB_START,
+  TLB_WRITE_TAG,
+} from '../tlb.js';
+import { SSTATUS_MXR, SSTATUS_SUM } from './sstatus.js';
+
+/** Answers of `refill` that are not a host page. Host pages are page-aligned, so these cannot be one. */
+export const REFILL_PAGE_FAULT = -1;
+export const REFILL_ACCESS_FAULT = -2;
+/** Not memory: the guest-physical address is in EXIT_B. */
+export const REFILL_MMIO = -3;
+
+/** Bits of a page-table entry (12.4.1). */
+const V = 1;
+const R = 2;
+const W = 4;
+const X = 8;
+const U = 16;
+const A = 64;
+const D = 128;
+
+export interface MmuFunctions {
+  /** (h, guest-physical address): host offset, or -1 if no memory is there. */
+  readonly hostOf: Callable<typeof I32>;
+  /** (h, va, ACCESS_*): host page of va after filling the data TLB (not for fetches), or REFILL_*. */
+  readonly refill: Callable<typeof I32>;
+  readonly sfenceVma: Callable<undefined>;
+  /** (h): forgets every translation. */
+  readonly flush: Callable<undefined>;
+  /** (h, host page): makes writes to that page take the slow path. */
+  readonly forbidWrites: Callable<undefined>;
+}
+
+export function buildMmu(module: ModuleBuilder): MmuFunctions {
+  const hostOf = buildHostOf(module);
+  const flush = buildFlush(module);
+  return {
+    hostOf,
+    flush,
+    refill: buildRefill(module, hostOf),
+    sfenceVma: buildSfenceVma(module, flush),
+    forbidWrites: buildForbidWrites(module),
+  };
+}
+
+function buildHostOf(module: ModuleBuilder): Callable<typeof I32> {
+  const f = module.function([I32, I64], I32, 'hostOf');
+  const h = f.param(I32, 0);
+  const address = f.param(I64, 1);
+  const offset = f.local(I64, i64.sub(address, i64.load(h, RAM_BASE)));
+  const page = f.local(I64, i64.shrU(offset, i64.const(12)));
+  f.if(i64.ltU(page, i64.load32U(h, RAM_PAGES)), () => {
+    const entry = f.local(I32, i32.load(i32.add(i32.load(h, PAGE_MAP), i32.shl(i32.wrap(page), i32.const(2)))));
+    f.if(i32.and(entry, i32.const(PAGE_PRESENT)), () =>
+      f.return(i32.or(hostPageOf(entry), i32.and(i32.wrap(address), i32.const(0xfff)))),
+    );
+  });
+  f.return(i32.const(-1));
+  return f;
+}
+
+/** Page map entries keep the frame number in bits 31:8. */
+const hostPageOf = (entry: ExprI32): ExprI32 => i32.shl(i32.shrU(entry, i32.const(8)), i32.const(12));
+
+function buildRefill(module: ModuleBuilder, hostOf: Callable<typeof I32>): Callable<typeof I32> {
+  const f = module.function([I32, I64, I32], I32, 'refill');
+  const h = f.param(I32, 0);
+  const va = f.param(I64, 1);
+  const access = f.param(I32, 2);
+  /** Guest-physical address of the byte at va. */
+  const physical = f.local(I64, va);
+  /** What the leaf allows: PTE bits; without translation everything but keeping D clean. */
+  const leaf = f.local(I64, i64.const(R | W | X | D));
+
+  f.if(i32.wrap(i64.shrU(i64.load(h, SATP), i64.const(60))), () => walk(f, h, va, access, physical, leaf, hostOf));
+
+  const page = f.local(I64, i64.shrU(i64.sub(physical, i64.load(h, RAM_BASE)), i64.const(12)));
+  const notMemory = (): void => {
+    f.store64(h, physical, EXIT_B);
+    f.return(i32.const(REFILL_MMIO));
+  };
+  f.if(i64.geU(page, i64.load32U(h, RAM_PAGES)), notMemory);
+  const entry = f.local(I32, i32.load(i32.add(i32.load(h, PAGE_MAP), i32.shl(i32.wrap(page), i32.const(2)))));
+  f.if(i32.eqz(i32.and(entry, i32.const(PAGE_PRESENT))), notMemory);
+  const hostPage = f.local(I32, hostPageOf(entry));
+  f.if(i32.eq(access, i32.const(ACCESS_FETCH)), () => f.return(hostPage));
+
+  // A write makes code of that frame stale; see `fetch.ts` for the other half.
+  const word = f.local(
+    I32,
+    i32.add(i32.load(h, FRAME_WORDS), i32.shl(i32.shrU(hostPage, i32.const(12)), i32.const(2))),
+  );
+  const isWrite = i32.eq(access, i32.const(ACCESS_WRITE));
+  f.if(isWrite, () => {
+    f.if(i32.eqz(i32.and(entry, i32.const(PAGE_WRITABLE))), notMemory);
+    f.if(i32.and(i32.atomicLoad(word), i32.const(FRAME_CODE)), () => {
+      f.drop(i32.atomicAnd(word, i32.const(~FRAME_CODE)));
+      f.drop(i32.atomicAdd(word, i32.const(2)));
+    });
+  });
+
+  insert(f, h, va, hostPage, leaf, entry, word);
+  f.return(hostPage);
+  return f;
+}
+
+/** Fills the data TLB of the present mode with what the leaf and the page map allow. */
+function insert(
+  f: FunctionBuilder,
+  h: ExprI32,
+  va: ExprI64,
+  hostPage: ExprI32,
+  leaf: ExprI64,
+  entry: ExprI32,
+  word: ExprI32,
+): void {
+  const vpage = f.local(I64, i64.and(va, i64.const(-4096)));
+  const at = f.local(
+    I32,
+    i32.add(
+      i32.add(h, i32.load(h, TLB_BASE)),
+      i32.and(i32.shrU(i32.wrap(va), i32.const(TLB_INDEX_SHIFT)), i32.const(TLB_INDEX_MASK)),
+    ),
+  );
+  const bits = f.local(I32, i32.wrap(leaf));
+  const has = (mask: number): ExprI32 => i32.eq(i32.and(bits, i32.const(mask)), i32.const(mask));
+  // MXR makes executable pages readable; the walk has already refused what may not be read.
+  const readable = i32.and(
+    bits,
+    choose(i32.and(i32.load(h, SSTATUS), i32.const(SSTATUS_MXR)), i32.const(R | X), i32.const(R)),
+  );
+  const writable = i32.and(
+    i32.and(has(W | D), i32.ne(i32.and(entry, i32.const(PAGE_WRITABLE)), i32.const(0))),
+    i32.eqz(i32.and(i32.atomicLoad(word), i32.const(FRAME_CODE))),
+  );
+  f.store64(at, choose(readable, vpage, i64.const(-1)), TLB_READ_TAG);
+  f.store64(at, choose(writable, vpage, i64.const(-1)), TLB_WRITE_TAG);
+  f.store32(at, i32.sub(hostPage, i32.wrap(vpage)), TLB_ADDEND);
+  f.store32(at, hostPage, TLB_HOST_PAGE);
+  f.store32(h, i32.const(1), TLB_FILLED);
+}
+
+function walk(
+  f: FunctionBuilder,
+  h: ExprI32,
+  va: ExprI64,
+  access: ExprI32,
+  physical: Local<typeof I64>,
+  leaf: Local<typeof I64>,
+  hostOf: Callable<typeof I32>,
+): void {
+  const pageFault = (): void => f.return(i32.const(REFILL_PAGE_FAULT));
+  const isWrite = i32.eq(access, i32.const(ACCESS_WRITE));
+  const isFetch = i32.eq(access, i32.const(ACCESS_FETCH));
+
+  // Bits 63:39 must all equal bit 38.
+  f.if(i64.ne(i64.shrS(i64.shl(va, i64.const(25)), i64.const(25)), va), pageFault);
+
+  const table = f.local(I64);
+  const shift = f.local(I64);
+  const host = f.local(I32);
+  const pte = f.local(I64);
+  const bits = f.local(I32);
+  const updated = f.local(I64);
+  f.loop((restart) => {
+    f.set(table, i64.shl(i64.and(i64.load(h, SATP), i64.pair(0xfff, -1)), i64.const(12)));
+    f.set(shift, i64.const(30));
+    f.block((found) => {
+      f.loop((down) => {
+        const index = i64.and(i64.shrU(va, shift), i64.const(511));
+        f.set(host, call(hostOf, h, i64.add(table, i64.shl(index, i64.const(3)))));
+        f.if(i32.eq(host, i32.const(-1)), () => f.return(i32.const(REFILL_ACCESS_FAULT)));
+        f.set(pte, i64.load(host));
+        f.set(bits, i32.wrap(pte));
+        // Invalid, writable but not readable, or with reserved bits (Svnapot and Svpbmt are not there).
+        f.if(i32.eqz(i32.and(bits, i32.const(V))), pageFault);
+        f.if(i32.eq(i32.and(bits, i32.const(R | W)), i32.const(W)), pageFault);
+        f.if(i32.wrap(i64.shrU(pte, i64.const(54))), pageFault);
+        f.brIf(found, i32.and(bits, i32.const(R | X)));
+        // A pointer to the next level must have A, D and U clear.
+        f.if(i32.and(bits, i32.const(A | D | U)), pageFault);
+        f.set(shift, i64.sub(shift, i64.const(9)));
+        f.if(i64.ltS(shift, i64.const(12)), pageFault);
+        f.set(table, i64.shl(i64.shrU(pte, i64.const(10)), i64.const(12)));
+        f.br(down);
+      });
+    });
+
+    f.if(
+      i32.load(h, PRIVILEGE),
+      () =>
+        f.if(i32.and(bits, i32.const(U)), () => {
+          f.if(isFetch, pageFault);
+          f.if(i32.eqz(i32.and(i32.load(h, SSTATUS), i32.const(SSTATUS_SUM))), pageFault);
+        }),
+      () => f.if(i32.eqz(i32.and(bits, i32.const(U))), pageFault),
+    );
+    const mxr = i32.and(i32.load(h, SSTATUS), i32.const(SSTATUS_MXR));
+    const needed = choose(
+      isFetch,
+      i32.const(X),
+      choose(isWrite, i32.const(W), choose(mxr, i32.const(R | X), i32.const(R))),
+    );
+    f.if(i32.eqz(i32.and(bits, needed)), pageFault);
+    // A superpage must be aligned to its size.
+    const offsetMask = f.local(I64, i64.sub(i64.shl(i64.const(1), shift), i64.const(1)));
+    f.set(physical, i64.shl(i64.shrU(pte, i64.const(10)), i64.const(12)));
+    f.if(i64.ne(i64.and(physical, offsetMask), i64.const(0)), pageFault);
+
+    f.set(updated, i64.or(pte, choose(isWrite, i64.const(A | D), i64.const(A))));
+    f.if(i64.ne(updated, pte), () => {
+      f.brIf(restart, i64.ne(i64.atomicCompareExchange(host, pte, updated), pte));
+    });
+    f.set(leaf, updated);
+    f.set(physical, i64.or(physical, i64.and(va, offsetMask)));
+    f.if(i64.ne(shift, i64.const(12)), () => {
+      const half = choose(i64.ltS(va, i64.const(0)), i32.const(2), i32.const(1));
+      f.store32(h, i32.or(i32.load(h, TLB_SUPERPAGES), half), TLB_SUPERPAGES);
+    });
+  });
+}
+
+function buildFlush(module: ModuleBuilder): Callable<undefined> {
+  const f = module.function([I32], undefined, 'flush');
+  const h = f.param(I32, 0);
+  f.if(i32.eqz(i32.load(h, TLB_FILLED)), () => f.return());
+  f.fill(i32.add(h, i32.const(TLB_START)), i32.const(0xff), i32.const(MODES * TLB_SIZE + 2 * FETCH_TLB_SIZE));
+  f.store32(h, i32.const(0), TLB_FILLED);
+  f.store32(h, i32.const(0), TLB_SUPERPAGES);
+  return f;
+}
+
+/** sfence.vma (12.2.1). There are no ASIDs; global pages are forgotten as well. */
+function buildSfenceVma(module: ModuleBuilder, flush: Callable<undefined>): Callable<undefined> {
+  const f = module.function([I32, I64, I32], undefined, 'sfenceVma');
+  const h = f.param(I32, 0);
+  const va = f.param(I64, 1);
+  const low = i32.wrap(va);
+  f.if(f.param(I32, 2), () => {
+    f.call(flush, h);
+    f.return();
+  });
+  const half = choose(i64.ltS(va, i64.const(0)), i32.const(2), i32.const(1));
+  f.if(i32.and(i32.load(h, TLB_SUPERPAGES), half), () => {
+    // The address may lie in a superpage, whose translations have been cached page by page.
+    f.call(flush, h);
+    f.return();
+  });
+  for (let mode = 0; mode < MODES; mode++) {
+    const at = i32.add(h, i32.and(i32.shrU(low, i32.const(TLB_INDEX_SHIFT)), i32.const(TLB_INDEX_MASK)));
+    f.store64(at, i64.const(-1), TLB_START + mode * TLB_SIZE + TLB_READ_TAG);
+    f.store64(at, i64.const(-1), TLB_START + mode * TLB_SIZE + TLB_WRITE_TAG);
+  }
+  for (let table = 0; table < 2; table++) {
+    const at = i32.add(h, i32.and(i32.shrU(low, i32.const(FETCH_INDEX_SHIFT)), i32.const(FETCH_INDEX_MASK)));
+    f.store64(at, i64.const(-1), FETCH_TLB + table * FETCH_TLB_SIZE);
+  }
+  return f;
+}
+
+function buildForbidWrites(module: ModuleBuilder): Callable<undefined> {
+  const f = module.function([I32, I32], undefined, 'forbidWrites');
+  const at = f.local(I32, i32.add(f.param(I32, 0), i32.const(TLB_START)));
+  const end = f.local(I32, i32.add(at, i32.const(MODES * TLB_ENTRIES * TLB_ENTRY_SIZE)));
+  f.loop((again) => {
+    f.if(i32.eq(i32.load(at, TLB_HOST_PAGE), f.param(I32, 1)), () => f.store64(at, i64.const(-1), TLB_WRITE_TAG));
+    f.set(at, i32.add(at, i32.const(TLB_ENTRY_SIZE)));
+    f.brIf(again, i32.ltU(at, end));
+  });
+  return f;
+}

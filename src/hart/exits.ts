@@ -1,0 +1,9 @@
+/** Why a hart's run loop came back to the worker. */
+/** A signal is set or the budget is used up: look at interrupts, the clock and requests. */
+export const EXIT_SIGNAL = 0;
+/** wfi: pc is after it. */
+export const EXIT_WFI = 1;
+/** ecall from supervisor mode: pc is at it. */
+export const EXIT_SBI = 2;
+/** The hands' ring: pc is at it. */
+export const EXIT_HANDS = 3;

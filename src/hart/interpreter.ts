@@ -1,0 +1,267 @@
+/**
+ * The interpreter: one WebAssembly function, generated from the instruction table, that
+ * runs predecoded slots. Its registers are the hart's state in memory.
+ */
+import { I32, I64, call, i32, i64, type Callable, type ExprI32, type ExprI64, type Local } from '../wasm/expr.js';
+import type { FunctionBuilder, Label } from '../wasm/function.js';
+import type { ModuleBuilder } from '../wasm/module.js';
+import { CAUSE_ILLEGAL } from './causes.js';
+import type { Context } from './context.js';
+import type { CoreFunctions } from './core/functions.js';
+import type { Imports } from './core/imports.js';
+import { SSTATUS_FS } from './core/sstatus.js';
+import { EXIT_SIGNAL } from './exits.js';
+import {
+  LENGTH_MASK,
+  LENGTH_SHIFT,
+  OP_FIRST,
+  OP_MASK,
+  RD_MASK,
+  RD_SHIFT,
+  RM_SHIFT,
+  RS1_SHIFT,
+  RS2_SHIFT,
+  RS_MASK,
+} from './slots.js';
+import { F, INSTRET, PC, SIE, SIGNAL, SIP, SSTATUS, TLB_BASE } from './state.js';
+import { instructions } from './table/index.js';
+import { FETCH_HOST_PAGE, FETCH_SLOTS, PREDECODED_SIZE, STRADDLE_SLOTS } from './tlb.js';
+
+export interface InterpreterParts {
+  readonly core: CoreFunctions;
+  readonly imports: Imports;
+  readonly fetch: Callable<typeof I32>;
+  readonly fetchStraddle: Callable<typeof I32>;
+  readonly takeInterrupt: Callable<undefined>;
+}
+
+/** Locals of the run loop. */
+interface Registers {
+  readonly h: Local<typeof I32>;
+  readonly budget: Local<typeof I32>;
+  /** Slot of the instruction being executed, and its first word. */
+  readonly ip: Local<typeof I32>;
+  readonly w: Local<typeof I32>;
+  /** First slot of the page; pc is page + (ip - slots) / 4. */
+  readonly slots: Local<typeof I32>;
+  /** Bytes of slots that a relative jump may land in: the page's, or none for straddling instructions. */
+  readonly reach: Local<typeof I32>;
+  readonly page: Local<typeof I64>;
+  readonly hostPage: Local<typeof I32>;
+  readonly tlb: Local<typeof I32>;
+  readonly reason: Local<typeof I32>;
+}
+
+interface Exits {
+  /** Dispatch the slot at ip. */
+  next: Label;
+  /** Look at the hart's state afresh and go on at its pc. */
+  enter: Label;
+  /** Leave with `reason`; the hart's pc is set. */
+  leave: Label;
+}
+
+/** Adds `run(h, budget)`: executes about `budget` instructions at most and returns an EXIT_* reason. */
+export function buildInterpreter(module: ModuleBuilder, parts: InterpreterParts): void {
+  const f = module.function([I32, I32], I32, 'run');
+  const r: Registers = {
+    h: f.param(I32, 0),
+    budget: f.param(I32, 1),
+    ip: f.local(I32),
+    w: f.local(I32),
+    slots: f.local(I32),
+    reach: f.local(I32),
+    page: f.local(I64),
+    hostPage: f.local(I32),
+    tlb: f.local(I32),
+    reason: f.local(I32),
+  };
+  const given = f.local(I32, r.budget);
+  f.block((leave) => {
+    f.loop((enter) => {
+      emitEnter(f, r, parts, enter, leave);
+      f.loop((next) => emitDispatch(f, r, parts, { next, enter, leave }));
+    });
+  });
+  const executed = i64.extendS(i32.sub(given, r.budget));
+  f.store64(r.h, i64.add(i64.load(r.h, INSTRET), executed), INSTRET);
+  f.return(r.reason);
+}
+
+function emitEnter(f: FunctionBuilder, r: Registers, parts: InterpreterParts, enter: Label, leave: Label): void {
+  const { h } = r;
+  f.if(i32.and(i32.atomicLoad(i32.add(h, i32.const(SIP))), i32.load(h, SIE)), () => f.call(parts.takeInterrupt, h));
+  f.if(i32.leS(r.budget, i32.load(h, SIGNAL)), () => {
+    f.set(r.reason, i32.const(EXIT_SIGNAL));
+    f.br(leave);
+  });
+  const entry = f.local(I32, call(parts.fetch, h));
+  f.brIf(enter, i32.eqz(entry));
+  const pc = f.local(I64, i64.load(h, PC));
+  f.set(r.tlb, i32.add(h, i32.load(h, TLB_BASE)));
+  f.set(r.slots, i32.load(entry, FETCH_SLOTS));
+  f.set(r.hostPage, i32.load(entry, FETCH_HOST_PAGE));
+  f.set(r.page, i64.and(pc, i64.const(-4096)));
+  f.set(r.reach, i32.const(PREDECODED_SIZE));
+  f.set(r.ip, i32.add(r.slots, i32.shl(i32.and(i32.wrap(pc), i32.const(0xffe)), i32.const(2))));
+}
+
+function emitDispatch(f: FunctionBuilder, r: Registers, parts: InterpreterParts, exits: Exits): void {
+  f.set(r.w, i32.load(r.ip));
+  f.set(r.budget, i32.sub(r.budget, i32.const(1)));
+
+  const context = new InterpreterContext(f, r, parts.core, exits);
+  const cases: (() => void)[] = [
+    () => emitUndecoded(f, r, parts, exits),
+    () => context.resumeAt(context.pc()),
+    () => emitStraddle(f, r, parts, exits),
+    () => context.trap(CAUSE_ILLEGAL, i64.extendU(context.imm32())),
+    ...instructions.map(
+      ({ emit }) =>
+        () =>
+          emit(context),
+    ),
+  ];
+  const labels: Label[] = [];
+  for (let i = cases.length - 1; i >= 0; i--) labels[i] = f.begin('block');
+  f.brTable(i32.and(r.w, i32.const(OP_MASK)), labels, labels[OP_FIRST - 1]);
+  cases.forEach((emit, i) => {
+    f.end();
+    f.scope(emit);
+    if (i < OP_FIRST) return;
+    const length = i32.and(i32.shrU(r.w, i32.const(LENGTH_SHIFT)), i32.const(LENGTH_MASK));
+    f.set(r.ip, i32.add(r.ip, length));
+    f.br(exits.next);
+  });
+}
+
+function emitUndecoded(f: FunctionBuilder, r: Registers, { imports }: InterpreterParts, exits: Exits): void {
+  const slot = i32.shrU(i32.sub(r.ip, r.slots), i32.const(3));
+  const host = i32.add(r.hostPage, i32.shl(slot, i32.const(1)));
+  f.call(imports.decode, r.ip, host, i32.sub(i32.const(2048), slot));
+  f.br(exits.next);
+}
+
+/** Runs the instruction from the straddle slots, as if they were the last slot of the page. */
+function emitStraddle(f: FunctionBuilder, r: Registers, parts: InterpreterParts, exits: Exits): void {
+  f.store64(r.h, pcOf(r), PC);
+  f.brIf(exits.enter, call(parts.fetchStraddle, r.h, r.hostPage));
+  f.set(r.ip, i32.add(r.h, i32.const(STRADDLE_SLOTS)));
+  f.set(r.slots, i32.sub(r.ip, i32.const(2047 * 8)));
+  f.set(r.reach, i32.const(0));
+  f.br(exits.next);
+}
+
+const pcOf = (r: Registers): ExprI64 => i64.add(r.page, i64.extendS(i32.shrS(i32.sub(r.ip, r.slots), i32.const(2))));
+
+/** Operands come out of the slot, registers out of the hart's state. */
+class InterpreterContext implements Context {
+  readonly h: ExprI32;
+
+  constructor(
+    readonly f: FunctionBuilder,
+    private readonly r: Registers,
+    readonly core: CoreFunctions,
+    private readonly exits: Exits,
+  ) {
+    this.h = r.h;
+  }
+
+  /** Hart block plus the byte offset of the register a field names. */
+  private register(shift: number, mask: number): ExprI32 {
+    return i32.add(this.h, i32.and(i32.shrU(this.r.w, i32.const(shift)), i32.const(mask)));
+  }
+
+  rs1(): ExprI64 {
+    return i64.load(this.register(RS1_SHIFT, RS_MASK));
+  }
+  rs2(): ExprI64 {
+    return i64.load(this.register(RS2_SHIFT, RS_MASK));
+  }
+  rs1IsX0(): ExprI32 {
+    return i32.eqz(i32.and(this.r.w, i32.const(0x1f << 15)));
+  }
+  rs1Field(): ExprI64 {
+    return i64.extendU(i32.and(i32.shrU(this.r.w, i32.const(15)), i32.const(31)));
+  }
+  rd(value: ExprI64): void {
+    this.f.store64(this.register(RD_SHIFT, RD_MASK), value);
+  }
+  imm(): ExprI64 {
+    return i64.load32S(this.r.ip, 4);
+  }
+  imm32(): ExprI32 {
+    return i32.load(this.r.ip, 4);
+  }
+
+  requireFloat(): void {
+    this.f.if(i32.eqz(i32.and(i32.load(this.h, SSTATUS), i32.const(SSTATUS_FS))), () =>
+      this.trap(CAUSE_ILLEGAL, i64.const(0)),
+    );
+  }
+  fs1(): ExprI64 {
+    return i64.load(this.register(RS1_SHIFT, RS_MASK), F);
+  }
+  fs2(): ExprI64 {
+    return i64.load(this.register(RS2_SHIFT, RS_MASK), F);
+  }
+  fs3(): ExprI64 {
+    return i64.load(i32.add(this.h, i32.shl(this.imm32(), i32.const(3))), F);
+  }
+  fd(value: ExprI64): void {
+    this.f.store64(this.register(RD_SHIFT, RD_MASK), value, F);
+  }
+  rmField(): ExprI32 {
+    return i32.and(i32.shrU(this.r.w, i32.const(RM_SHIFT)), i32.const(7));
+  }
+
+  pc(): ExprI64 {
+    return pcOf(this.r);
+  }
+  nextPc(): ExprI64 {
+    const length = i32.and(i32.shrU(this.r.w, i32.const(28)), i32.const(3));
+    return i64.add(this.pc(), i64.extendU(i32.shl(length, i32.const(1))));
+  }
+
+  jumpRelative(): void {
+    const { f, r } = this;
+    f.set(r.ip, i32.add(r.ip, i32.shl(this.imm32(), i32.const(2))));
+    // Inside the page and nobody wants the hart: stay in the loop.
+    const inside = i32.ltU(i32.sub(r.ip, r.slots), r.reach);
+    f.brIf(this.exits.next, i32.and(inside, i32.gtS(r.budget, i32.load(r.h, SIGNAL))));
+    f.store64(r.h, this.pc(), PC);
+    f.br(this.exits.enter);
+  }
+  jumpTo(target: ExprI64): void {
+    const { f, r } = this;
+    const to = f.local(I64, target);
+    const offset = f.local(I64, i64.sub(to, r.page));
+    const inside = i64.ltU(offset, i64.const(4096));
+    const stays = i32.and(i32.ne(r.reach, i32.const(0)), i32.gtS(r.budget, i32.load(r.h, SIGNAL)));
+    f.if(i32.and(inside, stays), () => {
+      f.set(r.ip, i32.add(r.slots, i32.shl(i32.wrap(offset), i32.const(2))));
+      f.br(this.exits.next);
+    });
+    this.resumeAt(to);
+  }
+
+  mayTrap(status: (pc: ExprI64) => ExprI32): void {
+    this.f.brIf(this.exits.enter, status(this.pc()));
+  }
+  trap(cause: number, tval: ExprI64): void {
+    this.f.call(this.core.trap, this.h, this.pc(), i64.const(cause), tval);
+    this.f.br(this.exits.enter);
+  }
+  resumeAt(pc: ExprI64): void {
+    this.f.store64(this.h, pc, PC);
+    this.f.br(this.exits.enter);
+  }
+  exit(reason: number, pc: ExprI64): void {
+    this.f.store64(this.h, pc, PC);
+    this.f.set(this.r.reason, i32.const(reason));
+    this.f.br(this.exits.leave);
+  }
+  tlb(): ExprI32 {
+    return this.r.tlb;
+  }
+}

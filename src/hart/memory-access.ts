@@ -1,0 +1,54 @@
+/**
+ * Emission of loads and stores: an inline look-up in the data TLB, the access itself,
+ * and a cold call for everything else (a refill, device registers, page crossings, faults).
+ */
+import { I32, I64, call, i32, i64, type ExprI32, type ExprI64 } from '../wasm/expr.js';
+import type { Context, Width } from './context.js';
+import { EXIT_A } from './state.js';
+import { TLB_ADDEND, TLB_INDEX_MASK, TLB_INDEX_SHIFT, TLB_READ_TAG, TLB_WRITE_TAG } from './tlb.js';
+
+/** Entry of the data TLB for `address`. */
+const entryOf = (c: Context, address: ExprI64): ExprI32 =>
+  i32.add(c.tlb(), i32.and(i32.shrU(i32.wrap(address), i32.const(TLB_INDEX_SHIFT)), i32.const(TLB_INDEX_MASK)));
+
+/**
+ * Page of the access's last byte. An access that crosses into the next page compares
+ * unequal to the tag, because neighbouring pages never share an entry.
+ */
+const lastPage = (address: ExprI64, width: Width): ExprI64 =>
+  i64.and(i64.add(address, i64.const((1 << width) - 1)), i64.const(-4096));
+
+/** Loads 2^width bytes; `fast` reads them from a host offset, `slow` extends the zero-extended raw value. */
+export function emitLoad(
+  c: Context,
+  width: Width,
+  address: ExprI64,
+  fast: (host: ExprI32) => ExprI64,
+  slow: (raw: ExprI64) => ExprI64,
+): ExprI64 {
+  const { f } = c;
+  const va = f.local(I64, address);
+  const entry = f.local(I32, entryOf(c, va));
+  const value = f.local(I64);
+  f.if(
+    i64.eq(i64.load(entry, TLB_READ_TAG), lastPage(va, width)),
+    () => f.set(value, fast(i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)))),
+    () => {
+      c.mayTrap((pc) => call(c.core.loadSlow, c.h, pc, va, i32.const(width)));
+      f.set(value, slow(i64.load(c.h, EXIT_A)));
+    },
+  );
+  return value;
+}
+
+/** Stores the low 2^width bytes of `value`. */
+export function emitStore(c: Context, width: Width, address: ExprI64, value: ExprI64): void {
+  const { f } = c;
+  const va = f.local(I64, address);
+  const entry = f.local(I32, entryOf(c, va));
+  f.if(
+    i64.eq(i64.load(entry, TLB_WRITE_TAG), lastPage(va, width)),
+    () => f.store64Low((8 << width) as 8 | 16 | 32 | 64, i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)), value),
+    () => c.mayTrap((pc) => call(c.core.storeSlow, c.h, pc, va, value, i32.const(width))),
+  );
+}

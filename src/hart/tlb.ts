@@ -1,0 +1,67 @@
+/**
+ * Layout of a hart's translation caches inside its block.
+ *
+ *   h + 0x01000  data TLB, user                        1024 entries × 32 bytes
+ *   h + 0x09000  data TLB, supervisor                  (user pages refused)
+ *   h + 0x11000  data TLB, supervisor with sstatus.SUM (user pages allowed)
+ *   h + 0x19000  fetch TLB, user                       256 entries × 16 bytes
+ *   h + 0x1a000  fetch TLB, supervisor
+ *   h + 0x1b000  directory of predecoded pages         1024 entries × 16 bytes
+ *   h + 0x1f000  scratch slots for an instruction that straddles two pages
+ *   h + 0x1f080  predecoded pages                      1024 × 0x4080 bytes
+ *
+ * A data entry is direct-mapped by the virtual page number:
+ *
+ *   +0   read tag  (i64): virtual page address, -1 if reads must take the slow path
+ *   +8   write tag (i64)
+ *   +16  addend    (i32): host offset minus the low 32 bits of the virtual address
+ *   +20  host page (i32)
+ *
+ * A fetch entry: +0 tag (i64), +8 predecoded page (i32, absolute), +12 host page (i32).
+ *
+ * A directory entry: +0 frame number, +4 the frame word the predecoded page is valid for.
+ */
+export const TLB_ENTRIES = 1024;
+export const TLB_ENTRY_SIZE = 32;
+export const TLB_SIZE = TLB_ENTRIES * TLB_ENTRY_SIZE;
+export const TLB_START = 0x1000;
+
+/** Byte offset in the table of the entry of `va`: (va >> SHIFT) & MASK. */
+export const TLB_INDEX_SHIFT = 12 - 5;
+export const TLB_INDEX_MASK = (TLB_ENTRIES - 1) << 5;
+
+export const TLB_READ_TAG = 0;
+export const TLB_WRITE_TAG = 8;
+export const TLB_ADDEND = 16;
+export const TLB_HOST_PAGE = 20;
+
+export const MODE_USER = 0;
+export const MODE_SUPERVISOR = 1;
+export const MODE_SUPERVISOR_SUM = 2;
+export const MODES = 3;
+
+export const FETCH_TLB = 0x19000;
+export const FETCH_TLB_SIZE = 0x1000;
+export const FETCH_INDEX_SHIFT = 12 - 4;
+export const FETCH_INDEX_MASK = 0xff << 4;
+export const FETCH_TAG = 0;
+export const FETCH_SLOTS = 8;
+export const FETCH_HOST_PAGE = 12;
+
+export const PREDECODE_DIRECTORY = 0x1b000;
+export const PREDECODE_PAGES = 1024;
+export const DIRECTORY_FRAME = 0;
+export const DIRECTORY_WORD = 4;
+
+export const STRADDLE_SLOTS = 0x1f000;
+export const PREDECODED = 0x1f080;
+/** 2048 slots of 8 bytes, then the sentinel that ends the page. */
+export const PREDECODED_SIZE = 0x4000;
+export const PREDECODED_STRIDE = 0x4080;
+
+export const HART_BLOCK_SIZE = PREDECODED + PREDECODE_PAGES * PREDECODED_STRIDE;
+
+/** Kinds of access, as the walker takes them. */
+export const ACCESS_READ = 0;
+export const ACCESS_WRITE = 1;
+export const ACCESS_FETCH = 2;
