@@ -1,0 +1,26 @@
+/**
+ * Sealed sessions: the server keeps nothing, and any server that has the keys
+ * can go on. This entry point runs on every JavaScript platform with WebCrypto
+ * and depends on nothing; `understudy/session/node` adds the fast synchronous
+ * back end and the key ring's file. See docs/sessions.md.
+ */
+export { createSessions } from './sessions.js';
+export type { AnySessions, Sessions } from './sessions.js';
+export { createSessionsOn } from './sessions-sync.js';
+export type { SyncSessions } from './sessions-sync.js';
+export type { HighWaterOptions, SessionOptions } from './options.js';
+export type { Limits } from './limits.js';
+export { SessionError } from './errors.js';
+export type { SessionErrorCode } from './errors.js';
+export type { Json, Opened, Refusal, RefusalReason, Sealed, Session, SessionChange, SessionStart } from './types.js';
+export type { Issue, SchemaResult, StandardSchema } from './standard-schema.js';
+export { DEFAULT_POLICY, formatKeyId, KeyRing, keyState } from './ring.js';
+export type { KeyState, RingContent, RingKey, RingPolicy } from './ring.js';
+export { createKey, revoke, rotate } from './ring-life.js';
+export type { NewKey, Random, RingStep } from './ring-life.js';
+export { formatRing, formatRingForEnvironment, parseRing, ringFromEnvironment } from './ring-text.js';
+export { MemoryHighWater } from './high-water.js';
+export type { HighWater, Mark, MemoryOptions, SyncHighWater } from './high-water.js';
+export { webCrypto } from './webcrypto.js';
+export type { WebCrypto } from './webcrypto.js';
+export type { AsyncAead, Backend, SyncAead, SyncBackend, TextCodec } from './backend.js';
