@@ -1,0 +1,134 @@
+/** Where a disk's contents are. */
+
+export const SECTOR_SIZE = 512;
+
+export class BlockError extends Error {
+  override readonly name = 'BlockError';
+  constructor(
+    readonly code: 'size' | 'range' | 'read-only',
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/**
+ * A disk of `sectors` sectors of 512 bytes. The device asks for whole sectors within
+ * its size only. A promise that is rejected becomes an I/O error in the guest.
+ */
+export interface BlockBackend {
+  readonly sectors: number;
+  readonly readOnly: boolean;
+  /** Up to 20 ASCII characters, which the guest shows as the disk's serial number. */
+  readonly id: string;
+  read(sector: number, into: Uint8Array): Promise<void>;
+  write(sector: number, from: Uint8Array): Promise<void>;
+  /** What was written before is durable when this is done. */
+  flush(): Promise<void>;
+  /** Sectors whose contents no longer matter. Without it the disk offers no discard. */
+  discard?(sector: number, count: number): Promise<void>;
+}
+
+/** A disk in memory. */
+export class MemoryDisk implements BlockBackend {
+  readonly sectors: number;
+
+  /** `bytes` is the disk, not a copy of it. Throws BlockError('size') if it is no whole number of sectors. */
+  constructor(
+    readonly bytes: Uint8Array,
+    readonly id = 'memory',
+    readonly readOnly = false,
+  ) {
+    if (bytes.length === 0 || bytes.length % SECTOR_SIZE !== 0) {
+      throw new BlockError('size', `a disk of ${bytes.length} bytes is no whole number of ${SECTOR_SIZE}-byte sectors`);
+    }
+    this.sectors = bytes.length / SECTOR_SIZE;
+  }
+
+  read(sector: number, into: Uint8Array): Promise<void> {
+    into.set(this.bytes.subarray(sector * SECTOR_SIZE, sector * SECTOR_SIZE + into.length));
+    return Promise.resolve();
+  }
+  write(sector: number, from: Uint8Array): Promise<void> {
+    this.bytes.set(from, sector * SECTOR_SIZE);
+    return Promise.resolve();
+  }
+  flush(): Promise<void> {
+    return Promise.resolve();
+  }
+  discard(sector: number, count: number): Promise<void> {
+    this.bytes.fill(0, sector * SECTOR_SIZE, (sector + count) * SECTOR_SIZE);
+    return Promise.resolve();
+  }
+}
+
+const BLOCK = 64 * 1024;
+
+/**
+ * A writable disk over one that stays as it is: what is written is kept in memory, in
+ * blocks of 64 KiB, and gone when the computer is.
+ */
+export class OverlayDisk implements BlockBackend {
+  readonly readOnly = false;
+  readonly sectors: number;
+  readonly id: string;
+  readonly #blocks = new Map<number, Uint8Array>();
+  /** Blocks being fetched from below: two writes to one block must fetch it once. */
+  readonly #fetching = new Map<number, Promise<Uint8Array>>();
+
+  constructor(readonly below: BlockBackend) {
+    this.sectors = below.sectors;
+    this.id = below.id;
+  }
+
+  async read(sector: number, into: Uint8Array): Promise<void> {
+    await this.#each(sector, into.length, async (block, within, from, length) => {
+      const target = into.subarray(from, from + length);
+      const kept = this.#blocks.get(block);
+      if (kept !== undefined) target.set(kept.subarray(within, within + length));
+      else await this.below.read((block * BLOCK + within) / SECTOR_SIZE, target);
+    });
+  }
+
+  async write(sector: number, from: Uint8Array): Promise<void> {
+    await this.#each(sector, from.length, async (block, within, at, length) => {
+      const kept = this.#blocks.get(block) ?? (await this.#fetch(block, length === BLOCK));
+      kept.set(from.subarray(at, at + length), within);
+    });
+  }
+
+  flush(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #fetch(block: number, whole: boolean): Promise<Uint8Array> {
+    const running = this.#fetching.get(block);
+    if (running !== undefined) return running;
+    const fetching = (async (): Promise<Uint8Array> => {
+      const bytes = new Uint8Array(Math.min(BLOCK, this.sectors * SECTOR_SIZE - block * BLOCK));
+      try {
+        if (!whole) await this.below.read((block * BLOCK) / SECTOR_SIZE, bytes);
+        this.#blocks.set(block, bytes);
+      } finally {
+        this.#fetching.delete(block);
+      }
+      return bytes;
+    })();
+    this.#fetching.set(block, fetching);
+    return fetching;
+  }
+
+  async #each(
+    sector: number,
+    length: number,
+    part: (block: number, within: number, at: number, length: number) => Promise<void>,
+  ): Promise<void> {
+    const start = sector * SECTOR_SIZE;
+    for (let at = 0; at < length;) {
+      const within = (start + at) % BLOCK;
+      const n = Math.min(BLOCK - within, length - at);
+      await part((start + at - within) / BLOCK, within, at, n);
+      at += n;
+    }
+  }
+}

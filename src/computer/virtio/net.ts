@@ -1,0 +1,216 @@
+/**
+ * The network device (virtio 1.2, section 5.1) with one pair of queues. Every frame
+ * has a header before it:
+ *
+ *   flags 1, gso_type 1, hdr_len 2, gso_size 2, csum_start 2, csum_offset 2, num_buffers 2
+ */
+import { Chain } from './chain.js';
+import { VirtioDevice, type DeviceHost } from './device.js';
+
+const NET_ID = 1;
+const CLASS_NETWORK_ETHERNET = 0x02_0000;
+
+const F_CSUM = 1 << 0;
+const F_GUEST_CSUM = 1 << 1;
+const F_MTU = 1 << 3;
+const F_MAC = 1 << 5;
+const F_MRG_RXBUF = 1 << 15;
+const F_STATUS = 1 << 16;
+
+const S_LINK_UP = 1;
+const HDR_F_NEEDS_CSUM = 1;
+const HDR_F_DATA_VALID = 2;
+const GSO_NONE = 0;
+
+const HEADER_SIZE = 12;
+const RX = 0;
+const TX = 1;
+const QUEUE_SIZE = 256;
+const ETHERNET_HEADER = 14;
+/** The longest frame that could be: 64 KiB behind an Ethernet header with a VLAN tag. */
+const MAX_FRAME = 65_536 + ETHERNET_HEADER + 4;
+/** Buffers one received frame may be spread over. */
+const MAX_RX_BUFFERS = 64;
+const STATUS_AT = 6;
+
+export interface NetOptions {
+  /** Six bytes. */
+  mac: Uint8Array;
+  /** Largest packet in a frame in bytes, 1500 unless told. */
+  mtu?: number;
+  /** Frames for the guest have been checked already: it need not sum them again. */
+  checksumsVerified?: boolean;
+}
+
+export interface NetCounters {
+  sent: number;
+  received: number;
+  /** Frames of the guest that were too short, too long or asked for what was not negotiated. */
+  malformed: number;
+  /** Frames to the guest that its buffers could not hold. */
+  dropped: number;
+}
+
+export class VirtioNet extends VirtioDevice {
+  /**
+   * Called with each frame the guest sends; the array is the callee's. False: taken,
+   * but no more until `resume`.
+   */
+  onFrame: (frame: Uint8Array) => boolean = () => true;
+  /** Called when the guest has room again after `receive` returned false. */
+  onRoom: () => void = () => undefined;
+  readonly counters: NetCounters = { sent: 0, received: 0, malformed: 0, dropped: 0 };
+
+  readonly #verified: boolean;
+  readonly #chains: Chain[] = [new Chain(this.memory)];
+  readonly #header = new Uint8Array(HEADER_SIZE);
+  readonly #view = new DataView(this.#header.buffer);
+  #starved = true;
+  #held = false;
+
+  constructor(host: DeviceHost, options: NetOptions) {
+    if (options.mac.length !== 6) throw new RangeError('a MAC address has six bytes');
+    const config = new Uint8Array(12);
+    config.set(options.mac);
+    const view = new DataView(config.buffer);
+    view.setUint16(STATUS_AT, S_LINK_UP, true);
+    view.setUint16(8, 1, true);
+    view.setUint16(10, options.mtu ?? 1500, true);
+    const features = F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC | F_MRG_RXBUF | F_STATUS;
+    super(host, { id: NET_ID, classCode: CLASS_NETWORK_ETHERNET, features, queues: [QUEUE_SIZE, QUEUE_SIZE], config });
+    this.#verified = options.checksumsVerified === true;
+  }
+
+  /** Plugs the cable in or out. */
+  setLink(up: boolean): void {
+    this.changeConfig(STATUS_AT, Uint8Array.of(up ? S_LINK_UP : 0, 0));
+  }
+
+  /** The outside takes frames again after `onFrame` returned false. */
+  resume(): void {
+    this.#held = false;
+    if (!this.enter()) return;
+    this.#transmit();
+    this.leave();
+  }
+
+  /** Gives the guest a frame. False: no room now; offer it again after `onRoom`. */
+  receive(frame: Uint8Array): boolean {
+    let taken = false;
+    if (this.enter()) {
+      taken = this.#receive(frame);
+      this.leave();
+    }
+    this.#starved = !taken;
+    return taken;
+  }
+
+  protected override process(kicked: number): void {
+    if ((kicked & (1 << TX)) !== 0 && !this.#held) this.#transmit();
+    if ((kicked & (1 << RX)) !== 0 && this.#starved) {
+      this.#starved = false;
+      this.onRoom();
+    }
+  }
+
+  protected override onReset(): void {
+    this.#starved = true;
+  }
+
+  #transmit(): void {
+    const queue = this.queues[TX];
+    const chain = this.#chains[0];
+    for (let n = 0; n < QUEUE_SIZE; n++) {
+      if (!queue.pop(chain)) return;
+      const length = chain.readable - HEADER_SIZE;
+      let frame: Uint8Array | undefined;
+      if (length >= ETHERNET_HEADER && length <= MAX_FRAME) {
+        frame = new Uint8Array(length);
+        if (chain.read(0, HEADER_SIZE, this.#header) < 0 || chain.read(HEADER_SIZE, length, frame) < 0) {
+          return this.fail(`queue ${TX}: a frame that is not in memory`);
+        }
+      }
+      queue.push(chain.head, 0);
+      if (frame === undefined || !this.#complete(frame)) {
+        this.counters.malformed++;
+        continue;
+      }
+      this.counters.sent++;
+      if (!this.onFrame(frame)) {
+        this.#held = true;
+        return;
+      }
+    }
+    this.again(1 << TX);
+  }
+
+  /** Does what the header asks: the guest leaves the checksum to us (5.1.6.2). False if it asks for what it may not. */
+  #complete(frame: Uint8Array): boolean {
+    if (this.#view.getUint8(1) !== GSO_NONE) return false;
+    if ((this.#view.getUint8(0) & HDR_F_NEEDS_CSUM) === 0) return true;
+    const start = this.#view.getUint16(6, true);
+    const at = start + this.#view.getUint16(8, true);
+    if (!this.negotiated(F_CSUM) || at + 2 > frame.length) return false;
+    // The field holds the sum of the pseudo header; 0 would mean "no checksum" to UDP.
+    const sum = ~onesSum(frame, start) & 0xffff || 0xffff;
+    frame[at] = sum >>> 8;
+    frame[at + 1] = sum & 0xff;
+    return true;
+  }
+
+  #receive(frame: Uint8Array): boolean {
+    const queue = this.queues[RX];
+    const needed = HEADER_SIZE + frame.length;
+    const most = this.negotiated(F_MRG_RXBUF) ? MAX_RX_BUFFERS : 1;
+    let count = 0;
+    for (let room = 0; room < needed; count++) {
+      if (count === most) {
+        // Buffers too small for this frame; the next may be shorter.
+        queue.rewind(count);
+        this.counters.dropped++;
+        return true;
+      }
+      if (count === this.#chains.length) this.#chains.push(new Chain(this.memory));
+      if (!queue.pop(this.#chains[count])) {
+        queue.rewind(count);
+        return false;
+      }
+      const { writable } = this.#chains[count];
+      // The header is not split (5.1.6.3.1).
+      if (count === 0 && writable < HEADER_SIZE) {
+        this.fail(`queue ${RX}: a receive buffer of ${writable} bytes`);
+        return false;
+      }
+      room += writable;
+    }
+    this.#header.fill(0);
+    if (this.#verified && this.negotiated(F_GUEST_CSUM)) this.#view.setUint8(0, HDR_F_DATA_VALID);
+    this.#view.setUint16(10, count, true);
+    let done = 0;
+    for (let i = 0; i < count; i++) {
+      const chain = this.#chains[i];
+      const skip = i === 0 ? HEADER_SIZE : 0;
+      const n = Math.min(chain.writable - skip, frame.length - done);
+      if ((i === 0 && chain.write(0, HEADER_SIZE, this.#header) < 0) || chain.write(skip, n, frame, done) < n) {
+        this.fail(`queue ${RX}: a receive buffer that is not in memory`);
+        return false;
+      }
+      queue.put(chain.head, skip + n);
+      done += n;
+    }
+    queue.publish();
+    this.counters.received++;
+    return true;
+  }
+}
+
+/** The ones' complement sum of 16-bit words from `start` to the end (RFC 1071). */
+function onesSum(bytes: Uint8Array, start: number): number {
+  let sum = 0;
+  let i = start;
+  // At most 64 KiB: the sum stays below 2^31.
+  for (; i + 1 < bytes.length; i += 2) sum += (bytes[i] << 8) | bytes[i + 1];
+  if (i < bytes.length) sum += bytes[i] << 8;
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return sum;
+}
