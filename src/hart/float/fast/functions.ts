@@ -144,12 +144,11 @@ function exactProductOrZero(
   const factor = op === 'mul' ? i32.or(isZero(a), isZero(b)) : isZero(a);
   f.if(i32.and(isZero(result), factor), done);
   if (op !== 'mul') return;
-  const normal = (e: ExprF64): ExprI32 => inRange(double, e, 1);
   const significand = (e: ExprF64) => i64.or(i64.and(i64.reinterpretF64(e), ones(52)), bit(52));
-  // The lower 53 of the product's 105 or 106 bits are clear.
+  // The lower 53 of the product's 105 or 106 bits are clear. (A subnormal factor gets a hidden bit it has
+  // not; that changes bit 52 and up, and its product has at most 105 bits.)
   const low = i64.shl(i64.mul(significand(a), significand(b)), i64.const(11));
-  const tame = i32.and(inRange(double, result, LOWEST.mul), i32.and(normal(a), normal(b)));
-  f.if(i32.and(tame, i64.eqz(low)), done);
+  f.if(i32.and(inRange(double, result, LOWEST.mul), i64.eqz(low)), done);
 }
 
 function sqrt<T extends FloatType, V extends BitsType>(

@@ -174,7 +174,10 @@ export class Vectors {
       if (name === 'fcvt.s.d' && this.random.below(8) === 0) values[0] = this.encode('d', this.edge('s'));
       return;
     }
-    if (this.random.below(3) === 0) return;
+    const choice = this.random.below(6);
+    if (choice <= 1) return;
+    if (choice === 2 && operands.length === 3) return this.nearTie(kind, values);
+    if (choice === 2 && name.startsWith('fmul')) return this.shortFactors(kind, values);
     const numbers = values.map((value) => this.decode(kind, value));
     const last = values.length - 1;
     let near: number;
@@ -192,6 +195,27 @@ export class Vectors {
     const word = this.encode(kind, near);
     const nudge = this.random.below(5) - 2;
     values[last] = [(word[0] + nudge) >>> 0, word[1]];
+  }
+
+  /** a × b is half a unit in the last place of c, a little more or a little less. */
+  private nearTie(kind: 's' | 'd', values: Words[]): void {
+    const precision = kind === 's' ? 24 : 53;
+    const unit = 2 ** (1 - precision);
+    const nearOne = (): number => (1 + (this.random.below(9) - 4) * unit) * (this.random.below(2) === 0 ? 1 : -1);
+    const scale = 2 ** (this.random.below(40) - 20);
+    const fraction = (this.random.below(2 ** 20) * 2 ** 32 + this.random.next()) * 2 ** -52;
+    const addend = (1 + fraction) * 2 ** (precision - (this.random.below(4) === 0 ? 1 : 0));
+    values[0] = this.encode(kind, nearOne() * scale);
+    values[1] = this.encode(kind, nearOne() / scale);
+    values[2] = this.encode(kind, this.random.below(2) === 0 ? addend : -addend);
+  }
+
+  /** Factors of about half the precision, whose product just fits or just does not. */
+  private shortFactors(kind: 's' | 'd', values: Words[]): void {
+    const [most, least] = kind === 's' ? [2 ** 12, 2 ** 10] : [2 ** 27, 2 ** 25];
+    const short = (): number => least + this.random.below(most - least);
+    values[0] = this.encode(kind, short() * 2 ** (this.random.below(20) - 30));
+    values[1] = this.encode(kind, -short() * 2 ** (this.random.below(20) - 30));
   }
 
   /** A number about where results begin to underflow or overflow. */
