@@ -1,0 +1,97 @@
+/**
+ * A gate holds the traffic of one address while its owner moves from one switch port to another, and afterwards keeps
+ * the place it left from speaking in its name.
+ *
+ *                    before hold       while held                        after release(to)
+ *   frames to it     forwarded         queued                            queue, then forwarded to `to`
+ *   frames from it
+ *     old place      forwarded         forwarded (its kernel may still   dropped, unless `to` is the old place
+ *                                      send what it had queued)
+ *     other places   (nobody)          queued                            those of `to` forwarded, others dropped
+ */
+import { Queue } from './queue.js';
+import type { Port } from './port.js';
+import { parseArp } from './wire/arp.js';
+import { get16, get32, getMac } from './wire/bytes.js';
+import { TYPE_ARP, TYPE_IPV4 } from './wire/ethernet.js';
+
+/** Which address is held: a MAC, an IPv4 address, or both (a frame matches if either does). */
+export interface GateTarget {
+  readonly mac?: number;
+  readonly ip?: number;
+}
+
+/** What a release tells the stations on the switch. */
+export interface Release extends GateTarget {
+  /** The MAC address the held IPv4 address has from now on, if it changed. */
+  readonly newMac?: number;
+}
+
+export interface Gate {
+  readonly target: GateTarget;
+  /** Frames waiting, both ways. */
+  readonly queued: number;
+  /** Frames lost because the bound was reached. */
+  readonly dropped: number;
+  /**
+   * Opens the gate towards `to`, or towards where the address was when that is left out, delivers what waited, in order,
+   * and tells all stations, which then retransmit at once. `newMac`: the held IPv4 address now answers under that MAC.
+   * The second and later calls do nothing.
+   */
+  release(to?: Port, newMac?: number): void;
+}
+
+/** A frame that waits, and the port it came from. */
+export interface Waiting {
+  readonly frame: Uint8Array;
+  readonly from: Port;
+  /** From the held address (true) or to it. */
+  readonly outbound: boolean;
+}
+
+/** Bytes and frames one gate may hold; the rest is dropped and counted. TCP brings it again. */
+const MAX_BYTES = 16 * 1024 * 1024;
+const MAX_FRAMES = 16384;
+
+export class GateState {
+  readonly waiting = new Queue<Waiting>();
+  bytes = 0;
+  dropped = 0;
+  constructor(
+    readonly target: GateTarget,
+    /** Where the address was when it was held. */
+    readonly origin: Port | undefined,
+  ) {}
+
+  hold(item: Waiting): void {
+    if (this.waiting.length >= MAX_FRAMES || this.bytes + item.frame.length > MAX_BYTES) {
+      this.dropped++;
+      return;
+    }
+    this.bytes += item.frame.length;
+    this.waiting.push(item);
+  }
+}
+
+export function addressedTo(target: GateTarget, frame: Uint8Array): boolean {
+  if (target.mac !== undefined && getMac(frame, 0) === target.mac) return true;
+  return target.ip !== undefined && destinationIp(frame) === target.ip;
+}
+
+export function comesFrom(target: GateTarget, frame: Uint8Array): boolean {
+  if (target.mac !== undefined && getMac(frame, 6) === target.mac) return true;
+  return target.ip !== undefined && sourceIp(frame) === target.ip;
+}
+
+/** The IPv4 address a frame is for, that an ARP packet asks for included; -1 if it has none. */
+function destinationIp(frame: Uint8Array): number {
+  const type = get16(frame, 12);
+  if (type === TYPE_IPV4 && frame.length >= 34) return get32(frame, 30);
+  return type === TYPE_ARP ? (parseArp(frame)?.targetIp ?? -1) : -1;
+}
+
+export function sourceIp(frame: Uint8Array): number {
+  const type = get16(frame, 12);
+  if (type === TYPE_IPV4 && frame.length >= 34) return get32(frame, 26);
+  return type === TYPE_ARP ? (parseArp(frame)?.senderIp ?? -1) : -1;
+}

@@ -1,0 +1,246 @@
+/**
+ * The outside network as guests see it, and its way in: a station on the switch that routes to the host's own sockets.
+ * No packet leaves the host as the guest sent it; connections end here and are made anew by the host.
+ */
+import { BROADCAST_MAC, inSubnet } from '../address.js';
+import type { GateTarget, Release } from '../gate.js';
+import { Ipv4Link } from '../link.js';
+import type { TcpConnection } from '../tcp/connection.js';
+import { TcpLayer } from '../tcp/layer.js';
+import type { Endpoints, TcpEvents } from '../tcp/tcb.js';
+import { formatIpv4 } from '../address.js';
+import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from '../wire/dhcp.js';
+import { DNS_PORT } from '../wire/dns.js';
+import { echoReply, HOST_UNREACHABLE, PORT_UNREACHABLE, PROHIBITED, unreachable } from '../wire/icmp.js';
+import { IPV4_HEADER, Ipv4Packet, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, writeIpv4Header } from '../wire/ipv4.js';
+import { buildUdp, parseUdp } from '../wire/udp.js';
+import { set16, set32 } from '../wire/bytes.js';
+import { hostAddress, validate, type GatewayConfig, type GatewayOptions } from './config.js';
+import { DhcpServer } from './dhcp.js';
+import { DnsServer } from './dns.js';
+import { dnsOverTcp } from './dns-stream.js';
+import { Forwards, type Forward, type ForwardOptions } from './forwards.js';
+import { Relay } from './relay.js';
+import { UdpNat } from './udp-nat.js';
+
+export interface GatewayStatus {
+  readonly tcpConnections: number;
+  readonly udpFlows: number;
+  readonly forwards: readonly Forward[];
+  /** Packets dropped because a header or checksum did not hold. */
+  readonly malformed: number;
+}
+
+export class Gateway {
+  readonly config: GatewayConfig;
+  readonly #options: GatewayOptions;
+  readonly #link: Ipv4Link;
+  readonly #tcp: TcpLayer;
+  readonly #udp: UdpNat;
+  readonly #dhcp: DhcpServer;
+  readonly #dns: DnsServer;
+  readonly #forwards: Forwards;
+  /** IPv4 address → the only MAC address that may claim it. */
+  readonly #claims = new Map<number, number>();
+  #malformedUdp = 0;
+
+  /** Throws NetError `BAD_CONFIG`. */
+  constructor(options: GatewayOptions) {
+    const config = validate(options);
+    this.config = config;
+    this.#options = options;
+    const { port, sockets, clock } = options;
+    for (const [mac, address] of config.leases) this.#claims.set(address, mac);
+    this.#link = new Ipv4Link({
+      port,
+      clock,
+      mac: config.mac,
+      mtu: config.mtu,
+      address: config.gateway,
+      owns: (address) => address === config.gateway || address === config.dns,
+      nextHop: (address) => address,
+      mayClaim: (address, mac) =>
+        inSubnet(config.subnet, address) && (this.#claims.get(address) ?? mac) === mac && mac !== config.mac,
+      packet: (packet) => this.#packet(packet),
+      neighbourFound: (address) => this.kick(formatIpv4(address)),
+    });
+    this.#tcp = new TcpLayer({
+      link: this.#link,
+      clock,
+      onSyn: (ends) => this.#syn(ends),
+      ...(options.tcp === undefined ? {} : { config: options.tcp }),
+      ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
+    });
+    this.#udp = new UdpNat(config, sockets, clock, (...datagram) => this.#sendUdp(...datagram));
+    this.#dhcp = new DhcpServer(config, () => clock.now());
+    this.#dns = new DnsServer(sockets, config.names);
+    this.#forwards = new Forwards(config, sockets, this.#tcp, (sourcePort, guest, guestPort, data) =>
+      this.#sendUdp(config.gateway, sourcePort, guest, guestPort, data),
+    );
+    port.onReady = () => this.#tcp.writable();
+    port.onHold = (target) => this.#held(target);
+    port.onRelease = (release) => this.#released(release);
+  }
+
+  /**
+   * Opens a port of the host that leads to a guest. The guest need not be there yet.
+   * Rejects with NetError `PORT_IN_USE`, `PORT_DENIED`, `NO_SUCH_ADDRESS`, `HOST_SOCKET` or `BAD_CONFIG`.
+   */
+  forward(options: ForwardOptions): Promise<Forward> {
+    return this.#forwards.open(options);
+  }
+
+  /**
+   * Sends again at once what a guest has not acknowledged, instead of waiting for timers: for a guest that was stopped
+   * and goes on. A switch gate's release does it by itself. Without an address, for all guests.
+   */
+  kick(guest?: string): void {
+    for (const connection of this.#connectionsOf(guest)) connection.kick();
+  }
+
+  status(): GatewayStatus {
+    return {
+      tcpConnections: this.#tcp.size,
+      udpFlows: this.#udp.size,
+      forwards: this.#forwards.list(),
+      malformed: this.#link.counters.malformed + this.#tcp.counters.malformed + this.#malformedUdp,
+    };
+  }
+
+  /** Ends all connections with RST, closes all host sockets, unplugs from the switch. */
+  async close(): Promise<void> {
+    this.#tcp.close(true);
+    this.#udp.close();
+    await this.#forwards.close();
+    this.#link.close();
+    this.#options.port.close();
+  }
+
+  #connectionsOf(guest: string | undefined): TcpConnection[] {
+    const all = [...this.#tcp.connections()];
+    return guest === undefined ? all : all.filter((c) => formatIpv4(c.tcb.ends.remoteAddress) === guest);
+  }
+
+  #matching(target: GateTarget): TcpConnection[] {
+    return [...this.#tcp.connections()].filter(({ tcb: { ends } }) => {
+      if (ends.remoteAddress === target.ip) return true;
+      return target.mac !== undefined && this.#link.neighbours.macOf(ends.remoteAddress) === target.mac;
+    });
+  }
+
+  #held(target: GateTarget): void {
+    for (const connection of this.#matching(target)) connection.suspend();
+  }
+
+  #released(release: Release): void {
+    const connections = this.#matching(release);
+    const { ip, newMac } = release;
+    if (ip !== undefined && newMac !== undefined) {
+      if (this.#claims.has(ip)) this.#claims.set(ip, newMac);
+      this.#link.neighbours.learn(ip, newMac, true);
+    }
+    for (const connection of connections) connection.resume();
+  }
+
+  #packet(packet: Ipv4Packet): void {
+    if (packet.protocol === PROTOCOL_TCP) {
+      if (packet.source !== 0 && packet.source !== this.config.broadcast) this.#tcp.input(packet);
+    } else if (packet.protocol === PROTOCOL_UDP) this.#udpPacket(packet);
+    else if (packet.protocol === PROTOCOL_ICMP) this.#icmpPacket(packet);
+  }
+
+  /** A guest opens a TCP connection: the host opens its own first, and its outcome is the guest's answer. */
+  #syn(ends: Endpoints): ((connection: TcpConnection) => TcpEvents) | undefined {
+    if (ends.localAddress === this.config.dns && ends.localPort === DNS_PORT) {
+      return (connection) => dnsOverTcp(connection, this.#dns);
+    }
+    const address = hostAddress(this.config, ends.localAddress);
+    const guest = formatIpv4(ends.remoteAddress);
+    if (!inSubnet(this.config.subnet, ends.remoteAddress) || address === undefined) return undefined;
+    if (!this.config.allow({ protocol: 'tcp', address, port: ends.localPort, guest })) return undefined;
+    return (connection) => {
+      const relay = new Relay({
+        streamConnected: () => connection.accept(),
+        streamFailed: (fault) => {
+          if (fault === 'unreachable' || fault === 'timeout') this.#hostUnreachable(connection);
+          else connection.abort();
+        },
+      });
+      relay.connection = connection;
+      relay.setStream(this.#options.sockets.connect(address, ends.localPort, relay.streamEvents), false);
+      return relay.tcpEvents;
+    };
+  }
+
+  /** The connection's SYN was in vain: says so by ICMP, which quotes the SYN's header as it must have been. */
+  #hostUnreachable(connection: TcpConnection): void {
+    const { ends, irs } = connection.tcb;
+    const syn = new Ipv4Packet();
+    syn.bytes = new Uint8Array(IPV4_HEADER + 8);
+    syn.start = IPV4_HEADER;
+    syn.length = 8;
+    writeIpv4Header(syn.bytes, 0, 20, PROTOCOL_TCP, ends.remoteAddress, ends.localAddress, 0, 0);
+    set16(syn.bytes, IPV4_HEADER, ends.remotePort);
+    set16(syn.bytes, IPV4_HEADER + 2, ends.localPort);
+    set32(syn.bytes, IPV4_HEADER + 4, irs);
+    this.#link.sendPayload(PROTOCOL_ICMP, this.config.gateway, ends.remoteAddress, unreachable(syn, HOST_UNREACHABLE));
+    connection.drop();
+  }
+
+  #udpPacket(packet: Ipv4Packet): void {
+    const datagram = parseUdp(packet);
+    if (datagram === undefined) {
+      this.#malformedUdp++;
+      return;
+    }
+    const { source, destination } = packet;
+    const { sourcePort, destinationPort, data } = datagram;
+    if (destinationPort === DHCP_SERVER_PORT && sourcePort === DHCP_CLIENT_PORT) {
+      if (destination === this.config.gateway || destination === 0xffff_ffff) this.#dhcpMessage(data);
+      return;
+    }
+    if (!inSubnet(this.config.subnet, source) || destination === this.config.broadcast || destination === 0xffff_ffff) {
+      return;
+    }
+    if (destination === this.config.dns && destinationPort === DNS_PORT) {
+      void this.#dns.answer(data, false).then((reply) => {
+        if (reply !== undefined) this.#sendUdp(destination, DNS_PORT, source, sourcePort, reply);
+      });
+      return;
+    }
+    if (destination === this.config.gateway && this.#forwards.udpFromGuest(source, sourcePort, destinationPort, data)) {
+      return;
+    }
+    if (!this.#udp.send(source, sourcePort, destination, destinationPort, data) && destination >>> 28 < 14) {
+      this.#link.sendPayload(PROTOCOL_ICMP, this.config.gateway, source, unreachable(packet, PORT_UNREACHABLE));
+    }
+  }
+
+  #dhcpMessage(data: Uint8Array): void {
+    const reply = this.#dhcp.answer(data);
+    if (reply === undefined) return;
+    const broadcast = reply.address === this.config.broadcast;
+    const destination = broadcast ? 0xffff_ffff : reply.address;
+    const { gateway } = this.config;
+    const payload = buildUdp(gateway, DHCP_SERVER_PORT, destination, DHCP_CLIENT_PORT, reply.message);
+    this.#link.sendPayload(PROTOCOL_UDP, gateway, destination, payload, broadcast ? BROADCAST_MAC : reply.mac);
+  }
+
+  #icmpPacket(packet: Ipv4Packet): void {
+    const { source, destination, start } = packet;
+    if (!inSubnet(this.config.subnet, source)) return;
+    const reply = echoReply(packet);
+    if (reply === undefined) return;
+    if (destination === this.config.gateway || destination === this.config.dns) {
+      this.#link.sendPayload(PROTOCOL_ICMP, destination, source, reply);
+    } else if (start > 0 && !inSubnet(this.config.subnet, destination) && destination >>> 28 < 14) {
+      // Echo beyond the host takes rights an ordinary user lacks: better an answer than silence.
+      this.#link.sendPayload(PROTOCOL_ICMP, this.config.gateway, source, unreachable(packet, PROHIBITED));
+    }
+  }
+
+  #sendUdp(source: number, sourcePort: number, guest: number, port: number, data: Uint8Array): void {
+    const payload = buildUdp(source, sourcePort, guest, port, data);
+    this.#link.sendPayload(PROTOCOL_UDP, source, guest, payload);
+  }
+}

@@ -1,0 +1,16 @@
+/**
+ * The outside network in user space: a switch that guests' network cards are plugged into, and a gateway on it that
+ * leads to the host's sockets. See docs/network.md.
+ */
+export { Switch } from './switch.js';
+export type { Port, PortCounters, PortOptions } from './port.js';
+export type { Gate, GateTarget, Release } from './gate.js';
+export { Gateway, type GatewayStatus } from './gateway/gateway.js';
+export type { GatewayOptions, Target } from './gateway/config.js';
+export type { Forward, ForwardOptions } from './gateway/forwards.js';
+export type { Clock } from './clock.js';
+export type { HostDatagrams, HostStream, Listener, Sockets, StreamEvents, StreamFault } from './sockets.js';
+export type { TcpConfig } from './tcp/tcb.js';
+export { NetError, type NetErrorCode } from './errors.js';
+export { formatIpv4, formatMac, parseIpv4, parseMac } from './address.js';
+export { completeChecksum } from './wire/checksum.js';

@@ -1,0 +1,266 @@
+/** All TCP connections of one station: who gets a segment, when timers run, what answers strangers. */
+import type { Clock } from '../clock.js';
+import { PAYLOAD, type Ipv4Link } from '../link.js';
+import { NetError } from '../errors.js';
+import { transportChecksum } from '../wire/checksum.js';
+import { PROTOCOL_TCP, type Ipv4Packet } from '../wire/ipv4.js';
+import { TcpConnection } from './connection.js';
+import { FlowTable } from './flows.js';
+import { segmentArrives, synArrives } from './input.js';
+import { emitBare, output, seal } from './output.js';
+import { ACK, FIN, parseSegment, RST, Segment, SYN } from './segment.js';
+import { add, after } from './sequence.js';
+import { DEFAULT_TCP, Tcb, TcpState, type Endpoints, type TcpConfig, type TcpEvents, type TcpWorld } from './tcb.js';
+import { nextDeadline, runTimers } from './timers.js';
+
+/** A timer never fires earlier than this many milliseconds from now: deadlines that are close fall together. */
+const GRAIN = 1;
+
+/**
+ * Decides on a peer's SYN: gives the events of the connection to be, or undefined to refuse. `decide` is called with the
+ * connection before anything else happens to it; the connection opens when someone calls its `accept`.
+ */
+export type OnSyn = (ends: Endpoints) => ((connection: TcpConnection) => TcpEvents) | undefined;
+
+export interface TcpLayerOptions {
+  readonly link: Ipv4Link;
+  readonly clock: Clock;
+  readonly config?: Partial<TcpConfig>;
+  /** Connections at one time, those that are closing included; further SYNs are dropped. */
+  readonly maxConnections?: number;
+  readonly onSyn: OnSyn;
+}
+
+export interface TcpCounters {
+  malformed: number;
+  /** SYNs dropped because of `maxConnections`. */
+  crowded: number;
+}
+
+export class TcpLayer implements TcpWorld {
+  readonly at = PAYLOAD;
+  readonly config: TcpConfig;
+  readonly counters: TcpCounters = { malformed: 0, crowded: 0 };
+  readonly #options: TcpLayerOptions;
+  readonly #flows = new FlowTable();
+  readonly #blocked = new Set<Tcb>();
+  readonly #segment = new Segment();
+  readonly #random = new Int32Array(64);
+  #randomLeft = 0;
+  #soon: Tcb[] = [];
+  #timerAt = Infinity;
+  #cancelTimer: (() => void) | undefined;
+  #time = -1;
+
+  constructor(options: TcpLayerOptions) {
+    this.#options = options;
+    const mss = options.link.mtu - 40;
+    this.config = { ...DEFAULT_TCP, mss, ...options.config };
+  }
+
+  get size(): number {
+    return this.#flows.size;
+  }
+
+  connections(): Iterable<TcpConnection> {
+    return this.#flows;
+  }
+
+  has(ends: Endpoints): boolean {
+    return this.#flows.find(ends.localAddress, ends.localPort, ends.remoteAddress, ends.remotePort) !== undefined;
+  }
+
+  /** Opens a connection. Throws NetError `BAD_CONFIG` if the same four numbers are in use. */
+  connect(ends: Endpoints, events: TcpEvents): TcpConnection {
+    if (this.has(ends)) throw new NetError('BAD_CONFIG', 'there is a connection between these ports already');
+    const tcb = new Tcb(ends, this.config, events, this.#iss());
+    tcb.state = TcpState.SynSent;
+    const connection = new TcpConnection(tcb, this);
+    this.#flows.add(connection);
+    output(tcb, this);
+    return connection;
+  }
+
+  /** A TCP packet for this station. */
+  input(packet: Ipv4Packet): void {
+    const { bytes, start, length, source, destination } = packet;
+    const s = this.#segment;
+    if (
+      !parseSegment(bytes, start, length, s) ||
+      transportChecksum(bytes, start, length, source, destination, PROTOCOL_TCP) !== 0
+    ) {
+      this.counters.malformed++;
+      return;
+    }
+    this.#time = this.#options.clock.now();
+    try {
+      this.#arrives(source, destination, s);
+    } finally {
+      this.#time = -1;
+    }
+  }
+
+  #arrives(source: number, destination: number, s: Segment): void {
+    const connection = this.#flows.find(destination, s.destinationPort, source, s.sourcePort);
+    if (connection !== undefined && !this.#reopens(connection, s)) {
+      segmentArrives(connection.tcb, this, s);
+      return;
+    }
+    const ends = {
+      localAddress: destination,
+      localPort: s.destinationPort,
+      remoteAddress: source,
+      remotePort: s.sourcePort,
+    };
+    this.#stranger(ends, s);
+  }
+
+  /** Connections that waited for room on the link go on. */
+  writable(): void {
+    if (this.#blocked.size === 0) return;
+    const waiting = [...this.#blocked];
+    this.#blocked.clear();
+    for (const tcb of waiting) {
+      tcb.blocked = false;
+      output(tcb, this);
+    }
+  }
+
+  /** Drops all connections; with `reset` the peers are told. */
+  close(reset: boolean): void {
+    for (const connection of [...this.#flows]) {
+      if (reset) connection.abort();
+    }
+    this.#cancelTimer?.();
+  }
+
+  /** The time, read once per segment: a segment asks several times. */
+  now(): number {
+    return this.#time >= 0 ? this.#time : this.#options.clock.now();
+  }
+
+  allocate(ends: Endpoints, length: number): Uint8Array {
+    return this.#options.link.allocate(PROTOCOL_TCP, ends.localAddress, ends.remoteAddress, length);
+  }
+
+  transmit(ends: Endpoints, frame: Uint8Array): boolean {
+    seal(frame, PAYLOAD, ends);
+    return this.#options.link.transmit(frame);
+  }
+
+  block(tcb: Tcb): void {
+    this.#blocked.add(tcb);
+  }
+
+  schedule(tcb: Tcb): void {
+    const at = nextDeadline(tcb);
+    if (at < this.#timerAt) this.#arm(at);
+  }
+
+  soon(tcb: Tcb): void {
+    this.#soon.push(tcb);
+    if (this.#soon.length > 1) return;
+    this.#options.clock.soon(() => {
+      const due = this.#soon;
+      this.#soon = [];
+      for (const t of due) {
+        if (!t.ackSoon) continue;
+        t.ackSoon = false;
+        t.ackNow = true;
+        output(t, this);
+      }
+    });
+  }
+
+  forget(tcb: Tcb): void {
+    this.#blocked.delete(tcb);
+    const { localAddress, localPort, remoteAddress, remotePort } = tcb.ends;
+    const connection = this.#flows.find(localAddress, localPort, remoteAddress, remotePort);
+    if (connection?.tcb === tcb) this.#flows.delete(connection);
+  }
+
+  /** A SYN that begins a new connection in the place of one in TIME-WAIT (RFC 9293, 3.6.1). */
+  #reopens(connection: TcpConnection, s: Segment): boolean {
+    const { tcb } = connection;
+    if (tcb.state !== TcpState.TimeWait || (s.flags & (SYN | ACK | RST)) !== SYN) return false;
+    if (!after(s.seq, tcb.rcvNxt)) return false;
+    tcb.timeWaitAt = 0;
+    runTimers(tcb, this, this.now());
+    return true;
+  }
+
+  /** RFC 9293, 3.10.7.1 and 3.10.7.2. */
+  #stranger(ends: Endpoints, s: Segment): void {
+    if ((s.flags & RST) !== 0) return;
+    if ((s.flags & (SYN | ACK)) === SYN) {
+      if (this.#flows.size >= (this.#options.maxConnections ?? 4096)) {
+        this.counters.crowded++;
+        return;
+      }
+      const decide = this.#options.onSyn(ends);
+      if (decide !== undefined) {
+        this.#open(ends, s, decide);
+        return;
+      }
+    }
+    if ((s.flags & ACK) !== 0) emitBare(ends, this, RST, s.ack, 0);
+    else
+      emitBare(ends, this, RST | ACK, 0, add(s.seq, s.dataLength + ((s.flags & SYN) !== 0 ? 1 : 0) + (s.flags & FIN)));
+  }
+
+  #open(ends: Endpoints, s: Segment, decide: (connection: TcpConnection) => TcpEvents): void {
+    const relay = new LateEvents();
+    const tcb = new Tcb(ends, this.config, relay, this.#iss());
+    synArrives(tcb, s, this.now());
+    const connection = new TcpConnection(tcb, this);
+    this.#flows.add(connection);
+    relay.target = decide(connection);
+  }
+
+  #arm(at: number): void {
+    this.#cancelTimer?.();
+    this.#timerAt = at;
+    this.#cancelTimer = this.#options.clock.after(Math.max(GRAIN, at - this.#options.clock.now()), () => this.#fire());
+  }
+
+  #fire(): void {
+    this.#timerAt = Infinity;
+    this.#cancelTimer = undefined;
+    const now = this.#options.clock.now();
+    let next = Infinity;
+    for (const { tcb } of [...this.#flows]) {
+      if (nextDeadline(tcb) <= now) runTimers(tcb, this, now);
+      next = Math.min(next, nextDeadline(tcb));
+    }
+    if (next < this.#timerAt) this.#arm(next);
+  }
+
+  /** An initial sequence number nobody can guess (RFC 6528). */
+  #iss(): number {
+    if (this.#randomLeft === 0) {
+      crypto.getRandomValues(this.#random);
+      this.#randomLeft = this.#random.length;
+    }
+    return this.#random[--this.#randomLeft];
+  }
+}
+
+/** The events of a connection whose application is made knowing the connection. */
+class LateEvents implements TcpEvents {
+  target: TcpEvents | undefined;
+  connected(): void {
+    this.target?.connected();
+  }
+  data(chunk: Uint8Array): void {
+    this.target?.data(chunk);
+  }
+  end(): void {
+    this.target?.end();
+  }
+  writable(): void {
+    this.target?.writable();
+  }
+  closed(fault?: Parameters<TcpEvents['closed']>[0]): void {
+    this.target?.closed(fault);
+  }
+}
