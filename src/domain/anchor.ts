@@ -1,0 +1,184 @@
+import type { Hands } from '../guest/hands/hands.js';
+import { SYS } from '../guest/hands/syscalls.js';
+import { Cgroup } from './cgroup.js';
+import { DomainError } from './errors.js';
+import { CLONE, O, PTRACE, SIG } from './linux/flags.js';
+import { check, open, readText } from './linux/os.js';
+import { giveNic, loopbackUp, type DomainNetwork } from './network/netlink.js';
+import { findHole, isVdso, parseMaps } from './proc/maps.js';
+import { cloneArgs } from './trace/clone.js';
+import { AREA_SIZE, AT_REAP } from './trace/runner.js';
+import { PC, Tracee } from './trace/tracee.js';
+import type { Undo } from './undo.js';
+
+/** What a domain is wherever it lives. */
+export interface DomainSpec {
+  /** Name of its cgroup; letters, digits, `-`, `_`. */
+  readonly name: string;
+  readonly hostname?: string;
+  /** Absent: the domain has its own network namespace with the loopback interface alone. */
+  readonly network?: DomainNetwork;
+}
+
+/** Nanoseconds to add to the OS instance's clocks inside the domain (time_namespaces(7)). */
+export interface ClockOffsets {
+  readonly monotonic: bigint;
+  readonly boottime: bigint;
+}
+
+/** Trace options of every process in its restoration state: whatever it begets is traced too, and all dies with the hands. */
+export const RESTORATION_OPTIONS =
+  PTRACE.O_TRACESYSGOOD |
+  PTRACE.O_TRACECLONE |
+  PTRACE.O_TRACEFORK |
+  PTRACE.O_TRACEVFORK |
+  PTRACE.O_TRACEEXEC |
+  PTRACE.O_EXITKILL;
+
+const MS_REC = 0x4000;
+const MS_PRIVATE = 0x40000;
+/** Where the hands' pidfd stands in every process in its restoration state. */
+export const HANDS_FD = 3;
+
+/**
+ * The first process of a domain's PID namespace. It is no part of the domain's state: each OS instance
+ * makes its own. It holds the namespaces, begets what has no parent left, and buries orphans.
+ */
+export class Anchor {
+  constructor(
+    readonly spec: DomainSpec,
+    readonly cgroup: Cgroup,
+    readonly tracee: Tracee,
+    /** Descriptors of the hands: the domain's network namespace. */
+    readonly netns: number,
+    readonly clocks: ClockOffsets,
+  ) {}
+
+  get hands(): Hands {
+    return this.tracee.hands;
+  }
+  get pid(): number {
+    return this.tracee.tid;
+  }
+
+  /** From now on it only buries orphans. It must be let go (PTRACE_DETACH) by the caller. */
+  async becomeReaper(): Promise<void> {
+    const regs = new BigUint64Array(32);
+    regs[PC] = BigInt(this.tracee.area + AT_REAP);
+    await this.tracee.setRegisters(regs);
+  }
+}
+
+/** An `ecall` that stands in the vDSO of a process: every Linux puts `__vdso_rt_sigreturn` there. */
+export async function findEcall(tracee: Tracee): Promise<number> {
+  const vmas = parseMaps((await readText(tracee.hands, `/proc/${tracee.tid}/maps`)) ?? '');
+  const vdso = vmas.find(isVdso);
+  if (vdso === undefined)
+    throw new DomainError('unsupported', `process ${tracee.tid} has no vDSO`, { resource: 'a process without a vDSO' });
+  const code = await tracee.peek(vdso.start, vdso.end - vdso.start);
+  const view = new DataView(code.buffer);
+  // li a7, 139 (rt_sigreturn); ecall
+  for (let at = 0; at + 8 <= code.length; at += 2) {
+    if (view.getUint32(at, true) === 0x08b00893 && view.getUint32(at + 4, true) === 0x73) return vdso.start + at + 4;
+  }
+  throw new DomainError('unsupported', 'the vDSO has no rt_sigreturn', { resource: 'an unknown vDSO' });
+}
+
+/**
+ * Makes the namespaces of a domain and its first process, stopped, with a runner. `avoid`: mappings that
+ * the domain's processes will have, which the runner must keep clear of.
+ */
+export async function createAnchor(
+  hands: Hands,
+  spec: DomainSpec,
+  clocks: ClockOffsets,
+  avoid: readonly { start: number; end: number }[],
+  undo: Undo,
+): Promise<Anchor> {
+  const cgroup = new Cgroup(hands, spec.name);
+  await cgroup.create();
+  undo.add('removing the cgroup', () => cgroup.remove());
+
+  const cgroupFd = await open(hands, cgroup.path, O.RDONLY | O.DIRECTORY);
+  const timeNs = await open(hands, '/proc/self/ns/time', O.RDONLY);
+  const self = check(await hands.syscall(SYS.pidfd_open, await hands.syscall(SYS.getpid), 0), 'pidfd_open');
+  let pid: number;
+  try {
+    check(await hands.syscall(SYS.unshare, CLONE.NEWTIME), 'making a time namespace');
+    const lines = [
+      ['monotonic', clocks.monotonic],
+      ['boottime', clocks.boottime],
+    ] as const;
+    const text = lines
+      .map(
+        ([name, ns]) =>
+          `${name} ${floorDiv(ns, 1_000_000_000n)} ${ns - floorDiv(ns, 1_000_000_000n) * 1_000_000_000n}\n`,
+      )
+      .join('');
+    const b0 = hands.batch();
+    const f = b0.must(SYS.openat, -100, b0.str('/proc/self/timens_offsets'), O.WRONLY, 0);
+    const w = b0.call(SYS.write, f, b0.str(text), text.length);
+    b0.call(SYS.close, f);
+    check((await b0.run()).value(w), 'setting the clocks of the domain');
+
+    const b = hands.batch();
+    const args = cloneArgs(b, {
+      flags: BigInt(CLONE.NEWPID | CLONE.NEWNS | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWNET) | CLONE.INTO_CGROUP,
+      exitSignal: SIG.CHLD,
+      cgroup: cgroupFd,
+    });
+    const child = b.call(SYS.clone3, args, args.length);
+    pid = check((await b.run()).value(child), 'making the first process of the domain');
+    undo.add('killing the domain', () => cgroup.kill());
+  } finally {
+    await hands.syscall(SYS.setns, timeNs, CLONE.NEWTIME);
+    await hands.syscall(SYS.close, timeNs);
+    await hands.syscall(SYS.close, cgroupFd);
+  }
+
+  const tracee = await Tracee.seize(hands, pid, RESTORATION_OPTIONS);
+  await tracee.blockSignals();
+  const area = findHole(
+    [...avoid, ...parseMaps((await readText(hands, `/proc/${pid}/maps`)) ?? '')],
+    AREA_SIZE,
+    0x8_0000_0000,
+  );
+  if (area < 0)
+    throw new DomainError('unsupported', 'no free address range for the runner', {
+      resource: 'the whole address space',
+    });
+  await tracee.plantRunner(await findEcall(tracee), area);
+
+  const t = tracee.batch();
+  const steps = [
+    ['setsid', t.call(SYS.setsid)],
+    ['dup3', t.call(SYS.dup3, self, 900, O.CLOEXEC)],
+    ['mount', t.call(SYS.mount, t.str('none'), t.str('/'), 0, MS_REC | MS_PRIVATE, 0)],
+    ['mount', t.call(SYS.mount, t.str('proc'), t.str('/proc'), t.str('proc'), 0, 0)],
+    ['prctl', t.call(SYS.prctl, 15, t.str('domain'))],
+  ] as const;
+  if (spec.hostname !== undefined) t.call(SYS.sethostname, t.str(spec.hostname), spec.hostname.length);
+  t.call(SYS.close_range, 0, 899, 0);
+  t.call(SYS.close_range, 901, 0xffffffff, 0);
+  t.call(SYS.openat, -100, t.str('/dev/null'), O.RDWR, 0);
+  t.call(SYS.dup3, 0, 1, 0);
+  t.call(SYS.dup3, 0, 2, 0);
+  t.call(SYS.dup3, 900, HANDS_FD, O.CLOEXEC);
+  t.call(SYS.close, 900);
+  const r = await t.run();
+  for (const [what, ref] of steps) check(r.value(ref), `${what} in the first process of the domain`);
+  await hands.syscall(SYS.close, self);
+
+  const netns = await open(hands, `/proc/${pid}/ns/net`, O.RDONLY);
+  undo.add('closing the network namespace', async () => {
+    await hands.syscall(SYS.close, netns);
+  });
+  if (spec.network === undefined) await loopbackUp(hands, netns);
+  else await giveNic(hands, netns, spec.network);
+  return new Anchor(spec, cgroup, tracee, netns, clocks);
+}
+
+function floorDiv(a: bigint, b: bigint): bigint {
+  const q = a / b;
+  return a % b < 0n ? q - 1n : q;
+}

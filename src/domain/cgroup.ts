@@ -1,0 +1,85 @@
+import type { Hands } from '../guest/hands/hands.js';
+import { SYS } from '../guest/hands/syscalls.js';
+import { DomainError } from './errors.js';
+import { AT_FDCWD, AT_REMOVEDIR, EEXIST, ENOENT } from './linux/flags.js';
+import { check, readText, writeText } from './linux/os.js';
+
+const ROOT = '/sys/fs/cgroup';
+
+/** The cgroup (version 2) of one domain in one OS instance. */
+export class Cgroup {
+  readonly path: string;
+
+  constructor(
+    readonly hands: Hands,
+    name: string,
+  ) {
+    this.path = `${ROOT}/${name}`;
+  }
+
+  async create(): Promise<void> {
+    const b = this.hands.batch();
+    const made = b.call(SYS.mkdirat, AT_FDCWD, b.str(this.path), 0o755);
+    const r = (await b.run()).value(made);
+    if (r === -EEXIST)
+      throw new DomainError('state', `${this.path} is there already: a domain of this name runs in this OS instance`);
+    check(r, `creating ${this.path} (is cgroup2 mounted at ${ROOT}?)`);
+  }
+
+  async remove(): Promise<void> {
+    const b = this.hands.batch();
+    const gone = b.call(SYS.unlinkat, AT_FDCWD, b.str(this.path), AT_REMOVEDIR);
+    const r = (await b.run()).value(gone);
+    if (r !== -ENOENT) check(r, `removing ${this.path}`);
+  }
+
+  /** Ids of the processes in it, in the hands' PID namespace. */
+  async processes(): Promise<number[]> {
+    const text = await readText(this.hands, `${this.path}/cgroup.procs`);
+    if (text === undefined) throw new DomainError('lost', `${this.path} is gone`);
+    return text
+      .split('\n')
+      .filter((l) => l !== '')
+      .map(Number);
+  }
+
+  /** Stops every task in it; returns when all stand still. */
+  async freeze(): Promise<void> {
+    check(await writeText(this.hands, `${this.path}/cgroup.freeze`, '1'), `freezing ${this.path}`);
+    for (let turn = 0; turn < 2000; turn++) {
+      const events = (await readText(this.hands, `${this.path}/cgroup.events`)) ?? '';
+      if (/^frozen 1$/m.test(events)) return;
+      // Tasks stop at their next return to user mode; let them run.
+      await this.#sleep(turn < 20 ? 200_000 : 2_000_000);
+    }
+    throw new DomainError('state', `${this.path} does not freeze: a task in it cannot be interrupted`);
+  }
+
+  /** Asks for the freeze without waiting: for tasks that stand still already. */
+  async holdStill(): Promise<void> {
+    check(await writeText(this.hands, `${this.path}/cgroup.freeze`, '1'), `freezing ${this.path}`);
+  }
+
+  async thaw(): Promise<void> {
+    check(await writeText(this.hands, `${this.path}/cgroup.freeze`, '0'), `thawing ${this.path}`);
+  }
+
+  /** Kills every task in it, frozen or traced, and waits until none is left. */
+  async kill(): Promise<void> {
+    check(await writeText(this.hands, `${this.path}/cgroup.kill`, '1'), `killing ${this.path}`);
+    for (let turn = 0; turn < 2000; turn++) {
+      // What the hands trace or begot is theirs to bury.
+      for (let reaped = 1; reaped > 0;) reaped = await this.hands.syscall(SYS.wait4, -1, 0, 0x40000001, 0);
+      const events = (await readText(this.hands, `${this.path}/cgroup.events`)) ?? '';
+      if (/^populated 0$/m.test(events)) return;
+      await this.#sleep(500_000);
+    }
+    throw new DomainError('state', `tasks in ${this.path} do not die`);
+  }
+
+  async #sleep(nanoseconds: number): Promise<void> {
+    const b = this.hands.batch();
+    b.call(SYS.nanosleep, b.bytes(new Uint8Array(new BigInt64Array([0n, BigInt(nanoseconds)]).buffer)), 0);
+    await b.run();
+  }
+}

@@ -1,0 +1,207 @@
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError } from '../errors.js';
+import { AT_FDCWD, O } from './flags.js';
+
+const utf8 = new TextDecoder();
+const PAGE = 4096;
+
+/** Throws `guest` when a result is `-errno`. */
+export function check(value: number, what: string): number {
+  if (value < 0 && value >= -4095)
+    throw new DomainError('guest', `${what} failed in the guest: errno ${-value}`, { errno: -value });
+  return value;
+}
+
+/**
+ * Reads files of `/proc` and `/sys`, many in one batch: such files give about a page per read, so each
+ * is read in pages until one comes short. Answers undefined for a file that cannot be opened.
+ */
+export async function readTexts(hands: Hands, paths: readonly string[], pages = 2): Promise<(string | undefined)[]> {
+  const out: (string | undefined)[] = [];
+  const perBatch = 24;
+  for (let start = 0; start < paths.length; start += perBatch) {
+    const part = paths.slice(start, start + perBatch);
+    const b = hands.batch();
+    const reads = part.map((path) => {
+      const fd = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDONLY | O.CLOEXEC, 0);
+      const chunks = Array.from({ length: pages }, () => {
+        const buf = b.out(PAGE);
+        return { buf, n: b.call(SYS.read, fd, buf, PAGE) };
+      });
+      b.call(SYS.close, fd);
+      return { fd, chunks };
+    });
+    const r = await b.run();
+    for (const [i, { fd, chunks }] of reads.entries()) {
+      if (r.value(fd) < 0) {
+        out.push(undefined);
+        continue;
+      }
+      const pieces: Uint8Array[] = [];
+      let ended = false;
+      for (const { buf, n } of chunks) {
+        const length = r.value(n);
+        if (length <= 0) ended = true;
+        else pieces.push(r.bytes(buf, length));
+      }
+      // Longer than was asked for: once more, with room to spare.
+      out.push(ended ? text(pieces) : await readLong(hands, part[i] ?? ''));
+    }
+  }
+  return out;
+}
+
+function text(pieces: Uint8Array[]): string {
+  return utf8.decode(concat(pieces));
+}
+
+export function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(pieces.reduce((n, p) => n + p.length, 0));
+  let at = 0;
+  for (const p of pieces) {
+    all.set(p, at);
+    at += p.length;
+  }
+  return all;
+}
+
+async function readLong(hands: Hands, path: string): Promise<string | undefined> {
+  const bytes = await readFile(hands, path);
+  return bytes === undefined ? undefined : utf8.decode(bytes);
+}
+
+/** A whole file, or undefined if it cannot be opened. */
+export async function readFile(hands: Hands, path: string): Promise<Uint8Array | undefined> {
+  const open = hands.batch();
+  const fdRef = open.call(SYS.openat, AT_FDCWD, open.str(path), O.RDONLY | O.CLOEXEC, 0);
+  const fd = (await open.run()).value(fdRef);
+  if (fd < 0) return undefined;
+  const pieces: Uint8Array[] = [];
+  for (let ended = false; !ended;) {
+    const b = hands.batch();
+    const chunks = Array.from({ length: 8 }, () => {
+      const buf = b.out(0x10000);
+      return { buf, n: b.call(SYS.read, fd, buf, 0x10000) };
+    });
+    const r = await b.run();
+    for (const { buf, n } of chunks) {
+      const length = r.value(n);
+      if (length <= 0) ended = true;
+      else pieces.push(r.bytes(buf, length));
+    }
+  }
+  await hands.syscall(SYS.close, fd);
+  return concat(pieces);
+}
+
+export async function readText(hands: Hands, path: string): Promise<string | undefined> {
+  return (await readTexts(hands, [path], 4))[0];
+}
+
+/** Writes a short text into an existing file (`/proc`, `/sys`, cgroups). Answers 0 or `-errno`. */
+export async function writeText(hands: Hands, path: string, value: string): Promise<number> {
+  const b = hands.batch();
+  const fd = b.must(SYS.openat, AT_FDCWD, b.str(path), O.WRONLY | O.CLOEXEC, 0);
+  const n = b.call(SYS.write, fd, b.str(value), new TextEncoder().encode(value).length);
+  b.call(SYS.close, fd);
+  const r = await b.run();
+  return r.value(fd) < 0 ? r.value(fd) : Math.min(0, r.value(n));
+}
+
+/** Opens a path; throws `guest`. */
+export async function open(hands: Hands, path: string, flags: number, mode = 0): Promise<number> {
+  const b = hands.batch();
+  const fd = b.call(SYS.openat, AT_FDCWD, b.str(path), flags | O.CLOEXEC, mode);
+  return check((await b.run()).value(fd), `opening ${path}`);
+}
+
+/** Names in a directory, or undefined if it cannot be opened. */
+export async function readDir(hands: Hands, path: string): Promise<string[] | undefined> {
+  return (await readDirs(hands, [path]))[0];
+}
+
+export async function readDirs(hands: Hands, paths: readonly string[]): Promise<(string[] | undefined)[]> {
+  const size = 0x4000;
+  const b = hands.batch();
+  const each = paths.map((path) => {
+    const fd = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+    const bufs = [b.out(size), b.out(size)];
+    const ns = bufs.map((buf) => b.call(SYS.getdents64, fd, buf, size));
+    b.call(SYS.close, fd);
+    return { fd, bufs, ns };
+  });
+  const r = await b.run();
+  return each.map(({ fd, bufs, ns }, i) => {
+    if (r.value(fd) < 0) return undefined;
+    const names: string[] = [];
+    bufs.forEach((buf, k) => {
+      const ref = ns[k];
+      const n = ref === undefined ? 0 : r.value(ref);
+      if (k === bufs.length - 1 && n > 0)
+        throw new DomainError('unsupported', `${paths[i] ?? ''} has too many entries`);
+      names.push(...direntNames(r.bytes(buf, n)));
+    });
+    return names;
+  });
+}
+
+/** `struct linux_dirent64`: ino u64, off u64, reclen u16, type u8, name. */
+function direntNames(bytes: Uint8Array): string[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const names: string[] = [];
+  for (let at = 0; at + 19 <= bytes.length;) {
+    const length = view.getUint16(at + 16, true);
+    if (length < 19 || at + length > bytes.length) break;
+    const end = bytes.indexOf(0, at + 19);
+    const name = utf8.decode(bytes.subarray(at + 19, end));
+    if (name !== '.' && name !== '..') names.push(name);
+    at += length;
+  }
+  return names;
+}
+
+/** Targets of symbolic links; undefined where there is none. */
+export async function readLinks(hands: Hands, paths: readonly string[]): Promise<(string | undefined)[]> {
+  const out: (string | undefined)[] = [];
+  for (let start = 0; start < paths.length; start += 200) {
+    const b = hands.batch();
+    const each = paths.slice(start, start + 200).map((path) => {
+      const buf = b.out(1024);
+      return { buf, n: b.call(SYS.readlinkat, AT_FDCWD, b.str(path), buf, 1024) };
+    });
+    const r = await b.run();
+    for (const { buf, n } of each) out.push(r.value(n) < 0 ? undefined : utf8.decode(r.bytes(buf, r.value(n))));
+  }
+  return out;
+}
+
+/** The part of `struct stat` the domains look at. */
+export interface Stat {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly mode: number;
+  readonly nlink: number;
+  readonly size: number;
+  readonly rdev: bigint;
+}
+
+/** `struct stat` of the generic 64-bit ABI: dev u64, ino u64, mode u32, nlink u32, uid, gid, rdev u64, pad, size i64 at 48. */
+export function parseStat(view: DataView): Stat {
+  return {
+    dev: view.getBigUint64(0, true),
+    ino: view.getBigUint64(8, true),
+    mode: view.getUint32(16, true),
+    nlink: view.getUint32(20, true),
+    rdev: view.getBigUint64(32, true),
+    size: Number(view.getBigInt64(48, true)),
+  };
+}
+
+export async function statPath(hands: Hands, path: string): Promise<Stat | undefined> {
+  const b = hands.batch();
+  const buf = b.out(128);
+  const n = b.call(SYS.newfstatat, AT_FDCWD, b.str(path), buf, 0);
+  const r = await b.run();
+  return r.value(n) < 0 ? undefined : parseStat(r.view(buf));
+}

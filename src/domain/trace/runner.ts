@@ -1,0 +1,121 @@
+import { EBREAK, ECALL, RING, add, addi, auipc, bgez, bltz, j, ld, li, sd, words } from '../../guest/hands/code.js';
+import type { LaidOut } from '../../guest/hands/batch.js';
+import { NOT_RUN } from '../../guest/hands/batch.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { __WALL } from '../linux/flags.js';
+
+/**
+ * The runner: code placed into a traced process for a while, so that the process can make, one after
+ * another and on its own, system calls that only it can make. Position-independent.
+ *
+ *     AREA + 0x000  code
+ *            0x800  spare words for the code
+ *            0x1000 list of calls, then the calls' buffers
+ *
+ * A row of the list, ROW bytes:
+ *     +0 number (-1 ends the list)   +8 a0…a5   +56 result
+ *     +64, +72 where else the result goes: byte distance from this row (its own result when nowhere)
+ *     +80 -1 if a failure ends the list
+ */
+export const AREA_SIZE = 0x40000;
+export const LIST = 0x1000;
+export const ROW = 88;
+/** Entry points, from the start of the area. */
+export const AT_STOP = 0;
+export const AT_RUN = 4;
+export const AT_REAP = 0x100;
+export const AT_IDENTIFY = 0x140;
+
+/** s0: the first row. Ends in `ebreak` at AT_STOP. */
+const run = words(
+  EBREAK, //               0
+  ld('a7', 0, 's0'), //    4  AT_RUN
+  bltz('a7', -8), //       8
+  ld('a0', 8, 's0'),
+  ld('a1', 16, 's0'),
+  ld('a2', 24, 's0'),
+  ld('a3', 32, 's0'),
+  ld('a4', 40, 's0'),
+  ld('a5', 48, 's0'), //   32
+  ECALL, //                36
+  sd('a0', 56, 's0'), //   40
+  ld('t0', 64, 's0'),
+  add('t0', 't0', 's0'),
+  sd('a0', 0, 't0'),
+  ld('t0', 72, 's0'), //   56
+  add('t0', 't0', 's0'),
+  sd('a0', 0, 't0'), //    64
+  bgez('a0', 12), //       68
+  ld('t0', 80, 's0'), //   72
+  bltz('t0', -76), //      76  → 0
+  addi('s0', 's0', ROW), // 80
+  j(-80), //               84  → 4
+);
+
+/** What the first process of a PID namespace does for ever: takes leave of orphans; ends when there are none left to come. */
+const reap = words(
+  li('a0', -1), //                  0
+  auipc('a1', 0), //                4  a1 = area + AT_REAP + 4
+  addi('a1', 'a1', 0x800 - AT_REAP - 4), // 8 a1 = area + 0x800, the spare words
+  li('a2', 0), //                   12
+  li('a3', 0), //                   16
+  li('a7', SYS.wait4), //           20
+  ECALL, //                         24
+  bgez('a0', -28), //               28 → 0
+  addi('t0', 'a0', 10), //          32  ECHILD ends it, an interruption does not
+  bltz('t0', -36), //               36 → 0
+  li('a0', 0), //                   40
+  li('a7', SYS.exit_group), //      44
+  ECALL, //                         48
+);
+
+/** Shows the nonce in a0 and a1 to the VMM, then stops. */
+const identify = words(RING, EBREAK);
+
+export const runnerCode: Uint8Array = (() => {
+  const code = new Uint8Array(0x800);
+  code.set(run, AT_STOP);
+  code.set(reap, AT_REAP);
+  code.set(identify, AT_IDENTIFY);
+  return code;
+})();
+
+/** wait4's options for a tracee. */
+export const WAIT_TRACEE = __WALL;
+
+/** Bytes of list that `count` calls take. */
+export function listSize(count: number): number {
+  return ROW * count + 8;
+}
+
+/**
+ * The list and its buffers as they must stand at AREA + LIST. `work` is laid out for the address right
+ * after the list. A result can be an argument of at most two later calls.
+ */
+export function encodeList(work: LaidOut): Uint8Array {
+  const size = listSize(work.count);
+  const bytes = new Uint8Array(size + work.input.length);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < work.count; i++) {
+    const at = ROW * i;
+    for (let k = 0; k < 7; k++) view.setBigInt64(at + 8 * k, work.rows[7 * i + k] ?? 0n, true);
+    view.setBigInt64(at + 56, NOT_RUN, true);
+    view.setBigInt64(at + 64, 56n, true);
+    view.setBigInt64(at + 72, 56n, true);
+    view.setBigInt64(at + 80, work.must[i] === 1 ? -1n : 0n, true);
+  }
+  for (let i = 0; i < work.count; i++) {
+    for (let k = 0; k < 6; k++) {
+      const ref = work.refs[6 * i + k] ?? 0;
+      if (ref === 0) continue;
+      const from = ROW * (ref - 1);
+      const slot = view.getBigInt64(from + 64, true) === 56n ? 64 : 72;
+      if (view.getBigInt64(from + slot, true) !== 56n)
+        throw new RangeError('a result is used more than twice in one list');
+      view.setBigInt64(from + slot, BigInt(ROW * i + 8 + 8 * k - from), true);
+    }
+  }
+  view.setBigInt64(ROW * work.count, -1n, true);
+  bytes.set(work.input, size);
+  return bytes;
+}

@@ -1,0 +1,338 @@
+import { Batch, BatchResult, type Arg } from '../../guest/hands/batch.js';
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError } from '../errors.js';
+import { NT_PRFPREG, NT_PRSTATUS, PTRACE, SIG, WNOHANG } from '../linux/flags.js';
+import { check } from '../linux/os.js';
+import { AREA_SIZE, AT_IDENTIFY, AT_RUN, LIST, ROW, WAIT_TRACEE, encodeList, listSize, runnerCode } from './runner.js';
+
+/** `struct user_regs_struct`: pc in the place of x0, then x1 … x31. */
+export type Registers = BigUint64Array;
+export const PC = 0;
+export const REG = {
+  ra: 1,
+  sp: 2,
+  gp: 3,
+  tp: 4,
+  s0: 8,
+  a0: 10,
+  a1: 11,
+  a2: 12,
+  a3: 13,
+  a4: 14,
+  a5: 15,
+  a7: 17,
+} as const;
+
+/** 32 × f (u64), fcsr (u32): `struct __riscv_d_ext_state`. */
+export const FP_SIZE = 264;
+
+const EVENT_CAME = new DomainError('state', 'the awaited event came');
+const ALL_SIGNALS = new Uint8Array(8).fill(0xff);
+/** How long one step of a tracee may take before it counts as lost. */
+const STEP_LIMIT_MS = 20_000;
+
+/** How a tracee stopped, from wait4's status. */
+export interface Stop {
+  readonly kind: 'stopped' | 'exited' | 'killed';
+  /** The signal, or the exit status. */
+  readonly value: number;
+  /** PTRACE_EVENT_*, or 0. */
+  readonly event: number;
+}
+
+export function parseStatus(status: number): Stop {
+  if ((status & 0xff) === 0x7f) return { kind: 'stopped', value: (status >> 8) & 0xff, event: (status >> 16) & 0xff };
+  if ((status & 0x7f) === 0) return { kind: 'exited', value: (status >> 8) & 0xff, event: 0 };
+  return { kind: 'killed', value: status & 0x7f, event: 0 };
+}
+
+/**
+ * One thread of a guest process, stopped under ptrace by the hands. It can be looked at, and told to
+ * make system calls in its own name.
+ */
+export class Tracee {
+  constructor(
+    readonly hands: Hands,
+    /** Thread id in the hands' PID namespace. */
+    readonly tid: number,
+    /** Where the runner lies in its address space, or -1. */
+    public area = -1,
+  ) {}
+
+  /** Begins to trace a running or frozen thread and stops it. No signal stays unblocked; {@link setSignalMask} puts the mask back. */
+  static async seize(hands: Hands, tid: number, options: number): Promise<Tracee> {
+    const b = hands.batch();
+    const seized = b.must(SYS.ptrace, PTRACE.SEIZE, tid, 0, options);
+    b.must(SYS.ptrace, PTRACE.INTERRUPT, tid, 0, 0);
+    check((await b.run()).value(seized), `tracing thread ${tid}`);
+    const tracee = new Tracee(hands, tid);
+    await tracee.awaitStop();
+    return tracee;
+  }
+
+  #addWait(b: Batch): { status: ReturnType<Batch['out']>; got: ReturnType<Batch['call']> } {
+    const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
+    const limit = b.bytes(new Uint8Array(new BigInt64Array([1n, 0n]).buffer));
+    const status = b.out(8);
+    b.call(SYS.rt_sigtimedwait, set, 0, limit, 8);
+    const got = b.call(SYS.wait4, this.tid, status, WNOHANG | WAIT_TRACEE, 0);
+    return { status, got };
+  }
+
+  /** Waits until the thread stops, or is gone. */
+  async awaitStop(): Promise<Stop> {
+    const deadline = STEP_LIMIT_MS / 1000;
+    for (let turn = 0; turn < deadline; turn++) {
+      // A look first: the stop may have been announced together with another's.
+      const b = this.hands.batch();
+      const early = b.out(8);
+      const first = b.call(SYS.wait4, this.tid, early, WNOHANG | WAIT_TRACEE, 0);
+      const r1 = await b.run();
+      if (check(r1.value(first), `waiting for thread ${this.tid}`) > 0)
+        return parseStatus(r1.view(early).getInt32(0, true));
+      const again = this.hands.batch();
+      const { status, got } = this.#addWait(again);
+      const r2 = await again.run();
+      if (check(r2.value(got), `waiting for thread ${this.tid}`) > 0)
+        return parseStatus(r2.view(status).getInt32(0, true));
+    }
+    throw new DomainError('lost', `thread ${this.tid} does not stop`);
+  }
+
+  /** Lets the thread go on with a ptrace request and waits for its next stop. */
+  async resume(request: number, signal = 0): Promise<Stop> {
+    const b = this.hands.batch();
+    const go = b.must(SYS.ptrace, request, this.tid, 0, signal);
+    const { status, got } = this.#addWait(b);
+    const r = await b.run();
+    check(r.value(go), `resuming thread ${this.tid}`);
+    return r.value(got) > 0 ? parseStatus(r.view(status).getInt32(0, true)) : this.awaitStop();
+  }
+
+  async registers(): Promise<Registers> {
+    const bytes = await this.#getRegset(NT_PRSTATUS, 256);
+    return new BigUint64Array(bytes.buffer, 0, 32);
+  }
+
+  fpRegisters(): Promise<Uint8Array> {
+    return this.#getRegset(NT_PRFPREG, FP_SIZE);
+  }
+
+  async #getRegset(which: number, size: number): Promise<Uint8Array> {
+    const b = this.hands.batch();
+    const out = b.out(size);
+    const n = b.call(SYS.ptrace, PTRACE.GETREGSET, this.tid, which, b.iovec(out));
+    const r = await b.run();
+    check(r.value(n), `reading registers of thread ${this.tid}`);
+    return r.bytes(out);
+  }
+
+  async setRegisters(regs: Registers, fp?: Uint8Array): Promise<void> {
+    const b = this.hands.batch();
+    const refs = [this.addSetRegisters(b, regs)];
+    if (fp !== undefined) refs.push(b.call(SYS.ptrace, PTRACE.SETREGSET, this.tid, NT_PRFPREG, b.iovec(b.bytes(fp))));
+    const r = await b.run();
+    for (const ref of refs) check(r.value(ref), `setting registers of thread ${this.tid}`);
+  }
+
+  addSetRegisters(b: Batch, regs: Registers): ReturnType<Batch['call']> {
+    const bytes = new Uint8Array(regs.buffer, regs.byteOffset, 256).slice();
+    return b.call(SYS.ptrace, PTRACE.SETREGSET, this.tid, NT_PRSTATUS, b.iovec(b.bytes(bytes)));
+  }
+
+  async signalMask(): Promise<bigint> {
+    const b = this.hands.batch();
+    const out = b.out(8);
+    const n = b.call(SYS.ptrace, PTRACE.GETSIGMASK, this.tid, 8, out);
+    const r = await b.run();
+    check(r.value(n), `reading the signal mask of thread ${this.tid}`);
+    return r.view(out).getBigUint64(0, true);
+  }
+
+  async setSignalMask(mask: bigint): Promise<void> {
+    const b = this.hands.batch();
+    const n = b.call(
+      SYS.ptrace,
+      PTRACE.SETSIGMASK,
+      this.tid,
+      8,
+      b.bytes(new Uint8Array(new BigUint64Array([mask]).buffer)),
+    );
+    check((await b.run()).value(n), `setting the signal mask of thread ${this.tid}`);
+  }
+
+  async blockSignals(): Promise<void> {
+    const b = this.hands.batch();
+    const n = b.call(SYS.ptrace, PTRACE.SETSIGMASK, this.tid, 8, b.bytes(ALL_SIGNALS));
+    check((await b.run()).value(n), `blocking the signals of thread ${this.tid}`);
+  }
+
+  /** Reads memory of the process; short where it is not mapped. */
+  async peek(address: number, length: number): Promise<Uint8Array> {
+    const b = this.hands.batch();
+    const out = b.out(length);
+    const n = b.call(SYS.process_vm_readv, this.tid, b.iovec(out), 1, b.iovec([address, length]), 1, 0);
+    const r = await b.run();
+    return r.bytes(out, Math.max(0, r.value(n)));
+  }
+
+  /** Writes memory of the process that the process itself may write. */
+  async poke(address: number, bytes: Uint8Array): Promise<void> {
+    const b = this.hands.batch();
+    const data = b.bytes(bytes);
+    const n = b.call(SYS.process_vm_writev, this.tid, b.iovec(data), 1, b.iovec([address, bytes.length]), 1, 0);
+    if ((await b.run()).value(n) !== bytes.length)
+      throw new DomainError('guest', `cannot write memory of thread ${this.tid} at ${address.toString(16)}`);
+  }
+
+  /**
+   * One system call made at an `ecall` that already stands in the process at `ecallAt`. Registers are
+   * left as the call leaves them.
+   */
+  async inject(ecallAt: number, nr: number, ...args: (number | bigint)[]): Promise<number> {
+    const regs = new BigUint64Array(32);
+    regs[PC] = BigInt(ecallAt);
+    regs[REG.a7] = BigInt(nr);
+    for (let i = 0; i < 6; i++) regs[REG.a0 + i] = BigInt.asUintN(64, BigInt(args[i] ?? 0));
+    await this.setRegisters(regs);
+    for (let stop = 0; stop < 2; stop++) {
+      const s = await this.resume(PTRACE.SYSCALL);
+      if (s.kind !== 'stopped' || s.value !== (SIG.TRAP | 0x80)) {
+        throw new DomainError('lost', `thread ${this.tid} did not make system call ${nr}: ${describeStop(s)}`);
+      }
+    }
+    const after = await this.registers();
+    return Number(BigInt.asIntN(64, after[REG.a0] ?? 0n));
+  }
+
+  /** Places the runner into the process at a free address, by an `ecall` that stands there already. */
+  async plantRunner(ecallAt: number, area: number): Promise<void> {
+    const at = await this.inject(ecallAt, SYS.mmap, area, AREA_SIZE, 7, 0x100022, -1, 0);
+    if (at !== area) throw new DomainError('guest', `no room for the runner at ${area.toString(16)}: ${at}`);
+    this.area = area;
+    await this.poke(area, runnerCode);
+  }
+
+  /** An empty batch of calls for this process to make; its `run()` is {@link run}. */
+  batch(): Batch {
+    return new Batch((b) => this.run(b));
+  }
+
+  async syscall(nr: number, ...args: Arg[]): Promise<number> {
+    const b = this.batch();
+    const ref = b.call(nr, ...args);
+    return (await b.run()).value(ref);
+  }
+
+  /** Threads and processes born during the last {@link run}, stopped, ids in the hands' namespace. */
+  born: number[] = [];
+
+  /** As {@link run}, for a last call that does not return when it succeeds: answers undefined if it ended in the event. */
+  async runUntilEvent(batch: Batch, event: number): Promise<BatchResult | undefined> {
+    this.#awaited = event;
+    try {
+      return await this.run(batch);
+    } catch (e) {
+      if (e === EVENT_CAME) return undefined;
+      throw e;
+    } finally {
+      this.#awaited = -1;
+    }
+  }
+  #awaited = -1;
+
+  /** Has the process make the calls of a batch. Throws `lost` if it stops for anything else. */
+  async run(batch: Batch): Promise<BatchResult> {
+    if (this.area < 0) throw new DomainError('state', `thread ${this.tid} has no runner`);
+    const list = this.area + LIST;
+    const head = listSize(batch.length);
+    const work = batch.layout(list + head);
+    if (LIST + head + Math.max(work.outEnd, work.input.length) > AREA_SIZE) {
+      throw new DomainError('state', `a batch of ${batch.length} calls does not fit into the runner's area`);
+    }
+    const image = encodeList(work);
+    const regs = new BigUint64Array(32);
+    regs[PC] = BigInt(this.area + AT_RUN);
+    regs[REG.s0] = BigInt(list);
+
+    const b = this.hands.batch();
+    const data = b.bytes(image);
+    const put = b.must(SYS.process_vm_writev, this.tid, b.iovec(data), 1, b.iovec([list, image.length]), 1, 0);
+    this.addSetRegisters(b, regs);
+    const go = b.must(SYS.ptrace, PTRACE.CONT, this.tid, 0, 0);
+    const { status, got } = this.#addWait(b);
+    const rowsOut = b.out(head);
+    const dataOut = b.out(Math.max(8, work.outEnd - work.outStart));
+    const remote = b.iovec([list, head], [list + head + work.outStart, work.outEnd - work.outStart]);
+    const back = b.call(SYS.process_vm_readv, this.tid, b.iovec(rowsOut, dataOut), 2, remote, 2, 0);
+    const r = await b.run();
+    check(r.value(put), `writing calls into thread ${this.tid}`);
+    check(r.value(go), `resuming thread ${this.tid}`);
+    let stop = r.value(got) > 0 ? parseStatus(r.view(status).getInt32(0, true)) : undefined;
+    let rows = r.bytes(rowsOut);
+    let output = r.bytes(dataOut);
+    let fresh = stop !== undefined && isRunnerStop(stop) && r.value(back) >= head;
+
+    this.born = [];
+    for (;;) {
+      stop ??= await this.awaitStop();
+      if (isRunnerStop(stop)) break;
+      if (
+        stop.kind === 'stopped' &&
+        [PTRACE.EVENT_CLONE, PTRACE.EVENT_FORK, PTRACE.EVENT_VFORK].some((e) => e === stop?.event)
+      ) {
+        this.born.push(await this.#eventMessage());
+        stop = await this.resume(PTRACE.CONT);
+        fresh = false;
+        continue;
+      }
+      if (stop.kind === 'stopped' && stop.event === this.#awaited) throw EVENT_CAME;
+      const where = stop.kind === 'stopped' ? ` at ${((await this.registers())[PC] ?? 0n).toString(16)}` : '';
+      throw new DomainError('lost', `thread ${this.tid} did not finish its calls: ${describeStop(stop)}${where}`);
+    }
+    if (!fresh) {
+      rows = await this.peek(list, head);
+      output =
+        work.outEnd > work.outStart
+          ? await this.peek(list + head + work.outStart, work.outEnd - work.outStart)
+          : new Uint8Array(0);
+    }
+    const view = new DataView(rows.buffer, rows.byteOffset, rows.length);
+    const results = new BigInt64Array(work.count);
+    for (let i = 0; i < work.count; i++) results[i] = view.getBigInt64(ROW * i + 56, true);
+    return new BatchResult(batch, results, output, work.outStart);
+  }
+
+  async #eventMessage(): Promise<number> {
+    const b = this.hands.batch();
+    const out = b.out(8);
+    const n = b.call(SYS.ptrace, PTRACE.GETEVENTMSG, this.tid, 0, out);
+    const r = await b.run();
+    check(r.value(n), 'PTRACE_GETEVENTMSG');
+    return Number(r.view(out).getBigUint64(0, true));
+  }
+
+  /** Has the process show a nonce to the VMM by the ring instruction; see MailboxTransport.identify. */
+  async showNonce(nonce: Uint8Array): Promise<void> {
+    const view = new DataView(nonce.buffer, nonce.byteOffset, 16);
+    const regs = new BigUint64Array(32);
+    regs[PC] = BigInt(this.area + AT_IDENTIFY);
+    regs[REG.a0] = view.getBigUint64(0, true);
+    regs[REG.a1] = view.getBigUint64(8, true);
+    await this.setRegisters(regs);
+    const stop = await this.resume(PTRACE.CONT);
+    if (!isRunnerStop(stop))
+      throw new DomainError('lost', `thread ${this.tid} could not identify itself: ${describeStop(stop)}`);
+  }
+}
+
+function isRunnerStop(s: Stop): boolean {
+  return s.kind === 'stopped' && s.value === SIG.TRAP && s.event === 0;
+}
+
+export function describeStop(s: Stop): string {
+  if (s.kind === 'exited') return `it exited with ${s.value}`;
+  if (s.kind === 'killed') return `signal ${s.value} killed it`;
+  return `signal ${s.value} stopped it${s.event === 0 ? '' : `, event ${s.event}`}`;
+}
