@@ -28,6 +28,9 @@ const BRING = 'Bring a kernel and an initramfs of your own: --kernel IMAGE --ini
 /** Other names of the same release, for a mirror that serves one name's index out of step. */
 const ALIASES = ['stable', 'oldstable'];
 
+/** How long package indices are taken for the newest. */
+const FRESH_MS = 10 * 60 * 1000;
+
 export interface AptOptions {
   /** Root folder, absolute. */
   root: string;
@@ -46,8 +49,14 @@ export class Apt {
     this.#options = options;
   }
 
-  get debs(): string {
-    return `${this.#options.root}/debs`;
+  /** Packages that are whole and verified. */
+  #deb(record: PackageRecord): string {
+    return `${this.#options.root}/debs/${debName(record)}`;
+  }
+
+  /** Where apt writes what it fetches; an interrupted fetch goes on here. */
+  #partial(record?: PackageRecord): string {
+    return `${this.#options.root}/partial${record === undefined ? '' : `/${debName(record)}`}`;
   }
 
   async #run(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
@@ -74,7 +83,7 @@ export class Apt {
    * @throws ImageError `unsupported` where there is no apt or no Debian mirror, `network` where the
    * release's own index cannot be fetched and verified.
    */
-  async update(needBackports: boolean): Promise<void> {
+  async update({ needBackports, always }: { needBackports: boolean; always: boolean }): Promise<void> {
     if (this.#updated) return;
     const { root, files, onProgress } = this.#options;
     const dump = await this.#options.commands.run('apt-config', ['dump'], { signal: this.#options.signal });
@@ -83,9 +92,16 @@ export class Apt {
     }
     const mirrors = this.#options.mirrors ?? (await this.#machineMirrors());
     for (const folder of APT_FOLDERS) await files.makeFolder(`${root}/${folder}`);
-    await files.makeFolder(this.debs);
+    for (const folder of ['debs', 'partial']) await files.makeFolder(`${root}/${folder}`);
     await files.write(`${root}/var/lib/dpkg/status`, '');
-    await files.write(`${root}/apt.conf`, aptConf(root, inheritedConfig(dump.stdout)));
+    const conf = aptConf(root, inheritedConfig(dump.stdout));
+    await files.write(`${root}/apt.conf`, conf);
+    const from = await sha256(JSON.stringify([conf, mirrors]));
+    if (!always && (await this.#isFresh(from))) {
+      this.#updated = true;
+      return;
+    }
+    await files.remove(this.#stamp);
 
     onProgress({ step: 'index', message: `fetching the package indices of ${RELEASE}` });
     const keyring = await this.#keyring();
@@ -134,6 +150,18 @@ export class Apt {
       });
     }
     this.#updated = true;
+    if (lacking.length === 0) await files.write(this.#stamp, `${from} ${Date.now()}`);
+  }
+
+  get #stamp(): string {
+    return `${this.#options.root}/updated`;
+  }
+
+  /** The indices were fetched from the same mirrors a short while ago: several images are often prepared in a row. */
+  async #isFresh(from: string): Promise<boolean> {
+    const [stampFrom, time] = toText((await this.#options.files.read(this.#stamp)) ?? new Uint8Array(0)).split(' ');
+    const age = Date.now() - Number(time);
+    return stampFrom === from && age >= 0 && age < FRESH_MS;
   }
 
   /** Returns what went wrong, or an empty string. */
@@ -211,44 +239,32 @@ export class Apt {
   }
 
   /**
-   * Fetches packages into {@link debs}; goes on where an interrupted fetch ended. Returns the paths.
+   * Fetches packages; goes on where an interrupted fetch ended. Returns the paths.
    *
    * @throws ImageError `network` when the mirror does not give what its index promises.
    */
   async download(records: readonly PackageRecord[]): Promise<string[]> {
-    const missing = await this.#missing(records);
-    if (missing.length > 0) await this.#fetch(missing);
-    // A file that was there before at its full size is not looked at by apt: the sum decides.
-    const bad = await this.#missing(records);
-    if (bad.length > 0) {
-      for (const record of bad) await this.#options.files.remove(`${this.debs}/${debName(record)}`);
-      await this.#fetch(bad);
-      const still = await this.#missing(bad);
-      if (still.length > 0) {
-        throw new ImageError(
-          'network',
-          `${still.map(debName).join(', ')}: what the mirror sends does not match its index`,
-        );
-      }
-    }
-    return records.map((record) => `${this.debs}/${debName(record)}`);
-  }
-
-  async #missing(records: readonly PackageRecord[]): Promise<PackageRecord[]> {
     const missing = [];
-    for (const record of records) {
-      const path = `${this.debs}/${debName(record)}`;
-      if ((await this.#options.files.size(path)) !== record.size) missing.push(record);
-      else {
-        const data = await this.#options.files.read(path);
-        if (data === undefined || (await sha256(data)) !== record.sha256) missing.push(record);
-      }
+    for (const record of records) if (!(await this.#isWhole(this.#deb(record), record))) missing.push(record);
+    // Twice: apt does not look into a file that is there at its full size already, so the sum decides.
+    const bad = await this.#fetch(await this.#fetch(missing));
+    if (bad.length > 0) {
+      throw new ImageError('network', `${bad.map(debName).join(', ')}: what the mirror sends does not match its index`);
     }
-    return missing;
+    return records.map((record) => this.#deb(record));
   }
 
-  async #fetch(records: readonly PackageRecord[]): Promise<void> {
-    const { onProgress } = this.#options;
+  async #isWhole(path: string, record: PackageRecord): Promise<boolean> {
+    const { files } = this.#options;
+    if ((await files.size(path)) !== record.size) return false;
+    const data = await files.read(path);
+    return data !== undefined && (await sha256(data)) === record.sha256;
+  }
+
+  /** Fetches, verifies, and puts into place; returns those that are not what they should be. */
+  async #fetch(records: readonly PackageRecord[]): Promise<PackageRecord[]> {
+    if (records.length === 0) return [];
+    const { files, onProgress } = this.#options;
     const total = records.reduce((n, r) => n + r.size, 0);
     const message = `fetching ${records.length} package${records.length === 1 ? '' : 's'}, ${(total / 1e6).toFixed(1)} MB`;
     onProgress({ step: 'download', message, fraction: 0 });
@@ -257,7 +273,7 @@ export class Apt {
       'apt-get',
       ['-q', '-o', 'APT::Status-Fd=1', '-o', 'Acquire::Retries=3', 'download', ...names],
       {
-        cwd: this.debs,
+        cwd: this.#partial(),
         onLine: (line) => {
           const fraction = parseDownloadStatus(line);
           if (fraction !== undefined) onProgress({ step: 'download', message, fraction });
@@ -266,10 +282,20 @@ export class Apt {
     );
     if (result.status !== 0) throw new ImageError('network', `cannot fetch packages: ${aptErrors(result.stderr)}`);
     onProgress({ step: 'download', message, fraction: 1 });
+    const bad = [];
+    for (const record of records) {
+      const path = this.#partial(record);
+      if (await this.#isWhole(path, record)) await files.rename(path, this.#deb(record));
+      else {
+        bad.push(record);
+        await files.remove(path);
+      }
+    }
+    return bad;
   }
 
-  /** Removes fetched packages: after a disk was full, or when their contents are kept otherwise. */
+  /** Removes fetched packages, when their contents are kept otherwise. */
   async forget(records: readonly PackageRecord[]): Promise<void> {
-    for (const record of records) await this.#options.files.remove(`${this.debs}/${debName(record)}`);
+    for (const record of records) await this.#options.files.remove(this.#deb(record));
   }
 }

@@ -42,7 +42,8 @@ else
   echo "Debian on Understudy, Linux $release. Type exit to switch the machine off."
   setsid cttyhack sh -l
 fi
-sync
+# A disk that somebody mounted is left clean.
+umount -a -r 2> /dev/null
 poweroff -f
 `;
 

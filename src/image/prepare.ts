@@ -3,6 +3,7 @@ import { Apt } from './apt.js';
 import { concatCpio } from './cpio.js';
 import { ImageError } from './errors.js';
 import type { Cache, Commands, OnProgress } from './host.js';
+import { guestFiles } from './guestfiles.js';
 import { buildKernel, kernelRelease, type KernelContext } from './kernel.js';
 import {
   checkImage,
@@ -100,7 +101,8 @@ interface Keys {
 async function profileKeys(profile: Profile): Promise<Keys> {
   const { kernel, modules, packages, programs, load, files } = profile;
   const kernelKey = `${kernel}-${await partKey({ modules })}`;
-  const userland = await partKey({ packages, programs, load, files });
+  // Our own files are part of the key: a cache from before they changed must not be taken for up to date.
+  const userland = await partKey({ packages, programs, load, files, own: guestFiles(load) });
   return { kernel: kernelKey, userland, image: `${profile.name}-${kernelKey}-${userland}` };
 }
 
@@ -132,7 +134,7 @@ async function build(
     const known = await store.readManifest('kernels', keys.kernel, checkKernel);
     const whole = known !== undefined && (await isWhole(store, [known.image, known.modules]));
     if (whole && refresh !== true) return known;
-    await apt.update(profile.kernel === 'backports');
+    await apt.update({ needBackports: profile.kernel === 'backports', always: refresh === true });
     const release = await kernelRelease(apt, profile.kernel);
     if (whole && known.release === release) return known;
     const built = await buildKernel(context, release, profile.modules);
@@ -144,7 +146,7 @@ async function build(
   const userland = await (async (): Promise<UserlandManifest> => {
     const known = await store.readManifest('userlands', keys.userland, checkUserland);
     if (refresh !== true && known !== undefined && (await isWhole(store, [known.archive]))) return known;
-    await apt.update(false);
+    await apt.update({ needBackports: false, always: refresh === true });
     const built = await buildUserland(context, profile);
     await store.writeManifest('userlands', keys.userland, built);
     return built;

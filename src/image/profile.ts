@@ -30,7 +30,7 @@ export interface Profile {
 const MODULES: ModuleChoice = {
   names: [
     ...['virtio_rng', 'virtio_net', 'virtio_blk'],
-    ...['ext4', 'overlay'],
+    ...['ext4', 'overlay', 'loop'],
     ...['unix_diag', 'inet_diag', 'tcp_diag', 'udp_diag', 'netlink_diag', 'af_packet_diag'],
     ...['veth', 'tun', 'macvlan'],
   ],

@@ -1,0 +1,172 @@
+/** `understudy images`: prepares the guests' kernels and file systems, lists them, removes them. */
+import { parseArgs } from 'node:util';
+import { nodeCache } from '../../adapters/node/cache.js';
+import { nodeCommands } from '../../adapters/node/commands.js';
+import {
+  cleanCache,
+  ImageError,
+  listImages,
+  prepareImage,
+  PROFILES,
+  type Mirrors,
+  type PreparedImage,
+  type Profile,
+} from '../../image/index.js';
+import { progressPrinter } from './progress.js';
+
+const USAGE = `Usage: understudy images [list | prepare [PROFILE...] | clean] [options]
+
+Kernels and file systems of guests, made of Debian packages that apt fetches and verifies.
+They are kept in UNDERSTUDY_CACHE (or XDG_CACHE_HOME/understudy, or ~/.cache/understudy).
+
+  list                     what the cache holds (the default)
+  prepare [PROFILE...]     profiles: ${Object.keys(PROFILES).join(', ')}; all of them when none is named
+  clean                    removes everything
+
+Options:
+  --kernel KERNEL          trixie, backports, or a release such as 6.12.107+deb13-riscv64; may be
+                           given several times; trixie and backports when it is not
+  --refresh                looks for newer versions of what is there
+  --mirror URL             a mirror of Debian, instead of the one in this machine's apt configuration
+  --security-mirror URL    the same for security updates
+  --packages               with clean: removes fetched packages and indices, keeps images
+  --json                   one JSON object on standard output
+  --help
+`;
+
+/** Prepares an image with Node's adapters and shows the progress on standard error. */
+export async function obtainImage(
+  profile: Profile,
+  options: { signal?: AbortSignal; refresh?: boolean; mirrors?: Mirrors } = {},
+): Promise<PreparedImage> {
+  const progress = progressPrinter();
+  try {
+    return await prepareImage(profile, {
+      ...options,
+      cache: nodeCache(),
+      commands: nodeCommands,
+      onProgress: progress.report,
+    });
+  } finally {
+    progress.end();
+  }
+}
+
+interface Options {
+  command: string;
+  profiles: string[];
+  kernels: string[];
+  refresh: boolean;
+  packages: boolean;
+  json: boolean;
+  mirrors: Mirrors | undefined;
+}
+
+class UsageError extends Error {}
+
+function parse(args: string[]): Options | 'help' {
+  let parsed;
+  try {
+    parsed = parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        kernel: { type: 'string', multiple: true },
+        refresh: { type: 'boolean', default: false },
+        mirror: { type: 'string' },
+        'security-mirror': { type: 'string' },
+        packages: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+  const { values, positionals } = parsed;
+  if (values.help) return 'help';
+  const [command = 'list', ...profiles] = positionals;
+  if (!['list', 'prepare', 'clean'].includes(command)) throw new UsageError(`there is no "images ${command}"`);
+  if (command !== 'prepare' && profiles.length > 0) throw new UsageError(`"images ${command}" takes no ${profiles[0]}`);
+  for (const name of profiles) {
+    if (!Object.hasOwn(PROFILES, name)) {
+      throw new UsageError(`there is no profile "${name}"; there are ${Object.keys(PROFILES).join(', ')}`);
+    }
+  }
+  const security = values['security-mirror'];
+  if (security !== undefined && values.mirror === undefined) throw new UsageError('--security-mirror wants --mirror');
+  const mirrors =
+    values.mirror === undefined
+      ? undefined
+      : { debian: { uri: values.mirror }, ...(security === undefined ? {} : { security: { uri: security } }) };
+  return {
+    command,
+    profiles: profiles.length > 0 ? profiles : Object.keys(PROFILES),
+    kernels: values.kernel ?? ['trixie', 'backports'],
+    refresh: values.refresh,
+    packages: values.packages,
+    json: values.json,
+    mirrors,
+  };
+}
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** @returns the process's exit status: 0, 1 after an error, 2 for wrong arguments, 130 when interrupted. */
+export async function imagesCommand(args: string[]): Promise<number> {
+  let options;
+  try {
+    options = parse(args);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`${error.message}\n\n${USAGE}`);
+    return 2;
+  }
+  if (options === 'help') {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const interruption = new AbortController();
+  const interrupt = (): void => interruption.abort();
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  try {
+    const { text, json } = await act(options, interruption.signal);
+    process.stdout.write(options.json ? `${JSON.stringify(json)}\n` : text);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof ImageError)) throw error;
+    if (options.json)
+      process.stdout.write(`${JSON.stringify({ error: { code: error.code, message: error.message } })}\n`);
+    process.stderr.write(`understudy: ${error.message}\n`);
+    return error.code === 'aborted' ? 130 : 1;
+  } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  }
+}
+
+async function act(options: Options, signal: AbortSignal): Promise<{ text: string; json: object }> {
+  const cache = nodeCache();
+  if (options.command === 'clean') {
+    const onWait = (): void => void process.stderr.write('waiting for another process that prepares images\n');
+    await cleanCache(cache, { packagesOnly: options.packages, signal, onWait });
+    return { text: `${cache.root} is clean\n`, json: { cache: cache.root } };
+  }
+  if (options.command === 'list') {
+    const images = await listImages(cache);
+    const rows = images.map(
+      (i) =>
+        `${i.manifest.profile.padEnd(8)} Linux ${i.manifest.kernel.release.padEnd(26)} ${megabytes(i.bytes).padStart(9)}${i.whole ? '' : '  damaged'}\n`,
+    );
+    const none = 'no images yet: understudy images prepare\n';
+    return { text: `${cache.root}\n${rows.length === 0 ? none : rows.join('')}`, json: { cache: cache.root, images } };
+  }
+  const images = [];
+  for (const kernel of options.kernels) {
+    for (const name of options.profiles) {
+      const mirrors = options.mirrors === undefined ? {} : { mirrors: options.mirrors };
+      images.push(await obtainImage(PROFILES[name](kernel), { signal, refresh: options.refresh, ...mirrors }));
+    }
+  }
+  const rows = images.map((i) => `Linux ${i.kernelVersion}, ${i.manifest.profile}\n  ${i.kernel}\n  ${i.initramfs}\n`);
+  return { text: rows.join(''), json: { cache: cache.root, images } };
+}
