@@ -63,14 +63,6 @@ function buildFormat<T extends FloatType, V extends BitsType>(
   const value = (f: FunctionBuilder, i: number): Expr<T> => host.fromBits(f.param(bits, i));
   const relation = (which: 'eq' | 'lt' | 'le'): Callable<typeof I32> =>
     wrap(module, [bits, bits], I32, (f, inline) => inline.compare(host, which, value(f, 1), value(f, 2)), float);
-  const extreme = (which: 'min' | 'max'): Callable<V> =>
-    wrap(
-      module,
-      [bits, bits],
-      bits,
-      (f, inline) => host.toBits(inline.minMax(host, which, value(f, 1), value(f, 2))),
-      float,
-    );
   const from = (type: IntegerType): Callable<V> =>
     wrap(
       module,
@@ -90,8 +82,8 @@ function buildFormat<T extends FloatType, V extends BitsType>(
       host.type === F64
         ? (fmaDouble(module, float.double.fma) as Callable as Callable<V>)
         : (fmaSingle(module, float.single.fma) as Callable as Callable<V>),
-    min: extreme('min'),
-    max: extreme('max'),
+    min: soft.min,
+    max: soft.max,
     eq: relation('eq'),
     lt: relation('lt'),
     le: relation('le'),

@@ -15,8 +15,6 @@ export interface Host<T extends FloatType = FloatType, V extends BitsType = Bits
   mul(a: Expr<T>, b: Expr<T>): Expr<T>;
   div(a: Expr<T>, b: Expr<T>): Expr<T>;
   sqrt(a: Expr<T>): Expr<T>;
-  min(a: Expr<T>, b: Expr<T>): Expr<T>;
-  max(a: Expr<T>, b: Expr<T>): Expr<T>;
   eq(a: Expr<T>, b: Expr<T>): ExprI32;
   lt(a: Expr<T>, b: Expr<T>): ExprI32;
   le(a: Expr<T>, b: Expr<T>): ExprI32;
@@ -42,8 +40,6 @@ export const single: Host<typeof F32, typeof I32> = {
   mul: f32.mul,
   div: f32.div,
   sqrt: f32.sqrt,
-  min: f32.min,
-  max: f32.max,
   eq: i32.f32Eq,
   lt: i32.f32Lt,
   le: i32.f32Le,
@@ -66,8 +62,6 @@ export const double: Host<typeof F64, typeof I64> = {
   mul: f64.mul,
   div: f64.div,
   sqrt: f64.sqrt,
-  min: f64.min,
-  max: f64.max,
   eq: i32.f64Eq,
   lt: i32.f64Lt,
   le: i32.f64Le,
