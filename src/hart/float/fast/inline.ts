@@ -37,7 +37,10 @@ export class InlineFloat {
     /** Where the hart block begins. */
     private readonly h: ExprI32,
     private readonly float: SoftFloat,
-    /** Non-zero if NX is set; a caller that knows better than to load it says so. */
+    /**
+     * 1 if NX is set, else 0. Only a write to fflags or fcsr clears NX, so a translator may load
+     * it once and keep it in a local, or pass the constant 1 in code it guards by NX.
+     */
     private readonly inexact: ExprI32 = i32.and(i32.load(h, FFLAGS), i32.const(NX)),
   ) {}
 
@@ -156,7 +159,7 @@ export class InlineFloat {
     const bound = 2 ** host.precision;
     const small =
       type === 'lu' ? i64.ltU(held, i64.const(bound)) : i64.ltU(i64.add(held, i64.const(bound)), i64.const(2 * bound));
-    const known = mayBe(rm, RNE) ? i32.or(this.certain(rm, this.inexact), small) : small;
+    const known = mayBe(rm, RNE) ? i32.or(this.certain(rm), small) : small;
     this.unless(known, result, () => host.fromBits(call(this.functions(host).fromInteger[type], this.h, held, rm)));
     return result;
   }
@@ -186,9 +189,13 @@ export class InlineFloat {
     return host.bits === I32 ? this.float.single : this.float.double;
   }
 
-  private certain(rm: ExprI32, inRange: ExprI32): ExprI32 {
-    const known = i32.and(this.inexact, inRange);
-    return rm.constant === RNE ? known : i32.and(known, i32.eqz(rm));
+  /** Rounds to nearest and NX is set and, where it matters, the result is in range. */
+  private certain(rm: ExprI32, range?: ExprI32): ExprI32 {
+    const known = [];
+    if (this.inexact.constant !== 1) known.push(this.inexact);
+    if (range !== undefined) known.push(range);
+    if (rm.constant !== RNE) known.push(i32.eqz(rm));
+    return known.length === 0 ? i32.const(1) : known.reduce((a, b) => i32.and(a, b));
   }
 
   private unless<T extends FloatType>(certain: ExprI32, result: Local<T>, slow: () => Expr<T>): void {
