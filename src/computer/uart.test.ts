@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RX_SIZE, TX_SIZE, Uart, UartPort } from './uart.js';
+import { RX_SIZE, TX_SIZE, UartRegisters, UartPort } from './uart.js';
 
-function setUp(): { uart: Uart; port: UartPort; raised: () => boolean; rings: () => number; output: () => string } {
+function setUp(): {
+  uart: UartRegisters;
+  port: UartPort;
+  raised: () => boolean;
+  rings: () => number;
+  output: () => string;
+} {
   const buffer = new SharedArrayBuffer(0x2000);
   let level = false;
   let rings = 0;
@@ -10,7 +16,7 @@ function setUp(): { uart: Uart; port: UartPort; raised: () => boolean; rings: ()
   const line = { set: (l: boolean) => void (level = l) };
   const port = new UartPort(buffer, 0x1000, line);
   port.onData = (bytes) => (out += new TextDecoder().decode(bytes));
-  const uart = new Uart(buffer, 0x1000, line, () => {
+  const uart = new UartRegisters(buffer, 0x1000, line, () => {
     rings++;
   });
   return { uart, port, raised: () => level, rings: () => rings, output: () => out };

@@ -60,7 +60,7 @@ const LSR_EMPTY = 0x40;
 const MSR_PRESENT = 0xb0;
 
 /** The registers, on any thread; all state is in the state page. */
-export class Uart implements MmioRegion {
+export class UartRegisters implements MmioRegion {
   readonly base = UART_BASE;
   readonly size = UART_SIZE;
   readonly #words: Int32Array;
@@ -235,7 +235,7 @@ export class UartPort {
   readonly #bytes: Uint8Array;
   readonly #offset: number;
   readonly #page: number;
-  readonly #uart: Uart;
+  readonly #uart: UartRegisters;
   readonly #backlog: number[] = [];
 
   constructor(buffer: SharedArrayBuffer, stateOffset: number, line: InterruptLine) {
@@ -243,7 +243,7 @@ export class UartPort {
     this.#bytes = new Uint8Array(buffer);
     this.#offset = stateOffset;
     this.#page = stateOffset >> 2;
-    this.#uart = new Uart(buffer, stateOffset, line, () => undefined);
+    this.#uart = new UartRegisters(buffer, stateOffset, line, () => undefined);
   }
 
   /** Sends bytes to the guest. False: it has not read them all yet. */

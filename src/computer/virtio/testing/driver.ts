@@ -112,6 +112,7 @@ export class TestDriver {
     const avail = this.allocate(6 + 2 * size, 2);
     this.#free = Math.ceil(this.#free / 4096) * 4096 + 4096 - 8;
     const used = this.allocate(6 + 8 * size, 4);
+    this.machine.poke(desc, new Uint8Array(this.#free - desc));
     [desc, avail, used].forEach((area, i) => {
       this.write(this.common + 0x20 + 8 * i, 4, area);
       this.write(this.common + 0x24 + 8 * i, 4, 0);

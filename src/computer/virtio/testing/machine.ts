@@ -28,13 +28,16 @@ export class TestMachine implements DmaSpace {
   readonly holes = new Set<number>();
   readonly readOnly = new Set<number>();
   readonly #pages: number;
+  readonly #halves: Uint16Array;
   /** [start, length] of each report of a write. */
   readonly reports: [number, number][] = [];
 
-  constructor(pages = 256) {
+  /** @param buffer the shared memory of another thread's machine */
+  constructor(pages = 256, buffer = new SharedArrayBuffer(FRAMES + pages * PAGE)) {
     this.#pages = pages;
-    this.buffer = new SharedArrayBuffer(FRAMES + pages * PAGE);
+    this.buffer = buffer;
     this.bytes = new Uint8Array(this.buffer);
+    this.#halves = new Uint16Array(this.buffer);
     this.view = new DataView(this.buffer);
     this.plic = new Plic(this.buffer, PLIC_STATE, [HART]);
     this.slots = new PciSlots(this.buffer, PCI_STATE);
@@ -95,9 +98,12 @@ export class TestMachine implements DmaSpace {
     return Uint8Array.from({ length }, (_, i) => this.bytes[this.offsetOf(address + i)]);
   }
   poke16(address: number, value: number): void {
-    this.poke(address, Uint8Array.of(value & 0xff, value >>> 8));
+    // A guest's store is one store, and fences lie where they must: another thread may be looking.
+    if (address % 2 === 0) Atomics.store(this.#halves, this.offsetOf(address) >> 1, value);
+    else this.poke(address, Uint8Array.of(value & 0xff, value >>> 8));
   }
   peek16(address: number): number {
+    if (address % 2 === 0) return Atomics.load(this.#halves, this.offsetOf(address) >> 1);
     return this.bytes[this.offsetOf(address)] | (this.bytes[this.offsetOf(address + 1)] << 8);
   }
   poke32(address: number, value: number): void {

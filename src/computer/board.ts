@@ -1,0 +1,127 @@
+/**
+ * The devices of one OS instance's partition, laid out in one stretch of shared memory:
+ *
+ *   page 0          PLIC
+ *   page 1          PCI slots
+ *   page 2          UART
+ *   page 3          free
+ *   page 4 + slot   the function in that PCI slot
+ *
+ * The main thread has a `Board`; each hart's thread has the registers of the same
+ * devices through `boardRegions`, and nothing else.
+ */
+import type { DmaSpace, InterruptLine, MmioRegion } from './dma.js';
+import { interruptOf, PCI_SLOTS, PciHost, PciSlots } from './pci/host.js';
+import { Plic } from './plic/plic.js';
+import { putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
+import { UartRegisters, UART_INTERRUPT, UartPort } from './uart.js';
+import type { DeviceHost, VirtioDevice } from './virtio/device.js';
+import { VirtioRegisters } from './virtio/registers.js';
+import { checkState } from './virtio/check-state.js';
+import { LOCK } from './virtio/state.js';
+
+const PLIC_PAGE = 0;
+const PCI_PAGE = 1;
+const UART_PAGE = 2;
+const FIRST_FUNCTION_PAGE = 4;
+
+/** Bytes of shared memory a board takes, 4 KiB aligned. */
+export const BOARD_SIZE = (FIRST_FUNCTION_PAGE + PCI_SLOTS) * STATE_PAGE_SIZE;
+
+export interface BoardOptions {
+  /** The computer's shared memory. */
+  buffer: SharedArrayBuffer;
+  /** Byte offset of the board's pages, all zero for a new board. */
+  offset: number;
+  /** Byte offsets of the hart blocks, by the OS instance's hart id. */
+  harts: readonly number[];
+  /** Wakes the main thread, which then calls `Board.poll`. Called on any thread; calls may be merged. */
+  doorbell(): void;
+}
+
+/** The registers of a board's devices, for a hart's thread; the busiest first. */
+export function boardRegions({ buffer, offset, harts, doorbell }: BoardOptions): MmioRegion[] {
+  const page = (n: number): number => offset + n * STATE_PAGE_SIZE;
+  const plic = new Plic(buffer, page(PLIC_PAGE), harts);
+  const pci = new PciHost(
+    buffer,
+    page(PCI_PAGE),
+    (at, slot) => new VirtioRegisters(buffer, at, plic.line(interruptOf(slot)), doorbell),
+  );
+  return [pci.memory, plic, new UartRegisters(buffer, page(UART_PAGE), plic.line(UART_INTERRUPT), doorbell), pci.ecam];
+}
+
+/** The main thread's side of a partition's devices. */
+export class Board {
+  readonly plic: Plic;
+  readonly uart: UartPort;
+  readonly #options: BoardOptions & { dma: DmaSpace; fault?(slot: number, message: string): void };
+  readonly #slots: PciSlots;
+  readonly #devices = new Map<number, VirtioDevice>();
+
+  constructor(options: BoardOptions & { dma: DmaSpace; fault?(slot: number, message: string): void }) {
+    this.#options = options;
+    const { buffer } = options;
+    this.plic = new Plic(buffer, this.#page(PLIC_PAGE), options.harts);
+    this.uart = new UartPort(buffer, this.#page(UART_PAGE), this.plic.line(UART_INTERRUPT));
+    this.#slots = new PciSlots(buffer, this.#page(PCI_PAGE));
+  }
+
+  /**
+   * Makes a device and plugs it into `slot`, 0 … 31. A guest that is running finds it
+   * when it scans the bus. Throws RangeError if the slot is taken.
+   *
+   *     const disk = board.plug(2, (host) => new VirtioBlock(host, backend));
+   */
+  plug<T extends VirtioDevice>(slot: number, make: (host: DeviceHost) => T): T {
+    if (this.#devices.has(slot)) throw new RangeError(`PCI slot ${slot} is taken`);
+    const line: InterruptLine = this.plic.line(interruptOf(slot));
+    const { buffer, dma, fault } = this.#options;
+    const stateOffset = this.#page(FIRST_FUNCTION_PAGE + slot);
+    const device = make({
+      buffer,
+      stateOffset,
+      dma,
+      line,
+      doorbell: () => this.#options.doorbell(),
+      fault: (message) => fault?.(slot, message),
+    });
+    this.#devices.set(slot, device);
+    this.#slots.plug(slot, stateOffset);
+    return device;
+  }
+
+  /** Takes the function out of `slot`. The guest should have let go of it (`remove` in its sysfs). */
+  unplug(slot: number): void {
+    if (!this.#devices.delete(slot)) return;
+    this.#slots.unplug(slot);
+    const at = this.#page(FIRST_FUNCTION_PAGE + slot);
+    new Uint8Array(this.#options.buffer, at, STATE_PAGE_SIZE).fill(0);
+    this.plic.setLevel(interruptOf(slot), false);
+  }
+
+  /** To be called after a doorbell: the devices do what they were asked for. */
+  poll(): void {
+    for (const device of this.#devices.values()) device.poll();
+    this.uart.poll();
+  }
+
+  /** The state of the function in `slot`, plain data. Its device must be quiet, the harts must stand still. */
+  takeState(slot: number): Uint8Array {
+    return takePage(this.#options.buffer, this.#page(FIRST_FUNCTION_PAGE + slot), LOCK);
+  }
+
+  /**
+   * Puts a state into an empty slot; `plug` then makes the device that goes on from it.
+   * Throws StateError if it is no state of a virtio device.
+   */
+  putState(slot: number, state: Uint8Array): void {
+    if (this.#devices.has(slot)) throw new RangeError(`PCI slot ${slot} is taken`);
+    checkState(state);
+    putPage(this.#options.buffer, this.#page(FIRST_FUNCTION_PAGE + slot), state);
+  }
+
+  #page(n: number): number {
+    return this.#options.offset + n * STATE_PAGE_SIZE;
+  }
+}
