@@ -42,9 +42,9 @@ export interface Gate {
 }
 
 /** A frame that waits, and the port it came from. */
-export interface Waiting {
+export interface Waiting<P extends Port> {
   readonly frame: Uint8Array;
-  readonly from: Port;
+  readonly from: P;
   /** From the held address (true) or to it. */
   readonly outbound: boolean;
 }
@@ -53,17 +53,17 @@ export interface Waiting {
 const MAX_BYTES = 16 * 1024 * 1024;
 const MAX_FRAMES = 16384;
 
-export class GateState {
-  readonly waiting = new Queue<Waiting>();
+export class GateState<P extends Port> {
+  readonly waiting = new Queue<Waiting<P>>();
   bytes = 0;
   dropped = 0;
   constructor(
     readonly target: GateTarget,
     /** Where the address was when it was held. */
-    readonly origin: Port | undefined,
+    readonly origin: P | undefined,
   ) {}
 
-  hold(item: Waiting): void {
+  hold(item: Waiting<P>): void {
     if (this.waiting.length >= MAX_FRAMES || this.bytes + item.frame.length > MAX_BYTES) {
       this.dropped++;
       return;

@@ -55,6 +55,7 @@ export class Ipv4Link {
   readonly #packet = new Ipv4Packet();
   readonly #reassembler: Reassembler;
   #identification = 0;
+  #port: Port;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -65,14 +66,12 @@ export class Ipv4Link {
       (ip, mac) => this.#ask(ip, mac),
       (frame, mac) => {
         setMac(frame, 0, mac);
-        options.port.send(frame);
+        this.#port.send(frame);
       },
       (ip) => options.neighbourFound(ip),
     );
-    options.port.onFrame = (frame) => {
-      this.#input(frame);
-      return true;
-    };
+    this.#port = options.port;
+    this.move(options.port);
   }
 
   /** A frame with Ethernet (but for the destination) and IPv4 headers, and `length` bytes of payload to fill in. */
@@ -88,7 +87,7 @@ export class Ipv4Link {
     const mac = this.neighbours.resolve(hop, frame);
     if (mac === undefined) return true;
     setMac(frame, 0, mac);
-    return this.#options.port.send(frame);
+    return this.#port.send(frame);
   }
 
   /** Sends a payload as one packet, or as fragments if it exceeds the MTU. `mac` saves the ARP look-up. */
@@ -106,15 +105,25 @@ export class Ipv4Link {
       if (mac === undefined) this.transmit(frame);
       else {
         setMac(frame, 0, mac);
-        this.#options.port.send(frame);
+        this.#port.send(frame);
       }
       at += length;
     } while (at < payload.length);
   }
 
+  /** Goes on behind another port of the switch. */
+  move(port: Port): void {
+    this.#port.onFrame = undefined;
+    this.#port = port;
+    port.onFrame = (frame) => {
+      this.#input(frame);
+      return true;
+    };
+  }
+
   close(): void {
     this.neighbours.close();
-    this.#options.port.onFrame = undefined;
+    this.#port.onFrame = undefined;
   }
 
   #fill(
@@ -165,13 +174,13 @@ export class Ipv4Link {
       this.counters.malformed++;
       return;
     }
-    const { owns, port, mac } = this.#options;
+    const { owns, mac } = this.#options;
     if (owns(arp.senderIp) || (arp.senderIp !== 0 && !this.#options.mayClaim(arp.senderIp, arp.senderMac))) return;
     const own = owns(arp.targetIp);
     const announces = arp.targetIp === arp.senderIp;
     if (arp.senderIp !== 0 && (own || announces)) this.neighbours.learn(arp.senderIp, arp.senderMac, true);
     if (own && arp.operation === ARP_REQUEST) {
-      port.send(
+      this.#port.send(
         buildArp(arp.senderMac, {
           operation: ARP_REPLY,
           senderMac: mac,
@@ -184,8 +193,8 @@ export class Ipv4Link {
   }
 
   #ask(ip: number, mac: number | undefined): void {
-    const { port, address } = this.#options;
-    port.send(
+    const { address } = this.#options;
+    this.#port.send(
       buildArp(mac ?? BROADCAST_MAC, {
         operation: ARP_REQUEST,
         senderMac: this.#options.mac,

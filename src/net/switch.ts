@@ -25,7 +25,7 @@ export class Switch {
   /** Who may speak for an address that was released to a port: learning does not move these. */
   readonly #macPins = new Map<number, SwitchPort>();
   readonly #ipPins = new Map<number, SwitchPort>();
-  readonly #gates: GateState[] = [];
+  readonly #gates: GateState<SwitchPort>[] = [];
   readonly #active = new Queue<SwitchPort>();
   #delivering = false;
 
@@ -52,7 +52,7 @@ export class Switch {
    */
   hold(target: GateTarget, owner?: Port): Gate {
     const origin =
-      owner ??
+      (owner === undefined ? undefined : this.#own(owner)) ??
       (target.mac === undefined ? undefined : this.#table.get(target.mac)) ??
       (target.ip === undefined ? undefined : this.#ipPins.get(target.ip));
     const state = new GateState(target, origin);
@@ -70,20 +70,22 @@ export class Switch {
     };
   }
 
+  #own(port: Port): SwitchPort {
+    if (port instanceof SwitchPort && this.#ports.has(port)) return port;
+    throw new NetError('BAD_CONFIG', `port "${port.name}" is not attached to this switch`);
+  }
+
   #isHeld(mac: number): boolean {
     return this.#gates.some((g) => g.target.mac === mac);
   }
 
-  #release(state: GateState, to: Port | undefined, newMac: number | undefined): void {
+  #release(state: GateState<SwitchPort>, to: Port | undefined, newMac: number | undefined): void {
     const at = this.#gates.indexOf(state);
     if (at < 0) return;
-    const owner = to === undefined ? state.origin : to;
-    if (owner !== undefined && !(owner instanceof SwitchPort && this.#ports.has(owner))) {
-      throw new NetError('BAD_CONFIG', `port "${owner.name}" is not attached to this switch`);
-    }
+    const owner = to === undefined ? state.origin : this.#own(to);
     this.#gates.splice(at, 1);
     const { mac, ip } = state.target;
-    if (owner instanceof SwitchPort) {
+    if (owner !== undefined && this.#ports.has(owner)) {
       if (mac !== undefined) {
         this.#macPins.set(mac, owner);
         this.#table.set(mac, owner);
@@ -95,7 +97,7 @@ export class Switch {
         if (item.from === owner) this.#forward(owner, item.frame);
         continue;
       }
-      this.#forward(item.from as SwitchPort, newMac === undefined ? item.frame : readdressed(item.frame, newMac));
+      this.#forward(item.from, newMac === undefined ? item.frame : readdressed(item.frame, newMac));
     }
     const release: Release = { ...state.target, ...(newMac === undefined ? {} : { newMac }) };
     for (const port of this.#ports) port.onRelease?.(release);

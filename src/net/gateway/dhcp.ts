@@ -120,7 +120,7 @@ export class DhcpServer {
     this.#assign(nobody, lease.address, this.now() + 600_000);
   }
 
-  #reply(request: DhcpRequest, type: DhcpType, yiaddr: number): DhcpReply {
+  #reply(request: DhcpRequest, type: number, yiaddr: number): DhcpReply {
     const { gateway, dns, subnet, mtu, broadcast } = this.config;
     const options: DhcpOption[] = [];
     if (type !== DhcpType.Nak) {

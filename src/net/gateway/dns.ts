@@ -47,7 +47,7 @@ export class DnsServer {
     } catch {
       // No server, or no answer: the name service below may still know.
     }
-    if (reply !== undefined && (reply[3] & 15) === Number(Rcode.NoError)) return reply;
+    if (reply !== undefined && (reply[3] & 15) === Rcode.NoError) return reply;
     const known = await this.#lookup(question);
     if (known.length > 0) return buildAnswer(query, question, Rcode.NoError, known, 60);
     return reply ?? buildAnswer(query, question, Rcode.ServerFailure, [], 0);

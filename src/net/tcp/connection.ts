@@ -44,11 +44,7 @@ export class TcpConnection {
     const t = this.tcb;
     if (t.finQueued || t.state === TcpState.Closed) return;
     t.finQueued = true;
-    if (t.state === TcpState.SynSent) {
-      finish(t, this.world);
-      return;
-    }
-    // In SYN-RECEIVED the FIN waits for the handshake, see `establish`.
+    // Before the connection is open the FIN waits, behind the data, for the handshake: see `establish`.
     if (t.state === TcpState.Established) t.state = TcpState.FinWait1;
     else if (t.state === TcpState.CloseWait) t.state = TcpState.LastAck;
     if (isOpen(t)) output(t, this.world);

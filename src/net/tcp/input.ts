@@ -55,7 +55,7 @@ function takeSynOptions(t: Tcb, s: Segment): void {
   t.mss = Math.min(t.config.mss, Math.max(64, s.mss < 0 ? 536 : s.mss));
   t.scaling = s.scale >= 0;
   t.sndScale = t.scaling ? s.scale : 0;
-  t.sack = s.sackPermitted;
+  t.sack = s.sackPermitted && t.config.sack;
 }
 
 /** RFC 9293, 3.10.7.3. */

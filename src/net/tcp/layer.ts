@@ -29,6 +29,8 @@ export interface TcpLayerOptions {
   /** Connections at one time, those that are closing included; further SYNs are dropped. */
   readonly maxConnections?: number;
   readonly onSyn: OnSyn;
+  /** Initial sequence numbers; random unless a test wants a certain one. */
+  readonly iss?: () => number;
 }
 
 export interface TcpCounters {
@@ -237,6 +239,7 @@ export class TcpLayer implements TcpWorld {
 
   /** An initial sequence number nobody can guess (RFC 6528). */
   #iss(): number {
+    if (this.#options.iss !== undefined) return this.#options.iss() | 0;
     if (this.#randomLeft === 0) {
       crypto.getRandomValues(this.#random);
       this.#randomLeft = this.#random.length;

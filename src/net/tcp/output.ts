@@ -74,10 +74,13 @@ export function retransmit(t: Tcb, world: TcpWorld, seq: number, limit: number):
   return length + (fin ? 1 : 0);
 }
 
-/** An acknowledgment without data, with SACK blocks if there is something ahead. */
+/**
+ * An acknowledgment without data, with SACK blocks if there is something ahead. It carries SND.MAX: while going back,
+ * SND.NXT may be a number the peer is past, and two sides in that state would refuse each other's acknowledgments forever.
+ */
 export function sendAck(t: Tcb, world: TcpWorld): void {
   if (t.suspended || t.undecided || t.state === TcpState.Closed) return;
-  emit(t, world, ACK, t.sndNxt, 0);
+  emit(t, world, ACK, t.sndMax, 0);
 }
 
 /**
@@ -116,7 +119,7 @@ function emit(t: Tcb, world: TcpWorld, flags: number, seq: number, length: numbe
   const syn = (flags & SYN) !== 0;
   const sacks = t.sack && !syn && !t.ahead.isEmpty && length === 0 ? t.ahead.blocks() : NONE;
   const offerScale = syn && (t.state === TcpState.SynSent || t.scaling) ? t.rcvScale : -1;
-  const offerSack = syn && (t.state === TcpState.SynSent || t.sack);
+  const offerSack = syn && (t.state === TcpState.SynSent ? t.config.sack : t.sack);
   const options = syn ? synOptionsLength(offerScale, offerSack) : sacks.length > 0 ? 4 + 4 * sacks.length : 0;
   const header = TCP_HEADER + options;
   const frame = world.allocate(t.ends, header + length);

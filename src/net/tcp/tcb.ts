@@ -43,6 +43,8 @@ export interface TcpConfig {
   readonly receiveWindow: number;
   /** Bytes the application may queue before it is asked to wait. */
   readonly sendBuffer: number;
+  /** Whether selective acknowledgment is offered. */
+  readonly sack: boolean;
   readonly initialRto: number;
   readonly minRto: number;
   readonly maxRto: number;
@@ -59,6 +61,7 @@ export const DEFAULT_TCP: TcpConfig = {
   mss: 1460,
   receiveWindow: 1024 * 1024,
   sendBuffer: 1024 * 1024,
+  sack: true,
   initialRto: 1000,
   minRto: 200,
   maxRto: 60_000,

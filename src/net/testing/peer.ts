@@ -18,6 +18,7 @@ export interface PeerOptions {
   readonly gateway?: string;
   readonly mtu?: number;
   readonly tcp?: Partial<TcpConfig>;
+  readonly iss?: () => number;
 }
 
 /** A received datagram or ICMP message; `data` is a copy. */
@@ -59,6 +60,7 @@ export class Peer {
       link: this.link,
       clock: options.clock,
       ...(options.tcp === undefined ? {} : { config: options.tcp }),
+      ...(options.iss === undefined ? {} : { iss: options.iss }),
       onSyn: (ends) => {
         const listener = this.#listeners.get(ends.localPort);
         if (listener === undefined) return undefined;

@@ -9,16 +9,17 @@ import { get16, get32, getMac, set16, set32, setMac } from './bytes.js';
 export const DHCP_SERVER_PORT = 67;
 export const DHCP_CLIENT_PORT = 68;
 
-export enum DhcpType {
-  Discover = 1,
-  Offer = 2,
-  Request = 3,
-  Decline = 4,
-  Ack = 5,
-  Nak = 6,
-  Release = 7,
-  Inform = 8,
-}
+/** Message types (RFC 2132, 9.6). */
+export const DhcpType = {
+  Discover: 1,
+  Offer: 2,
+  Request: 3,
+  Decline: 4,
+  Ack: 5,
+  Nak: 6,
+  Release: 7,
+  Inform: 8,
+} as const;
 
 const MAGIC = 0x6382_5363;
 const BOOTREQUEST = 1;
@@ -26,7 +27,7 @@ const BOOTREPLY = 2;
 const BROADCAST_FLAG = 0x8000;
 
 export interface DhcpRequest {
-  readonly type: DhcpType;
+  readonly type: number;
   readonly xid: number;
   readonly broadcast: boolean;
   /** The client's address, if it has one that it uses. */
@@ -42,7 +43,7 @@ export interface DhcpRequest {
 export function parseDhcp(data: Uint8Array): DhcpRequest | undefined {
   if (data.length < 241 || data[0] !== BOOTREQUEST || data[1] !== 1 || data[2] !== 6) return undefined;
   if (get32(data, 236) !== MAGIC) return undefined;
-  let type: DhcpType | undefined;
+  let type: number | undefined;
   let requested: number | undefined;
   let server: number | undefined;
   for (let at = 240; at < data.length && data[at] !== 255;) {
@@ -53,7 +54,7 @@ export function parseDhcp(data: Uint8Array): DhcpRequest | undefined {
     const length = at + 1 < data.length ? data[at + 1] : 0;
     const value = at + 2;
     if (value + length > data.length) return undefined;
-    if (data[at] === 53 && length === 1 && data[value] >= 1 && data[value] <= 8) type = data[value] as DhcpType;
+    if (data[at] === 53 && length === 1) type = data[value];
     else if (data[at] === 50 && length === 4) requested = get32(data, value);
     else if (data[at] === 54 && length === 4) server = get32(data, value);
     at = value + length;
@@ -76,7 +77,7 @@ export type DhcpOption = readonly [code: number, value: Uint8Array];
 /** A server's answer to `request`; `yiaddr` 0 gives no address. */
 export function buildDhcp(
   request: DhcpRequest,
-  type: DhcpType,
+  type: number,
   yiaddr: number,
   server: number,
   options: readonly DhcpOption[],

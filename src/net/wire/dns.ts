@@ -11,12 +11,8 @@ export const TYPE_A = 1;
 export const TYPE_AAAA = 28;
 const CLASS_IN = 1;
 
-export enum Rcode {
-  NoError = 0,
-  FormatError = 1,
-  ServerFailure = 2,
-  NameError = 3,
-}
+/** Response codes (RFC 1035, 4.1.1). */
+export const Rcode = { NoError: 0, FormatError: 1, ServerFailure: 2, NameError: 3 } as const;
 
 export interface DnsQuestion {
   readonly id: number;
@@ -54,7 +50,7 @@ export function parseQuery(message: Uint8Array): DnsQuestion | undefined {
 export function buildAnswer(
   query: Uint8Array,
   question: DnsQuestion,
-  rcode: Rcode,
+  rcode: number,
   addresses: readonly Uint8Array[],
   ttl: number,
 ): Uint8Array {
