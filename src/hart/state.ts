@@ -90,6 +90,16 @@ export const EXIT_B = 0x308;
 
 export const HART_STATE_SIZE = 0x1000;
 
+/** SBI hart state management: a HSM_* value (shared); where a start begins and its argument (i64 each). */
+export const HSM = 0x1d4;
+export const HSM_START = 0x1d8;
+export const HSM_OPAQUE = 0x1e0;
+
+/** HSM values (SBI 2.0, 9.1). */
+export const HSM_STARTED = 0;
+export const HSM_STOPPED = 1;
+export const HSM_START_PENDING = 2;
+
 /** Page map entry: frame number << 8 | flags. A frame number is a byte offset in shared memory >> 12. */
 export const PAGE_PRESENT = 1;
 export const PAGE_WRITABLE = 2;

@@ -1,0 +1,85 @@
+import { ComputerError } from './errors.js';
+
+const FRAME_SIZE = 4096;
+
+/** Hands out frames, always cleared. First fit; runs are contiguous. */
+export class Frames {
+  /** 1: in use. */
+  readonly #used: Uint8Array;
+  /** 1: was in use once, must be cleared before it is given to anybody. */
+  readonly #dirty: Uint8Array;
+  #free: number;
+  /** No free frame lies below. */
+  #lowest: number;
+
+  constructor(
+    private readonly bytes: Uint8Array,
+    readonly first: number,
+    readonly end: number,
+  ) {
+    this.#used = new Uint8Array(end);
+    this.#dirty = new Uint8Array(end);
+    this.#used.fill(1, 0, first);
+    this.#free = end - first;
+    this.#lowest = first;
+  }
+
+  get free(): number {
+    return this.#free;
+  }
+
+  /** First frame of `count` frames in a row. Throws ComputerError `no-frames`. */
+  allocateRun(count: number): number {
+    let start = this.#lowest;
+    for (let at = start; at < this.end; at++) {
+      if (this.#used[at] === 1) start = at + 1;
+      else if (at - start + 1 === count) {
+        for (let frame = start; frame <= at; frame++) this.#take(frame);
+        return start;
+      }
+    }
+    throw new ComputerError(
+      'no-frames',
+      `no ${count * 4} KiB of machine memory in a row; ${this.#free * 4} KiB are free`,
+    );
+  }
+
+  /** `count` frames, wherever they are. Throws ComputerError `no-frames`. */
+  allocate(count: number): Int32Array {
+    if (count > this.#free) {
+      throw new ComputerError(
+        'no-frames',
+        `${count * 4} KiB of machine memory asked for, ${this.#free * 4} KiB are free`,
+      );
+    }
+    const frames = new Int32Array(count);
+    let n = 0;
+    for (let at = this.#lowest; n < count; at++) {
+      if (this.#used[at] === 1) continue;
+      this.#take(at);
+      frames[n++] = at;
+    }
+    this.#lowest = count > 0 ? frames[count - 1] + 1 : this.#lowest;
+    return frames;
+  }
+
+  release(frame: number): void {
+    if (frame < this.first || frame >= this.end || this.#used[frame] === 0) {
+      throw new ComputerError('no-frames', `frame ${frame} is not in use`);
+    }
+    this.#used[frame] = 0;
+    this.#free++;
+    if (frame < this.#lowest) this.#lowest = frame;
+  }
+
+  releaseRun(first: number, count: number): void {
+    for (let frame = first; frame < first + count; frame++) this.release(frame);
+  }
+
+  #take(frame: number): void {
+    this.#used[frame] = 1;
+    this.#free--;
+    if (this.#dirty[frame] === 1) this.bytes.fill(0, frame * FRAME_SIZE, (frame + 1) * FRAME_SIZE);
+    this.#dirty[frame] = 1;
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * The loop of a hart's thread: runs the core, and does between its turns what takes
+ * a host: the clock, idling, requests of the VMM, shoot-downs, and calls to the SBI
+ * and the hands.
+ */
+import type { Core } from '../hart/core/index.js';
+import type { CoreImports } from '../hart/core/functions.js';
+import { CAUSE_ILLEGAL } from '../hart/causes.js';
+import type { SlotDecoder } from '../hart/decoder.js';
+import { EXIT_HANDS, EXIT_SBI, EXIT_SIGNAL, EXIT_WFI } from '../hart/exits.js';
+import * as S from '../hart/state.js';
+import type { Clock } from './clock.js';
+import type { MmioBus } from './mmio-bus.js';
+
+/** Instructions between looks at the clock: well under the 4 ms of a Linux tick even when interpreted. */
+const BUDGET = 30_000;
+/** A wait for another hart's answer is looked at afresh this often (ms), in case the VMM wants this hart meanwhile. */
+const ANSWER_POLL = 1;
+
+export interface HartHooks {
+  /** ecall from supervisor mode; the runner has already moved pc past it. */
+  sbi(): void;
+  /** The ring instruction, pc at it. False: illegal. */
+  ring(): boolean;
+}
+
+export class HartRunner {
+  readonly words: Int32Array;
+  /** Byte offset of this hart's block. */
+  readonly h: number;
+  readonly #view: DataView;
+  readonly #siblings: readonly number[];
+  readonly #clock: Clock;
+  #core!: Core;
+  #hooks!: HartHooks;
+  /** When the timer interrupt is due, in ticks. */
+  #deadline = Infinity;
+
+  /** `siblings`: blocks of the other harts of the OS instance. */
+  constructor(buffer: SharedArrayBuffer, h: number, siblings: readonly number[], clock: Clock) {
+    this.words = new Int32Array(buffer);
+    this.#view = new DataView(buffer);
+    this.h = h;
+    this.#siblings = siblings;
+    this.#clock = clock;
+  }
+
+  /** What the core module needs of this thread. */
+  imports(bus: MmioBus, decoder: SlotDecoder): CoreImports {
+    const { words } = this;
+    const valueAt = (this.h + S.EXIT_A) >> 2;
+    return {
+      mmioLoad: (_, address, width) => {
+        if (!bus.load(address, width)) return 1;
+        words[valueAt] = bus.low;
+        words[valueAt + 1] = bus.high;
+        return 0;
+      },
+      mmioStore: (_, address, width) => (bus.store(address, width, words[valueAt], words[valueAt + 1]) ? 0 : 1),
+      time: () => this.#clock.ticks(),
+      timer: () => this.timerChanged(),
+      decode: (slots, host, count) => decoder.decode(slots, host, count),
+      decodeStraddle: (slots, low, high) => decoder.decodeStraddle(slots, low, high),
+      shootDownWrites: () => this.shootDown(this.#siblings),
+    };
+  }
+
+  /** Runs until the VMM asks the hart to stop. */
+  run(core: Core, hooks: HartHooks): void {
+    this.#core = core;
+    this.#hooks = hooks;
+    this.timerChanged();
+    while (this.#attend()) {
+      const hsm = this.#get(S.HSM);
+      if (hsm === S.HSM_STARTED) this.#turn();
+      else if (hsm === S.HSM_START_PENDING) this.#start();
+      else this.#sleep(Infinity);
+    }
+    this.#set(S.RUN_STATE, S.RUN_STATE_STOPPED);
+    Atomics.notify(this.words, (this.h + S.RUN_STATE) >> 2);
+  }
+
+  /** Begins where the SBI's hart_start said: supervisor mode, no translation, interrupts off (SBI 2.0, 9.1). */
+  #start(): void {
+    const { words, h } = this;
+    const copy = (to: number, from: number): void => {
+      words[(h + to) >> 2] = words[(h + from) >> 2];
+      words[(h + to + 4) >> 2] = words[(h + from + 4) >> 2];
+    };
+    for (const at of [S.SATP, S.SSTATUS, S.SIE]) this.#view.setBigInt64(h + at, 0n, true);
+    this.#view.setBigInt64(h + S.STIMECMP, -1n, true);
+    words[(h + S.PRIVILEGE) >> 2] = 1;
+    words[(h + S.RESERVATION) >> 2] = -1;
+    this.setX(10, words[(h + S.HART_ID) >> 2]);
+    copy(S.X + 8 * 11, S.HSM_OPAQUE);
+    copy(S.PC, S.HSM_START);
+    this.#core.flush(h);
+    this.#core.selectMode(h);
+    this.timerChanged();
+    this.#set(S.HSM, S.HSM_STARTED);
+  }
+
+  #turn(): void {
+    if (this.#deadline !== Infinity && this.#clock.ticks() >= this.#deadline) this.#raiseTimer();
+    switch (this.#core.run(this.h, BUDGET)) {
+      case EXIT_SIGNAL:
+        return;
+      case EXIT_WFI:
+        return this.#idle();
+      case EXIT_SBI:
+        this.pc += 4n;
+        return this.#hooks.sbi();
+      case EXIT_HANDS:
+        if (!this.#hooks.ring()) this.#core.trap(this.h, this.pc, BigInt(CAUSE_ILLEGAL), 0x0bn);
+        return;
+    }
+  }
+
+  get pc(): bigint {
+    return this.#view.getBigInt64(this.h + S.PC, true);
+  }
+  set pc(value: bigint) {
+    this.#view.setBigInt64(this.h + S.PC, value, true);
+  }
+
+  /** An integer register as a number; exact up to 2^53. */
+  x(register: number): number {
+    const at = (this.h + S.X + 8 * register) >> 2;
+    return (this.words[at] >>> 0) + (this.words[at + 1] >>> 0) * 2 ** 32;
+  }
+  setX(register: number, value: number): void {
+    const at = (this.h + S.X + 8 * register) >> 2;
+    this.words[at] = value | 0;
+    this.words[at + 1] = Math.floor(value / 2 ** 32) | 0;
+  }
+
+  /** stimecmp has been written: the timer interrupt is pending exactly while time >= stimecmp (Sstc). */
+  timerChanged(): void {
+    const low = this.#view.getUint32(this.h + S.STIMECMP, true);
+    const high = this.#view.getUint32(this.h + S.STIMECMP + 4, true);
+    // Beyond 2^53 ticks is beyond the life of any computer.
+    this.#deadline = high >= 2 ** 21 ? Infinity : low + high * 2 ** 32;
+    if (this.#clock.ticks() >= this.#deadline) this.#raiseTimer();
+    else Atomics.and(this.words, (this.h + S.SIP) >> 2, ~S.STIP);
+  }
+
+  #raiseTimer(): void {
+    Atomics.or(this.words, (this.h + S.SIP) >> 2, S.STIP);
+    this.#deadline = Infinity;
+  }
+
+  /** wfi: sleeps until an interrupt is pending that sie lets through, whatever sstatus.SIE says. */
+  #idle(): void {
+    if ((this.#get(S.SIP) & this.words[(this.h + S.SIE) >> 2]) !== 0) return;
+    const wait = this.#deadline === Infinity ? Infinity : this.#clock.millisecondsUntil(this.#deadline);
+    if (wait > 0) this.#sleep(wait);
+  }
+
+  #sleep(milliseconds: number): void {
+    this.#set(S.RUN_STATE, S.RUN_STATE_IDLE);
+    Atomics.wait(this.words, (this.h + S.SIGNAL) >> 2, 0, milliseconds);
+    this.#set(S.RUN_STATE, S.RUN_STATE_RUNNING);
+  }
+
+  /** Takes back the signal and does what it was raised for; false when the hart is to stop. */
+  #attend(): boolean {
+    this.#set(S.SIGNAL, 0);
+    this.answerShootDown();
+    const request = this.#get(S.REQUEST);
+    if ((request & S.REQUEST_STOP) !== 0) return false;
+    if ((request & S.REQUEST_PAUSE) !== 0) this.#pause();
+    return true;
+  }
+
+  /** Stands still until the VMM lets go; meanwhile the VMM may change anything. */
+  #pause(): void {
+    const requestAt = (this.h + S.REQUEST) >> 2;
+    this.#set(S.RUN_STATE, S.RUN_STATE_PAUSED);
+    Atomics.notify(this.words, (this.h + S.RUN_STATE) >> 2);
+    for (;;) {
+      const request = Atomics.load(this.words, requestAt);
+      if ((request & S.REQUEST_PAUSE) === 0 || (request & S.REQUEST_STOP) !== 0) break;
+      Atomics.wait(this.words, requestAt, request);
+    }
+    this.#set(S.RUN_STATE, S.RUN_STATE_RUNNING);
+    this.#core.flush(this.h);
+    this.timerChanged();
+  }
+
+  /** Forgets all translations of this hart. */
+  flush(): void {
+    this.#core.flush(this.h);
+  }
+
+  /** Forgets all translations if another hart asked for it. */
+  answerShootDown(): void {
+    const asked = this.#get(S.SHOOTDOWN_ASKED);
+    if (asked === this.#get(S.SHOOTDOWN_DONE)) return;
+    this.#core.flush(this.h);
+    this.#set(S.SHOOTDOWN_DONE, asked);
+    Atomics.notify(this.words, (this.h + S.SHOOTDOWN_DONE) >> 2);
+  }
+
+  /** Makes other harts forget all their translations; returns when they have. */
+  shootDown(harts: readonly number[]): void {
+    const asked = harts.map((h) => {
+      const ticket = Atomics.add(this.words, (h + S.SHOOTDOWN_ASKED) >> 2, 1) + 1;
+      S.signal(this.words, h);
+      return ticket;
+    });
+    harts.forEach((h, i) => {
+      const doneAt = (h + S.SHOOTDOWN_DONE) >> 2;
+      for (;;) {
+        const done = Atomics.load(this.words, doneAt);
+        if (((done - asked[i]) | 0) >= 0) return;
+        const state = Atomics.load(this.words, (h + S.RUN_STATE) >> 2);
+        // A hart that stands still flushes before it goes on.
+        if (state === S.RUN_STATE_PAUSED || state === S.RUN_STATE_STOPPED) return;
+        // The other may be waiting for this one.
+        this.answerShootDown();
+        if ((this.#get(S.REQUEST) & S.REQUEST_STOP) !== 0) return;
+        Atomics.wait(this.words, doneAt, done, ANSWER_POLL);
+      }
+    });
+  }
+
+  #get(at: number): number {
+    return Atomics.load(this.words, (this.h + at) >> 2);
+  }
+  #set(at: number, value: number): void {
+    Atomics.store(this.words, (this.h + at) >> 2, value);
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * Machine memory: one shared WebAssembly memory per computer, in frames of 4 KiB.
+ *
+ *   0           unused, so that offset 0 can mean "nothing"
+ *   FRAME_WORDS one 32-bit word per frame (see `FRAME_CODE` in hart/state.ts)
+ *   …           frames: hart blocks, page maps, device state pages, mailboxes, and
+ *               the memory of OS instances, all handed out by `Frames`
+ *
+ * A frame's number is its byte offset >> 12.
+ */
+import { ComputerError } from './errors.js';
+import { Frames } from './frames.js';
+
+export const FRAME_SIZE = 4096;
+const WASM_PAGE = 65536;
+/** What 32-bit offsets reach. */
+const MAX_BYTES = 2 ** 32 - WASM_PAGE;
+
+export class MachineMemory {
+  readonly memory: WebAssembly.Memory;
+  readonly buffer: SharedArrayBuffer;
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+  readonly view: DataView;
+  readonly frames: Frames;
+  /** Byte offset of the frame words. */
+  readonly frameWords = FRAME_SIZE;
+
+  private constructor(memory: WebAssembly.Memory) {
+    this.memory = memory;
+    this.buffer = memory.buffer as unknown as SharedArrayBuffer;
+    this.bytes = new Uint8Array(this.buffer);
+    this.words = new Int32Array(this.buffer);
+    this.view = new DataView(this.buffer);
+    const total = this.buffer.byteLength / FRAME_SIZE;
+    const first = 1 + Math.ceil((total * 4) / FRAME_SIZE);
+    this.frames = new Frames(this.bytes, first, total);
+  }
+
+  /** Limits of a memory of at least `bytes` bytes, in 64 KiB pages; code modules are built for them. */
+  static limits(bytes: number): { initial: number; maximum: number } {
+    // The frame words come on top.
+    const pages = Math.ceil((bytes + bytes / 1024 + 2 * FRAME_SIZE) / WASM_PAGE);
+    if (pages * WASM_PAGE > MAX_BYTES) {
+      throw new ComputerError('too-large', `a computer has at most 4 GiB of memory, ${bytes} bytes were asked for`);
+    }
+    return { initial: pages, maximum: pages };
+  }
+
+  static create(limits: { initial: number; maximum: number }): MachineMemory {
+    try {
+      return new MachineMemory(new WebAssembly.Memory({ ...limits, shared: true }));
+    } catch (cause) {
+      const size = `${(limits.initial * WASM_PAGE) >>> 20} MiB`;
+      throw new ComputerError('memory', `the host gave no ${size} of shared memory; ask for less`, { cause });
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * What a hart's worker thread does, whatever kind of thread the platform gives it: it
+ * waits to be told which OS instance it is a hart of, runs until it is to stop, and
+ * waits again.
+ */
+import { boardRegions } from '../computer/board.js';
+import { Clock } from '../computer/clock.js';
+import { HartRunner } from '../computer/hart-runner.js';
+import { MmioBus } from '../computer/mmio-bus.js';
+import { instantiateCore } from '../hart/core/index.js';
+import { SlotDecoder } from '../hart/decoder.js';
+import * as S from '../hart/state.js';
+import type { HartAssignment, HartMessage } from '../vmm/assignment.js';
+import { Sbi } from '../vmm/sbi.js';
+import { GuestMemoryView } from '../vmm/guest-memory-view.js';
+import { Mailbox } from './hands/mailbox.js';
+import { ring, type HartView } from './hands/ring.js';
+
+/** Runs one assignment to its end. */
+export function runHart(assignment: HartAssignment, send: (message: HartMessage) => void): void {
+  try {
+    new AssignedHart(assignment, send).run();
+    send({ type: 'stopped' });
+  } catch (error) {
+    send({ type: 'failed', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  }
+}
+
+class AssignedHart {
+  readonly #runner: HartRunner;
+  readonly #buffer: SharedArrayBuffer;
+
+  constructor(
+    private readonly assignment: HartAssignment,
+    private readonly send: (message: HartMessage) => void,
+  ) {
+    const { harts, hartId, epoch, memory } = assignment;
+    this.#buffer = memory.buffer as unknown as SharedArrayBuffer;
+    const siblings = harts.filter((_, id) => id !== hartId);
+    this.#runner = new HartRunner(this.#buffer, harts[hartId], siblings, new Clock(epoch));
+  }
+
+  run(): void {
+    const { assignment } = this;
+    const runner = this.#runner;
+    const imports = runner.imports(this.#bus(), new SlotDecoder(this.#buffer));
+    const core = instantiateCore(assignment.core, assignment.memory, imports);
+    const guestMemory = new GuestMemoryView(this.#buffer, runner.h);
+    const sbi = new Sbi(runner, {
+      harts: assignment.harts,
+      hartId: assignment.hartId,
+      bytes: new Uint8Array(this.#buffer),
+      offsetOf: (address) => guestMemory.offsetOf(address),
+      debugConsole: (bytes) => this.send({ type: 'console', bytes }),
+      reset: (kind) => {
+        // The guest must not go on behind its own reset; the host stops every hart when it hears of it.
+        Atomics.store(runner.words, (runner.h + S.HSM) >> 2, S.HSM_STOPPED);
+        this.send({ type: 'reset', kind });
+      },
+    });
+    const mailbox = new Mailbox(this.#buffer, assignment.mailbox);
+    const view = this.#hartView(guestMemory);
+    runner.run(core, {
+      sbi: () => sbi.call(),
+      ring: () => ring(mailbox, view, () => this.#doorbell()) === 'handled',
+    });
+  }
+
+  #bus(): MmioBus {
+    const { board, harts } = this.assignment;
+    return new MmioBus(boardRegions({ buffer: this.#buffer, offset: board, harts, doorbell: () => this.#doorbell() }));
+  }
+
+  /** Wakes the main thread; many rings before it looks are one message. */
+  #doorbell(): void {
+    if (Atomics.exchange(this.#runner.words, this.assignment.doorbell >> 2, 1) === 0) this.send({ type: 'doorbell' });
+  }
+
+  #hartView(guestMemory: GuestMemoryView): HartView {
+    const runner = this.#runner;
+    const { h } = runner;
+    const view = new DataView(this.#buffer);
+    return {
+      x: new BigInt64Array(this.#buffer, h + S.X, 32),
+      getPc: () => runner.pc,
+      setPc: (pc) => {
+        runner.pc = pc;
+      },
+      get satp() {
+        return view.getBigUint64(h + S.SATP, true);
+      },
+      translate: (va) => guestMemory.translate(va),
+      memory: new Uint8Array(this.#buffer),
+    };
+  }
+}

@@ -1,0 +1,221 @@
+/** An OS instance: a partition with its devices, a kernel in it, and what it says. */
+import { Board, BOARD_SIZE } from '../computer/board.js';
+import type { UartPort } from '../computer/uart.js';
+import type { BlockBackend } from '../computer/virtio/block-backend.js';
+import { VirtioBlock } from '../computer/virtio/block.js';
+import type { ConsolePort } from '../computer/virtio/console-port.js';
+import { VirtioConsole, type PortOptions } from '../computer/virtio/console.js';
+import { VirtioEntropy } from '../computer/virtio/entropy.js';
+import { VirtioNet, type NetOptions } from '../computer/virtio/net.js';
+import { FRAME_SIZE } from '../computer/memory.js';
+import { RAM_BASE } from '../vmm/address-space.js';
+import type { HartMessage } from '../vmm/assignment.js';
+import type { Partition } from '../vmm/partition.js';
+import type { ResetKind } from '../vmm/sbi.js';
+import type { Vmm } from '../vmm/vmm.js';
+import { buildDeviceTree } from './device-tree.js';
+import { GuestError } from './errors.js';
+import { Mailbox, MAILBOX_SIZE } from './hands/mailbox.js';
+import { readKernelHeader } from './kernel-image.js';
+
+export interface OsOptions {
+  readonly name: string;
+  /** An uncompressed RISC-V Linux `Image`. */
+  readonly kernel: Uint8Array;
+  /** cpio archives; several may stand one after the other. */
+  readonly initramfs?: Uint8Array;
+  readonly bootArguments?: string;
+  /** Bytes, a multiple of 4096. */
+  readonly memory: number;
+  readonly harts?: number;
+  readonly disks?: readonly BlockBackend[];
+  readonly nics?: readonly NetOptions[];
+  /** Ports of the console device after port 0, by name. */
+  readonly ports?: readonly PortOptions[];
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
+/** How an OS instance came to its end. */
+export type OsEnd =
+  { readonly kind: ResetKind | 'stopped' } | { readonly kind: 'hart-failed'; readonly message: string };
+
+const ALIGNMENT = 0x200000;
+
+export class OsInstance {
+  readonly name: string;
+  readonly partition: Partition;
+  readonly mailbox: Mailbox;
+  readonly console: VirtioConsole;
+  readonly serial: UartPort;
+  readonly disks: readonly VirtioBlock[];
+  readonly nics: readonly VirtioNet[];
+  /** Settles when the instance has ended, for whatever reason; its harts stand still then. */
+  readonly ended: Promise<OsEnd>;
+  /** Text the kernel prints through the SBI before it has a console (earlycon). */
+  onDebugConsole: (bytes: Uint8Array) => void = () => undefined;
+  /** Called after each doorbell of the hands' ring. */
+  onRing: () => void = () => undefined;
+  /** Told when a device stopped because the guest filled its queues with garbage. */
+  onDeviceFault: (message: string) => void = () => undefined;
+
+  readonly board: Board;
+  readonly #vmm: Vmm;
+  readonly #pages: { readonly board: number; readonly mailbox: number; readonly doorbell: number };
+  #end!: (end: OsEnd) => void;
+  #entry = 0;
+  #deviceTreeAt = 0;
+
+  /**
+   * Puts the kernel into a new partition, ready to start.
+   * Throws GuestError for a kernel that cannot be booted, ComputerError where the computer has too little left.
+   */
+  constructor(vmm: Vmm, options: OsOptions) {
+    this.#vmm = vmm;
+    this.name = options.name;
+    const header = readKernelHeader(options.kernel);
+    const layout = layOut(options, header);
+    this.partition = vmm.partition(options.harts ?? 1, options.memory);
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    this.#pages = {
+      board: this.partition.allocate(BOARD_SIZE),
+      mailbox: this.partition.allocate(MAILBOX_SIZE),
+      doorbell: this.partition.allocate(FRAME_SIZE),
+    };
+    const { buffer } = vmm.machine;
+    this.mailbox = new Mailbox(buffer, this.#pages.mailbox);
+    this.board = new Board({
+      buffer,
+      offset: this.#pages.board,
+      harts: this.partition.blocks,
+      doorbell: () => this.#ringSoon(),
+      dma: this.partition.space,
+      fault: (_, message) => this.onDeviceFault(message),
+    });
+    this.serial = this.board.uart;
+
+    // Slot 0 would be the host bridge's.
+    let slot = 1;
+    const { columns, rows } = options;
+    this.console = this.board.plug(
+      slot++,
+      (host) =>
+        new VirtioConsole(host, {
+          ports: [{ console: true }, ...(options.ports ?? [])],
+          ...(columns !== undefined && { columns }),
+          ...(rows !== undefined && { rows }),
+        }),
+    );
+    this.board.plug(slot++, (host) => new VirtioEntropy(host, (into) => vmm.platform.randomBytes(into)));
+    this.disks = (options.disks ?? []).map((backend) =>
+      this.board.plug(slot++, (host) => new VirtioBlock(host, backend)),
+    );
+    this.nics = (options.nics ?? []).map((nic) => this.board.plug(slot++, (host) => new VirtioNet(host, nic)));
+
+    this.#load(options, layout);
+    this.partition.onMessage = (message) => this.#receive(message);
+  }
+
+  get harts(): number {
+    return this.partition.blocks.length;
+  }
+
+  /** The console, hvc0. */
+  get terminal(): ConsolePort {
+    return this.console.ports[0];
+  }
+
+  /** The console port of that name. */
+  port(name: string): ConsolePort {
+    const port = this.console.ports.find((p) => p.name === name);
+    if (port === undefined) throw new RangeError(`${this.name} has no console port ${name}`);
+    return port;
+  }
+
+  start(): void {
+    this.partition.start(this.#entry, this.#deviceTreeAt, this.#pages);
+  }
+
+  /** Ends the instance at once, as pulling the plug does, and returns its partition to the computer. */
+  async destroy(): Promise<void> {
+    await this.partition.release();
+    this.#end({ kind: 'stopped' });
+  }
+
+  #load(options: OsOptions, layout: Layout): void {
+    const { space } = this.partition;
+    const seed = new Uint8Array(64);
+    this.#vmm.platform.randomBytes(seed);
+    const { initramfs } = options;
+    const tree = buildDeviceTree({
+      harts: this.harts,
+      memory: space.size,
+      bootArguments: options.bootArguments ?? '',
+      seed,
+      ...(initramfs && { initrd: { start: layout.initramfs, end: layout.initramfs + initramfs.length } }),
+    });
+    space.write(layout.kernel, options.kernel);
+    if (initramfs !== undefined) space.write(layout.initramfs, initramfs);
+    space.write(layout.deviceTree, tree);
+    this.#entry = layout.kernel;
+    this.#deviceTreeAt = layout.deviceTree;
+  }
+
+  #ringSoon(): void {
+    if (Atomics.exchange(this.#vmm.machine.words, this.#pages.doorbell >> 2, 1) !== 0) return;
+    setTimeout(() => this.#answerDoorbell(), 0);
+  }
+
+  #answerDoorbell(): void {
+    Atomics.store(this.#vmm.machine.words, this.#pages.doorbell >> 2, 0);
+    this.board.poll();
+    this.onRing();
+  }
+
+  #receive(message: HartMessage): void {
+    switch (message.type) {
+      case 'doorbell':
+        return this.#answerDoorbell();
+      case 'console':
+        return this.onDebugConsole(message.bytes);
+      case 'reset':
+        void this.partition.stop().then(() => this.#end({ kind: message.kind }));
+        return;
+      case 'failed':
+        void this.partition.stop().then(() => this.#end({ kind: 'hart-failed', message: message.message }));
+        return;
+      case 'stopped':
+        return;
+    }
+  }
+}
+
+interface Layout {
+  readonly kernel: number;
+  readonly initramfs: number;
+  readonly deviceTree: number;
+}
+
+/**
+ * Where things go in guest-physical memory: the kernel at its offset, behind it the
+ * device tree and the initramfs, clear of what the kernel needs for itself.
+ */
+function layOut(options: OsOptions, { textOffset, imageSize }: { textOffset: number; imageSize: number }): Layout {
+  const up = (address: number): number => Math.ceil(address / ALIGNMENT) * ALIGNMENT;
+  const kernel = RAM_BASE + textOffset;
+  const deviceTree = up(kernel + imageSize);
+  const initramfs = deviceTree + ALIGNMENT;
+  const end = initramfs + (options.initramfs?.length ?? 0);
+  // The kernel unpacks the initramfs before it frees the archive, and wants room to work.
+  const needed = end - RAM_BASE + (options.initramfs?.length ?? 0) + 16 * 2 ** 20;
+  if (needed > options.memory) {
+    const mib = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
+    throw new GuestError(
+      'too-little-memory',
+      `${mib(options.memory)} MiB are too little for this kernel and initramfs: give it at least ${mib(needed)} MiB`,
+    );
+  }
+  return { kernel, deviceTree, initramfs };
+}

@@ -1,0 +1,25 @@
+import type { ResetKind } from './sbi.js';
+
+/** Sent to a hart's thread; all of it survives structured cloning. */
+export interface HartAssignment {
+  readonly memory: WebAssembly.Memory;
+  readonly core: WebAssembly.Module;
+  /** Hart blocks of the OS instance by hart id, and which of them this thread runs. */
+  readonly harts: readonly number[];
+  readonly hartId: number;
+  /** `hostNow()` when the computer's clock was 0. */
+  readonly epoch: number;
+  /** Byte offset of the board's pages. */
+  readonly board: number;
+  readonly mailbox: number;
+  /** Byte offset of a word: 1 while a doorbell message is on its way. */
+  readonly doorbell: number;
+}
+
+/** What a hart's thread says. */
+export type HartMessage =
+  | { readonly type: 'doorbell' }
+  | { readonly type: 'console'; readonly bytes: Uint8Array }
+  | { readonly type: 'reset'; readonly kind: ResetKind }
+  | { readonly type: 'stopped' }
+  | { readonly type: 'failed'; readonly message: string };

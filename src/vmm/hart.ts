@@ -1,0 +1,24 @@
+import type { HartAssignment, HartMessage } from './assignment.js';
+
+/** A worker thread that runs one hart at a time. */
+export interface HartThread {
+  /** Runs an assignment; messages of it go to `onMessage` until it says `stopped` or `failed`. */
+  assign(assignment: HartAssignment): void;
+  onMessage: (message: HartMessage) => void;
+  terminate(): Promise<void>;
+}
+
+/** What the core asks of the platform it runs on. */
+export interface Platform {
+  /** Starts a thread that loads the hart's code and waits for an assignment. */
+  startHartThread(): HartThread;
+  /** Fills an array with random bytes fit for keys. */
+  randomBytes(into: Uint8Array): void;
+}
+
+/** A hart of the computer: a block of its state in machine memory, and a thread to run it. */
+export interface Hart {
+  /** Byte offset of the hart block. */
+  readonly block: number;
+  readonly thread: HartThread;
+}

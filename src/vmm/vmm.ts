@@ -1,0 +1,81 @@
+/**
+ * The VMM: the one owner of the computer. It gives each OS instance a partition, and
+ * takes it back when the instance is gone.
+ */
+import { Clock, hostNow } from '../computer/clock.js';
+import { ComputerError } from '../computer/errors.js';
+import { FRAME_SIZE, MachineMemory } from '../computer/memory.js';
+import { buildCore } from '../hart/core/index.js';
+import { HART_BLOCK_SIZE } from '../hart/tlb.js';
+import type { Hart, Platform } from './hart.js';
+import { Partition } from './partition.js';
+
+export interface VmmOptions {
+  /** Bytes for the OS instances together. */
+  readonly memory: number;
+  readonly harts: number;
+}
+
+const HART_FRAMES = Math.ceil(HART_BLOCK_SIZE / FRAME_SIZE);
+/** Page maps, device states, mailboxes: for each of as many OS instances as can be, with room to spare. */
+const CONTROL_BYTES_PER_HART = 4 * 2 ** 20;
+
+export class Vmm {
+  readonly machine: MachineMemory;
+  readonly clock: Clock;
+  readonly core: WebAssembly.Module;
+  readonly #free: Hart[];
+  readonly #all: readonly Hart[];
+  readonly #partitions = new Set<Partition>();
+
+  /** Throws ComputerError `too-large` or `memory`. */
+  constructor(
+    readonly platform: Platform,
+    { memory, harts }: VmmOptions,
+  ) {
+    const control = harts * (HART_FRAMES * FRAME_SIZE + CONTROL_BYTES_PER_HART);
+    const limits = MachineMemory.limits(memory + control + memory / 1024);
+    this.machine = MachineMemory.create(limits);
+    this.clock = new Clock(hostNow());
+    this.core = new WebAssembly.Module(buildCore(limits));
+    this.#all = Array.from({ length: harts }, () => ({
+      block: this.machine.frames.allocateRun(HART_FRAMES) * FRAME_SIZE,
+      thread: platform.startHartThread(),
+    }));
+    this.#free = [...this.#all];
+  }
+
+  /** Harts that belong to no OS instance. */
+  get freeHarts(): number {
+    return this.#free.length;
+  }
+
+  /** Bytes of machine memory that belong to nobody. */
+  get freeMemory(): number {
+    return this.machine.frames.free * FRAME_SIZE;
+  }
+
+  /** Throws ComputerError `no-hart` or `no-frames`, having taken nothing. */
+  partition(harts: number, memory: number): Partition {
+    if (harts > this.#free.length) {
+      throw new ComputerError(
+        'no-hart',
+        `${harts} harts asked for, ${this.#free.length} of ${this.#all.length} are free`,
+      );
+    }
+    const mine = this.#free.slice(0, harts);
+    const partition = new Partition(this, mine, Math.floor(memory / FRAME_SIZE), () => {
+      this.#partitions.delete(partition);
+      this.#free.push(...mine);
+    });
+    this.#free.splice(0, harts);
+    this.#partitions.add(partition);
+    return partition;
+  }
+
+  /** Stops everything; no thread remains. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#partitions].map((partition) => partition.release()));
+    await Promise.all(this.#all.map(({ thread }) => thread.terminate()));
+  }
+}
