@@ -43,7 +43,8 @@ if (values.json === true) {
   for (const { bytes, perCore, ratios, ...wall } of cases) {
     console.log(`\nstate of ${bytes} bytes: seal-and-open pairs per second (per core and second)`);
     for (const [name, rate] of Object.entries(wall)) {
-      const ratio = ratios[name] === undefined ? '' : `   we make ${ratios[name].wall} × as many (${ratios[name].perCore} ×)`;
+      const ratio =
+        ratios[name] === undefined ? '' : `   we make ${ratios[name].wall} × as many (${ratios[name].perCore} ×)`;
       console.log(`  ${name.padEnd(20)} ${String(rate).padStart(7)} (${perCore[name]})${ratio}`);
     }
   }

@@ -128,7 +128,8 @@ export function writeFrame<A, D>(kind: Kind, session: Session<A, D>, measured: M
   const { text, purpose, audience } = kind;
   writeHeader(frame, measured.key.id);
   writeEnvelope(frame, TEXT_AT, session, purpose, audience, measured.identityLength);
-  if (fromBase64url(session.id, idBytes) !== ID_SIZE) throw bad('session.id: take the one the session was created with');
+  if (fromBase64url(session.id, idBytes) !== ID_SIZE)
+    throw bad('session.id: take the one the session was created with');
   frame.set(idBytes, idAt(TEXT_AT));
   let at = TEXT_AT + ENVELOPE_SIZE + purpose.length + audience.length;
   if (measured.identityLength > 0) text.writeUtf8(session.identity, frame, at);

@@ -15,7 +15,7 @@ export type { SessionErrorCode } from './errors.js';
 export type { Json, Opened, Refusal, RefusalReason, Sealed, Session, SessionChange, SessionStart } from './types.js';
 export type { Issue, SchemaResult, StandardSchema } from './standard-schema.js';
 export { DEFAULT_POLICY, formatKeyId, KeyRing, keyState } from './ring.js';
-export type { KeyState, RingContent, RingKey, RingPolicy } from './ring.js';
+export type { KeyState, RingContent, RingKey, RingPolicy, RingSource } from './ring.js';
 export { createKey, revoke, rotate } from './ring-life.js';
 export type { NewKey, Random, RingStep } from './ring-life.js';
 export { formatRing, formatRingForEnvironment, parseRing, ringFromEnvironment } from './ring-text.js';
@@ -24,3 +24,8 @@ export type { HighWater, Mark, MemoryOptions, SyncHighWater } from './high-water
 export { webCrypto } from './webcrypto.js';
 export type { WebCrypto } from './webcrypto.js';
 export type { AsyncAead, Backend, SyncAead, SyncBackend, TextCodec } from './backend.js';
+export { cookieTransport, headerTransport } from './transport.js';
+export type { HeaderOptions, Transport } from './transport.js';
+export type { CookieOptions } from './cookie.js';
+export { openVisit } from './visit.js';
+export type { Absent, Arrived, Exchange, Saved, Visit, VisitOptions } from './visit.js';

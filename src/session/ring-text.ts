@@ -44,7 +44,8 @@ function seconds(value: unknown, where: string): number {
 
 function time(value: unknown, where: string): number {
   const ms = typeof value === 'string' ? Date.parse(value) : NaN;
-  if (Number.isNaN(ms) || new Date(ms).toISOString() !== value) throw bad(where, 'is not a time like 2026-01-31T00:00:00.000Z');
+  if (Number.isNaN(ms) || new Date(ms).toISOString() !== value)
+    throw bad(where, 'is not a time like 2026-01-31T00:00:00.000Z');
   return ms;
 }
 

@@ -77,10 +77,18 @@ export function sealingKey(content: RingContent, now: number): RingKey | undefin
   return best;
 }
 
+/** Where a ring's news come from, for instance a file that others change. */
+export interface RingSource {
+  /** Asked with the time before every look at the keys: the new content, if there is one. */
+  news(now: number): RingContent | undefined;
+  /** Asked when a seal names a key the ring lacks: the new content, if a look right now finds one. */
+  newsNow(now: number): RingContent | undefined;
+}
+
 /**
  * A ring as sealing and opening see it. Its content can be replaced at any time
- * (a file was changed, a secret store answered); what is going on sees the new
- * content with its next look.
+ * (a secret store answered, or its source has news); what is going on sees the
+ * new content with its next look.
  *
  * @example
  * const ring = new KeyRing(parseRing(text));
@@ -88,8 +96,10 @@ export function sealingKey(content: RingContent, now: number): RingKey | undefin
 export class KeyRing {
   #content!: RingContent;
   #byId!: Map<number, RingKey>;
+  readonly #source: RingSource | undefined;
 
-  constructor(content: RingContent) {
+  constructor(content: RingContent, source?: RingSource) {
+    this.#source = source;
     this.replace(content);
   }
 
@@ -102,30 +112,25 @@ export class KeyRing {
     this.#content = content;
   }
 
-  /** Called with the time before every look at the keys: the place for a subclass to bring them up to date. */
-  refresh(_now: number): void {
-    // The plain ring changes only by `replace`.
-  }
-
-  /** Called when a seal names a key the ring lacks: true when a new look found news. */
-  refreshForUnknown(_now: number): boolean {
-    return false;
-  }
-
   find(id: number, now: number): RingKey | undefined {
-    this.refresh(now);
+    this.#take(this.#source?.news(now));
     const key = this.#byId.get(id);
-    if (key !== undefined) return key;
-    return this.refreshForUnknown(now) ? this.#byId.get(id) : undefined;
+    if (key !== undefined || this.#source === undefined) return key;
+    this.#take(this.#source.newsNow(now));
+    return this.#byId.get(id);
   }
 
   /** @throws SessionError `no-active-key` */
   sealingKey(now: number): RingKey {
-    this.refresh(now);
+    this.#take(this.#source?.news(now));
     const key = sealingKey(this.#content, now);
     if (key === undefined) {
       throw new SessionError('no-active-key', 'no key of the ring is active now: rotate the ring');
     }
     return key;
+  }
+
+  #take(content: RingContent | undefined): void {
+    if (content !== undefined) this.replace(content);
   }
 }

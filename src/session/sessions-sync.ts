@@ -1,6 +1,15 @@
 /** Sealed sessions where the platform's cryptography answers at once. */
 import type { SyncAead, SyncBackend } from './backend.js';
-import { advanceSession, frameSize, isRefusal, measure, readSession, receive, startSession, writeFrame } from './core.js';
+import {
+  advanceSession,
+  frameSize,
+  isRefusal,
+  measure,
+  readSession,
+  receive,
+  startSession,
+  writeFrame,
+} from './core.js';
 import { FRAME_OVERHEAD } from './format.js';
 import { ENDED } from './high-water.js';
 import type { SyncHighWater } from './high-water.js';
@@ -47,7 +56,11 @@ export function createSessionsOn<A = Json, D = Json>(
   const raise = (session: Session<unknown, unknown>, counter: number, now: number): boolean => {
     if (marks === undefined) return true;
     const { id, lastActivity } = session;
-    return marks.store.raise({ id, counter, lastActivity, expires: session.expires + limits.skew }, marks.window ?? 0, now);
+    return marks.store.raise(
+      { id, counter, lastActivity, expires: session.expires + limits.skew },
+      marks.window ?? 0,
+      now,
+    );
   };
 
   return {

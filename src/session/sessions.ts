@@ -1,6 +1,15 @@
 /** Sealed sessions on any platform: each step may wait for the platform's cryptography. */
 import type { AsyncAead, Backend, SyncAead } from './backend.js';
-import { advanceSession, frameSize, isRefusal, measure, readSession, receive, startSession, writeFrame } from './core.js';
+import {
+  advanceSession,
+  frameSize,
+  isRefusal,
+  measure,
+  readSession,
+  receive,
+  startSession,
+  writeFrame,
+} from './core.js';
 import { SessionError } from './errors.js';
 import { FRAME_OVERHEAD } from './format.js';
 import { ENDED } from './high-water.js';

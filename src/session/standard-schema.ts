@@ -12,8 +12,7 @@ export interface Issue {
 
 /** A validator's answer. */
 export type SchemaResult<Output> =
-  | { readonly value: Output; readonly issues?: undefined }
-  | { readonly issues: readonly Issue[] };
+  { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly Issue[] };
 
 /** Any validator: Zod, Valibot, ArkType, or an object written by hand. */
 export interface StandardSchema<Output> {

@@ -1,0 +1,39 @@
+/** Sessions for Express, and for other frameworks of `(request, response, next)`. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Visit, VisitOptions } from '../visit.js';
+import { httpSessions } from './node-http.js';
+import { PerRequest } from './per-request.js';
+
+/** What `expressSessions` makes. */
+export interface ExpressSessions<A, D> {
+  /** `app.use(middleware)` */
+  readonly middleware: (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
+  /** The visit of the request a handler is about. */
+  of(request: IncomingMessage): Visit<A, D>;
+}
+
+/**
+ * @example
+ * const session = expressSessions({ sessions });
+ * app.use(session.middleware);
+ * app.get('/', async (request, response) => {
+ *   const visit = session.of(request);
+ *   response.send(visit.session === undefined ? 'who are you?' : 'hello again');
+ * });
+ */
+export function expressSessions<A, D>(options: VisitOptions<A, D>): ExpressSessions<A, D> {
+  const open = httpSessions(options);
+  const visits = new PerRequest<A, D>();
+  return {
+    middleware(request, response, next) {
+      open(request, response).then(
+        (visit) => {
+          visits.keep(request, visit);
+          next();
+        },
+        (error: unknown) => next(error),
+      );
+    },
+    of: (request) => visits.of(request),
+  };
+}
