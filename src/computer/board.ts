@@ -88,6 +88,8 @@ export class Board {
     });
     this.#devices.set(slot, device);
     this.#slots.plug(slot, stateOffset);
+    // A device that goes on from a state may have something to do at once.
+    this.#options.doorbell();
     return device;
   }
 

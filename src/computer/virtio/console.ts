@@ -121,11 +121,10 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     if (this.negotiated(F_MULTIPORT)) {
       if ((kicked & (1 << CONTROL_TX)) !== 0) this.#control();
       this.#sendOwed();
-    } else {
-      this.ports[0].noticeOpen();
     }
     let more = 0;
     for (const port of this.ports) {
+      port.noticeOpen();
       const rx = rxQueue(port.index);
       if ((kicked & (2 << rx)) !== 0 && this.#output(port)) more |= 2 << rx;
       if ((kicked & (1 << rx)) !== 0) this.#deliver(port);

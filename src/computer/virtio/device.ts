@@ -63,6 +63,9 @@ export abstract class VirtioDevice implements QueueOwner {
     if (id === 0) initialise(config, kind);
     else if (id !== VIRTIO_PCI_DEVICE + kind.id) {
       throw new StateError('kind', `the state is of PCI device ${id.toString(16)}, not of virtio device ${kind.id}`);
+    } else {
+      // Whoever had the state before may have left something in the queues.
+      Atomics.or(this.words, this.page + (s.KICKED >> 2), -1);
     }
     this.queues = kind.queues.map((_, q) => new Virtqueue(this, q));
     this.#generation = this.load(s.GENERATION);

@@ -1,7 +1,12 @@
 // What a guest puts into a queue is untrusted. Each case here is garbage of one kind; then many of no kind.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MemoryDisk } from './block-backend.js';
+import { VirtioBlock } from './block.js';
 import { VirtioConsole } from './console.js';
+import type { VirtioDevice } from './device.js';
+import { VirtioEntropy } from './entropy.js';
+import { VirtioNet } from './net.js';
 import { VIRTIO_F_EVENT_IDX, VIRTIO_F_INDIRECT_DESC } from './state.js';
 import { TestDriver, type DriverQueue } from './testing/driver.js';
 import { MEMORY_BASE, TestMachine } from './testing/machine.js';
@@ -218,3 +223,66 @@ void test('random garbage never throws, never hangs, never reaches outside', { t
     assert.equal(machine.view.getInt32(0x9000 + 0x10c, true), 0, 'no turn is open');
   }
 });
+
+type Maker = (m: TestMachine) => VirtioDevice;
+const makers: Record<string, { make: Maker; queues: number }> = {
+  block: { make: (m) => new VirtioBlock(m.host(1), new MemoryDisk(new Uint8Array(64 * 512))), queues: 1 },
+  net: { make: (m) => new VirtioNet(m.host(1), { mac: new Uint8Array(6) }), queues: 2 },
+  entropy: { make: (m) => new VirtioEntropy(m.host(1), (into) => into.fill(1)), queues: 1 },
+  console: { make: (m) => new VirtioConsole(m.host(1), { ports: [{}, { name: 'x' }] }), queues: 6 },
+};
+
+for (const [name, { make, queues }] of Object.entries(makers)) {
+  // Half of it well formed, so that it gets beyond the queue.
+  void test(`requests that are half sense: ${name}`, { timeout: 120_000 }, async () => {
+    let served = 0;
+    for (let seed = 1; seed <= 100; seed++) {
+      const next = random(seed);
+      const machine = new TestMachine(1024);
+      const device = make(machine);
+      machine.holes.add((HOLE - MEMORY_BASE) / 4096);
+      machine.readOnly.add((HOLE - MEMORY_BASE) / 4096 + 1);
+      const pages = machine.bytes.slice(0x3000, 0x8000);
+      const driver = new TestDriver(machine, 1);
+      const features = next(2) === 0 ? -1 : next(2 ** 32);
+      driver.negotiate(features);
+      const list = Array.from({ length: queues }, (_, q) => driver.queue(q, { size: 8 }));
+      driver.start();
+      const data = driver.allocate(0x1_0000);
+      for (let turn = 0; turn < 100; turn++) {
+        const q = list[next(queues)];
+        for (let n = next(3); n >= 0; n--) {
+          const out = next(4);
+          const count = out + next(4) || 1;
+          for (let i = 0; i < count; i++) {
+            const wild = next(100) === 0;
+            const at = wild ? [HOLE, HOLE + 4096, machine.memoryEnd - 1, next(2 ** 32)][next(4)] : data + next(0x8000);
+            if (!wild)
+              machine.poke(
+                at,
+                Uint8Array.from({ length: 20 }, (_, b) => (b < 2 ? next(14) : next(3) === 0 ? next(256) : 0)),
+              );
+            const length = i === 0 && next(8) > 0 ? 16 : [16, 1, 12, 512 * next(4), next(5000), 8][next(6)];
+            q.describe(q.desc, i, at, length, (i >= out ? WRITE : 0) | (i < count - 1 ? NEXT : 0), i + 1);
+          }
+          q.publish(0);
+        }
+        q.kick();
+        if (device instanceof VirtioNet) device.receive(new Uint8Array(next(9000)));
+        if (device instanceof VirtioConsole) device.ports[next(2)].write(new Uint8Array(next(3000)));
+        device.poll();
+        await Promise.resolve();
+        served += q.harvest().length;
+        if ((driver.status & 64) !== 0) break;
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(machine.bytes.slice(0x3000, 0x8000), pages, `seed ${seed}: memory that is not the guest's`);
+      const hole = machine.bytes.slice(0x8_0000 + (1023 - 257) * 4096, 0x8_0000 + (1023 - 255) * 4096);
+      assert.ok(
+        hole.every((b) => b === 0),
+        `seed ${seed}: a page that is not there, or not to be written`,
+      );
+    }
+    assert.ok(served > 100, `only ${served} requests came that far`);
+  });
+}
