@@ -9,14 +9,20 @@ export const nodePlatform: Platform = {
     const worker = new Worker(new URL('./hart-worker.js', import.meta.url), { name: 'hart' });
     const thread: HartThread = {
       onMessage: () => undefined,
-      assign: (assignment) => worker.postMessage(assignment),
+      assign: (assignment) => {
+        worker.ref();
+        worker.postMessage(assignment);
+      },
       terminate: async () => {
         await worker.terminate();
       },
     };
-    worker.on('message', (message: HartMessage) => thread.onMessage(message));
+    worker.on('message', (message: HartMessage) => {
+      if (message.type === 'stopped' || message.type === 'failed') worker.unref();
+      thread.onMessage(message);
+    });
     worker.on('error', (error) => thread.onMessage({ type: 'failed', message: error.stack ?? error.message }));
-    // An idle computer does not keep the process alive by itself.
+    // A hart without an assignment does not keep the process alive.
     worker.unref();
     return thread;
   },
