@@ -201,19 +201,20 @@ export class Plic implements MmioRegion {
   #context(c: number): number {
     return CONTEXT + c * CONTEXT_SIZE;
   }
+  // Plain accesses, several times quicker: the lock's atomics order them, and a lone aligned word never tears.
   #load(at: number): number {
-    return Atomics.load(this.#words, this.#page + (at >> 2));
+    return this.#words[this.#page + (at >> 2)];
   }
   #store(at: number, value: number): void {
-    Atomics.store(this.#words, this.#page + (at >> 2), value);
+    this.#words[this.#page + (at >> 2)] = value;
   }
   #get(set: number, w: number): number {
     return this.#load(set + 4 * w);
   }
   #setBit(set: number, w: number, bit: number): void {
-    Atomics.or(this.#words, this.#page + (set >> 2) + w, bit);
+    this.#words[this.#page + (set >> 2) + w] |= bit;
   }
   #clear(set: number, w: number, bit: number): void {
-    Atomics.and(this.#words, this.#page + (set >> 2) + w, ~bit);
+    this.#words[this.#page + (set >> 2) + w] &= ~bit;
   }
 }
