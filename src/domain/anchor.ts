@@ -85,6 +85,16 @@ export async function findEcall(tracee: Tracee): Promise<number> {
 }
 
 /**
+ * Makes the hands fit for tracing: SIGCHLD blocked, so that it can be waited for. Can be repeated.
+ */
+export async function prepareHands(hands: Hands): Promise<void> {
+  const b = hands.batch();
+  const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
+  const done = b.call(SYS.rt_sigprocmask, 0, set, 0, 8);
+  check((await b.run()).value(done), 'blocking SIGCHLD');
+}
+
+/**
  * Makes the namespaces of a domain and its first process, stopped, with a runner. `avoid`: mappings that
  * the domain's processes will have, which the runner must keep clear of.
  */
@@ -95,6 +105,7 @@ export async function createAnchor(
   avoid: readonly { start: number; end: number }[],
   undo: Undo,
 ): Promise<Anchor> {
+  await prepareHands(hands);
   const cgroup = new Cgroup(hands, spec.name);
   await cgroup.create();
   undo.add('removing the cgroup', () => cgroup.remove());

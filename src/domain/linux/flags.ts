@@ -32,6 +32,7 @@ export const F = {
   GETOWN_EX: 16,
   SETPIPE_SZ: 1031,
   GETPIPE_SZ: 1032,
+  DUPFD_CLOEXEC: 1030,
   ADD_SEALS: 1033,
   GET_SEALS: 1034,
 } as const;

@@ -1,0 +1,171 @@
+import type { Hands } from '../../guest/hands/hands.js';
+import type { Anchor } from '../anchor.js';
+import type { FrozenProcess } from '../frozen.js';
+import type { FrameMover } from '../memory/mover.js';
+import type { DescriptorView, ProcessView } from '../proc/survey.js';
+import type { Tracee } from '../trace/tracee.js';
+import type { Undo } from '../undo.js';
+
+/**
+ * A kind of resource that a domain's processes have. There are two sorts: what belongs to a process or a
+ * thread ({@link ProcessKind}), and open files, which several processes may share ({@link FileKind}). A
+ * new kind is a new file, and a line in its list (registry.ts).
+ */
+
+/** What the source of a checkpoint offers to a kind. */
+export interface CheckpointContext {
+  readonly hands: Hands;
+  readonly anchor: Anchor;
+  /** What the checkpoint changes and must be put back if the domain goes on here. */
+  readonly undo: Undo;
+  readonly views: readonly ProcessView[];
+  /** Memory objects to be moved with the domain (shared anonymous memory, memfds, files in memory). */
+  readonly objects: Map<string, MemoryObject>;
+}
+
+/** What a restoration offers to a kind. */
+export interface RestoreContext {
+  readonly hands: Hands;
+  readonly anchor: Anchor;
+  readonly undo: Undo;
+  readonly mover: FrameMover;
+  /** Descriptors of the hands for memory objects already made, by key. */
+  readonly objectFds: Map<string, number>;
+  /** Descriptors of the hands for open files already made, by the file's id. */
+  readonly fileFds: Map<string, number>;
+  readonly counters: { bytesCopied: number };
+}
+
+/** Memory that several processes can share, with a descriptor of the source's hands. */
+export interface MemoryObject {
+  readonly key: string;
+  readonly kind: 'anonymous' | 'memfd' | 'file';
+  /** Name of a memfd, or path of a file. */
+  readonly name: string;
+  readonly size: number;
+  readonly seals: number;
+  readonly flags: number;
+  readonly sourceFd: number;
+}
+
+/** A frozen process under checkpoint. */
+export interface CheckpointProcess {
+  readonly context: CheckpointContext;
+  readonly view: ProcessView;
+  readonly frozen: FrozenProcess;
+  /** Can be told to make system calls. */
+  readonly leader: Tracee;
+}
+
+/** A process under restoration. */
+export interface RebornProcess {
+  readonly context: RestoreContext;
+  /** Its id in the domain. */
+  readonly pid: number;
+  readonly leader: Tracee;
+  /** By id in the domain, the leader among them. */
+  readonly threads: ReadonlyMap<number, Tracee>;
+}
+
+/**
+ * When a part of a process's state is put into its checkpoint state:
+ * - `early`: before its memory is there; nothing later depends on the restoration state it ends.
+ * - `late`: the memory is there, with its contents.
+ * - `last`: takes rights away that everything else needed.
+ */
+export type Stage = 'early' | 'late' | 'last';
+
+/** A part of a checkpoint: plain data, with the way to make it anew. */
+export interface SavedPart {
+  readonly kind: string;
+  readonly stage: Stage;
+  readonly data: unknown;
+  restore(process: RebornProcess): Promise<void>;
+}
+
+export interface ProcessKind {
+  readonly name: string;
+  /** Refuses what cannot be moved, while the domain still runs. Throws `unsupported`. */
+  describe?(view: ProcessView): void;
+  checkpoint(process: CheckpointProcess): Promise<SavedPart>;
+}
+
+/** Makes a process kind of a typed pair of functions. */
+export function processKind<S>(definition: {
+  name: string;
+  stage: Stage;
+  describe?: (view: ProcessView) => void;
+  checkpoint: (process: CheckpointProcess) => Promise<S>;
+  restore: (process: RebornProcess, state: S) => Promise<void>;
+}): ProcessKind {
+  const { name, stage, describe, checkpoint, restore } = definition;
+  return {
+    name,
+    ...(describe === undefined ? {} : { describe }),
+    async checkpoint(process) {
+      const data = await checkpoint(process);
+      return { kind: name, stage, data, restore: (reborn) => restore(reborn, data) };
+    },
+  };
+}
+
+/** One open file description, with everybody who has a descriptor of it. */
+export interface OpenFile {
+  readonly id: string;
+  readonly view: DescriptorView;
+  /** A descriptor of the source's hands for the very same description. */
+  readonly held: number;
+  readonly users: readonly { readonly pid: number; readonly fd: number; readonly cloexec: boolean }[];
+}
+
+/** A saved open file. */
+export interface SavedFile {
+  readonly kind: string;
+  readonly id: string;
+  readonly users: OpenFile['users'];
+  readonly data: unknown;
+  /** Files by id that must be made before. */
+  readonly after: readonly string[];
+  /** Makes it anew; answers a descriptor of the destination's hands. */
+  restore(context: RestoreContext): Promise<number>;
+  /** What can only be done once the processes have their descriptors; in the name of its first user. */
+  connect?(user: RebornProcess, fd: number): Promise<void>;
+}
+
+export interface FileKind {
+  readonly name: string;
+  matches(view: DescriptorView): boolean;
+  /** Refuses what cannot be moved, while the domain still runs. Throws `unsupported`. */
+  describe?(view: DescriptorView, process: ProcessView): void;
+  checkpoint(context: CheckpointContext, file: OpenFile): Promise<SavedFile>;
+}
+
+/** Makes a file kind of a typed set of functions. */
+export function fileKind<S>(definition: {
+  name: string;
+  matches: (view: DescriptorView) => boolean;
+  describe?: (view: DescriptorView, process: ProcessView) => void;
+  checkpoint: (context: CheckpointContext, file: OpenFile) => Promise<S>;
+  after?: (state: S) => readonly string[];
+  restore: (context: RestoreContext, state: S, file: { readonly id: string; readonly users: OpenFile['users'] }) => Promise<number>;
+  connect?: (user: RebornProcess, fd: number, state: S) => Promise<void>;
+}): FileKind {
+  const { name, matches, describe, checkpoint, after, restore, connect } = definition;
+  return {
+    name,
+    matches,
+    ...(describe === undefined ? {} : { describe }),
+    async checkpoint(context, file) {
+      const data = await checkpoint(context, file);
+      return {
+        kind: name,
+        id: file.id,
+        users: file.users,
+        data,
+        after: after?.(data) ?? [],
+        restore: (c) => restore(c, data, file),
+        ...(connect === undefined ? {} : { connect: (user, fd) => connect(user, fd, data) }),
+      };
+    },
+  };
+}

@@ -1,0 +1,122 @@
+import type { Ref, Batch } from '../../guest/hands/batch.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError } from '../errors.js';
+import { AT_FDCWD, MADV, MAP, O, PROT } from '../linux/flags.js';
+import type { Tracee } from '../trace/tracee.js';
+import { identity, type TargetVma } from './layout.js';
+import { intersect, normalize, subtract, type Range } from './ranges.js';
+
+/** One piece of the address space under construction. */
+interface Piece extends Range {
+  readonly id: string;
+  readonly vma: TargetVma;
+}
+
+const CALLS_PER_BATCH = 300;
+
+/**
+ * Builds the mappings of a process that is being restored, in steps: a first shape while the original
+ * still runs, then the differences. Until {@link protect}, private memory is writable, so that it can be
+ * populated and its pages exchanged.
+ */
+export class MemoryBuilder {
+  #pieces: Piece[] = [];
+  #populated: Range[] = [];
+
+  constructor(
+    readonly tracee: Tracee,
+    /** Descriptor, in the process, of the memory object with this key. */
+    readonly objectFd: (key: string) => Promise<number>,
+  ) {}
+
+  /** Makes the mappings be those of `target`, keeping what fits already. */
+  async shape(target: readonly TargetVma[]): Promise<void> {
+    const wanted = target.map((vma): Piece => ({ start: vma.start, end: vma.end, id: identity(vma), vma }));
+    const keep: Piece[] = [];
+    const make: Piece[] = [];
+    const same = new Map<string, Range[]>();
+    for (const p of this.#pieces) same.set(p.id, [...(same.get(p.id) ?? []), p]);
+    for (const p of wanted) {
+      const there = normalize(same.get(p.id) ?? []);
+      for (const r of intersect([p], there)) keep.push({ ...p, ...r });
+      for (const r of subtract([p], there)) make.push({ ...p, ...r });
+    }
+    const drop = subtract(normalize(this.#pieces), normalize(keep));
+
+    const steps: ((b: Batch) => Ref[])[] = [];
+    for (const r of drop) steps.push((b) => [b.call(SYS.munmap, r.start, r.end - r.start)]);
+    for (const p of make) steps.push(await this.#mapStep(p));
+    await this.#inBatches(steps, 'mapping memory');
+    this.#pieces = [...keep, ...make].sort((a, b) => a.start - b.start);
+    this.#populated = intersect(this.#populated, normalize(keep));
+  }
+
+  async #mapStep(p: Piece): Promise<(b: Batch) => Ref[]> {
+    const { vma } = p;
+    const length = p.end - p.start;
+    const prot = vma.shared || isReservation(vma) ? vma.prot : vma.prot | PROT.READ | PROT.WRITE;
+    const share = vma.shared ? MAP.SHARED : MAP.PRIVATE;
+    const offset = vma.offset + (p.start - vma.start);
+    switch (vma.backing.kind) {
+      case 'anonymous': {
+        const extra = vma.path === '[stack]' ? MAP.GROWSDOWN | MAP.STACK : 0;
+        const reserve = isReservation(vma) ? MAP.NORESERVE : 0;
+        return (b) => [b.call(SYS.mmap, p.start, length, prot, share | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE | extra | reserve, -1, 0)];
+      }
+      case 'file': {
+        const flags = vma.shared && (vma.prot & PROT.WRITE) !== 0 ? O.RDWR : O.RDONLY;
+        return (b) => {
+          const fd = b.call(SYS.openat, AT_FDCWD, b.str(vma.path), flags | O.CLOEXEC, 0);
+          const at = b.call(SYS.mmap, p.start, length, prot, share | MAP.FIXED_NOREPLACE, fd, offset);
+          b.call(SYS.close, fd);
+          return [fd, at];
+        };
+      }
+      case 'object': {
+        const fd = await this.objectFd(vma.backing.key);
+        return (b) => [b.call(SYS.mmap, p.start, length, prot, share | MAP.FIXED_NOREPLACE, fd, offset)];
+      }
+    }
+  }
+
+  /** Private memory of this process that lies in `ranges`, as far as it is mapped. */
+  own(ranges: readonly Range[]): Range[] {
+    return intersect(normalize(ranges), normalize(this.#pieces.filter((p) => !p.vma.shared)));
+  }
+
+  /** Lets pages of the process's own exist in these ranges. */
+  async populate(ranges: readonly Range[]): Promise<void> {
+    const missing = subtract(this.own(ranges), this.#populated);
+    // A range may cross mappings of different kinds; the kernel walks them all.
+    await this.#inBatches(
+      missing.map((r) => (b: Batch) => [b.call(SYS.madvise, r.start, r.end - r.start, MADV.POPULATE_WRITE)]),
+      'populating memory',
+    );
+    this.#populated = normalize([...this.#populated, ...missing]);
+  }
+
+  /** Gives every mapping its own protection. */
+  async protect(): Promise<void> {
+    const steps = this.#pieces
+      .filter((p) => !p.vma.shared && !isReservation(p.vma) && p.vma.prot !== (p.vma.prot | PROT.READ | PROT.WRITE))
+      .map((p) => (b: Batch) => [b.call(SYS.mprotect, p.start, p.end - p.start, p.vma.prot)]);
+    await this.#inBatches(steps, 'protecting memory');
+  }
+
+  async #inBatches(steps: readonly ((b: Batch) => Ref[])[], what: string): Promise<void> {
+    for (let start = 0; start < steps.length; start += CALLS_PER_BATCH) {
+      const b = this.tracee.batch();
+      const refs = steps.slice(start, start + CALLS_PER_BATCH).flatMap((s) => s(b));
+      const r = await b.run();
+      for (const ref of refs) {
+        const v = r.value(ref);
+        if (v < 0) throw new DomainError('guest', `${what} of process ${this.tracee.tid}: errno ${-v}`, { errno: -v });
+      }
+    }
+  }
+}
+
+/** Address space held free: no access, and (as far as we move it) no pages. */
+function isReservation(v: TargetVma): boolean {
+  return v.prot === PROT.NONE;
+}

@@ -1,0 +1,49 @@
+import type { Hands } from '../../guest/hands/hands.js';
+import type { Tracee } from '../trace/tracee.js';
+
+/** An address space of a process in an OS instance, as a mover knows it. */
+export interface Space {
+  readonly hands: Hands;
+  /** A thread of the process, in the hands' PID namespace. */
+  readonly pid: number;
+  /** satp of the process, where the mover walks page tables itself. */
+  readonly satp?: bigint;
+}
+
+/** Pages that shall change places. Addresses are page-aligned. */
+export interface Move {
+  readonly from: Space;
+  readonly fromVa: number;
+  readonly to: Space;
+  readonly toVa: number;
+  readonly pages: number;
+}
+
+/** What a flip did; also what undoes it. */
+export interface FlipReceipt {
+  readonly framesFlipped: number;
+  /** Bytes that had to be copied: pages that several destinations wanted, each for itself. */
+  readonly bytesCopied: number;
+  /** Exchanges the mappings once more: everything is where it was. */
+  undo(): Promise<void>;
+}
+
+/**
+ * Moves the contents of pages between two OS instances.
+ *
+ * Prerequisites: neither process runs; each page is present on both sides, writable memory of the
+ * destination's own. While it works no hart of either instance runs, and the page tables are walked only
+ * then, for the kernels may move pages at any time before.
+ *
+ * Effects on success: the destination's pages hold what the source's held, and the source's hold what the
+ * destination's held. A source page named twice goes to the first destination; another destination at the
+ * same guest-physical page needs nothing more, any other gets a copy.
+ *
+ * Effects on failure: none. Throws DomainError `lost` naming the first page that was not there.
+ */
+export interface FrameMover {
+  space(tracee: Tracee): Promise<Space>;
+  /** The hands' own address space. */
+  handsSpace(hands: Hands): Promise<Space>;
+  flip(moves: readonly Move[]): Promise<FlipReceipt>;
+}

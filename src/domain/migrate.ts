@@ -1,0 +1,173 @@
+import type { Hands } from '../guest/hands/hands.js';
+import { SYS } from '../guest/hands/syscalls.js';
+import { createAnchor, type ClockOffsets, type DomainSpec } from './anchor.js';
+import { checkpoint, refuseUnsupported } from './checkpoint.js';
+import { DomainError } from './errors.js';
+import { FrozenDomain } from './frozen.js';
+import type { RestoreContext } from './kinds/kind.js';
+import type { RunningDomain } from './launch.js';
+import { CLOCK } from './linux/flags.js';
+import { total } from './memory/ranges.js';
+import type { FrameMover } from './memory/mover.js';
+import { surveyProcesses } from './proc/survey.js';
+import { Restoration } from './restore.js';
+import { Undo } from './undo.js';
+
+/** The network's part in a move: packets for the domain wait while it is nowhere. */
+export interface NetworkGate {
+  /** From now on packets to and from the domain are kept. */
+  hold(): Promise<void>;
+  /** Delivers what was kept to where the domain now is. */
+  release(where: 'source' | 'destination'): Promise<void>;
+}
+
+export interface MigrationOptions {
+  readonly domain: RunningDomain;
+  readonly to: Hands;
+  /** What the domain is in the destination; default: as it was. Its NIC may have another name there. */
+  readonly spec?: DomainSpec;
+  readonly mover: FrameMover;
+  readonly gate?: NetworkGate;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
+  /** Told before each step; may throw, and the move is undone. */
+  readonly onStep?: (step: Step) => void | Promise<void>;
+}
+
+/** The steps of a move, in order. Up to `resume` everything can be undone. */
+export const STEPS = ['survey', 'prepare', 'freeze', 'describe', 'bear', 'shape', 'threads', 'files', 'flip', 'finish', 'resume', 'bury'] as const;
+export type Step = (typeof STEPS)[number];
+
+export interface MigrationReport {
+  /** What clients feel, in milliseconds. */
+  readonly pauseMs: number;
+  readonly pauseParts: { readonly freeze: number; readonly describe: number; readonly flip: number; readonly rebuild: number; readonly resume: number };
+  readonly framesFlipped: number;
+  readonly bytesCopied: number;
+  /** Bytes of memory that the domain's processes have to themselves. */
+  readonly domainBytes: number;
+  /** Ids in the domain, the same before and after. */
+  readonly pids: readonly number[];
+}
+
+/**
+ * Moves a running domain to another OS instance. Throws; then the domain goes on where it was, and nothing
+ * of it is left in the destination. Answers the domain as it runs there.
+ */
+export async function migrate(options: MigrationOptions): Promise<{ domain: RunningDomain; report: MigrationReport }> {
+  const { domain, to, mover, gate, now } = options;
+  const step = async (s: Step): Promise<void> => {
+    await options.onStep?.(s);
+  };
+  const spec = options.spec ?? domain.spec;
+  const undo = new Undo();
+  try {
+    await step('survey');
+    const hostPids = await domain.anchor.cgroup.processes();
+    const views = await surveyProcesses(domain.hands, hostPids);
+    const anchorView = views.find((v) => v.hostPid === domain.anchor.pid);
+    if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
+    refuseUnsupported(
+      views.filter((v) => v !== anchorView),
+      anchorView,
+    );
+
+    await step('prepare');
+    const clocks = await clockOffsets(domain, to);
+    const anchor = await createAnchor(
+      to,
+      spec,
+      clocks,
+      views.flatMap((v) => v.vmas),
+      undo,
+    );
+
+    await step('freeze');
+    const t0 = now();
+    if (gate !== undefined) {
+      await gate.hold();
+      undo.add('releasing the network', () => gate.release('source'));
+    }
+    const frozen = await FrozenDomain.freeze(domain.anchor);
+    undo.add('letting the domain go on', () => frozen.resume());
+    await frozen.plantRunners();
+    const t1 = now();
+
+    await step('describe');
+    const image = await checkpoint(frozen);
+    const t2 = now();
+
+    const context: RestoreContext = {
+      hands: to,
+      anchor,
+      undo,
+      mover,
+      objectFds: new Map(),
+      fileFds: new Map(),
+      counters: { bytesCopied: 0 },
+    };
+    const restoration = new Restoration(anchor, context, image);
+    await step('bear');
+    await restoration.bear();
+    await step('shape');
+    await restoration.shape();
+    await step('threads');
+    await restoration.bearThreads();
+    await step('files');
+    await restoration.openFiles();
+    const t3 = now();
+    await step('flip');
+    const receipt = await restoration.flip();
+    undo.add('flipping the frames back', () => receipt.undo());
+    const t4 = now();
+    await step('finish');
+    await restoration.finish();
+    const t5 = now();
+
+    await step('resume');
+    await restoration.resume();
+    undo.forget();
+    await gate?.release('destination');
+    const t6 = now();
+
+    await step('bury');
+    await frozen.kill();
+
+    return {
+      domain: { spec, hands: to, anchor },
+      report: {
+        pauseMs: t6 - t0,
+        pauseParts: { freeze: t1 - t0, describe: t2 - t1, flip: t4 - t3, rebuild: t3 - t2 + t5 - t4, resume: t6 - t5 },
+        framesFlipped: receipt.framesFlipped,
+        bytesCopied: receipt.bytesCopied + context.counters.bytesCopied,
+        domainBytes: image.processes.reduce((n, p) => n + total(p.pages), 0),
+        pids: image.processes.map((p) => p.view.pid),
+      },
+    };
+  } catch (e) {
+    await undo.run();
+    throw e;
+  }
+}
+
+/** The domain's clocks in the destination: as if nothing had happened. */
+async function clockOffsets(domain: RunningDomain, to: Hands): Promise<ClockOffsets> {
+  const clocks = [CLOCK.MONOTONIC, CLOCK.BOOTTIME] as const;
+  const read = async (hands: Hands): Promise<bigint[]> => {
+    const b = hands.batch();
+    const outs = clocks.map((c) => {
+      const buf = b.out(16);
+      b.call(SYS.clock_gettime, c, buf);
+      return buf;
+    });
+    const r = await b.run();
+    return outs.map((o) => {
+      const view = r.view(o);
+      return view.getBigInt64(0, true) * 1_000_000_000n + view.getBigInt64(8, true);
+    });
+  };
+  const from = await read(domain.hands);
+  const there = await read(to);
+  const offset = (i: number): bigint => (from[i] ?? 0n) - (there[i] ?? 0n);
+  return { monotonic: domain.anchor.clocks.monotonic + offset(0), boottime: domain.anchor.clocks.boottime + offset(1) };
+}

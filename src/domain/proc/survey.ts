@@ -1,0 +1,92 @@
+import type { Hands } from '../../guest/hands/hands.js';
+import { DomainError } from '../errors.js';
+import { readDirs, readLinks, readTexts } from '../linux/os.js';
+import { parseFdInfo, type FdInfo } from './fdinfo.js';
+import { parseMaps, type Vma } from './maps.js';
+import { parseProcStat, parseStatus, type ProcStat, type Status } from './status.js';
+
+/** An open descriptor of a process, as /proc shows it. */
+export interface DescriptorView {
+  readonly fd: number;
+  /** Where `/proc/PID/fd/FD` leads: `socket:[123]`, `/path`, `anon_inode:[eventpoll]`, … */
+  readonly link: string;
+  readonly info: FdInfo;
+}
+
+/** What /proc shows of one process. Ids named `host…` are those of the hands' PID namespace. */
+export interface ProcessView {
+  readonly hostPid: number;
+  readonly pid: number;
+  readonly hostThreads: readonly number[];
+  readonly status: Status;
+  readonly stat: ProcStat;
+  readonly vmas: readonly Vma[];
+  readonly descriptors: readonly DescriptorView[];
+  readonly cwd: string;
+  readonly root: string;
+  readonly exe: string;
+  readonly timers: string;
+  readonly namespaces: Readonly<Record<string, string>>;
+  readonly oomScoreAdj: number;
+}
+
+const NAMESPACES = ['pid_for_children', 'mnt', 'net', 'ipc', 'uts', 'time', 'user', 'cgroup'] as const;
+
+/** Reads /proc of the given processes, in a handful of batches. Throws `lost` if one is gone. */
+export async function surveyProcesses(hands: Hands, hostPids: readonly number[]): Promise<ProcessView[]> {
+  const perProcess = ['status', 'stat', 'maps', 'timers', 'oom_score_adj'];
+  const texts = await readTexts(
+    hands,
+    hostPids.flatMap((p) => perProcess.map((f) => `/proc/${p}/${f}`)),
+    3,
+  );
+  const links = await readLinks(
+    hands,
+    hostPids.flatMap((p) => [...['cwd', 'root', 'exe'].map((f) => `/proc/${p}/${f}`), ...NAMESPACES.map((n) => `/proc/${p}/ns/${n}`)]),
+  );
+  const dirs = await readDirs(
+    hands,
+    hostPids.flatMap((p) => [`/proc/${p}/task`, `/proc/${p}/fd`]),
+  );
+  const linksEach = 3 + NAMESPACES.length;
+
+  const fdPaths = hostPids.flatMap((p, i) => (dirs[2 * i + 1] ?? []).map((fd) => ({ p, fd })));
+  const fdLinks = await readLinks(
+    hands,
+    fdPaths.map(({ p, fd }) => `/proc/${p}/fd/${fd}`),
+  );
+  const fdInfos = await readTexts(
+    hands,
+    fdPaths.map(({ p, fd }) => `/proc/${p}/fdinfo/${fd}`),
+    1,
+  );
+
+  return hostPids.map((hostPid, i) => {
+    const text = (k: number): string => texts[perProcess.length * i + k] ?? '';
+    if (text(0) === '' || text(1) === '') throw new DomainError('lost', `process ${hostPid} is gone`);
+    const status = parseStatus(text(0));
+    const link = (k: number): string => links[linksEach * i + k] ?? '';
+    const descriptors: DescriptorView[] = [];
+    fdPaths.forEach(({ p, fd }, k) => {
+      const target = fdLinks[k];
+      if (p !== hostPid || target === undefined) return;
+      descriptors.push({ fd: Number(fd), link: target, info: parseFdInfo(fdInfos[k] ?? '') });
+    });
+    descriptors.sort((a, b) => a.fd - b.fd);
+    return {
+      hostPid,
+      pid: status.nsPid.at(-1) ?? hostPid,
+      hostThreads: (dirs[2 * i] ?? []).map(Number).sort((a, b) => a - b),
+      status,
+      stat: parseProcStat(text(1)),
+      vmas: parseMaps(text(2)),
+      descriptors,
+      cwd: link(0),
+      root: link(1),
+      exe: link(2),
+      timers: text(3),
+      namespaces: Object.fromEntries(NAMESPACES.map((n, k) => [n, link(3 + k)])),
+      oomScoreAdj: Number(text(4)),
+    };
+  });
+}

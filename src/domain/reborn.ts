@@ -1,0 +1,276 @@
+import { SYS } from '../guest/hands/syscalls.js';
+import type { ProcessImage, VdsoImage } from './checkpoint.js';
+import { DomainError } from './errors.js';
+import { findEcall, HANDS_FD } from './anchor.js';
+import type { RebornProcess, RestoreContext } from './kinds/kind.js';
+import { CLONE, F, MREMAP, O, PR, PROT } from './linux/flags.js';
+import { check, readText } from './linux/os.js';
+import { MemoryBuilder } from './memory/builder.js';
+import type { TargetVma } from './memory/layout.js';
+import type { Move } from './memory/mover.js';
+import { normalize, subtract, type Range } from './memory/ranges.js';
+import { isSameVdso, redirectVdso } from './memory/vdso.js';
+import { findHole, isVdso, isVvar, parseMaps, type Vma } from './proc/maps.js';
+import { cloneArgs } from './trace/clone.js';
+import { AREA_SIZE } from './trace/runner.js';
+import { Tracee } from './trace/tracee.js';
+
+/** Where the vDSOs of one process go in this OS instance. */
+interface VdsoPlan {
+  /** First byte of the real data pages. */
+  readonly base: number;
+  readonly image: Uint8Array;
+  readonly imageBase: number;
+  /** Images to keep as ordinary memory, redirected. */
+  readonly keep: readonly VdsoImage[];
+  /** Memory that was a kept image and gives way to the real one. */
+  readonly giveWay: readonly Range[];
+}
+
+/**
+ * One process under restoration: born, with its id, stopped, and from then on shaped step by step until it
+ * is what was checkpointed.
+ */
+export class Reborn implements RebornProcess {
+  readonly threads = new Map<number, Tracee>();
+  readonly #memory: MemoryBuilder;
+  #handsFd = HANDS_FD;
+  #objects = new Map<string, number>();
+  #plan: VdsoPlan | undefined;
+  #target: readonly TargetVma[] = [];
+
+  constructor(
+    readonly context: RestoreContext,
+    readonly pid: number,
+    readonly leader: Tracee,
+  ) {
+    this.threads.set(pid, leader);
+    this.#memory = new MemoryBuilder(leader, (key) => this.#objectFd(key));
+  }
+
+  /** Frees the process of everything it has from the hands, and of descriptors but the way back to them. `highestFd`: the highest it will have. */
+  async strip(highestFd: number): Promise<void> {
+    const spare = Math.max(highestFd + 1, HANDS_FD);
+    const maps = await this.#maps();
+    const b = this.leader.batch();
+    for (const v of maps) {
+      if (isVdso(v) || isVvar(v) || v.start === this.leader.area) continue;
+      b.call(SYS.munmap, v.start, v.end - v.start);
+    }
+    if (spare >= 1000) {
+      // struct rlimit64: cur, max; RLIMIT_NOFILE is 7.
+      const limit = b.bytes(new Uint8Array(new BigUint64Array([BigInt(spare + 2), BigInt(Math.max(spare + 2, 1 << 20))]).buffer));
+      b.call(SYS.prlimit64, 0, 7, limit, 0);
+    }
+    if (spare !== HANDS_FD) b.call(SYS.dup3, HANDS_FD, spare, O.CLOEXEC);
+    if (spare > 0) b.call(SYS.close_range, 0, spare - 1, 0);
+    await b.run();
+    this.#handsFd = spare;
+  }
+
+  async #maps(): Promise<Vma[]> {
+    return parseMaps((await readText(this.context.hands, `/proc/${this.leader.tid}/maps`)) ?? '');
+  }
+
+  /** Moves the kernel's own mappings to where they can stay. */
+  async placeVdso(active: VdsoImage, kept: readonly VdsoImage[], avoid: readonly Range[]): Promise<void> {
+    const own = (await this.#maps()).filter((v) => isVdso(v) || isVvar(v));
+    const vdso = own.find(isVdso);
+    if (vdso === undefined) throw new DomainError('unsupported', 'no vDSO in this OS instance');
+    const start = Math.min(...own.map((v) => v.start));
+    const end = Math.max(...own.map((v) => v.end));
+    const image = await this.leader.peek(vdso.start, vdso.end - vdso.start);
+    const vvarSize = vdso.start - start;
+
+    const generations = [active, ...kept];
+    const match = generations.find((g) => g.vdso.start - g.vvar.start === vvarSize && isSameVdso(g.image, image));
+    const area = { start: this.leader.area, end: this.leader.area + AREA_SIZE };
+    const busy = normalize([...avoid, ...generations.flatMap((g) => [g.vvar, g.vdso]), area, { start, end }]);
+    const base = match?.vvar.start ?? findHole(busy, end - start, Math.max(0x100000, active.vdso.start - 0x4000_0000), active.vdso.start + 0x4000_0000);
+    if (base < 0) throw new DomainError('unsupported', 'no room for the vDSO', { resource: 'the whole address space' });
+
+    if (base !== start) {
+      const hops = base < end && base + (end - start) > start ? [findHole(busy, end - start, 0x9_0000_0000), base] : [base];
+      let from = start;
+      for (const to of hops) {
+        const b = this.leader.batch();
+        const refs = own.map((v) =>
+          b.call(SYS.mremap, v.start - start + from, v.end - v.start, v.end - v.start, MREMAP.MAYMOVE | MREMAP.FIXED, v.start - start + to),
+        );
+        const r = await b.run();
+        for (const ref of refs) check(r.value(ref), 'moving the vDSO');
+        from = to;
+      }
+    }
+    this.#plan = {
+      base,
+      image,
+      imageBase: base + vvarSize,
+      keep: generations.filter((g) => g !== match),
+      giveWay: match === undefined || match === active ? [] : normalize([match.vvar, match.vdso]),
+    };
+  }
+
+  /** Mappings to make: the checkpoint's, with the vDSO of the old kernel as ordinary memory. */
+  #targets(vmas: readonly TargetVma[], active: VdsoImage): TargetVma[] {
+    const plan = this.#plan;
+    if (plan === undefined) throw new DomainError('state', 'the vDSO has no place yet');
+    const out = vmas.filter((v) => !plan.giveWay.some((g) => v.start < g.end && v.end > g.start));
+    if (plan.keep.includes(active)) {
+      const ordinary = (r: Range, prot: number): TargetVma => ({
+        ...r,
+        prot,
+        shared: false,
+        offset: 0,
+        dev: '00:00',
+        ino: 0,
+        path: '',
+        deleted: false,
+        backing: { kind: 'anonymous' },
+      });
+      out.push(ordinary(active.vvar, PROT.READ), ordinary(active.vdso, PROT.READ | PROT.EXEC));
+    }
+    return out.sort((a, b) => a.start - b.start);
+  }
+
+  /** Makes the mappings, and lets pages exist where the original has some. Can be repeated as the original changes. */
+  async shapeMemory(vmas: readonly TargetVma[], active: VdsoImage, pages: readonly Range[]): Promise<void> {
+    this.#target = this.#targets(vmas, active);
+    await this.#memory.shape(this.#target);
+    await this.#memory.populate(this.#flippable(pages));
+  }
+
+  /** Pages to exchange: not those of images that are written anew or give way. */
+  #flippable(pages: readonly Range[]): Range[] {
+    const plan = this.#plan;
+    const not = normalize([...(plan?.giveWay ?? []), ...(plan?.keep ?? []).flatMap((k) => [k.vvar, k.vdso])]);
+    return subtract(this.#memory.own(pages), not);
+  }
+
+  /** The exchanges that bring the contents of this process's own memory. */
+  async moves(image: ProcessImage): Promise<Move[]> {
+    const { mover } = this.context;
+    const from = await mover.space(image.frozen.leader.tracee);
+    const to = await mover.space(this.leader);
+    const pages = this.#flippable(image.pages);
+    return pages.map((r) => ({ from, fromVa: r.start, to, toVa: r.start, pages: (r.end - r.start) / 4096 }));
+  }
+
+  /** After the contents came: the old vDSOs, protections, and what the kernel wants to know about the layout. */
+  async finishMemory(image: ProcessImage): Promise<void> {
+    const plan = this.#plan;
+    if (plan === undefined) throw new DomainError('state', 'the vDSO has no place yet');
+    for (const k of plan.keep) {
+      const vvarPages = (k.vdso.start - k.vvar.start) / 4096;
+      await this.leader.poke(k.vdso.start, redirectVdso(k.image, k.vdso.start, vvarPages, plan.image, plan.imageBase));
+    }
+    await this.#memory.protect();
+
+    const { mm } = image.view.stat;
+    const b = this.leader.batch();
+    const exe = b.call(SYS.openat, -100, b.str(image.view.exe), O.RDONLY | O.CLOEXEC, 0);
+    const fd = check((await b.run()).value(exe), `opening ${image.view.exe}`);
+    // struct prctl_mm_map: 11 addresses, auxv pointer, auxv size u32, exe fd u32.
+    const map = new Uint8Array(104);
+    const view = new DataView(map.buffer);
+    [
+      mm.startCode,
+      mm.endCode,
+      mm.startData,
+      mm.endData,
+      mm.startBrk,
+      image.brk,
+      mm.startStack,
+      mm.argStart,
+      mm.argEnd,
+      mm.envStart,
+      mm.envEnd,
+    ].forEach((v, i) => view.setBigUint64(8 * i, BigInt(v), true));
+    view.setUint32(96, image.auxv.length, true);
+    view.setUint32(100, fd, true);
+    const c = this.leader.batch();
+    const buf = c.bytes(map);
+    c.pointer(buf, 88, c.bytes(image.auxv));
+    const set = c.call(SYS.prctl, PR.SET_MM, PR.SET_MM_MAP, buf, 104, 0);
+    const name = c.call(SYS.prctl, PR.SET_NAME, c.str(image.view.status.name));
+    c.call(SYS.close, fd);
+    const r = await c.run();
+    check(r.value(set), 'PR_SET_MM_MAP');
+    check(r.value(name), 'PR_SET_NAME');
+  }
+
+  /** Brings a thread to life beside the leader, stopped. */
+  async bearThread(tid: number): Promise<void> {
+    const b = this.leader.batch();
+    const args = cloneArgs(b, { flags: BigInt(CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM), setTid: tid });
+    const made = b.call(SYS.clone3, args, args.length);
+    check((await b.run()).value(made), `making thread ${tid}`);
+    const [born] = this.leader.born;
+    if (born === undefined) throw new DomainError('lost', 'a new thread was not announced');
+    const tracee = new Tracee(this.context.hands, born, this.leader.area);
+    await tracee.awaitStop();
+    this.threads.set(tid, tracee);
+  }
+
+  /** Gives the process descriptors of files the hands hold. The process has none of its own before. */
+  async installFiles(files: readonly { handsFd: number; fd: number; cloexec: boolean }[]): Promise<void> {
+    const ascending = [...files].sort((x, y) => x.fd - y.fd);
+    // What is fetched gets the lowest free number: often the very one it shall have.
+    let lowestFree = 0;
+    for (let start = 0; start < ascending.length; start += 150) {
+      const b = this.leader.batch();
+      const refs = ascending.slice(start, start + 150).map(({ handsFd, fd, cloexec }) => {
+        const got = b.call(SYS.pidfd_getfd, this.#handsFd, handsFd, 0);
+        if (fd === lowestFree) {
+          lowestFree++;
+          return { fd, got, put: b.call(SYS.fcntl, got, F.SETFD, cloexec ? 1 : 0) };
+        }
+        const put = b.call(SYS.dup3, got, fd, cloexec ? O.CLOEXEC : 0);
+        b.call(SYS.close, got);
+        return { fd, got, put };
+      });
+      const r = await b.run();
+      for (const { fd, got, put } of refs) {
+        check(r.value(got), `fetching descriptor ${fd}`);
+        check(r.value(put), `placing descriptor ${fd}`);
+      }
+    }
+  }
+
+  async #objectFd(key: string): Promise<number> {
+    const known = this.#objects.get(key);
+    if (known !== undefined) return known;
+    const handsFd = this.context.objectFds.get(key);
+    if (handsFd === undefined) throw new DomainError('state', `memory object ${key} was not made`);
+    // Out of the way of the descriptors to come.
+    const b = this.leader.batch();
+    const got = b.call(SYS.pidfd_getfd, this.#handsFd, handsFd, 0);
+    const moved = b.call(SYS.fcntl, got, F.DUPFD_CLOEXEC, this.#handsFd + 1);
+    b.call(SYS.close, got);
+    const fd = check((await b.run()).value(moved), 'fetching a memory object');
+    this.#objects.set(key, fd);
+    return fd;
+  }
+
+  /** Closes what served the restoration only. */
+  async closeSpares(): Promise<void> {
+    const b = this.leader.batch();
+    for (const fd of this.#objects.values()) b.call(SYS.close, fd);
+    b.call(SYS.close, this.#handsFd);
+    await b.run();
+    this.#objects.clear();
+  }
+
+  /** The last act: the runner goes, and every thread gets the registers and the mask it had. */
+  async becomeOriginal(image: ProcessImage): Promise<void> {
+    const ecall = await findEcall(this.leader);
+    const gone = await this.leader.inject(ecall, SYS.munmap, this.leader.area, AREA_SIZE);
+    check(gone, 'taking the runner out');
+    for (const t of image.threads) {
+      const tracee = this.threads.get(t.tid);
+      if (tracee === undefined) throw new DomainError('lost', `thread ${t.tid} was not made`);
+      await tracee.setRegisters(t.regs, t.fp);
+      await tracee.setSignalMask(t.mask);
+    }
+  }
+}

@@ -1,0 +1,156 @@
+import { SYS } from '../guest/hands/syscalls.js';
+import type { Anchor } from './anchor.js';
+import type { DomainImage, ProcessImage } from './checkpoint.js';
+import { DomainError } from './errors.js';
+import type { RestoreContext, SavedFile, Stage } from './kinds/kind.js';
+import { PTRACE, SIG } from './linux/flags.js';
+import { check } from './linux/os.js';
+import type { FlipReceipt } from './memory/mover.js';
+import { Reborn } from './reborn.js';
+import { cloneArgs } from './trace/clone.js';
+import { Tracee } from './trace/tracee.js';
+
+/**
+ * A domain coming to life in an OS instance. Its methods are called in the order in which they stand here;
+ * nothing runs before {@link resume}.
+ */
+export class Restoration {
+  readonly processes = new Map<number, Reborn>();
+
+  constructor(
+    readonly anchor: Anchor,
+    readonly context: RestoreContext,
+    readonly image: DomainImage,
+  ) {}
+
+  /** Parents before children: every process with its id, empty but for the runner and the vDSO. */
+  async bear(): Promise<void> {
+    const waiting = new Map(this.image.processes.map((p) => [p.view.pid, p]));
+    const parents = new Map<number, number>(this.image.processes.map((p) => [p.view.hostPid, p.view.pid]));
+    while (waiting.size > 0) {
+      const ready = [...waiting.values()].filter((p) => {
+        const parent = parents.get(p.view.status.ppid);
+        return parent === undefined || this.processes.has(parent);
+      });
+      if (ready.length === 0) throw new DomainError('state', 'the process tree has a cycle');
+      for (const p of ready) {
+        waiting.delete(p.view.pid);
+        const parent = parents.get(p.view.status.ppid);
+        await this.#bearOne(p, parent === undefined ? this.anchor.tracee : this.#reborn(parent).leader);
+      }
+    }
+    for (const p of this.image.processes) {
+      const reborn = this.#reborn(p.view.pid);
+      await reborn.strip(Math.max(-1, ...p.view.descriptors.map((d) => d.fd)));
+      await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
+    }
+  }
+
+  async #bearOne(p: ProcessImage, parent: Tracee): Promise<void> {
+    const b = parent.batch();
+    const args = cloneArgs(b, { flags: 0n, exitSignal: SIG.CHLD, setTid: p.view.pid });
+    const made = b.call(SYS.clone3, args, args.length);
+    check((await b.run()).value(made), `making process ${p.view.pid}`);
+    const [born] = parent.born;
+    if (born === undefined) throw new DomainError('lost', 'a new process was not announced');
+    const tracee = new Tracee(this.context.hands, born, parent.area);
+    await tracee.awaitStop();
+    this.processes.set(p.view.pid, new Reborn(this.context, p.view.pid, tracee));
+    if (p.view.status.nsSid.at(-1) === p.view.pid) check(await tracee.syscall(SYS.setsid), 'setsid');
+  }
+
+  #reborn(pid: number): Reborn {
+    const reborn = this.processes.get(pid);
+    if (reborn === undefined) throw new DomainError('state', `process ${pid} was not made`);
+    return reborn;
+  }
+
+  /** Mappings, populated where the originals have pages. Can be repeated with a newer image. */
+  async shape(): Promise<void> {
+    for (const p of this.image.processes) await this.#reborn(p.view.pid).shapeMemory(p.vmas, p.vdso, p.pages);
+  }
+
+  async bearThreads(): Promise<void> {
+    for (const p of this.image.processes) {
+      for (const t of p.threads) if (t.tid !== p.view.pid) await this.#reborn(p.view.pid).bearThread(t.tid);
+    }
+  }
+
+  /** Open files: made by the hands, then given to everyone who has them. */
+  async openFiles(): Promise<void> {
+    const { context } = this;
+    for (const f of inOrder(this.image.files)) {
+      const fd = await f.restore(context);
+      context.fileFds.set(f.id, fd);
+    }
+    for (const p of this.image.processes) {
+      const files = this.image.files.flatMap((f) =>
+        f.users.filter((u) => u.pid === p.view.pid).map((u) => ({ handsFd: context.fileFds.get(f.id) ?? -1, fd: u.fd, cloexec: u.cloexec })),
+      );
+      await this.#reborn(p.view.pid).installFiles(files);
+    }
+    for (const f of this.image.files) {
+      const user = f.users[0];
+      if (f.connect !== undefined && user !== undefined) await f.connect(this.#reborn(user.pid), user.fd);
+    }
+    await this.#closeHeld();
+  }
+
+  async #closeHeld(): Promise<void> {
+    const b = this.context.hands.batch();
+    for (const fd of this.context.fileFds.values()) b.call(SYS.close, fd);
+    await b.run();
+    this.context.fileFds.clear();
+  }
+
+  /** Exchanges the frames of both sides. */
+  async flip(): Promise<FlipReceipt> {
+    const moves = [];
+    for (const p of this.image.processes) moves.push(...(await this.#reborn(p.view.pid).moves(p)));
+    return this.context.mover.flip(moves);
+  }
+
+  /** Everything else, into its checkpoint state. */
+  async finish(): Promise<void> {
+    await this.#parts('early');
+    for (const p of this.image.processes) await this.#reborn(p.view.pid).finishMemory(p);
+    await this.#parts('late');
+    for (const p of this.image.processes) await this.#reborn(p.view.pid).closeSpares();
+    await this.#parts('last');
+    for (const p of this.image.processes) await this.#reborn(p.view.pid).becomeOriginal(p);
+    await this.anchor.becomeReaper();
+    // Let go by the tracer, but held by the freezer: one write then lets all go on together.
+    await this.anchor.cgroup.holdStill();
+    const b = this.context.hands.batch();
+    const tids = [this.anchor.pid, ...[...this.processes.values()].flatMap((p) => [...p.threads.values()].map((t) => t.tid))];
+    const refs = tids.map((tid) => b.call(SYS.ptrace, PTRACE.DETACH, tid, 0, 0));
+    const r = await b.run();
+    for (const ref of refs) check(r.value(ref), 'letting a thread go');
+  }
+
+  async #parts(stage: Stage): Promise<void> {
+    for (const p of this.image.processes) {
+      for (const part of p.parts) if (part.stage === stage) await part.restore(this.#reborn(p.view.pid));
+    }
+  }
+
+  /** The domain lives here from now on. */
+  async resume(): Promise<void> {
+    await this.anchor.cgroup.thaw();
+  }
+}
+
+/** Files such that what a file needs comes before it. */
+function inOrder(files: readonly SavedFile[]): SavedFile[] {
+  const out: SavedFile[] = [];
+  const done = new Set<string>();
+  let waiting = [...files];
+  while (waiting.length > 0) {
+    const ready = waiting.filter((f) => f.after.every((id) => done.has(id)));
+    if (ready.length === 0) throw new DomainError('unsupported', 'open files that need each other in a circle', { resource: 'a circle of epoll sets' });
+    for (const f of ready) done.add(f.id);
+    out.push(...ready);
+    waiting = waiting.filter((f) => !done.has(f.id));
+  }
+  return out;
+}
