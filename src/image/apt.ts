@@ -25,6 +25,8 @@ const KEYRINGS = ['/usr/share/keyrings/debian-archive-keyring.gpg', '/usr/share/
 /** What to say where Debian packages cannot be had. */
 const BRING = 'Bring a kernel and an initramfs of your own: --kernel IMAGE --initrd CPIO.';
 
+const MAKE_ROOM = 'Make room, or set UNDERSTUDY_CACHE to a folder on another disk.';
+
 /** Other names of the same release, for a mirror that serves one name's index out of step. */
 const ALIASES = ['stable', 'oldstable'];
 
@@ -64,8 +66,10 @@ export class Apt {
     const env = { APT_CONFIG: `${root}/apt.conf`, LC_ALL: 'C', ...options.env };
     const result = await commands.run(command, args, { ...options, env, signal });
     const said = result.stdout + result.stderr;
-    if (result.status !== 0 && /No space left on device|enough free space/i.test(said)) {
-      throw new ImageError('disk-full', `the disk of ${root} is full: ${aptErrors(said)}`);
+    if (result.status !== 0) {
+      const full = said.split('\n').find((line) => /No space left on device|enough free space/i.test(line));
+      if (full !== undefined)
+        throw new ImageError('disk-full', `the disk of ${root} is full (${full.trim()}). ${MAKE_ROOM}`);
     }
     return result;
   }
