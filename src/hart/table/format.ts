@@ -57,6 +57,8 @@ export interface Format {
   )[];
   /** Bits that are operand, not opcode. */
   readonly operandMask: number;
+  /** Bits 26:25 are aq and rl. */
+  readonly ordering?: true;
   readonly files: { readonly rd: RegisterFile; readonly rs1: RegisterFile; readonly rs2: RegisterFile };
   immediate(bits: number): number;
   encodeImmediate(imm: number): number;
@@ -141,8 +143,8 @@ export const formats: Readonly<Record<FormatName, Format>> = {
   none: { syntax: [], operandMask: 0, files: x, ...none },
   csr: { syntax: ['rd', 'csr', 'rs1'], operandMask: RD | RS1 | (-1 << 20), files: x, ...csr },
   csrImmediate: { syntax: ['rd', 'csr', 'uimm'], operandMask: RD | RS1 | (-1 << 20), files: x, ...csr },
-  atomic: { syntax: ['rd', 'rs2', 'base'], operandMask: RD | RS1 | RS2 | (3 << 25), files: x, ...none },
-  loadReserved: { syntax: ['rd', 'base'], operandMask: RD | RS1 | (3 << 25), files: x, ...none },
+  atomic: { syntax: ['rd', 'rs2', 'base'], operandMask: RD | RS1 | RS2 | (3 << 25), ordering: true, files: x, ...none },
+  loadReserved: { syntax: ['rd', 'base'], operandMask: RD | RS1 | (3 << 25), ordering: true, files: x, ...none },
   sfence: { syntax: ['rs1', 'rs2'], operandMask: RS1 | RS2, files: x, ...none },
   cbo: { syntax: ['base'], operandMask: RS1, files: x, ...none },
   // The fields of a fence are hints: any value is a fence.
@@ -200,6 +202,6 @@ export function decodeOperands(format: Format, bits: number): Operands {
     rs1: (bits >>> 15) & 31,
     rs2: (bits >>> 20) & 31,
     imm: format.immediate(bits),
-    rm: (bits >>> 12) & 7,
+    rm: format.ordering === true ? (bits >>> 25) & 3 : (bits >>> 12) & 7,
   };
 }
