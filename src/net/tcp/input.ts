@@ -78,7 +78,8 @@ function inSynSent(t: Tcb, world: TcpWorld, s: Segment): void {
   takeSynOptions(t, s);
   t.sndWnd = s.window;
   t.maxSndWnd = s.window;
-  t.sndWl1 = s.seq;
+  // One more than the SYN: its window, which is not scaled, is not read again as one that is.
+  t.sndWl1 = t.rcvNxt;
   t.sndWl2 = s.ack;
   if (!acks) {
     // Both sides opened at once: our SYN goes again, with an acknowledgment.

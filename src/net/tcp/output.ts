@@ -54,7 +54,7 @@ function sendData(t: Tcb, world: TcpWorld): void {
     // largest window; and anything if nothing is in flight that would bring a better window.
     const small = length < t.mss && length < waiting && length < t.maxSndWnd / 2;
     if (small && !before(t.sndNxt, t.sndMax) && t.sndNxt !== t.sndUna) break;
-    emit(t, world, ACK | (length === waiting ? PSH : 0) | (fin ? FIN : 0), t.sndNxt, Math.max(0, length));
+    emit(t, world, ACK | (length > 0 && length === waiting ? PSH : 0) | (fin ? FIN : 0), t.sndNxt, Math.max(0, length));
   }
   const stuck = t.sndUna === t.sndMax && (diff(t.sndNxt, t.outSeq) < t.out.length || (t.finQueued && !t.finSent));
   if (!stuck || t.blocked) t.persistAt = Infinity;
@@ -64,12 +64,12 @@ function sendData(t: Tcb, world: TcpWorld): void {
 /** Sends one segment's worth from `seq` again, without moving SND.NXT. Gives the octets of sequence space it took. */
 export function retransmit(t: Tcb, world: TcpWorld, seq: number, limit: number): number {
   const offset = diff(seq, t.outSeq);
-  const length = Math.max(0, Math.min(t.out.length - offset, t.mss, limit));
+  const length = Math.max(0, Math.min(t.out.length - offset, diff(t.sndMax, seq), t.mss, limit));
   const fin = t.finSent && ((seq + length) | 0) === t.finSeq;
   if (length === 0 && !fin) return 0;
   t.timing = false;
   const next = t.sndNxt;
-  emit(t, world, ACK | PSH | (fin ? FIN : 0), seq, length);
+  emit(t, world, ACK | (length > 0 ? PSH : 0) | (fin ? FIN : 0), seq, length);
   t.sndNxt = next;
   return length + (fin ? 1 : 0);
 }
