@@ -62,20 +62,20 @@ export function rotate(content: RingContent, now: number, random: Random, option
 
 /**
  * Revokes a key: from now on it opens nothing and its secret is gone from the
- * ring. When no key could seal any more a new one begins at once.
+ * ring. The key that was to seal last is replaced, at once when no other can
+ * seal now: the ring does not run out of keys by a revocation.
  *
  * @throws SessionError `no-such-key`
  */
 export function revoke(content: RingContent, id: number, now: number, random: Random): RingContent {
-  if (!content.keys.some((key) => key.id === id)) {
-    throw new SessionError('no-such-key', `the ring has no key ${formatKeyId(id)}`);
-  }
-  const keys = content.keys.map((key) =>
-    key.id === id ? { ...key, secret: undefined, revoked: key.revoked ?? now } : key,
-  );
+  const key = content.keys.find((other) => other.id === id);
+  if (key === undefined) throw new SessionError('no-such-key', `the ring has no key ${formatKeyId(id)}`);
+  if (key.revoked !== undefined) return content;
+  const keys = content.keys.map((other) => (other === key ? { ...key, secret: undefined, revoked: now } : other));
   const revoked = { ...content, keys };
-  if (sealingKey(revoked, now) !== undefined) return revoked;
-  return createKey(revoked, now, random, { immediately: true }).content;
+  const outlived = keys.some((other) => other.secret !== undefined && other.expires > now && other.expires >= key.expires);
+  if (outlived && sealingKey(revoked, now) !== undefined) return revoked;
+  return createKey(revoked, now, random).content;
 }
 
 function freshId(content: RingContent, random: Random): number {
