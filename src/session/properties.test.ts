@@ -162,7 +162,13 @@ describe(`${cases} random cases`, () => {
     const others: [string, typeof sessions][] = [
       ['tampered', createSessionsSync<Json, Json>({ ...kind, ring: testRing([testKey(A, 2), testKey(B, 1)]) })],
       ['unknown-key', createSessionsSync<Json, Json>({ ...kind, ring: testRing([keyA]) })],
-      ['revoked-key', createSessionsSync<Json, Json>({ ...kind, ring: testRing([keyA, { ...keyB, secret: undefined, revoked: T0 }]) })],
+      [
+        'revoked-key',
+        createSessionsSync<Json, Json>({
+          ...kind,
+          ring: testRing([keyA, { ...keyB, secret: undefined, revoked: T0 }]),
+        }),
+      ],
       ['wrong-purpose', createSessionsSync<Json, Json>({ ...kind, purpose: 'propertz', ring: testRing([keyB]) })],
       ['wrong-audience', createSessionsSync<Json, Json>({ ...kind, audience: '', ring: testRing([keyB]) })],
     ];

@@ -73,7 +73,9 @@ export function revoke(content: RingContent, id: number, now: number, random: Ra
   if (key.revoked !== undefined) return content;
   const keys = content.keys.map((other) => (other === key ? { ...key, secret: undefined, revoked: now } : other));
   const revoked = { ...content, keys };
-  const outlived = keys.some((other) => other.secret !== undefined && other.expires > now && other.expires >= key.expires);
+  const outlived = keys.some(
+    (other) => other.secret !== undefined && other.expires > now && other.expires >= key.expires,
+  );
   if (outlived && sealingKey(revoked, now) !== undefined) return revoked;
   return createKey(revoked, now, random).content;
 }

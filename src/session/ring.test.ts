@@ -78,7 +78,10 @@ describe('the life of a key', () => {
   });
 
   it('keeps a key that may seal at every moment, whatever is done with the ring', () => {
-    const step = fc.record({ what: fc.constantFrom('create', 'rotate', 'now', 'revoke', 'revoke newest'), wait: fc.nat({ max: 40 * DAY }) });
+    const step = fc.record({
+      what: fc.constantFrom('create', 'rotate', 'now', 'revoke', 'revoke newest'),
+      wait: fc.nat({ max: 40 * DAY }),
+    });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
         let { content } = createKey(empty, T0, random);
@@ -87,7 +90,8 @@ describe('the life of a key', () => {
           const latest = Math.max(...content.keys.map((key) => (key.revoked === undefined ? key.expires : 0)));
           // As a keeper of keys would: never later than the last key's end.
           const next = Math.min(now + wait, latest - 1);
-          for (let t = now; t <= next; t += Math.max(1, (next - now) / 7)) assert.ok(sealingKey(content, t), `at ${t - T0}`);
+          for (let t = now; t <= next; t += Math.max(1, (next - now) / 7))
+            assert.ok(sealingKey(content, t), `at ${t - T0}`);
           now = next;
           if (what === 'create') ({ content } = createKey(content, now, random));
           if (what === 'rotate') ({ content } = rotate(content, now, random));
@@ -104,7 +108,11 @@ describe('the life of a key', () => {
 
   it('is chosen alike by all servers when two keys start together', () => {
     const keys = [testKey(5, 1), testKey(9, 2), testKey(7, 3)];
-    for (const order of [[0, 1, 2], [2, 1, 0], [1, 0, 2]]) {
+    for (const order of [
+      [0, 1, 2],
+      [2, 1, 0],
+      [1, 0, 2],
+    ]) {
       assert.equal(sealingKey({ policy: DEFAULT_POLICY, keys: order.map((i) => keys[i]) }, T0)?.id, 9);
     }
   });
@@ -123,7 +131,10 @@ describe('a ring as text', () => {
   });
 
   it('is refused when anything about it is wrong, and no secret gets into the message', () => {
-    const good = JSON.parse(formatRing(content)) as { keys: Record<string, unknown>[]; policy: Record<string, unknown> };
+    const good = JSON.parse(formatRing(content)) as {
+      keys: Record<string, unknown>[];
+      policy: Record<string, unknown>;
+    };
     const secret = String(good.keys[0]['secret']);
     const with0 = (changes: object) => JSON.stringify({ ...good, keys: [{ ...good.keys[0], ...changes }] });
     const wrong: string[] = [
