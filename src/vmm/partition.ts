@@ -138,6 +138,8 @@ export class Partition {
     bytes.fill(0, block, block + S.HART_STATE_SIZE);
     bytes.fill(0xff, block + TLB_START, block + TLB_START + MODES * TLB_SIZE + 2 * FETCH_TLB_SIZE);
     view.setBigInt64(block + S.STIMECMP, -1n, true);
+    // As firmware leaves it: 6.12 without a performance monitor relies on it for rdtime in user mode.
+    view.setBigInt64(block + S.SCOUNTEREN, 7n, true);
     view.setBigUint64(block + S.RAM_BASE, BigInt(RAM_BASE), true);
     words[(block + S.RAM_PAGES) >> 2] = this.space.pages;
     words[(block + S.PAGE_MAP) >> 2] = this.space.pageMap;
