@@ -29,7 +29,7 @@ export function progressPrinter(stream: NodeJS.WriteStream = process.stderr): Pr
       const filled = Math.round((fraction ?? 0) * BAR);
       const bar = fraction === undefined ? '' : ` [${'#'.repeat(filled)}${' '.repeat(BAR - filled)}]`;
       // One column is left free, so that the terminal does not wrap.
-      const line = text.slice(0, Math.max(10, stream.columns - 1 - bar.length)) + bar;
+      const line = text.slice(0, Math.max(10, (stream.columns || 80) - 1 - bar.length)) + bar;
       stream.write(`\r\x1b[K${line}`);
       open = true;
       if (step === 'warning' || step === 'ready') end();
