@@ -4,7 +4,7 @@
  * and the hands.
  */
 import type { Core } from '../hart/core/index.js';
-import type { CoreImports } from '../hart/core/functions.js';
+import type { EngineHost } from '../hart/engine.js';
 import { CAUSE_ILLEGAL } from '../hart/causes.js';
 import type { SlotDecoder } from '../hart/decoder.js';
 import { EXIT_HANDS, EXIT_SBI, EXIT_SIGNAL, EXIT_WFI } from '../hart/exits.js';
@@ -46,7 +46,7 @@ export class HartRunner {
   }
 
   /** What the core module needs of this thread. */
-  imports(bus: MmioBus, decoder: SlotDecoder): CoreImports {
+  imports(bus: MmioBus, decoder: SlotDecoder): EngineHost {
     const { words } = this;
     const valueAt = (this.h + S.EXIT_A) >> 2;
     return {

@@ -7,7 +7,7 @@ import { boardRegions } from '../computer/board.js';
 import { Clock } from '../computer/clock.js';
 import { HartRunner } from '../computer/hart-runner.js';
 import { MmioBus } from '../computer/mmio-bus.js';
-import { instantiateCore } from '../hart/core/index.js';
+import { createEngine } from '../hart/engine.js';
 import { SlotDecoder } from '../hart/decoder.js';
 import * as S from '../hart/state.js';
 import type { HartAssignment, HartMessage } from '../vmm/assignment.js';
@@ -44,7 +44,7 @@ class AssignedHart {
     const { assignment } = this;
     const runner = this.#runner;
     const imports = runner.imports(this.#bus(), new SlotDecoder(this.#buffer));
-    const core = instantiateCore(assignment.core, assignment.memory, imports);
+    const core = createEngine(assignment.core, assignment.memory, runner.h, imports, assignment.engine);
     const guestMemory = new GuestMemoryView(this.#buffer, runner.h);
     const sbi = new Sbi(runner, {
       harts: assignment.harts,

@@ -2,7 +2,19 @@
  * The interpreter: one WebAssembly function, generated from the instruction table, that
  * runs predecoded slots. Its registers are the hart's state in memory.
  */
-import { I32, I64, call, i32, i64, type Callable, type ExprI32, type ExprI64, type Local } from '../wasm/expr.js';
+import {
+  I32,
+  I64,
+  call,
+  callIndirect,
+  choose,
+  i32,
+  i64,
+  type Callable,
+  type ExprI32,
+  type ExprI64,
+  type Local,
+} from '../wasm/expr.js';
 import type { FunctionBuilder, Label } from '../wasm/function.js';
 import type { ModuleBuilder } from '../wasm/module.js';
 import { CAUSE_ILLEGAL } from './causes.js';
@@ -23,16 +35,44 @@ import {
   RS2_SHIFT,
   RS_MASK,
 } from './slots.js';
-import { F, INSTRET, PC, SIE, SIGNAL, SIP, SSTATUS, TLB_BASE } from './state.js';
+import {
+  BUDGET,
+  EPOCH,
+  F,
+  HOT_THRESHOLD,
+  INSTRET,
+  PC,
+  PRIVILEGE,
+  SIE,
+  SIGNAL,
+  SIP,
+  SSTATUS,
+  TLB_BASE,
+} from './state.js';
 import { instructions } from './table/index.js';
-import { FETCH_HOST_PAGE, FETCH_SLOTS, PREDECODED_SIZE, STRADDLE_SLOTS } from './tlb.js';
+import {
+  COUNTERS,
+  COUNT_QUEUED,
+  FETCH_HOST_PAGE,
+  FETCH_SLOTS,
+  JUMP_CACHE,
+  JUMP_EPOCH,
+  JUMP_INDEX_MASK,
+  JUMP_REGION,
+  JUMP_TAG,
+  PREDECODED_SIZE,
+  STRADDLE_SLOTS,
+} from './tlb.js';
 
 export interface InterpreterParts {
   readonly core: CoreFunctions;
   readonly imports: Imports;
   readonly fetch: Callable<typeof I32>;
   readonly fetchStraddle: Callable<typeof I32>;
+  readonly regionAtPc: Callable<typeof I32>;
   readonly takeInterrupt: Callable<undefined>;
+  /** Type of a region's function: (h) → 0, or 1 + an EXIT_* reason. */
+  readonly regionType: number;
 }
 
 /** Locals of the run loop. */
@@ -95,15 +135,59 @@ function emitEnter(f: FunctionBuilder, r: Registers, parts: InterpreterParts, en
     f.set(r.reason, i32.const(EXIT_SIGNAL));
     f.br(leave);
   });
+  const pc = f.local(I64, i64.load(h, PC));
+  emitRegion(f, r, parts, pc, enter, leave);
   const entry = f.local(I32, call(parts.fetch, h));
   f.brIf(enter, i32.eqz(entry));
-  const pc = f.local(I64, i64.load(h, PC));
   f.set(r.tlb, i32.add(h, i32.load(h, TLB_BASE)));
   f.set(r.slots, i32.load(entry, FETCH_SLOTS));
   f.set(r.hostPage, i32.load(entry, FETCH_HOST_PAGE));
   f.set(r.page, i64.and(pc, i64.const(-4096)));
   f.set(r.reach, i32.const(PREDECODED_SIZE));
   f.set(r.ip, i32.add(r.slots, i32.shl(i32.and(i32.wrap(pc), i32.const(0xffe)), i32.const(2))));
+  emitCount(f, r, parts.imports, enter);
+}
+
+/** Runs translated code if there is some at pc, then looks at the state afresh. */
+function emitRegion(
+  f: FunctionBuilder,
+  r: Registers,
+  parts: InterpreterParts,
+  pc: ExprI64,
+  enter: Label,
+  leave: Label,
+): void {
+  const { h } = r;
+  const jump = f.local(I32, i32.add(h, i32.and(i32.shl(i32.wrap(pc), i32.const(3)), i32.const(JUMP_INDEX_MASK))));
+  const known = i32.and(
+    i64.eq(i64.load(jump, JUMP_CACHE + JUMP_TAG), i64.or(pc, i64.load32U(h, PRIVILEGE))),
+    i32.eq(i32.load(jump, JUMP_CACHE + JUMP_EPOCH), i32.load(h, EPOCH)),
+  );
+  const region = f.local(I32, choose(known, i32.load(jump, JUMP_CACHE + JUMP_REGION), call(parts.regionAtPc, h)));
+  f.if(i32.geS(region, i32.const(0)), () => {
+    f.store32(h, r.budget, BUDGET);
+    f.set(r.reason, callIndirect(I32, parts.regionType, region, h));
+    f.set(r.budget, i32.load(h, BUDGET));
+    f.brIf(enter, i32.eqz(r.reason));
+    f.set(r.reason, i32.sub(r.reason, i32.const(1)));
+    f.br(leave);
+  });
+  f.brIf(enter, i32.eq(region, i32.const(-2)));
+}
+
+/** Counts an arrival at ip; a place that has become hot is reported, a translated one is entered. */
+function emitCount(f: FunctionBuilder, r: Registers, imports: Imports, enter: Label): void {
+  const at = f.local(I32, i32.add(r.slots, i32.shrU(i32.sub(r.ip, r.slots), i32.const(3))));
+  const count = f.local(I32, i32.load8U(at, COUNTERS));
+  f.if(i32.ltU(count, i32.load(r.h, HOT_THRESHOLD)), () => {
+    f.set(count, i32.add(count, i32.const(1)));
+    f.store8(at, count, COUNTERS);
+    f.if(i32.eq(count, i32.load(r.h, HOT_THRESHOLD)), () => {
+      f.store64(r.h, pcOf(r), PC);
+      f.call(imports.hot, r.h);
+      f.br(enter);
+    });
+  });
 }
 
 function emitDispatch(f: FunctionBuilder, r: Registers, parts: InterpreterParts, exits: Exits): void {
@@ -226,22 +310,34 @@ class InterpreterContext implements Context {
   jumpRelative(): void {
     const { f, r } = this;
     f.set(r.ip, i32.add(r.ip, i32.shl(this.imm32(), i32.const(2))));
-    // Inside the page and nobody wants the hart: stay in the loop.
     const inside = i32.ltU(i32.sub(r.ip, r.slots), r.reach);
-    f.brIf(this.exits.next, i32.and(inside, i32.gtS(r.budget, i32.load(r.h, SIGNAL))));
+    this.stayIf(i32.and(inside, i32.gtS(r.budget, i32.load(r.h, SIGNAL))));
     f.store64(r.h, this.pc(), PC);
     f.br(this.exits.enter);
+  }
+  /** If `inside`, goes on at ip in this page, unless translated code is there. */
+  private stayIf(inside: ExprI32): void {
+    const { f, r } = this;
+    f.if(inside, () => {
+      const at = f.local(I32, i32.add(r.slots, i32.shrU(i32.sub(r.ip, r.slots), i32.const(3))));
+      const count = f.local(I32, i32.load8U(at, COUNTERS));
+      f.brIf(this.exits.next, i32.eq(count, i32.const(COUNT_QUEUED)));
+      f.if(i32.ltU(i32.add(count, i32.const(1)), i32.load(r.h, HOT_THRESHOLD)), () => {
+        f.store8(at, i32.add(count, i32.const(1)), COUNTERS);
+        f.br(this.exits.next);
+      });
+      // Nothing is counted, or it is for `enter` to do what comes next.
+      f.brIf(this.exits.next, i32.eqz(i32.load(r.h, HOT_THRESHOLD)));
+    });
   }
   jumpTo(target: ExprI64): void {
     const { f, r } = this;
     const to = f.local(I64, target);
     const offset = f.local(I64, i64.sub(to, r.page));
-    const inside = i64.ltU(offset, i64.const(4096));
     const stays = i32.and(i32.ne(r.reach, i32.const(0)), i32.gtS(r.budget, i32.load(r.h, SIGNAL)));
-    f.if(i32.and(inside, stays), () => {
-      f.set(r.ip, i32.add(r.slots, i32.shl(i32.wrap(offset), i32.const(2))));
-      f.br(this.exits.next);
-    });
+    const inside = f.local(I32, i32.and(i64.ltU(offset, i64.const(4096)), stays));
+    f.if(inside, () => f.set(r.ip, i32.add(r.slots, i32.shl(i32.wrap(offset), i32.const(2)))));
+    this.stayIf(inside);
     this.resumeAt(to);
   }
 

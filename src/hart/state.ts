@@ -90,6 +90,13 @@ export const EXIT_B = 0x308;
 
 export const HART_STATE_SIZE = 0x1000;
 
+/** Counts how often translations of code addresses were forgotten: jump cache entries of other epochs do not count. */
+export const EPOCH = 0x1e8;
+/** Instructions left of the turn, while translated code runs. */
+export const BUDGET = 0x1ec;
+/** Arrivals at a place of interpreted code that make it hot; 0: nothing ever is. At most 253. */
+export const HOT_THRESHOLD = 0x1f0;
+
 /** SBI hart state management: a HSM_* value (shared); where a start begins and its argument (i64 each). */
 export const HSM = 0x1d4;
 export const HSM_START = 0x1d8;

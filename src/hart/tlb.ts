@@ -8,7 +8,10 @@
  *   h + 0x1a000  fetch TLB, supervisor
  *   h + 0x1b000  directory of predecoded pages         1024 entries × 16 bytes
  *   h + 0x1f000  scratch slots for an instruction that straddles two pages
- *   h + 0x1f080  predecoded pages                      1024 × 0x4080 bytes
+ *   h + 0x20000  jump cache                            4096 entries × 16 bytes
+ *   h + 0x30000  code pages seen in this epoch, by virtual page number   4096 × 1 byte
+ *   h + 0x31000  region descriptors                    16384 × 32 bytes
+ *   h + 0xb1000  predecoded pages                      1024 × 0x6880 bytes
  *
  * A data entry is direct-mapped by the virtual page number:
  *
@@ -18,6 +21,18 @@
  *   +20  host page (i32)
  *
  * A fetch entry: +0 tag (i64), +8 predecoded page (i32, absolute), +12 host page (i32).
+ *
+ * A jump cache entry, direct-mapped by pc / 2:
+ *
+ *   +0  pc with the privilege in bit 0 (i64)   +8 epoch (i32)   +12 region, or -1: none (i32)
+ *
+ * A predecoded page: 2048 slots of 8 bytes and the sentinel that ends the page; at 0x4080
+ * a byte per halfword that counts arrivals (see COUNT_*); at 0x4880 a word per halfword,
+ * 1 + the region that starts there, or 0.
+ *
+ * A region descriptor names the pages its code depends on besides the one it starts in,
+ * at most two: +0 distance in bytes from the first page, +4 host page, +8 frame word; +12, +16,
+ * +20 the same. Host page 0: none.
  *
  * A directory entry: +0 frame number, +4 the frame word the predecoded page is valid for.
  */
@@ -54,10 +69,33 @@ export const DIRECTORY_FRAME = 0;
 export const DIRECTORY_WORD = 4;
 
 export const STRADDLE_SLOTS = 0x1f000;
-export const PREDECODED = 0x1f080;
-/** 2048 slots of 8 bytes, then the sentinel that ends the page. */
+
+export const JUMP_CACHE = 0x20000;
+export const JUMP_CACHE_SIZE = 0x10000;
+export const JUMP_INDEX_MASK = 0xfff << 4;
+export const JUMP_TAG = 0;
+export const JUMP_EPOCH = 8;
+export const JUMP_REGION = 12;
+
+export const CODE_PAGES = 0x30000;
+export const CODE_PAGES_SIZE = 0x1000;
+
+export const REGION_DESCRIPTORS = 0x31000;
+export const MAX_REGIONS = 16384;
+export const REGION_DESCRIPTOR_SIZE = 32;
+export const REGION_EXTRA_PAGES = 2;
+export const REGION_PAGE_SIZE = 12;
+
+export const PREDECODED = 0xb1000;
+/** Bytes of slots, without the sentinel. */
 export const PREDECODED_SIZE = 0x4000;
-export const PREDECODED_STRIDE = 0x4080;
+export const COUNTERS = 0x4080;
+export const REGIONS = 0x4880;
+export const PREDECODED_STRIDE = 0x6880;
+
+/** Values of a counter that count nothing any more: the place is being translated, or is. */
+export const COUNT_QUEUED = 254;
+export const COUNT_TRANSLATED = 255;
 
 export const HART_BLOCK_SIZE = PREDECODED + PREDECODE_PAGES * PREDECODED_STRIDE;
 

@@ -17,6 +17,7 @@ export class LogicalAddressSpace implements DmaSpace {
   readonly pageMap: number;
   readonly #words: Int32Array;
   readonly #mapFrames: number;
+  #released = false;
 
   /** Takes `pages` cleared frames. Throws ComputerError `no-frames`, taking none. */
   constructor(
@@ -44,7 +45,7 @@ export class LogicalAddressSpace implements DmaSpace {
 
   offsetOf(address: number): number {
     const page = Math.floor((address - RAM_BASE) / FRAME_SIZE);
-    if (!(page >= 0 && page < this.pages)) return -1;
+    if (!(page >= 0 && page < this.pages) || this.#released) return -1;
     const entry = this.#words[(this.pageMap >> 2) + page];
     if ((entry & PAGE_PRESENT) === 0) return -1;
     return (entry >>> 8) * FRAME_SIZE + (address % FRAME_SIZE);
@@ -74,7 +75,7 @@ export class LogicalAddressSpace implements DmaSpace {
 
   /** The frame behind a page (counted from RAM_BASE), or -1. */
   frameOf(page: number): number {
-    if (!(page >= 0 && page < this.pages)) return -1;
+    if (!(page >= 0 && page < this.pages) || this.#released) return -1;
     const entry = this.#words[(this.pageMap >> 2) + page];
     return (entry & PAGE_PRESENT) === 0 ? -1 : entry >>> 8;
   }
@@ -87,10 +88,12 @@ export class LogicalAddressSpace implements DmaSpace {
   /** Gives all frames back. Nothing may run in this space any more. */
   release(): void {
     const { frames } = this.machine;
+    if (this.#released) return;
     for (let page = 0; page < this.pages; page++) {
       const frame = this.frameOf(page);
       if (frame >= 0) frames.release(frame);
     }
     frames.releaseRun(this.pageMap / FRAME_SIZE, this.#mapFrames);
+    this.#released = true;
   }
 }

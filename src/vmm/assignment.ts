@@ -1,9 +1,12 @@
+import type { CoreCode } from '../hart/core/index.js';
+import type { EngineOptions } from '../hart/engine.js';
 import type { ResetKind } from './sbi.js';
 
 /** Sent to a hart's thread; all of it survives structured cloning. */
 export interface HartAssignment {
   readonly memory: WebAssembly.Memory;
-  readonly core: WebAssembly.Module;
+  readonly core: CoreCode;
+  readonly engine: EngineOptions;
   /** Hart blocks of the OS instance by hart id, and which of them this thread runs. */
   readonly harts: readonly number[];
   readonly hartId: number;

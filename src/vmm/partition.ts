@@ -61,6 +61,7 @@ export class Partition {
       thread.assign({
         memory: vmm.machine.memory,
         core: vmm.core,
+        engine: vmm.engine,
         harts: blocks,
         hartId,
         epoch: vmm.clock.epoch,

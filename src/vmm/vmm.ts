@@ -5,7 +5,8 @@
 import { Clock, hostNow } from '../computer/clock.js';
 import { ComputerError } from '../computer/errors.js';
 import { FRAME_SIZE, MachineMemory } from '../computer/memory.js';
-import { buildCore } from '../hart/core/index.js';
+import { buildCore, type CoreCode } from '../hart/core/index.js';
+import type { EngineOptions } from '../hart/engine.js';
 import { HART_BLOCK_SIZE } from '../hart/tlb.js';
 import type { Hart, Platform } from './hart.js';
 import { Partition } from './partition.js';
@@ -14,6 +15,8 @@ export interface VmmOptions {
   /** Bytes for the OS instances together. */
   readonly memory: number;
   readonly harts: number;
+  /** How harts run code; mostly for tests. */
+  readonly engine?: EngineOptions;
 }
 
 const HART_FRAMES = Math.ceil(HART_BLOCK_SIZE / FRAME_SIZE);
@@ -23,7 +26,8 @@ const CONTROL_BYTES_PER_HART = 4 * 2 ** 20;
 export class Vmm {
   readonly machine: MachineMemory;
   readonly clock: Clock;
-  readonly core: WebAssembly.Module;
+  readonly core: CoreCode;
+  readonly engine: EngineOptions;
   readonly #free: Hart[];
   readonly #all: readonly Hart[];
   readonly #partitions = new Set<Partition>();
@@ -31,13 +35,14 @@ export class Vmm {
   /** Throws ComputerError `too-large` or `memory`. */
   constructor(
     readonly platform: Platform,
-    { memory, harts }: VmmOptions,
+    { memory, harts, engine = { threshold: 0 } }: VmmOptions,
   ) {
     const control = harts * (HART_FRAMES * FRAME_SIZE + CONTROL_BYTES_PER_HART);
     const limits = MachineMemory.limits(memory + control + memory / 1024);
     this.machine = MachineMemory.create(limits);
     this.clock = new Clock(hostNow());
-    this.core = new WebAssembly.Module(buildCore(limits));
+    this.core = buildCore(limits);
+    this.engine = engine;
     this.#all = Array.from({ length: harts }, () => ({
       block: this.machine.frames.allocateRun(HART_FRAMES) * FRAME_SIZE,
       thread: platform.startHartThread(),

@@ -76,6 +76,11 @@ export class ModuleBuilder {
     return builder;
   }
 
+  /** Exports a function of this module under a name, besides the one it may have. */
+  export(name: string, target: Callable): void {
+    if (!this.exports.some(([known]) => known === name)) this.exports.push([name, target.index]);
+  }
+
   toBytes(): Uint8Array<ArrayBuffer> {
     const out = new ByteWriter(4096);
     out.word(0x6d736100);

@@ -11,9 +11,12 @@ import { I32, I64, call, i32, i64, select, type Callable, type ExprI32 } from '.
 import type { ModuleBuilder } from '../../wasm/module.js';
 import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE } from '../causes.js';
 import { OP_PAGE_END } from '../slots.js';
-import { FRAME_CODE, FRAME_WORDS, PC, PRIVILEGE, TLB_FILLED } from '../state.js';
+import { EPOCH, FRAME_CODE, FRAME_WORDS, PC, PRIVILEGE, TLB_FILLED } from '../state.js';
 import {
   ACCESS_FETCH,
+  CODE_PAGES,
+  CODE_PAGES_SIZE,
+  COUNTERS,
   DIRECTORY_FRAME,
   DIRECTORY_WORD,
   FETCH_HOST_PAGE,
@@ -23,11 +26,21 @@ import {
   FETCH_TAG,
   FETCH_TLB,
   FETCH_TLB_SIZE,
+  JUMP_CACHE,
+  JUMP_EPOCH,
+  JUMP_INDEX_MASK,
+  JUMP_REGION,
+  JUMP_TAG,
   PREDECODED,
   PREDECODED_SIZE,
   PREDECODED_STRIDE,
   PREDECODE_DIRECTORY,
   PREDECODE_PAGES,
+  REGIONS,
+  REGION_DESCRIPTORS,
+  REGION_DESCRIPTOR_SIZE,
+  REGION_EXTRA_PAGES,
+  REGION_PAGE_SIZE,
   STRADDLE_SLOTS,
 } from '../tlb.js';
 import type { Imports } from './imports.js';
@@ -40,6 +53,8 @@ export interface FetchFunctions {
   /** (h, host page of the first half): decodes the instruction at the last halfword of a page into the straddle slots; 1 after taking a trap. */
   readonly fetchStraddle: Callable<typeof I32>;
   readonly fenceI: Callable<undefined>;
+  /** (h): the region that starts at the hart's pc, -1 if there is none, -2 after taking a trap. Fills the jump cache. */
+  readonly regionAtPc: Callable<typeof I32>;
 }
 
 interface Parts {
@@ -51,16 +66,25 @@ interface Parts {
 export function buildFetch(module: ModuleBuilder, parts: Parts): FetchFunctions {
   const flushFetch = buildFlushFetch(module);
   const predecoded = buildPredecodedPage(module, parts, flushFetch);
+  const fetch = buildFetchEntry(module, parts, predecoded);
   return {
-    fetch: buildFetchEntry(module, parts, predecoded),
+    fetch,
     fetchStraddle: buildFetchStraddle(module, parts),
-    fenceI: flushFetch,
+    fenceI: buildFenceI(module, parts, flushFetch),
+    regionAtPc: buildRegionAtPc(module, parts, fetch),
   };
 }
 
 function buildFlushFetch(module: ModuleBuilder): Callable<undefined> {
-  const f = module.function([I32], undefined, 'fenceI');
+  const f = module.function([I32], undefined);
   f.fill(i32.add(f.param(I32, 0), i32.const(FETCH_TLB)), i32.const(0xff), i32.const(2 * FETCH_TLB_SIZE));
+  return f;
+}
+
+function buildFenceI(module: ModuleBuilder, { mmu }: Parts, flushFetch: Callable<undefined>): Callable<undefined> {
+  const f = module.function([I32], undefined, 'fenceI');
+  f.call(flushFetch, f.param(I32, 0));
+  f.call(mmu.newEpoch, f.param(I32, 0));
   return f;
 }
 
@@ -91,7 +115,7 @@ function buildPredecodedPage(
     f.call(mmu.forbidWrites, h, hostPage);
     f.call(imports.shootDownWrites, h, frame);
   });
-  f.fill(slots, i32.const(0), i32.const(PREDECODED_SIZE));
+  f.fill(slots, i32.const(0), i32.const(PREDECODED_STRIDE));
   f.store64(slots, i64.const(OP_PAGE_END), PREDECODED_SIZE);
   // Another frame's code is evicted: no fetch entry may lead to it any more.
   f.call(flushFetch, h);
@@ -122,6 +146,8 @@ function buildFetchEntry(
   f.store32(entry, slots, FETCH_SLOTS);
   f.store32(entry, hostPage, FETCH_HOST_PAGE);
   f.store32(h, i32.const(1), TLB_FILLED);
+  const seen = i32.and(i32.shrU(i32.wrap(pc), i32.const(12)), i32.const(CODE_PAGES_SIZE - 1));
+  f.store8(i32.add(h, seen), i32.const(1), CODE_PAGES);
   f.return(entry);
   return f;
 
@@ -159,5 +185,51 @@ function buildFetchStraddle(module: ModuleBuilder, { imports, mmu, traps }: Part
   f.call(imports.decodeStraddle, slots, i32.or(f.param(I32, 1), i32.const(0xffe)), host);
   f.store64(slots, i64.const(OP_PAGE_END), 16);
   f.return(i32.const(0));
+  return f;
+}
+
+/**
+ * Looks for a region at the hart's pc and remembers the answer in the jump cache, for this
+ * epoch. A region that reaches into other pages counts only if those are still mapped where
+ * they were and unchanged.
+ */
+function buildRegionAtPc(module: ModuleBuilder, { mmu }: Parts, fetch: Callable<typeof I32>): Callable<typeof I32> {
+  const f = module.function([I32], I32, 'regionAtPc');
+  const h = f.param(I32, 0);
+  const entry = f.local(I32, call(fetch, h));
+  f.if(i32.eqz(entry), () => f.return(i32.const(-2)));
+  const pc = f.local(I64, i64.load(h, PC));
+  const low = i32.wrap(pc);
+  const slots = f.local(I32, i32.load(entry, FETCH_SLOTS));
+  const inPage = f.local(I32, i32.and(low, i32.const(0xffe)));
+  const at = f.local(I32, i32.add(slots, i32.shl(inPage, i32.const(1))));
+  const region = f.local(I32, i32.sub(i32.load(at, REGIONS), i32.const(1)));
+  f.if(i32.geS(region, i32.const(0)), () => {
+    const descriptor = f.local(I32, i32.add(h, i32.mul(region, i32.const(REGION_DESCRIPTOR_SIZE))));
+    const page = f.local(I64, i64.and(pc, i64.const(-4096)));
+    const expected = f.local(I32);
+    for (let k = 0; k < REGION_EXTRA_PAGES; k++) {
+      const field = REGION_DESCRIPTORS + k * REGION_PAGE_SIZE;
+      f.set(expected, i32.load(descriptor, field + 4));
+      f.if(expected, () => {
+        const va = i64.add(page, i64.load32S(descriptor, field));
+        const host = call(mmu.refill, h, va, i32.const(ACCESS_FETCH));
+        const word = i32.atomicLoad(
+          i32.add(i32.load(h, FRAME_WORDS), i32.shl(i32.shrU(expected, i32.const(12)), i32.const(2))),
+        );
+        f.if(i32.or(i32.ne(host, expected), i32.ne(word, i32.load(descriptor, field + 8))), () => {
+          // Forgotten: it may become hot again and be translated for what is there now.
+          f.store32(at, i32.const(0), REGIONS);
+          f.store8(i32.add(slots, i32.shrU(inPage, i32.const(1))), i32.const(0), COUNTERS);
+          f.set(region, i32.const(-1));
+        });
+      });
+    }
+  });
+  const jump = f.local(I32, i32.add(h, i32.and(i32.shl(low, i32.const(3)), i32.const(JUMP_INDEX_MASK))));
+  f.store64(jump, i64.or(pc, i64.load32U(h, PRIVILEGE)), JUMP_CACHE + JUMP_TAG);
+  f.store32(jump, i32.load(h, EPOCH), JUMP_CACHE + JUMP_EPOCH);
+  f.store32(jump, region, JUMP_CACHE + JUMP_REGION);
+  f.return(region);
   return f;
 }

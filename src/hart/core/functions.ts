@@ -44,6 +44,8 @@ export interface CoreImports {
   decode(slots: number, host: number, count: number): void;
   /** Decodes the instruction whose halves are at two host offsets into the straddle slots. */
   decodeStraddle(slots: number, hostLow: number, hostHigh: number): void;
+  /** The place at the hart's pc has become hot. */
+  hot(h: number): void;
   /** Other harts of the OS instance must stop writing to `frame` past the frame word. */
   shootDownWrites(h: number, frame: number): void;
 }

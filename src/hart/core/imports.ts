@@ -10,6 +10,7 @@ export interface Imports {
   readonly decode: Callable<undefined>;
   readonly decodeStraddle: Callable<undefined>;
   readonly shootDownWrites: Callable<undefined>;
+  readonly hot: Callable<undefined>;
 }
 
 export function declareImports(module: ModuleBuilder): Imports {
@@ -20,6 +21,7 @@ export function declareImports(module: ModuleBuilder): Imports {
     timer: module.importFunction('host', 'timer', [I32], undefined),
     decode: module.importFunction('host', 'decode', [I32, I32, I32], undefined),
     decodeStraddle: module.importFunction('host', 'decodeStraddle', [I32, I32, I32], undefined),
+    hot: module.importFunction('host', 'hot', [I32], undefined),
     shootDownWrites: module.importFunction('host', 'shootDownWrites', [I32, I32], undefined),
   };
 }

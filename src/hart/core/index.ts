@@ -4,6 +4,7 @@
  */
 import { buildFloat } from '../float/index.js';
 import { buildInterpreter } from '../interpreter.js';
+import { I32 } from '../../wasm/expr.js';
 import { ModuleBuilder, type MemoryLimits } from '../../wasm/module.js';
 import { buildAccess } from './access.js';
 import { buildMulhu } from './arithmetic.js';
@@ -11,6 +12,7 @@ import { buildCsr } from './csr.js';
 import { buildFetch } from './fetch.js';
 import type { CoreFunctions, CoreImports } from './functions.js';
 import { declareImports } from './imports.js';
+import { exportCoreFunctions, signaturesOf, type Signature } from './linkage.js';
 import { buildMmu } from './mmu.js';
 import { buildTraps } from './traps.js';
 
@@ -26,13 +28,23 @@ export interface Core {
   fenceI(h: number): void;
   /** Host page of a virtual address, or a negative number. */
   refill(h: number, va: bigint, access: number): number;
+  /** Address of the predecoded page of a host page, which counts as code from now on. */
+  predecodedPage(h: number, hostPage: number): number;
   /** Makes stores to a host page take the slow path. */
   forbidWrites(h: number, hostPage: number): void;
 }
 
-/** Bytes of the core module for a memory of these limits. */
-export function buildCore(limits: MemoryLimits): Uint8Array<ArrayBuffer> {
+/** The core module compiled, and what a translated module must know to call it. Survives structured cloning. */
+export interface CoreCode {
+  readonly module: WebAssembly.Module;
+  readonly limits: MemoryLimits;
+  readonly signatures: readonly Signature[];
+}
+
+/** The core for a memory of these limits. */
+export function buildCore(limits: MemoryLimits): CoreCode {
   const module = new ModuleBuilder(limits);
+  module.importTable();
   const imports = declareImports(module);
   const mmu = buildMmu(module);
   const traps = buildTraps(module);
@@ -48,11 +60,19 @@ export function buildCore(limits: MemoryLimits): Uint8Array<ArrayBuffer> {
     fenceI: fetch.fenceI,
     float: buildFloat(module),
   };
-  buildInterpreter(module, { core, imports, ...fetch, takeInterrupt: traps.takeInterrupt });
-  return module.toBytes();
+  const regionType = module.type([I32], I32);
+  buildInterpreter(module, { core, imports, ...fetch, takeInterrupt: traps.takeInterrupt, regionType });
+  exportCoreFunctions(module, core);
+  return { module: new WebAssembly.Module(module.toBytes()), limits, signatures: signaturesOf(core) };
 }
 
-export function instantiateCore(module: WebAssembly.Module, memory: WebAssembly.Memory, host: CoreImports): Core {
-  const instance = new WebAssembly.Instance(module, { env: { memory }, host: { ...host } });
+/** `table` holds the regions' functions. */
+export function instantiateCore(
+  { module }: CoreCode,
+  memory: WebAssembly.Memory,
+  table: WebAssembly.Table,
+  host: CoreImports,
+): Core {
+  const instance = new WebAssembly.Instance(module, { env: { memory, table }, host: { ...host } });
   return instance.exports as unknown as Core;
 }

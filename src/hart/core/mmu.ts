@@ -23,6 +23,7 @@ import {
   EXIT_B,
   FRAME_CODE,
   FRAME_WORDS,
+  EPOCH,
   PAGE_MAP,
   PAGE_PRESENT,
   PAGE_WRITABLE,
@@ -37,6 +38,10 @@ import {
 } from '../state.js';
 import {
   ACCESS_FETCH,
+  CODE_PAGES,
+  CODE_PAGES_SIZE,
+  JUMP_CACHE,
+  JUMP_CACHE_SIZE,
   ACCESS_WRITE,
   FETCH_INDEX_MASK,
   FETCH_INDEX_SHIFT,
@@ -79,18 +84,22 @@ export interface MmuFunctions {
   readonly sfenceVma: Callable<undefined>;
   /** (h): forgets every translation. */
   readonly flush: Callable<undefined>;
+  /** (h): jump cache entries made so far must be looked at afresh. */
+  readonly newEpoch: Callable<undefined>;
   /** (h, host page): makes writes to that page take the slow path. */
   readonly forbidWrites: Callable<undefined>;
 }
 
 export function buildMmu(module: ModuleBuilder): MmuFunctions {
   const hostOf = buildHostOf(module);
-  const flush = buildFlush(module);
+  const newEpoch = buildNewEpoch(module);
+  const flush = buildFlush(module, newEpoch);
   return {
     hostOf,
     flush,
+    newEpoch,
     refill: buildRefill(module, hostOf),
-    sfenceVma: buildSfenceVma(module, flush),
+    sfenceVma: buildSfenceVma(module, flush, newEpoch),
     forbidWrites: buildForbidWrites(module),
   };
 }
@@ -272,18 +281,34 @@ function walk(
   });
 }
 
-function buildFlush(module: ModuleBuilder): Callable<undefined> {
+function buildNewEpoch(module: ModuleBuilder): Callable<undefined> {
+  const f = module.function([I32], undefined, 'newEpoch');
+  const h = f.param(I32, 0);
+  const epoch = f.local(I32, i32.add(i32.load(h, EPOCH), i32.const(1)));
+  f.store32(h, epoch, EPOCH);
+  f.fill(i32.add(h, i32.const(CODE_PAGES)), i32.const(0), i32.const(CODE_PAGES_SIZE));
+  // The count starts over: entries of its last round must not be taken for new ones.
+  f.if(i32.eqz(epoch), () => f.fill(i32.add(h, i32.const(JUMP_CACHE)), i32.const(0xff), i32.const(JUMP_CACHE_SIZE)));
+  return f;
+}
+
+function buildFlush(module: ModuleBuilder, newEpoch: Callable<undefined>): Callable<undefined> {
   const f = module.function([I32], undefined, 'flush');
   const h = f.param(I32, 0);
   f.if(i32.eqz(i32.load(h, TLB_FILLED)), () => f.return());
   f.fill(i32.add(h, i32.const(TLB_START)), i32.const(0xff), i32.const(MODES * TLB_SIZE + 2 * FETCH_TLB_SIZE));
   f.store32(h, i32.const(0), TLB_FILLED);
   f.store32(h, i32.const(0), TLB_SUPERPAGES);
+  f.call(newEpoch, h);
   return f;
 }
 
 /** sfence.vma (12.2.1). There are no ASIDs; global pages are forgotten as well. */
-function buildSfenceVma(module: ModuleBuilder, flush: Callable<undefined>): Callable<undefined> {
+function buildSfenceVma(
+  module: ModuleBuilder,
+  flush: Callable<undefined>,
+  newEpoch: Callable<undefined>,
+): Callable<undefined> {
   const f = module.function([I32, I64, I32], undefined, 'sfenceVma');
   const h = f.param(I32, 0);
   const va = f.param(I64, 1);
@@ -307,6 +332,9 @@ function buildSfenceVma(module: ModuleBuilder, flush: Callable<undefined>): Call
     const at = i32.add(h, i32.and(i32.shrU(low, i32.const(FETCH_INDEX_SHIFT)), i32.const(FETCH_INDEX_MASK)));
     f.store64(at, i64.const(-1), FETCH_TLB + table * FETCH_TLB_SIZE);
   }
+  // Jump cache entries matter only if code was fetched from that page.
+  const seen = i32.and(i32.shrU(low, i32.const(12)), i32.const(CODE_PAGES_SIZE - 1));
+  f.if(i32.load8U(i32.add(h, seen), CODE_PAGES), () => f.call(newEpoch, h));
   return f;
 }
 

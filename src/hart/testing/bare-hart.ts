@@ -9,7 +9,7 @@
  */
 import type { MemoryLimits } from '../../wasm/module.js';
 import type { Core } from '../core/index.js';
-import type { CoreImports } from '../core/functions.js';
+import type { EngineHost } from '../engine.js';
 import { SlotDecoder } from '../decoder.js';
 import { EXIT_SIGNAL } from '../exits.js';
 import * as S from '../state.js';
@@ -80,12 +80,12 @@ export class BareHart {
     this.words = new Int32Array(buffer);
     this.bytes = new Uint8Array(buffer);
     this.h = blockAt(index);
-    this.core = engineNamed(engine)(memory, limits, this.imports(buffer, devices));
+    this.core = engineNamed(engine)(memory, limits, this.h, this.imports(buffer, devices));
     this.reset();
     this.set(S.HART_ID, index, 'i32');
   }
 
-  private imports(buffer: SharedArrayBuffer, devices: BareDevices): CoreImports {
+  private imports(buffer: SharedArrayBuffer, devices: BareDevices): EngineHost {
     const decoder = new SlotDecoder(buffer);
     const time = devices.time?.bind(devices) ?? ((): number => 0);
     return {
@@ -116,7 +116,9 @@ export class BareHart {
   reset(): void {
     const { h, space, words } = this;
     const signal = this.bytes.subarray(h, h + S.HART_STATE_SIZE);
+    const threshold = words[(h + S.HOT_THRESHOLD) >> 2];
     signal.fill(0);
+    words[(h + S.HOT_THRESHOLD) >> 2] = threshold;
     this.set(S.RAM_BASE, space.ramBase);
     words[(h + S.RAM_PAGES) >> 2] = space.ramPages;
     words[(h + S.PAGE_MAP) >> 2] = PAGE_MAP_AT;

@@ -3,27 +3,36 @@
  * `UNDERSTUDY_ENGINE` names it, the interpreter is the default.
  */
 import type { MemoryLimits } from '../../wasm/module.js';
-import { buildCore, instantiateCore, type Core } from '../core/index.js';
-import type { CoreImports } from '../core/functions.js';
+import { buildCore, type Core, type CoreCode } from '../core/index.js';
+import { createEngine, type EngineHost } from '../engine.js';
 
 /** Makes what runs a hart in `memory`, which has the given limits in 64 KiB pages. */
-export type Engine = (memory: WebAssembly.Memory, limits: MemoryLimits, host: CoreImports) => Core;
+export type Engine = (memory: WebAssembly.Memory, limits: MemoryLimits, h: number, host: EngineHost) => Core;
 
-const modules = new Map<string, WebAssembly.Module>();
+const modules = new Map<string, CoreCode>();
 
-function coreModule(limits: MemoryLimits): WebAssembly.Module {
+function coreModule(limits: MemoryLimits): CoreCode {
   const key = `${limits.initial}:${limits.maximum}`;
   let module = modules.get(key);
   if (module === undefined) {
-    module = new WebAssembly.Module(buildCore(limits));
+    module = buildCore(limits);
     modules.set(key, module);
   }
   return module;
 }
 
-const interpreter: Engine = (memory, limits, host) => instantiateCore(coreModule(limits), memory, host);
+const withThreshold =
+  (threshold: number): Engine =>
+  (memory, limits, h, host) =>
+    createEngine(coreModule(limits), memory, h, host, { threshold });
 
-const engines: Readonly<Record<string, Engine>> = { interpreter };
+const engines: Readonly<Record<string, Engine>> = {
+  interpreter: withThreshold(0),
+  /** Everything is translated when it is first reached. */
+  translator: withThreshold(1),
+  /** Code is interpreted for a while, then translated. */
+  mixed: withThreshold(3),
+};
 
 /** Name of the engine under test. */
 export const engineName = process.env['UNDERSTUDY_ENGINE'] ?? 'interpreter';
