@@ -7,6 +7,7 @@ import { MemoryHighWater } from './high-water.js';
 import { createSessionsSync } from './node/sessions.js';
 import { createSessions } from './sessions.js';
 import { T0, testClock, testKey, testRing } from './testing/fixed.js';
+import type { SyncSessions } from './sessions-sync.js';
 import type { Json, Session } from './types.js';
 
 const cases = Number(process.env['UNDERSTUDY_CASES'] ?? 3000);
@@ -25,7 +26,7 @@ const kind = {
 };
 const keyA = testKey(A, 1);
 const keyB = testKey(B, 2, { activates: T0 - 500 });
-const sessions = createSessionsSync<Json, Json>({ ...kind, ring: testRing([keyA, keyB]) });
+const sessions = createSessionsSync({ ...kind, ring: testRing([keyA, keyB]) });
 const web = createSessions({ ...kind, ring: testRing([keyA, keyB]) });
 
 /** Any state a server could seal; times as they come about. */
@@ -159,18 +160,18 @@ describe(`${cases} random cases`, () => {
   });
 
   it('a seal opens only with its own key, for its own purpose and audience', () => {
-    const others: [string, typeof sessions][] = [
-      ['tampered', createSessionsSync<Json, Json>({ ...kind, ring: testRing([testKey(A, 2), testKey(B, 1)]) })],
-      ['unknown-key', createSessionsSync<Json, Json>({ ...kind, ring: testRing([keyA]) })],
+    const others: [string, SyncSessions][] = [
+      ['tampered', createSessionsSync({ ...kind, ring: testRing([testKey(A, 2), testKey(B, 1)]) })],
+      ['unknown-key', createSessionsSync({ ...kind, ring: testRing([keyA]) })],
       [
         'revoked-key',
-        createSessionsSync<Json, Json>({
+        createSessionsSync({
           ...kind,
           ring: testRing([keyA, { ...keyB, secret: undefined, revoked: T0 }]),
         }),
       ],
-      ['wrong-purpose', createSessionsSync<Json, Json>({ ...kind, purpose: 'propertz', ring: testRing([keyB]) })],
-      ['wrong-audience', createSessionsSync<Json, Json>({ ...kind, audience: '', ring: testRing([keyB]) })],
+      ['wrong-purpose', createSessionsSync({ ...kind, purpose: 'propertz', ring: testRing([keyB]) })],
+      ['wrong-audience', createSessionsSync({ ...kind, audience: '', ring: testRing([keyB]) })],
     ];
     fc.assert(
       fc.property(state, fc.constantFrom(...others), (session, [expected, other]) => {

@@ -61,22 +61,25 @@ export function rotate(content: RingContent, now: number, random: Random, option
 }
 
 /**
- * Revokes a key: from now on it opens nothing and its secret is gone from the
- * ring. The key that was to seal last is replaced, at once when no other can
- * seal now: the ring does not run out of keys by a revocation.
+ * Revokes keys, in one step: from now on they open nothing and their secrets
+ * are gone from the ring. The key that was to seal last is replaced, at once
+ * when no other can seal now: the ring does not run out of keys by a revocation.
  *
  * @throws SessionError `no-such-key`
  */
-export function revoke(content: RingContent, id: number, now: number, random: Random): RingContent {
-  const key = content.keys.find((other) => other.id === id);
-  if (key === undefined) throw new SessionError('no-such-key', `the ring has no key ${formatKeyId(id)}`);
-  if (key.revoked !== undefined) return content;
-  const keys = content.keys.map((other) => (other === key ? { ...key, secret: undefined, revoked: now } : other));
-  const revoked = { ...content, keys };
-  const outlived = keys.some(
-    (other) => other.secret !== undefined && other.expires > now && other.expires >= key.expires,
+export function revoke(content: RingContent, ids: readonly number[], now: number, random: Random): RingContent {
+  for (const id of ids) {
+    if (!content.keys.some((key) => key.id === id)) {
+      throw new SessionError('no-such-key', `the ring has no key ${formatKeyId(id)}`);
+    }
+  }
+  const lastEnd = (keys: readonly RingKey[]) =>
+    keys.reduce((end, key) => (key.secret === undefined ? end : Math.max(end, key.expires)), 0);
+  const keys = content.keys.map((key) =>
+    ids.includes(key.id) && key.revoked === undefined ? { ...key, secret: undefined, revoked: now } : key,
   );
-  if (outlived && sealingKey(revoked, now) !== undefined) return revoked;
+  const revoked = { ...content, keys };
+  if (lastEnd(keys) === lastEnd(content.keys) && sealingKey(revoked, now) !== undefined) return revoked;
   return createKey(revoked, now, random).content;
 }
 

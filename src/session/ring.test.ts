@@ -67,14 +67,14 @@ describe('the life of a key', () => {
 
   it('ends at its revocation: the secret is gone, and another key seals at once', () => {
     const { content, key } = createKey(empty, T0, random);
-    const after = revoke(content, key.id, T0 + DAY, random);
+    const after = revoke(content, [key.id], T0 + DAY, random);
     const revoked = after.keys.find((other) => other.id === key.id);
     assert.equal(revoked?.secret, undefined);
     assert.equal(revoked?.revoked, T0 + DAY);
     assert.ok(!formatRing(after).includes(Buffer.from(key.secret ?? []).toString('base64url')));
     assert.equal(sealingKey(after, T0 + DAY)?.activates, T0 + DAY);
-    assert.throws(() => revoke(content, 12345, T0, random), isError('no-such-key'));
-    assert.deepEqual(revoke(after, key.id, T0 + 2 * DAY, random), after, 'revoking twice changes nothing');
+    assert.throws(() => revoke(content, [12345], T0, random), isError('no-such-key'));
+    assert.deepEqual(revoke(after, [key.id], T0 + 2 * DAY, random), after, 'revoking twice changes nothing');
   });
 
   it('keeps a key that may seal at every moment, whatever is done with the ring', () => {
@@ -96,8 +96,8 @@ describe('the life of a key', () => {
           if (what === 'create') ({ content } = createKey(content, now, random));
           if (what === 'rotate') ({ content } = rotate(content, now, random));
           if (what === 'now') ({ content } = rotate(content, now, random, { immediately: true }));
-          if (what === 'revoke') content = revoke(content, sealingKey(content, now)?.id ?? 0, now, random);
-          if (what === 'revoke newest') content = revoke(content, content.keys.at(-1)?.id ?? 0, now, random);
+          if (what === 'revoke') content = revoke(content, [sealingKey(content, now)?.id ?? 0], now, random);
+          if (what === 'revoke newest') content = revoke(content, [content.keys.at(-1)?.id ?? 0], now, random);
           assert.ok(sealingKey(content, now));
           assert.deepEqual(parseRing(formatRing(content)), content);
         }

@@ -157,10 +157,8 @@ async function revokeKeys(path: string, ids: string[], values: Values, io: KeysI
   const now = io.now();
   await changeRingFile(path, (content) => {
     const ring = existing(content, path);
-    // The one that seals longest last: only then the ring knows that all it has are gone.
-    const all = [...ring.keys].sort((a, b) => a.expires - b.expires).map((key) => key.id);
-    const which = values.all === true ? all : ids.map((id) => parseInt(id, 16));
-    return which.reduce((next, id) => revoke(next, id, now, random), ring);
+    const which = values.all === true ? ring.keys.map((key) => key.id) : ids.map((id) => parseInt(id, 16));
+    return revoke(ring, which, now, random);
   });
   io.out(table(readRingFile(path), now));
 }
