@@ -438,3 +438,101 @@ test('a guest moves to another port in the middle of a conversation', async (t) 
   await until('every word was answered', () => answered.length === sent.length);
   assert.equal(answered, sent);
 });
+
+/** Sends `size` bytes to an echo and checks what comes back; gives a function that tells when all is there. */
+function echoBulk(sink: Sink, size: number): () => boolean {
+  const there = createHash('sha256');
+  const back = createHash('sha256');
+  sink.onData = (chunk) => back.update(chunk);
+  let sent = 0;
+  const pump = () => {
+    while (sent < size) {
+      const chunk = new Uint8Array(Math.min(30_000, size - sent));
+      new DataView(chunk.buffer).setFloat64(0, Math.random());
+      sent += chunk.length;
+      there.update(chunk);
+      if (sink.connection?.send(chunk) === false) return;
+    }
+    sink.connection?.close();
+  };
+  sink.onWritable = pump;
+  pump();
+  return () => {
+    if (!sink.ended) return false;
+    assert.equal(sink.bytes, size);
+    assert.equal(back.digest('hex'), there.digest('hex'));
+    return true;
+  };
+}
+
+test('a guest moves again and again in the middle of a large transfer', async (t) => {
+  const { guest, sw, port } = network(t);
+  const homes = [sw.attach({ name: 'second' }), port];
+  const server = await serve(t, (socket) => socket.pipe(socket));
+  const sink = dial(guest, '10.0.2.2', server, new Sink());
+  const size = 150_000_000;
+  const done = echoBulk(sink, size);
+  for (let hop = 0; hop < 6; hop++) {
+    await until('more has come', () => sink.bytes > (hop + 1) * 15_000_000);
+    const gate = sw.hold({ mac: parseMac(MAC) });
+    homes[(hop + 1) % 2].onFrame = () => true;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const before = sink.bytes;
+    guest.link.move(homes[hop % 2]);
+    gate.release(homes[hop % 2]);
+    await until('it goes on', () => sink.bytes > before, 1000);
+  }
+  await until('the echo is complete', done, 60_000);
+});
+
+test('a guest with few buffers gets everything, and nothing overflows', async (t) => {
+  const { guest, port } = network(t);
+  const server = await serve(t, (socket) => socket.pipe(socket));
+  // A ring of 16 buffers that the guest empties now and then.
+  const ring: Uint8Array[] = [];
+  const inner = port.onFrame;
+  let told = 0;
+  port.onFrame = (frame) => {
+    if (ring.length === 16) {
+      told++;
+      return false;
+    }
+    ring.push(frame);
+    return true;
+  };
+  const timer = setInterval(() => {
+    for (let i = 0; i < 40; i++) {
+      for (const frame of ring.splice(0)) inner?.(frame);
+      port.ready();
+    }
+  }, 1);
+  t.after(() => clearInterval(timer));
+  const sink = dial(guest, '10.0.2.2', server, new Sink());
+  await until('it is open', () => sink.isConnected);
+  await until('the echo is complete', echoBulk(sink, 20_000_000), 60_000);
+  assert.ok(told > 100);
+  assert.equal(port.counters.overflowed, 0);
+});
+
+test('a guest that takes no frames at all does not stop the others', async (t) => {
+  const { guest, gateway, sw } = network(t);
+  const dead = sw.attach({ name: 'dead' });
+  const peer = new Peer({ port: dead, clock: nodeClock(), ip: '10.0.2.16', mac: '52:54:00:00:00:02' });
+  const flood = await serve(t, (socket) => {
+    const pump = () => {
+      while (socket.write(new Uint8Array(65536)));
+      socket.once('drain', pump);
+    };
+    pump();
+  });
+  for (let i = 0; i < 20; i++) {
+    const sink = dial(peer, '10.0.2.2', flood, new Sink());
+    await until('it is open', () => sink.isConnected);
+  }
+  dead.onFrame = () => false;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const echo = await serve(t, (socket) => socket.pipe(socket));
+  const sink = dial(guest, '10.0.2.2', echo, new Sink());
+  await until('the echo is complete', echoBulk(sink, 5_000_000));
+  assert.equal(gateway.status().tcpConnections >= 20, true);
+});

@@ -84,7 +84,9 @@ class NodeStream implements HostStream {
   reset(): void {
     if (this.#socket.destroyed) return;
     this.#fault ??= 'reset';
-    this.#socket.resetAndDestroy();
+    // Before it is connected there is nobody to be told.
+    if (this.#socket.connecting) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   #flush(): void {

@@ -367,3 +367,40 @@ test('options with impossible lengths do no harm', () => {
     assert.ok(app.isConnected);
   }
 });
+
+test('connections in TIME-WAIT make way when there are too many', () => {
+  const clock = new SimClock();
+  const sw = new Switch();
+  const a = new Peer({ port: sw.attach({ name: 'a' }), clock, ip: '10.0.2.15', mac: '52:54:00:00:00:01' });
+  const b = new Peer({
+    port: sw.attach({ name: 'b' }),
+    clock,
+    ip: '10.0.2.16',
+    mac: '52:54:00:00:00:02',
+    maxConnections: 5,
+  });
+  b.listen(80, (connection) => {
+    const app = new Recorder();
+    app.connected = () => connection.close();
+    return app;
+  });
+  let refused = 0;
+  for (let i = 0; i < 50; i++) {
+    const app = new Recorder();
+    const connection = a.connect('10.0.2.16', 80, app);
+    app.end = () => connection.close();
+    clock.advance(1);
+    if (!app.isConnected) refused++;
+    assert.ok(b.tcp.size <= 5);
+  }
+  assert.equal(refused, 0);
+  assert.equal(b.tcp.counters.crowded, 0);
+});
+
+test('many connections share the room for buffers', () => {
+  const { peer } = stage();
+  const alone = peer.tcp.share();
+  for (let i = 0; i < 1000; i++) peer.connect('10.0.2.16', 80, new Recorder());
+  assert.ok(alone >= peer.tcp.config.receiveWindow);
+  assert.equal(peer.tcp.share(), (256 * 1024 * 1024) / 1001);
+});

@@ -142,7 +142,7 @@ function synchronized(t: Tcb, world: TcpWorld, s: Segment): void {
     return;
   } else if (!before(s.ack, t.sndUna)) {
     acknowledge(t, world, s);
-    if (t.wantsWritable && t.out.length * 2 <= t.config.sendBuffer) {
+    if (t.wantsWritable && t.out.length * 2 <= Math.min(t.config.sendBuffer, world.share())) {
       t.wantsWritable = false;
       t.events.writable();
       if (isClosed(t)) return;
@@ -176,6 +176,7 @@ function enterTimeWait(t: Tcb, world: TcpWorld): void {
   t.state = TcpState.TimeWait;
   t.rtoAt = t.persistAt = t.keepAliveAt = Infinity;
   t.timeWaitAt = world.now() + t.config.timeWait;
+  world.linger(t);
 }
 
 /** Data and FIN of an acceptable segment; `seq` is its first data octet's number. */

@@ -6,7 +6,7 @@ import { transportChecksum } from '../wire/checksum.js';
 import { PROTOCOL_TCP, type Ipv4Packet } from '../wire/ipv4.js';
 import { TcpConnection } from './connection.js';
 import { FlowTable } from './flows.js';
-import { segmentArrives, synArrives } from './input.js';
+import { finish, segmentArrives, synArrives } from './input.js';
 import { emitBare, output, seal } from './output.js';
 import { ACK, FIN, parseSegment, RST, Segment, SYN } from './segment.js';
 import { add, after } from './sequence.js';
@@ -15,6 +15,10 @@ import { nextDeadline, runTimers } from './timers.js';
 
 /** A timer never fires earlier than this many milliseconds from now: deadlines that are close fall together. */
 const GRAIN = 1;
+const MAX_CONNECTIONS = 4096;
+/** Bytes all connections together may buffer in each direction; one alone keeps to its configured bound. */
+const BUFFER_BUDGET = 256 * 1024 * 1024;
+const MIN_SHARE = 64 * 1024;
 
 /**
  * Decides on a peer's SYN: gives the events of the connection to be, or undefined to refuse. `decide` is called with the
@@ -46,6 +50,8 @@ export class TcpLayer implements TcpWorld {
   readonly #options: TcpLayerOptions;
   readonly #flows = new FlowTable();
   readonly #blocked = new Set<Tcb>();
+  /** Connections in TIME-WAIT, oldest first. */
+  readonly #lingering = new Set<Tcb>();
   readonly #segment = new Segment();
   readonly #random = new Int32Array(64);
   #randomLeft = 0;
@@ -174,8 +180,17 @@ export class TcpLayer implements TcpWorld {
     });
   }
 
+  linger(tcb: Tcb): void {
+    this.#lingering.add(tcb);
+  }
+
+  share(): number {
+    return Math.max(MIN_SHARE, BUFFER_BUDGET / Math.max(1, this.#flows.size));
+  }
+
   forget(tcb: Tcb): void {
     this.#blocked.delete(tcb);
+    this.#lingering.delete(tcb);
     const { localAddress, localPort, remoteAddress, remotePort } = tcb.ends;
     const connection = this.#flows.find(localAddress, localPort, remoteAddress, remotePort);
     if (connection?.tcb === tcb) this.#flows.delete(connection);
@@ -195,7 +210,7 @@ export class TcpLayer implements TcpWorld {
   #stranger(ends: Endpoints, s: Segment): void {
     if ((s.flags & RST) !== 0) return;
     if ((s.flags & (SYN | ACK)) === SYN) {
-      if (this.#flows.size >= (this.#options.maxConnections ?? 4096)) {
+      if (this.#isCrowded()) {
         this.counters.crowded++;
         return;
       }
@@ -208,6 +223,16 @@ export class TcpLayer implements TcpWorld {
     if ((s.flags & ACK) !== 0) emitBare(ends, this, RST, s.ack, 0);
     else
       emitBare(ends, this, RST | ACK, 0, add(s.seq, s.dataLength + ((s.flags & SYN) !== 0 ? 1 : 0) + (s.flags & FIN)));
+  }
+
+  /** Whether there is no place for one more connection, even if the oldest in TIME-WAIT makes way. */
+  #isCrowded(): boolean {
+    if (this.#flows.size < (this.#options.maxConnections ?? MAX_CONNECTIONS)) return false;
+    for (const tcb of this.#lingering) {
+      finish(tcb, this);
+      return false;
+    }
+    return true;
   }
 
   #open(ends: Endpoints, s: Segment, decide: (connection: TcpConnection) => TcpEvents): void {

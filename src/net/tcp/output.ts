@@ -108,10 +108,11 @@ export function emitBare(ends: Endpoints, world: TcpWorld, flags: number, seq: n
 }
 
 /** The window to advertise, in bytes: never less than promised, and not a few bytes more (RFC 9293, 3.8.6.2.2). */
-function receiveWindow(t: Tcb): number {
+function receiveWindow(t: Tcb, world: TcpWorld): number {
   const promised = diff(t.rcvAdv, t.rcvNxt);
-  const free = t.config.receiveWindow - t.held;
-  const step = Math.min(t.config.mss, t.config.receiveWindow / 2);
+  const bound = Math.min(t.config.receiveWindow, world.share());
+  const free = bound - t.held;
+  const step = Math.min(t.config.mss, bound / 2);
   return free - promised < step ? Math.max(0, promised) : free;
 }
 
@@ -125,7 +126,7 @@ function emit(t: Tcb, world: TcpWorld, flags: number, seq: number, length: numbe
   const frame = world.allocate(t.ends, header + length);
   const at = world.at;
 
-  const window = receiveWindow(t);
+  const window = receiveWindow(t, world);
   // The window of a SYN is never scaled (RFC 7323, 2.2).
   const scale = syn || !t.scaling ? 0 : t.rcvScale;
   const field = Math.min(0xffff, window >> scale);

@@ -212,6 +212,10 @@ export interface TcpWorld {
   schedule(tcb: Tcb): void;
   /** Send the acknowledgment that is due when the batch of frames in hand is done. */
   soon(tcb: Tcb): void;
+  /** The connection is in TIME-WAIT: it may be ended early if others need its place. */
+  linger(tcb: Tcb): void;
+  /** Bytes one connection may buffer in each direction now: with many connections less than the configured bounds. */
+  share(): number;
   /** The connection is over; forget it. */
   forget(tcb: Tcb): void;
 }

@@ -56,7 +56,7 @@ function digestOf(sink: Sink): () => string {
   return () => hash.digest('hex');
 }
 
-async function transfer(w: World, size: number): Promise<number> {
+function transfer(w: World, size: number): number {
   const server = new Sink();
   const client = new Sink();
   const atServer = digestOf(server);
@@ -66,11 +66,7 @@ async function transfer(w: World, size: number): Promise<number> {
     return server;
   });
   client.connection = w.a.connect('10.0.2.16', 80, client);
-  // The listener answers from a microtask.
-  for (let i = 0; i < 30 && !server.isConnected; i++) {
-    w.clock.advance(1000, () => server.isConnected);
-    await Promise.resolve();
-  }
+  w.clock.advance(60_000, () => server.isConnected);
   assert.ok(server.isConnected && server.connection !== undefined, 'the handshake did not come about');
   const started = w.clock.now();
   const fromServer = feed(server.connection, server, size, 2);
@@ -86,34 +82,34 @@ async function transfer(w: World, size: number): Promise<number> {
   return w.clock.now() - started;
 }
 
-test('20 MB both ways over a good cable', async () => {
-  await transfer(world({}), 20_000_000);
+test('20 MB both ways over a good cable', () => {
+  transfer(world({}), 20_000_000);
 });
 
-test('100 MB both ways with loss, duplication and reordering, checksummed', async () => {
+test('100 MB both ways with loss, duplication and reordering, checksummed', () => {
   const w = world({ loss: 0.01, duplicate: 0.01, reorder: 0.02 });
-  await transfer(w, 100_000_000);
+  transfer(w, 100_000_000);
   assert.ok(w.cable.tally.lost > 500 && w.cable.tally.doubled > 500 && w.cable.tally.overtaken > 1000);
 });
 
-test('heavy loss: one frame in eight', async () => {
-  await transfer(world({ loss: 0.125, random: seeded(7) }), 1_000_000);
+test('heavy loss: one frame in eight', () => {
+  transfer(world({ loss: 0.125, random: seeded(7) }), 1_000_000);
 });
 
-test('without SACK, small windows', async () => {
+test('without SACK, small windows', () => {
   const w = world({ loss: 0.01, reorder: 0.02, random: seeded(5) }, { receiveWindow: 20_000, sack: false });
-  await transfer(w, 3_000_000);
+  transfer(w, 3_000_000);
 });
 
-test('frames of 64 KiB', async () => {
-  await transfer(world({ loss: 0.01, random: seeded(9) }, {}, 65535), 50_000_000);
+test('frames of 64 KiB', () => {
+  transfer(world({ loss: 0.01, random: seeded(9) }, {}, 65535), 50_000_000);
 });
 
-test('sequence numbers wrap at 2^31 and at 2^32, with loss around it', async () => {
+test('sequence numbers wrap at 2^31 and at 2^32, with loss around it', () => {
   for (const start of [0x7fff_ffff, 0xffff_ffff]) {
     for (let i = 0; i < 10; i++) {
       const iss = () => start - i * 15_000;
-      await transfer(world({ loss: 0.01, reorder: 0.02, random: seeded(100 + i), iss }), 300_000);
+      transfer(world({ loss: 0.01, reorder: 0.02, random: seeded(100 + i), iss }), 300_000);
     }
   }
 });

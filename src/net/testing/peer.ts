@@ -19,6 +19,7 @@ export interface PeerOptions {
   readonly mtu?: number;
   readonly tcp?: Partial<TcpConfig>;
   readonly iss?: () => number;
+  readonly maxConnections?: number;
 }
 
 /** A received datagram or ICMP message; `data` is a copy. */
@@ -61,12 +62,13 @@ export class Peer {
       clock: options.clock,
       ...(options.tcp === undefined ? {} : { config: options.tcp }),
       ...(options.iss === undefined ? {} : { iss: options.iss }),
+      ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
       onSyn: (ends) => {
         const listener = this.#listeners.get(ends.localPort);
         if (listener === undefined) return undefined;
         return (connection) => {
           const events = listener(connection);
-          queueMicrotask(() => connection.accept());
+          options.clock.soon(() => connection.accept());
           return events;
         };
       },
