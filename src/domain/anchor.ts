@@ -2,6 +2,7 @@ import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import { Cgroup } from './cgroup.js';
 import { DomainError } from './errors.js';
+import { CATCHABLE } from './kinds/signals.js';
 import { CLONE, O, PTRACE, SIG } from './linux/flags.js';
 import { check, open, readText } from './linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './network/netlink.js';
@@ -159,6 +160,12 @@ export async function createAnchor(
       resource: 'the whole address space',
     });
   await tracee.plantRunner(await findEcall(tracee), area);
+
+  // Whatever the hands' own parent ignored, the domain shall not.
+  const defaults = tracee.batch();
+  const action = defaults.bytes(new Uint8Array(24));
+  for (const signal of CATCHABLE) defaults.call(SYS.rt_sigaction, signal, action, 0, 8);
+  await defaults.run();
 
   const t = tracee.batch();
   const steps = [

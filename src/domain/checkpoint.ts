@@ -1,3 +1,4 @@
+import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import { DomainError } from './errors.js';
 import { holdFiles, kindOf } from './files.js';
@@ -60,9 +61,26 @@ export function refuseUnsupported(views: readonly ProcessView[], anchor: Process
     for (const d of view.descriptors) kindOf(d, view).describe?.(d, view);
     for (const [name, ns] of Object.entries(view.namespaces)) {
       if (ns !== anchor.namespaces[name]) {
-        throw new DomainError('unsupported', `process ${view.pid} has a ${name} namespace of its own`, { resource: `a ${name} namespace` });
+        throw new DomainError('unsupported', `process ${view.pid} has a ${name} namespace of its own`, {
+          resource: `a ${name} namespace`,
+        });
       }
     }
+  }
+}
+
+/** Looks at the open files of a running domain themselves, where /proc does not tell enough. Throws `unsupported`. */
+export async function inspectFiles(hands: Hands, views: readonly ProcessView[]): Promise<void> {
+  const held = await holdFiles(hands, views);
+  try {
+    for (const f of held) {
+      const process = views.find((v) => v.pid === f.users[0]?.pid);
+      if (process !== undefined) await kindOf(f.view, process).inspect?.(hands, f);
+    }
+  } finally {
+    const b = hands.batch();
+    for (const f of held) b.call(SYS.close, f.held);
+    await b.run();
   }
 }
 
@@ -73,7 +91,14 @@ export async function checkpoint(frozen: FrozenDomain): Promise<DomainImage> {
     hands,
     frozen.processes.map((p) => p.hostPid),
   );
-  const context: CheckpointContext = { hands, anchor, undo, views, objects: new Map() };
+  const context: CheckpointContext = {
+    hands,
+    anchor,
+    undo,
+    views,
+    threadIds: await threadIds(frozen),
+    objects: new Map(),
+  };
 
   const processes: ProcessImage[] = [];
   for (const p of frozen.processes) {
@@ -97,7 +122,11 @@ export async function checkpoint(frozen: FrozenDomain): Promise<DomainImage> {
   return { processes, files, objects: [...context.objects.values()] };
 }
 
-async function checkpointProcess(context: CheckpointContext, frozen: FrozenProcess, view: ProcessView): Promise<ProcessImage> {
+async function checkpointProcess(
+  context: CheckpointContext,
+  frozen: FrozenProcess,
+  view: ProcessView,
+): Promise<ProcessImage> {
   const { hands } = context;
   const leader = frozen.leader.tracee;
   const area = { start: leader.area, end: leader.area + AREA_SIZE };
@@ -108,7 +137,8 @@ async function checkpointProcess(context: CheckpointContext, frozen: FrozenProce
 
   const vdsoVma = view.vmas.find(isVdso);
   const vvars = view.vmas.filter(isVvar);
-  if (vdsoVma === undefined || vvars.length === 0) throw new DomainError('unsupported', `process ${view.pid} has no vDSO`);
+  if (vdsoVma === undefined || vvars.length === 0)
+    throw new DomainError('unsupported', `process ${view.pid} has no vDSO`);
   const vvar = { start: Math.min(...vvars.map((v) => v.start)), end: Math.max(...vvars.map((v) => v.end)) };
 
   const anonymous = normalize(vmas.filter((v) => !v.shared));
@@ -117,13 +147,28 @@ async function checkpointProcess(context: CheckpointContext, frozen: FrozenProce
     frozen,
     vmas,
     pages: intersect(await ownPages(hands, view.hostPid), anonymous),
-    vdso: { vvar, vdso: { start: vdsoVma.start, end: vdsoVma.end }, image: await leader.peek(vdsoVma.start, vdsoVma.end - vdsoVma.start) },
+    vdso: {
+      vvar,
+      vdso: { start: vdsoVma.start, end: vdsoVma.end },
+      image: await leader.peek(vdsoVma.start, vdsoVma.end - vdsoVma.start),
+    },
     keptVdsos: await keptVdsos(leader, vmas),
     brk: await leader.syscall(SYS.brk, 0),
     auxv: (await readFile(hands, `/proc/${view.hostPid}/auxv`)) ?? new Uint8Array(0),
     threads: await threadImages(context, frozen),
     parts,
   };
+}
+
+/** Ids in the domain of all threads, by their ids in the hands' PID namespace. */
+async function threadIds(frozen: FrozenDomain): Promise<Map<number, number>> {
+  const all = frozen.processes.flatMap((p) => p.threads.map((t) => ({ hostPid: p.hostPid, tid: t.tracee.tid })));
+  const texts = await readTexts(
+    frozen.hands,
+    all.map((t) => `/proc/${t.hostPid}/task/${t.tid}/status`),
+    1,
+  );
+  return new Map(all.map((t, i) => [t.tid, parseStatus(texts[i] ?? '').nsPid.at(-1) ?? -1]));
 }
 
 /** Ids of the threads in the domain, and what they looked like when they were stopped. */
@@ -148,7 +193,8 @@ async function keptVdsos(leader: Tracee, vmas: readonly TargetVma[]): Promise<Vd
     if (v.backing.kind !== 'anonymous' || v.prot !== (PROT.READ | PROT.EXEC) || v.end - v.start > 0x10000) continue;
     const image = await leader.peek(v.start, v.end - v.start);
     const pages = keptVvarPages(image);
-    if (pages > 0) kept.push({ vvar: { start: v.start - pages * 4096, end: v.start }, vdso: { start: v.start, end: v.end }, image });
+    if (pages > 0)
+      kept.push({ vvar: { start: v.start - pages * 4096, end: v.start }, vdso: { start: v.start, end: v.end }, image });
   }
   return kept;
 }

@@ -39,7 +39,14 @@ export async function holdFiles(hands: Hands, views: readonly ProcessView[]): Pr
       for (const d of found) {
         const first = d[0];
         if (first === undefined) continue;
-        const same = await hands.syscall(SYS.kcmp, first.process.hostPid, e.process.hostPid, KCMP.FILE, first.view.fd, e.view.fd);
+        const same = await hands.syscall(
+          SYS.kcmp,
+          first.process.hostPid,
+          e.process.hostPid,
+          KCMP.FILE,
+          first.view.fd,
+          e.view.fd,
+        );
         if (check(same, 'comparing descriptors') === 0) {
           home = d;
           break;
@@ -57,7 +64,9 @@ export async function holdFiles(hands: Hands, views: readonly ProcessView[]): Pr
     const b = hands.batch();
     const refs = descriptions.map((d) => {
       const first = d[0];
-      return first === undefined ? undefined : b.call(SYS.pidfd_getfd, pidfds.get(first.process.hostPid) ?? -1, first.view.fd, 0);
+      return first === undefined
+        ? undefined
+        : b.call(SYS.pidfd_getfd, pidfds.get(first.process.hostPid) ?? -1, first.view.fd, 0);
     });
     const r = await b.run();
     return descriptions.flatMap((d, i): OpenFile[] => {

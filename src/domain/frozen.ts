@@ -54,7 +54,8 @@ export async function awaitStops(hands: Hands, tids: readonly number[]): Promise
     waiting = [];
     for (const { tid, status, got } of looks) {
       if (check(r.value(got), `waiting for thread ${tid}`) === 0) waiting.push(tid);
-      else if (parseStatus(r.view(status).getInt32(0, true)).kind !== 'stopped') throw new DomainError('lost', `thread ${tid} ended`);
+      else if (parseStatus(r.view(status).getInt32(0, true)).kind !== 'stopped')
+        throw new DomainError('lost', `thread ${tid} ended`);
     }
     if (waiting.length === 0) return;
   }
@@ -133,7 +134,10 @@ export class FrozenDomain {
       const ecall = await findEcall(tracee);
       const vmas = parseMaps((await readText(this.hands, `/proc/${p.hostPid}/maps`)) ?? '');
       const area = findHole(vmas, AREA_SIZE, 0x8_0000_0000);
-      if (area < 0) throw new DomainError('unsupported', 'no free address range for the runner', { resource: 'the whole address space' });
+      if (area < 0)
+        throw new DomainError('unsupported', 'no free address range for the runner', {
+          resource: 'the whole address space',
+        });
       for (const t of p.threads) await t.tracee.blockSignals();
       await tracee.plantRunner(ecall, area);
       for (const t of p.threads) t.tracee.area = area;

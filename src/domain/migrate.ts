@@ -1,7 +1,7 @@
 import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import { createAnchor, type ClockOffsets, type DomainSpec } from './anchor.js';
-import { checkpoint, refuseUnsupported } from './checkpoint.js';
+import { checkpoint, inspectFiles, refuseUnsupported } from './checkpoint.js';
 import { DomainError } from './errors.js';
 import { FrozenDomain } from './frozen.js';
 import type { RestoreContext } from './kinds/kind.js';
@@ -35,13 +35,32 @@ export interface MigrationOptions {
 }
 
 /** The steps of a move, in order. Up to `resume` everything can be undone. */
-export const STEPS = ['survey', 'prepare', 'freeze', 'describe', 'bear', 'shape', 'threads', 'files', 'flip', 'finish', 'resume', 'bury'] as const;
+export const STEPS = [
+  'survey',
+  'prepare',
+  'freeze',
+  'describe',
+  'bear',
+  'shape',
+  'threads',
+  'files',
+  'flip',
+  'finish',
+  'resume',
+  'bury',
+] as const;
 export type Step = (typeof STEPS)[number];
 
 export interface MigrationReport {
   /** What clients feel, in milliseconds. */
   readonly pauseMs: number;
-  readonly pauseParts: { readonly freeze: number; readonly describe: number; readonly flip: number; readonly rebuild: number; readonly resume: number };
+  readonly pauseParts: {
+    readonly freeze: number;
+    readonly describe: number;
+    readonly flip: number;
+    readonly rebuild: number;
+    readonly resume: number;
+  };
   readonly framesFlipped: number;
   readonly bytesCopied: number;
   /** Bytes of memory that the domain's processes have to themselves. */
@@ -70,6 +89,10 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
     refuseUnsupported(
       views.filter((v) => v !== anchorView),
       anchorView,
+    );
+    await inspectFiles(
+      domain.hands,
+      views.filter((v) => v !== anchorView),
     );
 
     await step('prepare');
@@ -104,6 +127,7 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
       mover,
       objectFds: new Map(),
       fileFds: new Map(),
+      pipes: new Map(),
       counters: { bytesCopied: 0 },
     };
     const restoration = new Restoration(anchor, context, image);
@@ -131,6 +155,7 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
     const t6 = now();
 
     await step('bury');
+    await restoration.letGo();
     await frozen.kill();
 
     return {

@@ -59,7 +59,9 @@ export class Reborn implements RebornProcess {
     }
     if (spare >= 1000) {
       // struct rlimit64: cur, max; RLIMIT_NOFILE is 7.
-      const limit = b.bytes(new Uint8Array(new BigUint64Array([BigInt(spare + 2), BigInt(Math.max(spare + 2, 1 << 20))]).buffer));
+      const limit = b.bytes(
+        new Uint8Array(new BigUint64Array([BigInt(spare + 2), BigInt(Math.max(spare + 2, 1 << 20))]).buffer),
+      );
       b.call(SYS.prlimit64, 0, 7, limit, 0);
     }
     if (spare !== HANDS_FD) b.call(SYS.dup3, HANDS_FD, spare, O.CLOEXEC);
@@ -86,16 +88,26 @@ export class Reborn implements RebornProcess {
     const match = generations.find((g) => g.vdso.start - g.vvar.start === vvarSize && isSameVdso(g.image, image));
     const area = { start: this.leader.area, end: this.leader.area + AREA_SIZE };
     const busy = normalize([...avoid, ...generations.flatMap((g) => [g.vvar, g.vdso]), area, { start, end }]);
-    const base = match?.vvar.start ?? findHole(busy, end - start, Math.max(0x100000, active.vdso.start - 0x4000_0000), active.vdso.start + 0x4000_0000);
+    const base =
+      match?.vvar.start ??
+      findHole(busy, end - start, Math.max(0x100000, active.vdso.start - 0x4000_0000), active.vdso.start + 0x4000_0000);
     if (base < 0) throw new DomainError('unsupported', 'no room for the vDSO', { resource: 'the whole address space' });
 
     if (base !== start) {
-      const hops = base < end && base + (end - start) > start ? [findHole(busy, end - start, 0x9_0000_0000), base] : [base];
+      const hops =
+        base < end && base + (end - start) > start ? [findHole(busy, end - start, 0x9_0000_0000), base] : [base];
       let from = start;
       for (const to of hops) {
         const b = this.leader.batch();
         const refs = own.map((v) =>
-          b.call(SYS.mremap, v.start - start + from, v.end - v.start, v.end - v.start, MREMAP.MAYMOVE | MREMAP.FIXED, v.start - start + to),
+          b.call(
+            SYS.mremap,
+            v.start - start + from,
+            v.end - v.start,
+            v.end - v.start,
+            MREMAP.MAYMOVE | MREMAP.FIXED,
+            v.start - start + to,
+          ),
         );
         const r = await b.run();
         for (const ref of refs) check(r.value(ref), 'moving the vDSO');
@@ -202,7 +214,10 @@ export class Reborn implements RebornProcess {
   /** Brings a thread to life beside the leader, stopped. */
   async bearThread(tid: number): Promise<void> {
     const b = this.leader.batch();
-    const args = cloneArgs(b, { flags: BigInt(CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM), setTid: tid });
+    const args = cloneArgs(b, {
+      flags: BigInt(CLONE.VM | CLONE.FS | CLONE.FILES | CLONE.SIGHAND | CLONE.THREAD | CLONE.SYSVSEM),
+      setTid: tid,
+    });
     const made = b.call(SYS.clone3, args, args.length);
     check((await b.run()).value(made), `making thread ${tid}`);
     const [born] = this.leader.born;

@@ -79,13 +79,16 @@ export class Restoration {
   /** Open files: made by the hands, then given to everyone who has them. */
   async openFiles(): Promise<void> {
     const { context } = this;
+    context.undo.add('closing descriptors', () => this.#closeHeld());
     for (const f of inOrder(this.image.files)) {
       const fd = await f.restore(context);
       context.fileFds.set(f.id, fd);
     }
     for (const p of this.image.processes) {
       const files = this.image.files.flatMap((f) =>
-        f.users.filter((u) => u.pid === p.view.pid).map((u) => ({ handsFd: context.fileFds.get(f.id) ?? -1, fd: u.fd, cloexec: u.cloexec })),
+        f.users
+          .filter((u) => u.pid === p.view.pid)
+          .map((u) => ({ handsFd: context.fileFds.get(f.id) ?? -1, fd: u.fd, cloexec: u.cloexec })),
       );
       await this.#reborn(p.view.pid).installFiles(files);
     }
@@ -93,11 +96,15 @@ export class Restoration {
       const user = f.users[0];
       if (f.connect !== undefined && user !== undefined) await f.connect(this.#reborn(user.pid), user.fd);
     }
-    await this.#closeHeld();
   }
 
   async #closeHeld(): Promise<void> {
     const b = this.context.hands.batch();
+    // Ends of pipes that nobody took: the other side shall see them closed.
+    const taken = new Set(this.context.fileFds.values());
+    for (const { read, write } of this.context.pipes.values())
+      for (const fd of [read, write]) if (!taken.has(fd)) b.call(SYS.close, fd);
+    this.context.pipes.clear();
     for (const fd of this.context.fileFds.values()) b.call(SYS.close, fd);
     await b.run();
     this.context.fileFds.clear();
@@ -122,7 +129,10 @@ export class Restoration {
     // Let go by the tracer, but held by the freezer: one write then lets all go on together.
     await this.anchor.cgroup.holdStill();
     const b = this.context.hands.batch();
-    const tids = [this.anchor.pid, ...[...this.processes.values()].flatMap((p) => [...p.threads.values()].map((t) => t.tid))];
+    const tids = [
+      this.anchor.pid,
+      ...[...this.processes.values()].flatMap((p) => [...p.threads.values()].map((t) => t.tid)),
+    ];
     const refs = tids.map((tid) => b.call(SYS.ptrace, PTRACE.DETACH, tid, 0, 0));
     const r = await b.run();
     for (const ref of refs) check(r.value(ref), 'letting a thread go');
@@ -136,7 +146,16 @@ export class Restoration {
 
   /** The domain lives here from now on. */
   async resume(): Promise<void> {
+    for (const f of this.image.files) {
+      const fd = this.context.fileFds.get(f.id);
+      if (f.activate !== undefined && fd !== undefined) await f.activate(this.context.hands, fd);
+    }
     await this.anchor.cgroup.thaw();
+  }
+
+  /** After the domain goes on: lets go of what the hands still hold. */
+  async letGo(): Promise<void> {
+    await this.#closeHeld();
   }
 }
 
@@ -147,7 +166,10 @@ function inOrder(files: readonly SavedFile[]): SavedFile[] {
   let waiting = [...files];
   while (waiting.length > 0) {
     const ready = waiting.filter((f) => f.after.every((id) => done.has(id)));
-    if (ready.length === 0) throw new DomainError('unsupported', 'open files that need each other in a circle', { resource: 'a circle of epoll sets' });
+    if (ready.length === 0)
+      throw new DomainError('unsupported', 'open files that need each other in a circle', {
+        resource: 'a circle of epoll sets',
+      });
     for (const f of ready) done.add(f.id);
     out.push(...ready);
     waiting = waiting.filter((f) => !done.has(f.id));

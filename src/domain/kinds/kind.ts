@@ -19,6 +19,8 @@ export interface CheckpointContext {
   /** What the checkpoint changes and must be put back if the domain goes on here. */
   readonly undo: Undo;
   readonly views: readonly ProcessView[];
+  /** Ids of threads in the domain, by their ids in the hands' PID namespace. */
+  readonly threadIds: ReadonlyMap<number, number>;
   /** Memory objects to be moved with the domain (shared anonymous memory, memfds, files in memory). */
   readonly objects: Map<string, MemoryObject>;
 }
@@ -33,6 +35,8 @@ export interface RestoreContext {
   readonly objectFds: Map<string, number>;
   /** Descriptors of the hands for open files already made, by the file's id. */
   readonly fileFds: Map<string, number>;
+  /** Both ends of pipes already made, by inode of the original; descriptors of the hands. */
+  readonly pipes: Map<string, { read: number; write: number }>;
   readonly counters: { bytesCopied: number };
 }
 
@@ -130,6 +134,8 @@ export interface SavedFile {
   restore(context: RestoreContext): Promise<number>;
   /** What can only be done once the processes have their descriptors; in the name of its first user. */
   connect?(user: RebornProcess, fd: number): Promise<void>;
+  /** What makes the restoration visible outside: done when nothing can fail any more, just before all goes on. */
+  activate?(hands: Hands, fd: number): Promise<void>;
 }
 
 export interface FileKind {
@@ -137,6 +143,8 @@ export interface FileKind {
   matches(view: DescriptorView): boolean;
   /** Refuses what cannot be moved, while the domain still runs. Throws `unsupported`. */
   describe?(view: DescriptorView, process: ProcessView): void;
+  /** As describe, for what only the file itself can tell; the domain may still run. Throws `unsupported`. */
+  inspect?(hands: Hands, file: OpenFile): Promise<void>;
   checkpoint(context: CheckpointContext, file: OpenFile): Promise<SavedFile>;
 }
 
@@ -145,16 +153,23 @@ export function fileKind<S>(definition: {
   name: string;
   matches: (view: DescriptorView) => boolean;
   describe?: (view: DescriptorView, process: ProcessView) => void;
+  inspect?: (hands: Hands, file: OpenFile) => Promise<void>;
   checkpoint: (context: CheckpointContext, file: OpenFile) => Promise<S>;
   after?: (state: S) => readonly string[];
-  restore: (context: RestoreContext, state: S, file: { readonly id: string; readonly users: OpenFile['users'] }) => Promise<number>;
+  restore: (
+    context: RestoreContext,
+    state: S,
+    file: { readonly id: string; readonly users: OpenFile['users'] },
+  ) => Promise<number>;
   connect?: (user: RebornProcess, fd: number, state: S) => Promise<void>;
+  activate?: (hands: Hands, fd: number, state: S) => Promise<void>;
 }): FileKind {
-  const { name, matches, describe, checkpoint, after, restore, connect } = definition;
+  const { name, matches, describe, inspect, checkpoint, after, restore, connect, activate } = definition;
   return {
     name,
     matches,
     ...(describe === undefined ? {} : { describe }),
+    ...(inspect === undefined ? {} : { inspect }),
     async checkpoint(context, file) {
       const data = await checkpoint(context, file);
       return {
@@ -165,6 +180,7 @@ export function fileKind<S>(definition: {
         after: after?.(data) ?? [],
         restore: (c) => restore(c, data, file),
         ...(connect === undefined ? {} : { connect: (user, fd) => connect(user, fd, data) }),
+        ...(activate === undefined ? {} : { activate: (hands, fd) => activate(hands, fd, data) }),
       };
     },
   };

@@ -34,13 +34,16 @@ interface PathFileState {
  */
 export const pathFile = fileKind<PathFileState>({
   name: 'file',
-  matches: (view) => view.link.startsWith('/') && !view.link.startsWith('/memfd:') && !view.link.startsWith('/dev/pts/'),
+  matches: (view) =>
+    view.link.startsWith('/') && !view.link.startsWith('/memfd:') && !view.link.startsWith('/dev/pts/'),
   describe(view) {
     const where = `descriptor ${view.fd} (${view.link})`;
     if (view.link.endsWith(' (deleted)')) throw unsupported('a deleted file', where);
-    if (view.link.startsWith('/proc/') || view.link.startsWith('/sys/')) throw unsupported('an open file of /proc or /sys', where);
+    if (view.link.startsWith('/proc/') || view.link.startsWith('/sys/'))
+      throw unsupported('an open file of /proc or /sys', where);
     if (view.info.locked) throw unsupported('a file lock', where);
-    if (view.link.startsWith('/dev/') && ![...PLAIN_DEVICES.values()].includes(view.link)) throw unsupported(`the device ${view.link}`, where);
+    if (view.link.startsWith('/dev/') && ![...PLAIN_DEVICES.values()].includes(view.link))
+      throw unsupported(`the device ${view.link}`, where);
   },
   async checkpoint({ hands }, file) {
     const { link, info } = file.view;
@@ -51,7 +54,8 @@ export const pathFile = fileKind<PathFileState>({
     check(r.value(n), `looking at ${link}`);
     const { mode, size, rdev } = parseStat(r.view(stat));
     const type = mode & S_IFMT;
-    if (type === S_IFCHR && PLAIN_DEVICES.get(Number(rdev)) !== link) throw unsupported(`the device ${link}`, `descriptor ${file.view.fd}`);
+    if (type === S_IFCHR && PLAIN_DEVICES.get(Number(rdev)) !== link)
+      throw unsupported(`the device ${link}`, `descriptor ${file.view.fd}`);
     if (type !== S_IFREG && type !== S_IFDIR && type !== S_IFCHR) throw unsupported(`a special file`, link);
     let contents: Uint8Array | undefined;
     if (type === S_IFREG && (info.flags & O.ACCMODE) !== O.RDONLY) {
@@ -60,7 +64,7 @@ export const pathFile = fileKind<PathFileState>({
       const open = hands.batch();
       const own = open.call(SYS.openat, AT_FDCWD, open.str(link), O.RDONLY | O.CLOEXEC, 0);
       const fd = check((await open.run()).value(own), `opening ${link}`);
-      for (let at = 0; at < size; ) {
+      for (let at = 0; at < size;) {
         const c = hands.batch();
         const buf = c.out(Math.min(CHUNK, size - at));
         const got = c.call(SYS.pread64, fd, buf, buf.length, at);
@@ -72,12 +76,24 @@ export const pathFile = fileKind<PathFileState>({
       }
       await hands.syscall(SYS.close, fd);
     }
-    return { path: link, flags: info.flags & ~(O.CLOEXEC | O.CREAT | O.EXCL | O.TRUNC), pos: info.pos, mode: mode & 0o7777, contents };
+    return {
+      path: link,
+      flags: info.flags & ~(O.CLOEXEC | O.CREAT | O.EXCL | O.TRUNC),
+      pos: info.pos,
+      mode: mode & 0o7777,
+      contents,
+    };
   },
   async restore({ hands, counters }, state) {
     if (state.contents !== undefined) {
       const b = hands.batch();
-      const made = b.call(SYS.openat, AT_FDCWD, b.str(state.path), O.WRONLY | O.CREAT | O.TRUNC | O.CLOEXEC, state.mode);
+      const made = b.call(
+        SYS.openat,
+        AT_FDCWD,
+        b.str(state.path),
+        O.WRONLY | O.CREAT | O.TRUNC | O.CLOEXEC,
+        state.mode,
+      );
       const fd = check((await b.run()).value(made), `making ${state.path}`);
       for (let at = 0; at < state.contents.length; at += CHUNK) {
         const c = hands.batch();

@@ -61,7 +61,9 @@ export class MemoryBuilder {
       case 'anonymous': {
         const extra = vma.path === '[stack]' ? MAP.GROWSDOWN | MAP.STACK : 0;
         const reserve = isReservation(vma) ? MAP.NORESERVE : 0;
-        return (b) => [b.call(SYS.mmap, p.start, length, prot, share | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE | extra | reserve, -1, 0)];
+        return (b) => [
+          b.call(SYS.mmap, p.start, length, prot, share | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE | extra | reserve, -1, 0),
+        ];
       }
       case 'file': {
         const flags = vma.shared && (vma.prot & PROT.WRITE) !== 0 ? O.RDWR : O.RDONLY;

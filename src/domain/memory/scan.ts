@@ -19,7 +19,7 @@ const END = 0x40_0000_0000;
  */
 export async function ownPages(hands: Hands, pid: number): Promise<Range[]> {
   const out: Range[] = [];
-  for (let start = 0; start < END; ) {
+  for (let start = 0; start < END;) {
     const b = hands.batch();
     const fd = b.must(SYS.openat, AT_FDCWD, b.str(`/proc/${pid}/pagemap`), O.RDONLY | O.CLOEXEC, 0);
     const regions = b.out(24 * REGIONS);

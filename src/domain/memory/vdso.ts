@@ -31,7 +31,8 @@ export interface VdsoSymbol {
 /** Exported functions of an image, from its section headers (SHT_DYNSYM). Throws `unsupported` for an image that has none. */
 export function vdsoSymbols(image: Uint8Array): VdsoSymbol[] {
   const view = new DataView(image.buffer, image.byteOffset, image.length);
-  const bad = (why: string): DomainError => new DomainError('unsupported', `the vDSO ${why}`, { resource: 'an unknown vDSO' });
+  const bad = (why: string): DomainError =>
+    new DomainError('unsupported', `the vDSO ${why}`, { resource: 'an unknown vDSO' });
   if (image.length < 64 || view.getUint32(0, true) !== 0x464c457f) throw bad('is no ELF image');
   const shoff = Number(view.getBigUint64(40, true));
   const shentsize = view.getUint16(58, true);
@@ -85,7 +86,13 @@ export function isSameVdso(kept: Uint8Array, image: Uint8Array): boolean {
  * `next` at `newBase`. Functions the new one lacks stay as they are: over zeroed data they make system
  * calls. Throws if the two lie more than 2 GiB apart.
  */
-export function redirectVdso(old: Uint8Array, oldBase: number, vvarPages: number, next: Uint8Array, newBase: number): Uint8Array {
+export function redirectVdso(
+  old: Uint8Array,
+  oldBase: number,
+  vvarPages: number,
+  next: Uint8Array,
+  newBase: number,
+): Uint8Array {
   const out = old.slice();
   out.set(MARK, MARK_AT);
   out[MARK_AT + MARK.length] = vvarPages;

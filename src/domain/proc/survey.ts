@@ -42,7 +42,10 @@ export async function surveyProcesses(hands: Hands, hostPids: readonly number[])
   );
   const links = await readLinks(
     hands,
-    hostPids.flatMap((p) => [...['cwd', 'root', 'exe'].map((f) => `/proc/${p}/${f}`), ...NAMESPACES.map((n) => `/proc/${p}/ns/${n}`)]),
+    hostPids.flatMap((p) => [
+      ...['cwd', 'root', 'exe'].map((f) => `/proc/${p}/${f}`),
+      ...NAMESPACES.map((n) => `/proc/${p}/ns/${n}`),
+    ]),
   );
   const dirs = await readDirs(
     hands,

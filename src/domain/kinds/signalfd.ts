@@ -1,0 +1,33 @@
+import { SYS } from '../../guest/hands/syscalls.js';
+import { F, O } from '../linux/flags.js';
+import { check } from '../linux/os.js';
+import { fdInfoValue } from '../proc/fdinfo.js';
+import { heldInfo } from './held.js';
+import { fileKind } from './kind.js';
+
+interface SignalfdState {
+  readonly mask: bigint;
+  readonly flags: number;
+}
+
+/** signalfd(2): it reads the signals of whoever reads it, so the mask is all it has. */
+export const signalfd = fileKind<SignalfdState>({
+  name: 'signalfd',
+  matches: (view) => view.link === 'anon_inode:[signalfd]',
+  async checkpoint({ hands }, file) {
+    const info = await heldInfo(hands, file.held);
+    return { mask: BigInt(`0x${fdInfoValue(info, 'sigmask') || '0'}`), flags: info.flags & ~O.CLOEXEC };
+  },
+  async restore({ hands }, state) {
+    const b = hands.batch();
+    const fd = b.must(
+      SYS.signalfd4,
+      -1,
+      b.bytes(new Uint8Array(new BigUint64Array([state.mask]).buffer)),
+      8,
+      O.CLOEXEC,
+    );
+    b.call(SYS.fcntl, fd, F.SETFL, state.flags);
+    return check((await b.run()).value(fd), 'making a signalfd');
+  },
+});

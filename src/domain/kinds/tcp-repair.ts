@@ -1,0 +1,267 @@
+import type { Batch, Buf, Ref } from '../../guest/hands/batch.js';
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { check } from '../linux/os.js';
+import { int, IPPROTO_TCP } from './socket-options.js';
+
+/** TCP options and states, as include/uapi/linux/tcp.h names them. */
+export const TCP = {
+  NODELAY: 1,
+  MAXSEG: 2,
+  CORK: 3,
+  KEEPIDLE: 4,
+  KEEPINTVL: 5,
+  KEEPCNT: 6,
+  SYNCNT: 7,
+  LINGER2: 8,
+  DEFER_ACCEPT: 9,
+  WINDOW_CLAMP: 10,
+  INFO: 11,
+  USER_TIMEOUT: 18,
+  REPAIR: 19,
+  REPAIR_QUEUE: 20,
+  QUEUE_SEQ: 21,
+  REPAIR_OPTIONS: 22,
+  FASTOPEN: 23,
+  TIMESTAMP: 24,
+  NOTSENT_LOWAT: 25,
+  REPAIR_WINDOW: 29,
+} as const;
+
+export const STATE = {
+  ESTABLISHED: 1,
+  SYN_SENT: 2,
+  SYN_RECV: 3,
+  FIN_WAIT1: 4,
+  FIN_WAIT2: 5,
+  TIME_WAIT: 6,
+  CLOSE: 7,
+  CLOSE_WAIT: 8,
+  LAST_ACK: 9,
+  LISTEN: 10,
+  CLOSING: 11,
+} as const;
+
+const RECV_QUEUE = 1;
+const SEND_QUEUE = 2;
+const SIOCINQ = 0x541b;
+const SIOCOUTQ = 0x5411;
+const SIOCOUTQNSD = 0x894b;
+const MSG_PEEK = 2;
+const MSG_DONTWAIT = 0x40;
+const INFO_SIZE = 104;
+const CHUNK = 0x10000;
+
+const INFO_TIMESTAMPS = 1;
+const INFO_SACK = 2;
+const INFO_WSCALE = 4;
+
+/** `struct tcp_info`, its first members. */
+export interface TcpInfo {
+  readonly state: number;
+  readonly options: number;
+  readonly sendScale: number;
+  readonly receiveScale: number;
+  /** For a listening socket: connections waiting to be accepted, and how many may. */
+  readonly unacked: number;
+  readonly sacked: number;
+}
+
+function parseInfo(view: DataView): TcpInfo {
+  const scales = view.getUint8(6);
+  return {
+    state: view.getUint8(0),
+    options: view.getUint8(5),
+    sendScale: scales & 15,
+    receiveScale: scales >> 4,
+    unacked: view.getUint32(24, true),
+    sacked: view.getUint32(28, true),
+  };
+}
+
+export async function tcpInfo(hands: Hands, fd: number): Promise<TcpInfo> {
+  const b = hands.batch();
+  const info = b.out(INFO_SIZE);
+  const n = getOption(b, fd, TCP.INFO, info);
+  const r = await b.run();
+  check(r.value(n), 'TCP_INFO');
+  return parseInfo(r.view(info));
+}
+
+function getOption(b: Batch, fd: number, name: number, out: Buf): Ref {
+  return b.call(SYS.getsockopt, fd, IPPROTO_TCP, name, out, b.bytes(int(out.length)));
+}
+
+function setOption(b: Batch, fd: number, name: number, value: Uint8Array): Ref {
+  return b.call(SYS.setsockopt, fd, IPPROTO_TCP, name, b.bytes(value), value.length);
+}
+
+/** The state of a connection between its two ends, as TCP_REPAIR shows it. */
+export interface Connection {
+  readonly info: TcpInfo;
+  readonly mss: number;
+  readonly timestamp: number;
+  /** Sequence number after the last byte of each queue. */
+  readonly receiveSeq: number;
+  readonly sendSeq: number;
+  readonly received: Uint8Array;
+  /** Sent and not acknowledged, then not yet sent. */
+  readonly sent: Uint8Array;
+  readonly unsent: Uint8Array;
+  /** `struct tcp_repair_window`: snd_wl1, snd_wnd, max_window, rcv_wnd, rcv_wup, u32 each. */
+  readonly window: Uint8Array;
+}
+
+/** Takes a connection out of the protocol's hands: it stands still, and closing it says nothing to the other side. */
+export async function repairOn(hands: Hands, fd: number): Promise<void> {
+  const b = hands.batch();
+  const n = setOption(b, fd, TCP.REPAIR, int(1));
+  check((await b.run()).value(n), 'TCP_REPAIR');
+}
+
+/** Gives it back; the other side is told our window at once. */
+export async function repairOff(hands: Hands, fd: number): Promise<void> {
+  const b = hands.batch();
+  const n = setOption(b, fd, TCP.REPAIR, int(0));
+  check((await b.run()).value(n), 'TCP_REPAIR');
+}
+
+/** True for a state in which the other side's FIN has come. Its sequence number counts in the receive queue's. */
+export function finReceived(state: number): boolean {
+  return state === STATE.CLOSE_WAIT || state === STATE.LAST_ACK || state === STATE.CLOSING;
+}
+
+/** True for a state in which our FIN is in the send queue or was acknowledged. */
+export function finSent(state: number): boolean {
+  return state === STATE.FIN_WAIT1 || state === STATE.FIN_WAIT2 || state === STATE.CLOSING || state === STATE.LAST_ACK;
+}
+
+/** Reads a connection under repair; nothing of it changes. */
+export async function readConnection(hands: Hands, fd: number): Promise<Connection> {
+  const b = hands.batch();
+  const info = b.out(INFO_SIZE);
+  const mss = b.out(4);
+  const timestamp = b.out(4);
+  const window = b.out(20);
+  const [inq, outq, unsentq, receiveSeq, sendSeq] = [b.out(4), b.out(4), b.out(4), b.out(4), b.out(4)];
+  const refs = [
+    getOption(b, fd, TCP.INFO, info),
+    getOption(b, fd, TCP.MAXSEG, mss),
+    getOption(b, fd, TCP.TIMESTAMP, timestamp),
+    getOption(b, fd, TCP.REPAIR_WINDOW, window),
+    b.call(SYS.ioctl, fd, SIOCINQ, inq),
+    b.call(SYS.ioctl, fd, SIOCOUTQ, outq),
+    b.call(SYS.ioctl, fd, SIOCOUTQNSD, unsentq),
+    setOption(b, fd, TCP.REPAIR_QUEUE, int(RECV_QUEUE)),
+    getOption(b, fd, TCP.QUEUE_SEQ, receiveSeq),
+    setOption(b, fd, TCP.REPAIR_QUEUE, int(SEND_QUEUE)),
+    getOption(b, fd, TCP.QUEUE_SEQ, sendSeq),
+  ];
+  const r = await b.run();
+  refs.forEach((ref, i) => check(r.value(ref), `reading a TCP connection (${i})`));
+  const u32 = (buf: Buf): number => r.view(buf).getUint32(0, true);
+  const state = parseInfo(r.view(info));
+  // A FIN in a queue counts as one byte that cannot be read.
+  const outBytes = Math.max(0, u32(outq) - (finSent(state.state) && state.state !== STATE.FIN_WAIT2 ? 1 : 0));
+  const unsentBytes = Math.min(outBytes, u32(unsentq));
+  const received = await peekQueue(hands, fd, RECV_QUEUE, u32(inq));
+  const out = await peekQueue(hands, fd, SEND_QUEUE, outBytes);
+  return {
+    info: state,
+    mss: u32(mss),
+    timestamp: u32(timestamp),
+    receiveSeq: u32(receiveSeq),
+    sendSeq: u32(sendSeq),
+    received,
+    sent: out.subarray(0, out.length - unsentBytes),
+    unsent: out.subarray(out.length - unsentBytes),
+    window: r.bytes(window),
+  };
+}
+
+/** Reads a queue without taking anything from it. A peek always begins at the front, so one read must do. */
+async function peekQueue(hands: Hands, fd: number, queue: number, length: number): Promise<Uint8Array> {
+  if (length === 0) return new Uint8Array(0);
+  if (length <= hands.transport.size - 0x1000) {
+    const b = hands.batch();
+    const out = b.out(length);
+    setOption(b, fd, TCP.REPAIR_QUEUE, int(queue));
+    const n = b.call(SYS.recvfrom, fd, out, length, MSG_PEEK | MSG_DONTWAIT, 0, 0);
+    const r = await b.run();
+    return r.bytes(out, check(r.value(n), 'reading a TCP queue'));
+  }
+  return peekLong(hands, fd, queue, length);
+}
+
+/** As above, for more than the hands' scratch memory holds: through a mapping of their own. */
+async function peekLong(hands: Hands, fd: number, queue: number, length: number): Promise<Uint8Array> {
+  const size = (length + 4095) & ~4095;
+  const at = check(await hands.syscall(SYS.mmap, 0, size, 3, 0x8022, -1, 0), 'memory for a TCP queue');
+  try {
+    const b = hands.batch();
+    setOption(b, fd, TCP.REPAIR_QUEUE, int(queue));
+    const n = b.call(SYS.recvfrom, fd, at, length, MSG_PEEK | MSG_DONTWAIT, 0, 0);
+    const got = check((await b.run()).value(n), 'reading a TCP queue');
+    const out = new Uint8Array(got);
+    const self = await hands.syscall(SYS.getpid);
+    for (let done = 0; done < got;) {
+      const c = hands.batch();
+      const part = Math.min(0x80000, got - done);
+      const buf = c.out(part);
+      const m = c.call(SYS.process_vm_readv, self, c.iovec(buf), 1, c.iovec([at + done, part]), 1, 0);
+      const r = await c.run();
+      out.set(r.bytes(buf, check(r.value(m), 'reading a TCP queue')), done);
+      done += part;
+    }
+    return out;
+  } finally {
+    await hands.syscall(SYS.munmap, at, size);
+  }
+}
+
+/**
+ * Makes a bound socket under repair the end of a connection that exists already. It stays under repair;
+ * {@link Connection.unsent} is to be sent after {@link repairOff}.
+ */
+export async function writeConnection(hands: Hands, fd: number, peer: Uint8Array, c: Connection): Promise<void> {
+  const { state, options, sendScale, receiveScale } = c.info;
+  const receiveStart = c.receiveSeq - c.received.length - (finReceived(state) ? 1 : 0);
+  const sendStart = c.sendSeq - c.sent.length - c.unsent.length - (finSent(state) ? 1 : 0);
+  const b = hands.batch();
+  const refs = [
+    setOption(b, fd, TCP.REPAIR_QUEUE, int(RECV_QUEUE)),
+    setOption(b, fd, TCP.QUEUE_SEQ, int(receiveStart | 0)),
+    setOption(b, fd, TCP.REPAIR_QUEUE, int(SEND_QUEUE)),
+    setOption(b, fd, TCP.QUEUE_SEQ, int(sendStart | 0)),
+    b.call(SYS.connect, fd, b.bytes(peer), peer.length),
+    setOption(b, fd, TCP.REPAIR_OPTIONS, repairOptions(c.mss, options, sendScale, receiveScale)),
+  ];
+  if ((options & INFO_TIMESTAMPS) !== 0) refs.push(setOption(b, fd, TCP.TIMESTAMP, int(c.timestamp | 0)));
+  const r = await b.run();
+  refs.forEach((ref, i) => check(r.value(ref), `restoring a TCP connection (${i})`));
+
+  await fillQueue(hands, fd, RECV_QUEUE, c.received);
+  await fillQueue(hands, fd, SEND_QUEUE, c.sent);
+  const w = hands.batch();
+  const window = setOption(w, fd, TCP.REPAIR_WINDOW, c.window);
+  check((await w.run()).value(window), 'restoring a TCP window');
+}
+
+/** `struct tcp_repair_opt`: code u32, value u32; codes are the option kinds of RFC 9293 and 7323. */
+function repairOptions(mss: number, options: number, sendScale: number, receiveScale: number): Uint8Array {
+  const out: number[] = [2, mss];
+  if ((options & INFO_WSCALE) !== 0) out.push(3, sendScale | (receiveScale << 16));
+  if ((options & INFO_SACK) !== 0) out.push(4, 0);
+  if ((options & INFO_TIMESTAMPS) !== 0) out.push(8, 0);
+  return new Uint8Array(new Uint32Array(out).buffer);
+}
+
+async function fillQueue(hands: Hands, fd: number, queue: number, data: Uint8Array): Promise<void> {
+  for (let at = 0; at < data.length;) {
+    const part = data.subarray(at, at + CHUNK);
+    const b = hands.batch();
+    setOption(b, fd, TCP.REPAIR_QUEUE, int(queue));
+    const n = b.call(SYS.sendto, fd, b.bytes(part), part.length, MSG_DONTWAIT, 0, 0);
+    at += check((await b.run()).value(n), 'filling a TCP queue');
+  }
+}

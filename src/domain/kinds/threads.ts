@@ -1,0 +1,98 @@
+import { SYS } from '../../guest/hands/syscalls.js';
+import { PR, PTRACE } from '../linux/flags.js';
+import { check, readTexts } from '../linux/os.js';
+import { parseStatus } from '../proc/status.js';
+import { processKind } from './kind.js';
+import { peekSignals, signalOf } from './signals.js';
+
+interface ThreadState {
+  readonly tid: number;
+  readonly name: string;
+  /** `stack_t`: sp u64, flags i32, padding, size u64. */
+  readonly altStack: Uint8Array;
+  /** set_tid_address(2) */
+  readonly clearTid: bigint;
+  readonly robust: { readonly head: bigint; readonly length: bigint };
+  readonly rseq: { readonly pointer: bigint; readonly size: number; readonly signature: number };
+  readonly parentDeathSignal: number;
+  readonly pending: readonly Uint8Array[];
+}
+
+const RSEQ_CONFIG_SIZE = 24;
+
+/** What the kernel keeps for each thread: alternate stack, robust list, restartable sequences, pending signals. */
+export const threads = processKind<readonly ThreadState[]>({
+  name: 'threads',
+  stage: 'late',
+  async checkpoint({ context, frozen }) {
+    const { hands } = context;
+    const texts = await readTexts(
+      hands,
+      frozen.threads.map((t) => `/proc/${frozen.hostPid}/task/${t.tracee.tid}/status`),
+      1,
+    );
+    const b = hands.batch();
+    const looks = frozen.threads.map(({ tracee: { tid } }) => {
+      const rseq = b.out(RSEQ_CONFIG_SIZE);
+      const head = b.out(8);
+      const length = b.out(8);
+      b.call(SYS.ptrace, PTRACE.GET_RSEQ_CONFIGURATION, tid, RSEQ_CONFIG_SIZE, rseq);
+      b.call(SYS.get_robust_list, tid, head, length);
+      return { rseq, head, length };
+    });
+    const r = await b.run();
+
+    const out: ThreadState[] = [];
+    for (const [i, { tracee }] of frozen.threads.entries()) {
+      const look = looks[i];
+      if (look === undefined) continue;
+      const t = tracee.batch();
+      const altStack = t.out(24);
+      const clearTid = t.out(8);
+      const death = t.out(8);
+      const refs = [
+        t.call(SYS.sigaltstack, 0, altStack),
+        t.call(SYS.prctl, PR.GET_TID_ADDRESS, clearTid),
+        t.call(SYS.prctl, PR.GET_PDEATHSIG, death),
+      ];
+      const tr = await t.run();
+      for (const ref of refs) check(tr.value(ref), `asking thread ${tracee.tid}`);
+      const status = parseStatus(texts[i] ?? '');
+      const rseq = r.view(look.rseq);
+      out.push({
+        tid: status.nsPid.at(-1) ?? -1,
+        name: status.name,
+        altStack: tr.bytes(altStack),
+        clearTid: tr.view(clearTid).getBigUint64(0, true),
+        parentDeathSignal: tr.view(death).getInt32(0, true),
+        robust: { head: r.view(look.head).getBigUint64(0, true), length: r.view(look.length).getBigUint64(0, true) },
+        rseq: {
+          pointer: rseq.getBigUint64(0, true),
+          size: rseq.getUint32(8, true),
+          signature: rseq.getUint32(12, true),
+        },
+        pending: await peekSignals(hands, tracee.tid, 0),
+      });
+    }
+    return out;
+  },
+  async restore(process, states) {
+    for (const s of states) {
+      const tracee = process.threads.get(s.tid);
+      if (tracee === undefined) continue;
+      const b = tracee.batch();
+      const refs = [
+        b.call(SYS.sigaltstack, b.bytes(s.altStack), 0),
+        b.call(SYS.set_robust_list, s.robust.head, s.robust.length),
+        b.call(SYS.prctl, PR.SET_NAME, b.str(s.name)),
+        b.call(SYS.prctl, PR.SET_PDEATHSIG, s.parentDeathSignal),
+      ];
+      b.call(SYS.set_tid_address, s.clearTid);
+      if (s.rseq.pointer !== 0n) refs.push(b.call(SYS.rseq, s.rseq.pointer, s.rseq.size, 0, s.rseq.signature));
+      for (const info of s.pending)
+        refs.push(b.call(SYS.rt_tgsigqueueinfo, process.pid, s.tid, signalOf(info), b.bytes(info)));
+      const r = await b.run();
+      refs.forEach((ref, i) => check(r.value(ref), `restoring thread ${s.tid} (call ${i})`));
+    }
+  },
+});
