@@ -52,6 +52,8 @@ export interface DomainImage {
   readonly processes: readonly ProcessImage[];
   readonly files: readonly SavedFile[];
   readonly objects: readonly MemoryObject[];
+  /** Lets go of the descriptors that the source's hands hold for it. */
+  close(): Promise<void>;
 }
 
 /** Looks at everything a running domain has, and refuses by name what cannot be moved. Throws `unsupported`. */
@@ -108,18 +110,21 @@ export async function checkpoint(frozen: FrozenDomain): Promise<DomainImage> {
   }
 
   const held = await holdFiles(hands, views);
-  undo.add('closing held descriptors', async () => {
+  const close = async (): Promise<void> => {
     const b = hands.batch();
-    for (const f of held) b.call(SYS.close, f.held);
+    for (const f of held.splice(0)) b.call(SYS.close, f.held);
+    for (const o of context.objects.values()) b.call(SYS.close, o.sourceFd);
+    context.objects.clear();
     await b.run();
-  });
+  };
+  undo.add('closing held descriptors', close);
   const files: SavedFile[] = [];
   for (const f of held) {
     const process = views.find((v) => v.pid === f.users[0]?.pid);
     if (process === undefined) continue;
     files.push(await kindOf(f.view, process).checkpoint(context, f));
   }
-  return { processes, files, objects: [...context.objects.values()] };
+  return { processes, files, objects: [...context.objects.values()], close };
 }
 
 async function checkpointProcess(

@@ -156,6 +156,7 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
 
     await step('bury');
     await restoration.letGo();
+    await image.close();
     await frozen.kill();
 
     return {

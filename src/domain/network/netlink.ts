@@ -130,16 +130,24 @@ export async function inNetns<T>(hands: Hands, netns: number | undefined, work: 
   }
 }
 
-/** Interface index by name, by SIOCGIFINDEX on any socket of the namespace. */
+/**
+ * Interface index by name, by SIOCGIFINDEX on any socket of the namespace. A NIC that another domain had
+ * comes back only when the kernel has taken that domain's namespace down, which it does in its own time.
+ */
 async function interfaceIndex(hands: Hands, socket: number, name: string): Promise<number> {
-  const b = hands.batch();
-  const ifreq = new Uint8Array(40);
-  ifreq.set(text(name).subarray(0, 16));
-  const buf = b.inout(ifreq);
-  const n = b.call(SYS.ioctl, socket, 0x8933, buf);
-  const r = await b.run();
-  if (r.value(n) < 0) throw new DomainError('state', `this OS instance has no network interface ${name}`);
-  return r.view(buf).getInt32(16, true);
+  for (let turn = 0; turn < 100; turn++) {
+    const b = hands.batch();
+    const ifreq = new Uint8Array(40);
+    ifreq.set(text(name).subarray(0, 16));
+    const buf = b.inout(ifreq);
+    const n = b.call(SYS.ioctl, socket, 0x8933, buf);
+    const r = await b.run();
+    if (r.value(n) >= 0) return r.view(buf).getInt32(16, true);
+    const wait = hands.batch();
+    wait.call(SYS.nanosleep, wait.bytes(new Uint8Array(new BigInt64Array([0n, 20_000_000n]).buffer)), 0);
+    await wait.run();
+  }
+  throw new DomainError('state', `this OS instance has no network interface ${name}`);
 }
 
 /** Hands a NIC to the network namespace `netns` and gives it its name and addresses there. */
