@@ -42,13 +42,19 @@ export interface AptOptions {
   signal?: AbortSignal | undefined;
   /** Instead of the machine's own. */
   mirrors?: Mirrors | undefined;
+  /** Of Debian's names, instead of riscv64. */
+  architecture?: string;
+  /** Code name, instead of the release that guests are made of. */
+  release?: string;
 }
 
 export class Apt {
   readonly #options: AptOptions;
+  readonly #release: string;
   #updated = false;
   constructor(options: AptOptions) {
     this.#options = options;
+    this.#release = options.release ?? RELEASE;
   }
 
   /** Packages that are whole and verified. */
@@ -98,7 +104,7 @@ export class Apt {
     for (const folder of APT_FOLDERS) await files.makeFolder(`${root}/${folder}`);
     for (const folder of ['debs', 'partial']) await files.makeFolder(`${root}/${folder}`);
     await files.write(`${root}/var/lib/dpkg/status`, '');
-    const conf = aptConf(root, inheritedConfig(dump.stdout));
+    const conf = aptConf(root, inheritedConfig(dump.stdout), this.#options.architecture);
     await files.write(`${root}/apt.conf`, conf);
     const from = await sha256(JSON.stringify([conf, mirrors]));
     if (!always && (await this.#isFresh(from))) {
@@ -107,23 +113,23 @@ export class Apt {
     }
     await files.remove(this.#stamp);
 
-    onProgress({ step: 'index', message: `fetching the package indices of ${RELEASE}` });
+    onProgress({ step: 'index', message: `fetching the package indices of ${this.#release}` });
     const keyring = await this.#keyring();
     const suites = new Map<string, { file: string; stanza: (suite: string) => string }>();
     const want = (suffix: string, mirror: Mirrors['debian'] | undefined): void => {
       if (mirror === undefined) return;
-      const file = `${root}/etc/apt/sources.list.d/${RELEASE}${suffix}.sources`;
-      suites.set(suffix, { file, stanza: (suite) => sourceStanza(mirror, suite, keyring) });
+      const file = `${root}/etc/apt/sources.list.d/${this.#release}${suffix}.sources`;
+      suites.set(suffix, { file, stanza: (suite) => sourceStanza(mirror, suite, keyring, this.#options.architecture) });
     };
     want('', mirrors.debian);
     want('-backports', mirrors.debian);
     want('-security', mirrors.security);
-    for (const [suffix, { file, stanza }] of suites) await files.write(file, stanza(RELEASE + suffix));
+    for (const [suffix, { file, stanza }] of suites) await files.write(file, stanza(this.#release + suffix));
 
     let said = await this.#fetchIndices();
     const missing = async (): Promise<string[]> => {
       const there = parseCodenames(await this.#ask('apt-cache', ['policy']));
-      return [...suites.keys()].filter((suffix) => !there.has(RELEASE + suffix));
+      return [...suites.keys()].filter((suffix) => !there.has(this.#release + suffix));
     };
     let lacking = await missing();
     // Mirrors and the caches before them can serve one name's index older than its signed Release file,
@@ -141,7 +147,7 @@ export class Apt {
       lacking = still;
     }
     if (lacking.includes('') || (needBackports && lacking.includes('-backports'))) {
-      const names = lacking.map((suffix) => RELEASE + suffix).join(', ');
+      const names = lacking.map((suffix) => this.#release + suffix).join(', ');
       throw new ImageError(
         'network',
         `no verified package index for ${names}: ${said}. Is the mirror reachable? ${BRING}`,
@@ -150,7 +156,7 @@ export class Apt {
     if (lacking.includes('-security')) {
       onProgress({
         step: 'warning',
-        message: `no verified index of ${RELEASE}-security: without its updates (${said})`,
+        message: `no verified index of ${this.#release}-security: without its updates (${said})`,
       });
     }
     this.#updated = true;
@@ -236,7 +242,7 @@ export class Apt {
     };
     for (const name of names) {
       const record = byName.get(name);
-      if (record === undefined) throw new ImageError('not-found', `apt finds no package ${name} for ${RELEASE}`);
+      if (record === undefined) throw new ImageError('not-found', `apt finds no package ${name} for ${this.#release}`);
       take(record);
     }
     return [...taken].sort((a, b) => (a.name < b.name ? -1 : 1));

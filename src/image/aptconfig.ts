@@ -20,7 +20,7 @@ export function inheritedConfig(dump: string): string[] {
  * @param root the private root folder, absolute.
  * @param inherited lines from {@link inheritedConfig}.
  */
-export function aptConf(root: string, inherited: readonly string[]): string {
+export function aptConf(root: string, inherited: readonly string[], architecture = ARCHITECTURE): string {
   // Trusted keys and passwords for mirrors are the machine's; everything else is private.
   return `${[
     `Dir "${root}/";`,
@@ -29,8 +29,8 @@ export function aptConf(root: string, inherited: readonly string[]): string {
     'Dir::Etc::trustedparts "/etc/apt/trusted.gpg.d";',
     'Dir::Etc::netrc "/etc/apt/auth.conf";',
     'Dir::Etc::netrcparts "/etc/apt/auth.conf.d";',
-    `APT::Architecture "${ARCHITECTURE}";`,
-    `APT::Architectures { "${ARCHITECTURE}"; };`,
+    `APT::Architecture "${architecture}";`,
+    `APT::Architectures { "${architecture}"; };`,
     'APT::Install-Recommends "false";',
     // As root, apt would fetch as a user who may not enter the cache's folder.
     'APT::Sandbox::User "";',
@@ -50,14 +50,19 @@ export const APT_FOLDERS = [
 ];
 
 /** One suite of one mirror as a `.sources` stanza. */
-export function sourceStanza(mirror: Mirror, suite: string, keyring: string | undefined): string {
+export function sourceStanza(
+  mirror: Mirror,
+  suite: string,
+  keyring: string | undefined,
+  architecture = ARCHITECTURE,
+): string {
   const signedBy = mirror.signedBy ?? keyring;
   return `${[
     'Types: deb',
     `URIs: ${mirror.uri}`,
     `Suites: ${suite}`,
     'Components: main',
-    `Architectures: ${ARCHITECTURE}`,
+    `Architectures: ${architecture}`,
     ...(signedBy === undefined ? [] : [`Signed-By: ${signedBy}`]),
   ].join('\n')}\n`;
 }
