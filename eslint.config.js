@@ -11,7 +11,8 @@ const layers = {
   vmm: ['computer', 'hart'],
   guest: ['vmm', 'computer', 'hart'],
   domain: ['guest', 'vmm', 'computer'],
-  maintenance: ['domain', 'guest', 'vmm', 'computer', 'net'],
+  system: ['guest', 'vmm', 'computer', 'net', 'image'],
+  maintenance: ['system', 'domain', 'guest', 'vmm', 'computer', 'net'],
   // Beside the floors, leaning on nothing above.
   image: [],
   net: [],

@@ -95,11 +95,21 @@ export class Board {
 
   /** Takes the function out of `slot`. The guest should have let go of it (`remove` in its sysfs). */
   unplug(slot: number): void {
-    if (!this.#devices.delete(slot)) return;
+    const device = this.#devices.get(slot);
+    if (device === undefined) return;
+    device.detach();
+    this.#devices.delete(slot);
     this.#slots.unplug(slot);
     const at = this.#page(FIRST_FUNCTION_PAGE + slot);
     new Uint8Array(this.#options.buffer, at, STATE_PAGE_SIZE).fill(0);
     this.plic.setLevel(interruptOf(slot), false);
+  }
+
+  /** Lets go of the board's memory: no device touches it, or the guest's, from now on. The harts must stand still. */
+  close(): void {
+    for (const device of this.#devices.values()) device.detach();
+    this.#devices.clear();
+    this.uart.detach();
   }
 
   /** To be called after a doorbell: the devices do what they were asked for. */

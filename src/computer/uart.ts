@@ -237,6 +237,7 @@ export class UartPort {
   readonly #page: number;
   readonly #uart: UartRegisters;
   readonly #backlog: number[] = [];
+  #detached = false;
 
   constructor(buffer: SharedArrayBuffer, stateOffset: number, line: InterruptLine) {
     this.#words = new Int32Array(buffer);
@@ -244,6 +245,11 @@ export class UartPort {
     this.#offset = stateOffset;
     this.#page = stateOffset >> 2;
     this.#uart = new UartRegisters(buffer, stateOffset, line, () => undefined);
+  }
+
+  /** The guest is gone, and its memory with it. */
+  detach(): void {
+    this.#detached = true;
   }
 
   /** Sends bytes to the guest. False: it has not read them all yet. */
@@ -255,7 +261,7 @@ export class UartPort {
 
   /** To be called after a doorbell. */
   poll(): void {
-    if (Atomics.exchange(this.#words, this.#page + (KICKED >> 2), 0) === 0) return;
+    if (this.#detached || Atomics.exchange(this.#words, this.#page + (KICKED >> 2), 0) === 0) return;
     const at = (index: number): number => Atomics.load(this.#words, this.#page + (index >> 2));
     const from = at(TX_READ);
     const count = (at(TX_WRITE) - from) | 0;
@@ -276,7 +282,7 @@ export class UartPort {
   }
 
   #deliver(): void {
-    if (this.#backlog.length === 0) return;
+    if (this.#detached || this.#backlog.length === 0) return;
     lock(this.#words, this.#page + (LOCK >> 2));
     let at = Atomics.load(this.#words, this.#page + (RX_WRITE >> 2));
     const room = RX_SIZE - ((at - Atomics.load(this.#words, this.#page + (RX_READ >> 2))) | 0);

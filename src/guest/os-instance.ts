@@ -64,6 +64,7 @@ export class OsInstance {
   readonly #pages: { readonly board: number; readonly mailbox: number; readonly doorbell: number };
   #end!: (end: OsEnd) => void;
   #entry = 0;
+  #destroyed = false;
   #deviceTreeAt = 0;
 
   /**
@@ -79,11 +80,16 @@ export class OsInstance {
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
-    this.#pages = {
-      board: this.partition.allocate(BOARD_SIZE),
-      mailbox: this.partition.allocate(MAILBOX_SIZE),
-      doorbell: this.partition.allocate(FRAME_SIZE),
-    };
+    try {
+      this.#pages = {
+        board: this.partition.allocate(BOARD_SIZE),
+        mailbox: this.partition.allocate(MAILBOX_SIZE),
+        doorbell: this.partition.allocate(FRAME_SIZE),
+      };
+    } catch (error) {
+      void this.partition.release();
+      throw error;
+    }
     const { buffer } = vmm.machine;
     this.mailbox = new Mailbox(buffer, this.#pages.mailbox);
     this.board = new Board({
@@ -140,6 +146,14 @@ export class OsInstance {
 
   /** Ends the instance at once, as pulling the plug does, and returns its partition to the computer. */
   async destroy(): Promise<void> {
+    await this.partition.stop();
+    if (!this.#destroyed) {
+      this.#destroyed = true;
+      // What it said last, before it stopped.
+      this.board.poll();
+      // The frames will be somebody else's: a disk may still be reading for this guest.
+      this.board.close();
+    }
     await this.partition.release();
     this.#end({ kind: 'stopped' });
   }
@@ -164,11 +178,12 @@ export class OsInstance {
   }
 
   #ringSoon(): void {
-    if (Atomics.exchange(this.#vmm.machine.words, this.#pages.doorbell >> 2, 1) !== 0) return;
+    if (this.#destroyed || Atomics.exchange(this.#vmm.machine.words, this.#pages.doorbell >> 2, 1) !== 0) return;
     setTimeout(() => this.#answerDoorbell(), 0);
   }
 
   #answerDoorbell(): void {
+    if (this.#destroyed) return;
     Atomics.store(this.#vmm.machine.words, this.#pages.doorbell >> 2, 0);
     this.board.poll();
     this.onRing();

@@ -107,7 +107,8 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   }
 
   isOpen(port: number): boolean {
-    if (!this.negotiated(F_MULTIPORT)) return port === 0 && this.running;
+    if (!this.running) return false;
+    if (!this.negotiated(F_MULTIPORT)) return port === 0;
     return (this.load(OPEN) & (1 << port)) !== 0;
   }
 

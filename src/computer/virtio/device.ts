@@ -52,6 +52,7 @@ export abstract class VirtioDevice implements QueueOwner {
   #generation: number;
   /** Turns nest: the outside world may answer while it is being told something. */
   #depth = 0;
+  #detached = false;
 
   protected constructor(host: DeviceHost, kind: DeviceKind) {
     this.#host = host;
@@ -71,8 +72,17 @@ export abstract class VirtioDevice implements QueueOwner {
     this.#generation = this.load(s.GENERATION);
   }
 
+  /**
+   * The device is taken out for good: its state page and the guest's memory may belong to somebody else from
+   * now on, so nothing touches them any more, whatever a backend finishes later.
+   */
+  detach(): void {
+    this.#detached = true;
+  }
+
   /** To be called on the main thread after a doorbell. */
   poll(): void {
+    if (this.#detached) return;
     if (this.load(s.RESET_PENDING) === 0) {
       if (this.load(s.KICKED) === 0) return;
       // A function that is no bus master yet may not touch memory; its kicks wait.
@@ -89,6 +99,7 @@ export abstract class VirtioDevice implements QueueOwner {
 
   /** Whether the driver is there and the device works. */
   get running(): boolean {
+    if (this.#detached) return false;
     const status = this.load(s.DEVICE_STATUS);
     const ok = (status & s.DRIVER_OK) !== 0 && (status & s.DEVICE_NEEDS_RESET) === 0;
     return ok && (this.load(COMMAND) & COMMAND_BUS_MASTER) !== 0;
@@ -96,7 +107,7 @@ export abstract class VirtioDevice implements QueueOwner {
 
   /** The guest's queues are garbage: stops until the driver resets the device (2.1.2). */
   fail(message: string): void {
-    if (this.broken) return;
+    if (this.broken || this.#detached) return;
     this.broken = true;
     this.#locked(() => {
       this.store(s.DEVICE_STATUS, this.load(s.DEVICE_STATUS) | s.DEVICE_NEEDS_RESET);
@@ -120,6 +131,7 @@ export abstract class VirtioDevice implements QueueOwner {
    * loop goes on.
    */
   protected enter(): boolean {
+    if (this.#detached) return false;
     if (this.#depth > 0) {
       this.#depth++;
       return true;
@@ -170,6 +182,7 @@ export abstract class VirtioDevice implements QueueOwner {
 
   /** Changes the device configuration and tells the driver (2.5). */
   protected changeConfig(at: number, bytes: Uint8Array): void {
+    if (this.#detached) return;
     const config = new Uint8Array(this.#host.buffer, this.#host.stateOffset + s.CONFIG, s.MAX_CONFIG);
     this.#locked(() => {
       config.set(bytes, at);

@@ -1,0 +1,155 @@
+/** The command line of `understudy run`. */
+import { parseArgs } from 'node:util';
+import type { ConsoleDevice, DiskOptions, ForwardRequest } from '../../index.js';
+import { UsageError } from './usage.js';
+
+export const RUN_USAGE = `Usage: understudy run [options]
+
+Boots Debian to a shell in this terminal. Ctrl-A X leaves, Ctrl-A H shows the other keys.
+
+What to boot:
+  --debian RELEASE        13 (Linux 6.12, the default) or backports (Linux 7.2); made of Debian
+                          packages at the first use, see "understudy images"
+  --profile PROFILE       shell (the default) or redis (with Redis installed)
+  --kernel FILE           a RISC-V Linux "Image" of yours instead, uncompressed
+  --initrd FILE           its initramfs; several are put together
+  --append ARGUMENTS      kernel arguments, behind ours
+  --console DEVICE        where a kernel of yours has its console: hvc0 or ttyS0; guessed unless told
+
+The machine:
+  --memory SIZE           MiB, or with a unit: 512M, 2G; 512M unless told
+  --harts N               hardware threads; 1 unless told
+  --disk FILE[,ro|,discard]
+                          a raw disk image as /dev/vda and so on; ro: read-only;
+                          discard: what is written is forgotten at the end
+  --forward [PROTOCOL:][ADDRESS:]PORT:GUESTPORT
+                          a port of this host that leads to the guest: tcp:8080:80; tcp and
+                          127.0.0.1 unless told; PORT 0: any that is free
+  --no-network            no network card
+
+Without a person:
+  --command SCRIPT        runs the shell script in the guest, its output is ours, and its exit status too
+  --timeout SECONDS       gives up after that, with exit status 124
+  --json                  with --command: one JSON object on standard output
+  --help
+`;
+
+export interface RunOptions {
+  readonly debian: 'trixie' | 'backports';
+  readonly profile: string;
+  readonly kernel?: string;
+  readonly initrds: readonly string[];
+  readonly append?: string;
+  readonly console?: ConsoleDevice;
+  /** Bytes. */
+  readonly memory: number;
+  readonly harts: number;
+  readonly disks: readonly DiskOptions[];
+  readonly forwards: readonly ForwardRequest[];
+  readonly network: boolean;
+  readonly command?: string;
+  /** Milliseconds. */
+  readonly timeout?: number;
+  readonly json: boolean;
+}
+
+const OPTIONS = {
+  debian: { type: 'string', default: '13' },
+  profile: { type: 'string', default: 'shell' },
+  kernel: { type: 'string', short: 'k' },
+  initrd: { type: 'string', short: 'i', multiple: true },
+  append: { type: 'string' },
+  console: { type: 'string' },
+  memory: { type: 'string', short: 'm', default: '512M' },
+  harts: { type: 'string', default: '1' },
+  disk: { type: 'string', short: 'd', multiple: true },
+  forward: { type: 'string', short: 'f', multiple: true },
+  'no-network': { type: 'boolean', default: false },
+  command: { type: 'string', short: 'c' },
+  timeout: { type: 'string' },
+  json: { type: 'boolean', default: false },
+  help: { type: 'boolean', short: 'h', default: false },
+} as const;
+
+/** Throws UsageError. */
+export function parseRunOptions(args: string[]): RunOptions | 'help' {
+  const values = read(args);
+  if (values.help) return 'help';
+  const { kernel, command, append, initrd: initrds = [], disk: disks = [], forward: forwards = [] } = values;
+  if (kernel === undefined && initrds.length > 0) throw new UsageError('--initrd goes with a --kernel of yours');
+  if (kernel === undefined && values.console !== undefined) throw new UsageError('--console goes with --kernel');
+  if (kernel !== undefined && command !== undefined) {
+    throw new UsageError('--command needs our own user space: it does not go with --kernel');
+  }
+  if (values.json && command === undefined) throw new UsageError('--json goes with --command');
+  if (values['no-network'] && forwards.length > 0) {
+    throw new UsageError('--forward needs the network that --no-network takes away');
+  }
+  return {
+    debian: oneOf('debian', values.debian, { '13': 'trixie', trixie: 'trixie', backports: 'backports' } as const),
+    profile: values.profile,
+    initrds,
+    memory: parseSize('memory', values.memory),
+    harts: parseCount('harts', values.harts, 1, 64),
+    disks: disks.map(parseDisk),
+    forwards: forwards.map(parseForward),
+    network: !values['no-network'],
+    json: values.json,
+    ...(kernel !== undefined && { kernel }),
+    ...(append !== undefined && { append }),
+    ...(command !== undefined && { command }),
+    ...(values.console !== undefined && {
+      console: oneOf('console', values.console, { hvc0: 'hvc0', ttyS0: 'ttyS0' } as const),
+    }),
+    ...(values.timeout !== undefined && { timeout: parseCount('timeout', values.timeout, 1, 10 ** 6) * 1000 }),
+  };
+}
+
+function read(args: string[]) {
+  try {
+    return parseArgs({ args, options: OPTIONS }).values;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function oneOf<T extends string>(option: string, text: string, choices: Readonly<Record<string, T>>): T {
+  if (Object.hasOwn(choices, text)) return choices[text];
+  throw new UsageError(`--${option} ${text}: there are ${Object.keys(choices).join(', ')}`);
+}
+
+/** Throws UsageError for anything but a whole number within the bounds. */
+export function parseCount(option: string, text: string, least: number, most: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (value >= least && value <= most) return value;
+  throw new UsageError(`--${option} ${text}: a whole number from ${least} to ${most}`);
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 2 ** 20, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
+
+/** `512` (MiB), `512M`, `2G`: bytes, a multiple of 4096. */
+export function parseSize(option: string, text: string): number {
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?$/i.exec(text) ?? [];
+  const bytes = digits === undefined ? NaN : Math.floor((Number(digits) * UNITS[unit.toUpperCase()]) / 4096) * 4096;
+  if (bytes > 0 && bytes <= 2 ** 32) return bytes;
+  throw new UsageError(`--${option} ${text}: a size such as 512M or 2G, at most 4G`);
+}
+
+function parseDisk(text: string): DiskOptions {
+  const [, path, how] = /^(.*?)(?:,(ro|discard))?$/s.exec(text) ?? [];
+  if (path === undefined || path === '') throw new UsageError(`--disk ${text}: which file?`);
+  return { path, readOnly: how === 'ro', discardChanges: how === 'discard' };
+}
+
+const FORWARD = /^(?:(tcp|udp):)?(?:(\d+\.\d+\.\d+\.\d+):)?(\d+):(\d+)$/;
+
+export function parseForward(text: string): ForwardRequest {
+  const [matched, protocol, host, port, guestPort] = FORWARD.exec(text) ?? [];
+  if (matched === undefined) throw new UsageError(`--forward ${text}: it looks like tcp:8080:80`);
+  return {
+    ...(protocol !== undefined && { protocol: protocol === 'udp' ? 'udp' : 'tcp' }),
+    ...(host !== undefined && { host }),
+    port: parseCount('forward', port, 0, 65535),
+    guestPort: parseCount('forward', guestPort, 1, 65535),
+  };
+}

@@ -1,0 +1,89 @@
+/**
+ * A command in a guest, without a person. Its output takes ways of its own, beside the
+ * console with what the kernel says:
+ *
+ *   /dev/vport0p1  standard output     /dev/vport0p2  standard error
+ *   /dev/vport0p3  the exit status in decimal, at the end
+ */
+import type { ImageBoot, KernelBoot } from '../../index.js';
+import { describeEnd, type Guest } from './run.js';
+
+const RUN = `until [ -c /dev/vport0p1 ] && [ -c /dev/vport0p2 ] && [ -c /dev/vport0p3 ]; do sleep 0.01; done
+. /etc/profile
+sh /etc/understudy/command < /dev/null > /dev/vport0p1 2> /dev/vport0p2
+echo $? > /dev/vport0p3
+`;
+const TIMED_OUT = 124;
+const CONSOLE_LINES = 20;
+
+export async function runScript(guest: Guest, script: string): Promise<number> {
+  const { computer, options, boot, interruption } = guest;
+  const output = new Capture(options.json ? undefined : process.stdout);
+  const errors = new Capture(options.json ? undefined : process.stderr);
+  const status = new Capture(undefined);
+  const started = performance.now();
+
+  const instance = await computer.boot(withScript(boot, script));
+  [output, errors, status].forEach((capture, i) => {
+    instance.os.console.ports[i + 1].onData = (bytes) => capture.add(bytes);
+  });
+  let timedOut = false;
+  const stop = (): void => void instance.destroy();
+  const timer =
+    options.timeout === undefined
+      ? undefined
+      : setTimeout(() => {
+          timedOut = true;
+          stop();
+        }, options.timeout);
+  interruption.signal.addEventListener('abort', stop, { once: true });
+  if (interruption.signal.aborted) stop();
+  const end = await instance.ended;
+  clearTimeout(timer);
+
+  if (interruption.status !== undefined) return interruption.status;
+  const said = /^(\d+)\n$/.exec(status.text);
+  const code = said !== null ? Number(said[1]) : timedOut ? TIMED_OUT : 1;
+  if (options.json) {
+    const seconds = (performance.now() - started) / 1000;
+    const result = { status: code, ok: said !== null, stdout: output.text, stderr: errors.text, seconds };
+    process.stdout.write(`${JSON.stringify(result)}\n`);
+  }
+  if (said === null) {
+    const why = timedOut
+      ? `the time of ${(options.timeout ?? 0) / 1000} s was over`
+      : (describeEnd(end) ?? `the guest ended (${end.kind}) before the command did`);
+    const last = instance.console.text.trimEnd().split(/\r?\n/).slice(-CONSOLE_LINES).join('\n');
+    process.stderr.write(`understudy: ${why}. Its console's last lines:\n${last}\n`);
+  }
+  return code;
+}
+
+function withScript(boot: ImageBoot | KernelBoot, script: string): ImageBoot {
+  if (boot.image === undefined) throw new TypeError('a script needs an image of ours');
+  return {
+    ...boot,
+    // A kernel that panics must not stand there for ever; its reboot ends the run.
+    bootArguments: `quiet panic=-1 ${boot.bootArguments ?? ''}`,
+    run: RUN,
+    files: { '/etc/understudy/command': script },
+    ports: [{ name: 'out' }, { name: 'err' }, { name: 'status' }],
+  };
+}
+
+/** Passes bytes on, or keeps them. */
+class Capture {
+  readonly #decoder = new TextDecoder();
+  #text = '';
+
+  constructor(private readonly stream: NodeJS.WriteStream | undefined) {}
+
+  get text(): string {
+    return this.#text;
+  }
+
+  add(bytes: Uint8Array): void {
+    if (this.stream !== undefined) this.stream.write(bytes);
+    else this.#text += this.#decoder.decode(bytes, { stream: true });
+  }
+}

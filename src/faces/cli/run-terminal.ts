@@ -1,0 +1,104 @@
+/** A person before a guest: the terminal is the guest's, except for what follows Ctrl-A. */
+import { Terminal } from '../../adapters/node/terminal.js';
+import type { Instance, OsEnd } from '../../index.js';
+import { escapeKeys } from './escape-keys.js';
+import { describeEnd, type Guest } from './run.js';
+
+const KEYS = `
+  Ctrl-A X   switches the guest off and leaves
+  Ctrl-A S   has the guest shut down
+  Ctrl-A C   what the machine is and does
+  Ctrl-A A   Ctrl-A for the guest
+  Ctrl-A H   this
+`;
+/** Ctrl-D: the end of what is typed, for a program that reads a terminal. */
+const END_OF_INPUT = '\x04';
+
+type Outcome = { readonly left: true } | { readonly left: false; readonly end: OsEnd };
+
+export async function runTerminal(guest: Guest): Promise<number> {
+  const { interruption } = guest;
+  const terminal = new Terminal();
+  try {
+    for (;;) {
+      const outcome = await session(guest, terminal);
+      if (interruption.status !== undefined) return interruption.status;
+      if (outcome.left) return 0;
+      const problem = describeEnd(outcome.end);
+      if (problem !== undefined) {
+        terminal.release();
+        process.stderr.write(`\nunderstudy: ${problem}\n`);
+        return 1;
+      }
+      if (outcome.end.kind !== 'reboot') return 0;
+    }
+  } finally {
+    terminal.release();
+  }
+}
+
+/** One boot, to its end or until the person leaves. */
+async function session({ computer, boot, interruption }: Guest, terminal: Terminal): Promise<Outcome> {
+  const started = performance.now();
+  const instance = await computer.boot({ ...boot, ...terminal.size });
+  if (terminal.interactive) greet(instance, terminal);
+  instance.console.listen((bytes) => terminal.write(bytes));
+
+  let leave: () => void = () => undefined;
+  const left = new Promise<void>((resolve) => {
+    leave = resolve;
+  });
+  interruption.signal.addEventListener('abort', leave, { once: true });
+  if (interruption.signal.aborted) leave();
+
+  let pending = Promise.resolve();
+  const feed = escapeKeys({
+    onData: (bytes) => {
+      // The array is the input's, and it waits until the guest has room.
+      const copy = bytes.slice();
+      pending = pending.then(() => instance.console.write(copy));
+    },
+    onKey: (letter) => {
+      if (letter === 'x') leave();
+      else if (letter === 's') void instance.shutdown();
+      else if (letter === 'c') terminal.write(status(instance, performance.now() - started));
+      else if (letter === 'h' || letter === '?') terminal.write(KEYS.replaceAll('\n', '\r\n'));
+    },
+  });
+  terminal.attach(
+    (bytes) => {
+      if (terminal.interactive) feed(bytes);
+      else pending = pending.then(() => instance.console.write(bytes));
+      return pending;
+    },
+    () => void pending.then(() => instance.console.write(END_OF_INPUT)),
+    ({ columns, rows }) => instance.console.resize(columns, rows),
+  );
+  try {
+    return await Promise.race([
+      left.then(async (): Promise<Outcome> => {
+        await instance.destroy();
+        return { left: true };
+      }),
+      instance.ended.then((end): Outcome => ({ left: false, end })),
+    ]);
+  } finally {
+    interruption.signal.removeEventListener('abort', leave);
+    terminal.release();
+  }
+}
+
+function greet(instance: Instance, terminal: Terminal): void {
+  terminal.write(`${describe(instance)}; Ctrl-A X leaves, Ctrl-A H helps\r\n`);
+}
+
+function describe({ os, address, forwards }: Instance): string {
+  const parts = [`${os.partition.space.size / 2 ** 20} MiB`, `${os.harts} hart${os.harts > 1 ? 's' : ''}`];
+  if (address !== undefined) parts.push(address);
+  for (const f of forwards) parts.push(`${f.protocol} ${f.host}:${f.port} leads to port ${f.guestPort}`);
+  return parts.join(', ');
+}
+
+function status(instance: Instance, milliseconds: number): string {
+  return `\r\n${describe(instance)}; on for ${(milliseconds / 1000).toFixed(1)} s\r\n`;
+}

@@ -1,0 +1,93 @@
+/** `understudy run`: a guest in this terminal, or a command in a guest. */
+import { Computer, PROFILES, shellProfile, type ImageBoot, type KernelBoot, type OsEnd } from '../../index.js';
+import { obtainImage } from './images.js';
+import { catchSignals, type Interruption } from './interruption.js';
+import { parseRunOptions, RUN_USAGE, type RunOptions } from './run-options.js';
+import { runScript } from './run-script.js';
+import { runTerminal } from './run-terminal.js';
+import { UsageError } from './usage.js';
+
+/** What a mode needs to boot the guest, again if it reboots. */
+export interface Guest {
+  readonly computer: Computer;
+  readonly options: RunOptions;
+  readonly boot: ImageBoot | KernelBoot;
+  readonly interruption: Interruption;
+}
+
+/** Beyond the guest's memory: the VMM's bookkeeping for it. */
+const OVERHEAD = 16 * 2 ** 20;
+const MOST_MEMORY = 4032 * 2 ** 20;
+
+/**
+ * Runs `understudy run ARGS`.
+ *
+ * @returns 0 when the guest switched itself off or was left, the command's status with --command, 1 when it failed,
+ * 124 when the time was over, 128 + n after signal n.
+ */
+export async function runCommand(args: string[]): Promise<number> {
+  const options = parseRunOptions(args);
+  if (options === 'help') {
+    process.stdout.write(RUN_USAGE);
+    return 0;
+  }
+  if (!Object.hasOwn(PROFILES, options.profile)) {
+    throw new UsageError(`--profile ${options.profile}: there are ${Object.keys(PROFILES).join(', ')}`);
+  }
+  const interruption = catchSignals();
+  try {
+    return await run(options, interruption);
+  } catch (error) {
+    // What a signal breaks off is no failure to be told of.
+    if (interruption.status === undefined) throw error;
+    return interruption.status;
+  } finally {
+    interruption.end();
+  }
+}
+
+async function run(options: RunOptions, interruption: Interruption): Promise<number> {
+  const boot = await whatToBoot(options, interruption.signal);
+  const computer = await Computer.create({
+    memory: Math.min(options.memory + OVERHEAD, MOST_MEMORY),
+    harts: options.harts,
+    ...(options.network ? {} : { network: false }),
+  });
+  try {
+    const guest: Guest = { computer, options, boot, interruption };
+    return await (options.command === undefined ? runTerminal(guest) : runScript(guest, options.command));
+  } finally {
+    await computer.close();
+  }
+}
+
+async function whatToBoot(options: RunOptions, signal: AbortSignal): Promise<ImageBoot | KernelBoot> {
+  const { memory, harts, disks, forwards, network, append } = options;
+  const common = {
+    name: 'understudy',
+    memory,
+    harts,
+    disks,
+    forwards,
+    network,
+    ...(append !== undefined && { bootArguments: append }),
+  };
+  if (options.kernel !== undefined) {
+    const { kernel, initrds: initramfs, console } = options;
+    return { ...common, kernel, initramfs, ...(console && { console }) };
+  }
+  const profile = (PROFILES[options.profile] ?? shellProfile)(options.debian);
+  return { ...common, image: await obtainImage(profile, { signal }) };
+}
+
+/** What to say of an end that nobody wished for; undefined for one that is in order. */
+export function describeEnd(end: OsEnd): string | undefined {
+  switch (end.kind) {
+    case 'hart-failed':
+      return `a hart failed, which is a mistake of Understudy: ${end.message}`;
+    case 'failure':
+      return 'the guest says that it failed';
+    default:
+      return undefined;
+  }
+}

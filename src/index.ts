@@ -1,0 +1,101 @@
+/**
+ * Understudy as a library, on Node.
+ *
+ *     import { Computer, prepareImage, shellProfile } from 'understudy';
+ *
+ *     const computer = await Computer.create({ memory: 512 * 2 ** 20, harts: 1 });
+ *     const guest = await computer.boot({ image: await prepareImage(shellProfile('trixie')) });
+ *     const shell = await guest.shell();
+ *     console.log(await shell.check('uname -a'));
+ *     await guest.shutdown();
+ *     await computer.close();
+ *
+ * Sealed sessions are an entry point of their own, `understudy/session`.
+ */
+import { defaultCacheFolder, nodeCache } from './adapters/node/cache.js';
+import { nodeCommands } from './adapters/node/commands.js';
+import { nodeSystem } from './adapters/node/system.js';
+import {
+  prepareImage as prepare,
+  type OnProgress,
+  type PreparedImage,
+  type PrepareOptions,
+  type Profile,
+} from './image/index.js';
+import { SystemComputer, type ComputerOptions, type SystemPlatform } from './system/index.js';
+
+/** A computer on this process: machine memory, harts on worker threads, devices, a network, and its VMM. */
+export class Computer extends SystemComputer {
+  /**
+   * Makes a computer. Nothing runs on it yet; `close` ends it.
+   * Throws ComputerError (`too-large`, `memory`), SystemError `invalid`, NetError `BAD_CONFIG`.
+   */
+  static create(options: ComputerOptions & { readonly platform?: SystemPlatform } = {}): Promise<Computer> {
+    const { platform = nodeSystem, ...rest } = options;
+    // Behind a promise, because a platform may have to load something first.
+    return Promise.resolve().then(() => new Computer(platform, rest));
+  }
+}
+
+/** Options of `prepareImage`. */
+export interface ImageOptions extends Omit<PrepareOptions, 'cache' | 'commands' | 'onProgress'> {
+  /** The folder that images are kept in; `~/.cache/understudy` unless UNDERSTUDY_CACHE or XDG_CACHE_HOME say otherwise. */
+  readonly cacheFolder?: string;
+  readonly onProgress?: OnProgress;
+}
+
+/**
+ * A guest's kernel and file system, from the cache or made of Debian packages that this machine's apt fetches and
+ * verifies. Throws ImageError.
+ *
+ *     const image = await prepareImage(shellProfile('backports'), { onProgress: (p) => console.error(p.message) });
+ */
+export function prepareImage(profile: Profile, options: ImageOptions = {}): Promise<PreparedImage> {
+  const { cacheFolder = defaultCacheFolder(), ...rest } = options;
+  return prepare(profile, { ...rest, cache: nodeCache(cacheFolder), commands: nodeCommands });
+}
+
+export {
+  Console,
+  Instance,
+  Network,
+  Shell,
+  SystemError,
+  type BootOptions,
+  type CommandResult,
+  type ComputerOptions,
+  type ConsoleDevice,
+  type ConsoleListener,
+  type DiskOptions,
+  type FileSource,
+  type ForwardRequest,
+  type GuestFile,
+  type GuestFiles,
+  type ImageBoot,
+  type KernelBoot,
+  type NetworkOptions,
+  type OpenDisk,
+  type Place,
+  type ShutdownOptions,
+  type SystemErrorCode,
+  type SystemPlatform,
+  type WaitOptions,
+} from './system/index.js';
+export {
+  ImageError,
+  PROFILES,
+  redisProfile,
+  shellProfile,
+  type ImageErrorCode,
+  type KernelChoice,
+  type OnProgress,
+  type PreparedImage,
+  type Profile,
+  type Progress,
+} from './image/index.js';
+export { MemoryDisk, OverlayDisk, BlockError, type BlockBackend } from './computer/virtio/block-backend.js';
+export { FileDisk } from './adapters/node/disk-file.js';
+export { ComputerError } from './computer/errors.js';
+export { GuestError } from './guest/errors.js';
+export type { OsEnd, OsInstance } from './guest/os-instance.js';
+export { NetError, type Forward, type NetErrorCode } from './net/index.js';

@@ -1,0 +1,78 @@
+/** What an OS instance is booted from and with, as the library's user says it. */
+import type { BlockBackend } from '../computer/virtio/block-backend.js';
+import type { PortOptions } from '../computer/virtio/console.js';
+import type { PreparedImage } from '../image/index.js';
+import type { ConsoleDevice } from './boot-arguments.js';
+import type { GuestFiles } from './guest-files.js';
+
+/** The path of a file, or its contents. */
+export type FileSource = string | Uint8Array;
+
+/** A raw disk image, or any backend. */
+export type DiskOptions =
+  | string
+  | BlockBackend
+  | {
+      readonly path: string;
+      /** The guest sees a disk that cannot be written. */
+      readonly readOnly?: boolean;
+      /** What the guest writes is kept in memory and gone with it; the file stays as it is. */
+      readonly discardChanges?: boolean;
+    };
+
+/** A port of the host that leads to a port of the guest. */
+export interface ForwardRequest {
+  /** `tcp` unless told. */
+  readonly protocol?: 'tcp' | 'udp';
+  /** The host's address to listen on, `127.0.0.1` unless told. */
+  readonly host?: string;
+  /** The host's port; 0 or absent lets the host choose. */
+  readonly port?: number;
+  readonly guestPort: number;
+}
+
+interface CommonOptions {
+  /** A word that no other OS instance of the computer has; `os0`, `os1`, … unless told. */
+  readonly name?: string;
+  /** Bytes of memory, a multiple of 4096; what the computer has free unless told. */
+  readonly memory?: number;
+  /** 1 unless told. */
+  readonly harts?: number;
+  /** Kernel arguments behind ours; of two that contradict each other, the kernel takes the later. */
+  readonly bootArguments?: string;
+  readonly disks?: readonly DiskOptions[];
+  /** False: no network card. */
+  readonly network?: boolean;
+  readonly forwards?: readonly ForwardRequest[];
+  /** Further ports of the console device; the guest has them as /dev/vport0p1 and so on, in this order. */
+  readonly ports?: readonly PortOptions[];
+  /** Size of the terminal in characters, 80 by 24 unless told. */
+  readonly columns?: number;
+  readonly rows?: number;
+}
+
+/** From an image of `prepareImage`: Debian's kernel and a small user space, set up by us. */
+export interface ImageBoot extends CommonOptions {
+  readonly image: PreparedImage;
+  /** A shell script that runs in place of the interactive shell; the guest powers off when it ends. */
+  readonly run?: string;
+  /** Files added to the guest's, or in place of its own. */
+  readonly files?: GuestFiles;
+  readonly kernel?: never;
+  readonly initramfs?: never;
+  readonly console?: never;
+}
+
+/** From any RISC-V Linux `Image`. */
+export interface KernelBoot extends CommonOptions {
+  readonly kernel: FileSource;
+  /** One cpio archive (compressed if the kernel can), or several in a row. */
+  readonly initramfs?: FileSource | readonly FileSource[];
+  /** Where the kernel has its console; guessed from the drivers in it unless told. */
+  readonly console?: ConsoleDevice;
+  readonly image?: never;
+  readonly run?: never;
+  readonly files?: never;
+}
+
+export type BootOptions = ImageBoot | KernelBoot;

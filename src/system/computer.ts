@@ -1,0 +1,233 @@
+/**
+ * A computer with everything around it: the VMM, a network that leads outside, and the
+ * OS instances that run on it. What src/index.ts gives to the world, with the
+ * platform still to be chosen.
+ */
+import { OverlayDisk, type BlockBackend } from '../computer/virtio/block-backend.js';
+import { OsInstance, type OsEnd, type OsOptions } from '../guest/os-instance.js';
+import { concatCpio } from '../image/index.js';
+import type { Forward } from '../net/index.js';
+import { Vmm } from '../vmm/vmm.js';
+import { consoleArguments, DEBIAN_ARGUMENTS, guessConsole, type ConsoleDevice } from './boot-arguments.js';
+import type { BootOptions, DiskOptions, FileSource } from './boot-options.js';
+import { connectCable } from './cable.js';
+import { Console } from './console.js';
+import { SystemError } from './errors.js';
+import { guestArchive } from './guest-files.js';
+import { Instance, type Plug } from './instance.js';
+import { Network, type NetworkOptions } from './network.js';
+import type { OpenDisk, SystemPlatform } from './platform.js';
+
+const PAGE = 4096;
+const MAX_HARTS = 64;
+
+export interface ComputerOptions {
+  /** Bytes of memory for the OS instances together, 1 GiB unless told. At most a little under 4 GiB. */
+  readonly memory?: number;
+  /** Hardware threads, each a thread of the host; 2 unless told. */
+  readonly harts?: number;
+  /** The network outside; false: the computer has none. */
+  readonly network?: NetworkOptions | false;
+}
+
+/** What a boot has opened, and what it has to let go of. */
+interface Resources {
+  readonly disks: OpenDisk[];
+  plug?: Plug;
+  unplug?: () => void;
+  forwards: readonly Forward[];
+}
+
+export class Computer {
+  readonly vmm: Vmm;
+  readonly network: Network | undefined;
+  readonly #platform: SystemPlatform;
+  readonly #instances = new Map<string, Instance | undefined>();
+  #closed = false;
+  #count = 0;
+
+  /** Throws ComputerError `too-large` or `memory`, SystemError `invalid`, NetError `BAD_CONFIG`. */
+  constructor(platform: SystemPlatform, { memory = 2 ** 30, harts = 2, network = {} }: ComputerOptions = {}) {
+    if (!Number.isInteger(harts) || harts < 1 || harts > MAX_HARTS) {
+      throw new SystemError('invalid', `a computer has 1 to ${MAX_HARTS} harts, not ${harts}`);
+    }
+    if (!Number.isSafeInteger(memory) || memory <= 0) throw new SystemError('invalid', `${memory} bytes of memory`);
+    this.#platform = platform;
+    this.network = network === false ? undefined : new Network(network, platform);
+    this.vmm = new Vmm(platform, { memory, harts });
+  }
+
+  /** Harts that belong to no OS instance. */
+  get freeHarts(): number {
+    return this.vmm.freeHarts;
+  }
+
+  /** Bytes of memory that belong to nobody; a little of it is needed to run an OS instance. */
+  get freeMemory(): number {
+    return this.vmm.freeMemory;
+  }
+
+  /** The OS instances that run. */
+  get instances(): readonly Instance[] {
+    return [...this.#instances.values()].filter((instance) => instance !== undefined);
+  }
+
+  /**
+   * Boots a kernel in a partition of its own. Resolves when it has begun to run; wait for its console, or for `ended`.
+   *
+   * Throws GuestError (`kernel-image`, `too-little-memory`), ComputerError (`no-hart`, `no-frames`), SystemError
+   * (`name-taken`, `not-readable`, `no-network`, `invalid`, `closed`), NetError (a port that is taken), or what opening
+   * a disk throws. Effect then: none.
+   *
+   *     const image = await prepareImage(shellProfile('trixie'));
+   *     const guest = await computer.boot({ image, memory: 256 * 2 ** 20 });
+   */
+  async boot(options: BootOptions): Promise<Instance> {
+    if (this.#closed) throw new SystemError('closed', 'the computer was closed');
+    const name = options.name ?? this.#freeName();
+    if (this.#instances.has(name)) throw new SystemError('name-taken', `an OS instance called ${name} runs already`);
+    // The name is taken while files are being read.
+    this.#instances.set(name, undefined);
+    const resources: Resources = { disks: [], forwards: [] };
+    try {
+      const instance = await this.#boot(name, options, resources);
+      this.#instances.set(name, instance);
+      return instance;
+    } catch (error) {
+      await this.#letGo(name, resources);
+      throw error;
+    }
+  }
+
+  /** Switches everything off. No thread, socket or open file remains. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.instances.map((instance) => instance.destroy()));
+    await this.network?.close();
+    await this.vmm.close();
+  }
+
+  async #boot(name: string, options: BootOptions, resources: Resources): Promise<Instance> {
+    const { network: wantsNetwork = this.network !== undefined, forwards = [] } = options;
+    if (wantsNetwork) {
+      if (this.network === undefined) throw new SystemError('no-network', 'the computer was made without a network');
+      resources.plug = { network: this.network, place: this.network.takePlace() };
+    } else if (forwards.length > 0)
+      throw new SystemError('no-network', 'ports can be forwarded to a network card only');
+
+    const software = await this.#software(name, options, resources.plug);
+    const disks: BlockBackend[] = [];
+    for (const disk of options.disks ?? []) disks.push(await this.#disk(disk, resources));
+    if (this.#closed) throw new SystemError('closed', 'the computer was closed');
+
+    const { harts = 1, memory = this.#memoryLeft(harts) } = options;
+    if (memory % PAGE !== 0 || memory <= 0) {
+      throw new SystemError('invalid', `the memory of an OS instance is a multiple of ${PAGE} bytes, not ${memory}`);
+    }
+    const { plug } = resources;
+    const os = new OsInstance(this.vmm, {
+      ...software.options,
+      name,
+      memory,
+      harts,
+      disks,
+      nics: plug === undefined ? [] : [{ mac: macBytes(plug.place.mac), checksumsVerified: true }],
+      ...pick(options, ['ports', 'columns', 'rows']),
+    });
+    if (plug !== undefined) resources.unplug = connectCable(os.nics[0], plug.network.attach(name));
+    const ended = os.ended.then(async (end: OsEnd) => {
+      await os.destroy();
+      await Promise.all(os.disks.map((disk) => disk.quiet()));
+      await this.#letGo(name, resources);
+      return end;
+    });
+    const instance = new Instance(os, new Console(os, software.console), plug, ended);
+    resources.forwards = instance.forwards;
+    try {
+      for (const forward of forwards) await instance.forward(forward);
+    } catch (error) {
+      await instance.destroy();
+      throw error;
+    }
+    os.start();
+    return instance;
+  }
+
+  async #software(
+    name: string,
+    options: BootOptions,
+    plug: Plug | undefined,
+  ): Promise<{ console: ConsoleDevice; options: Pick<OsOptions, 'kernel' | 'initramfs' | 'bootArguments'> }> {
+    const extra = options.bootArguments ?? '';
+    if (options.image !== undefined) {
+      const { image, run, files } = options;
+      const own = guestArchive({
+        hostname: name,
+        ...(plug && { network: plug.network.settings(plug.place) }),
+        ...(run !== undefined && { run }),
+        ...(files && { files }),
+      });
+      const [kernel, base] = await Promise.all([this.#read(image.kernel), this.#read(image.initramfs)]);
+      const bootArguments = `${consoleArguments('hvc0')} ${DEBIAN_ARGUMENTS} ${extra}`.trimEnd();
+      return { console: 'hvc0', options: { kernel, initramfs: concatCpio([base, own]), bootArguments } };
+    }
+    const kernel = await this.#read(options.kernel);
+    const console = options.console ?? guessConsole(kernel);
+    const archives = await Promise.all(asList(options.initramfs).map((source) => this.#read(source)));
+    const bootArguments = `${consoleArguments(console)} ${extra}`.trimEnd();
+    const initramfs = archives.length === 1 ? archives[0] : concatCpio(archives);
+    return { console, options: { kernel, bootArguments, ...(archives.length > 0 && { initramfs }) } };
+  }
+
+  async #read(source: FileSource): Promise<Uint8Array> {
+    if (typeof source !== 'string') return source;
+    try {
+      return await this.#platform.readFile(source);
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new SystemError('not-readable', `cannot read ${source}: ${why}`, { cause });
+    }
+  }
+
+  async #disk(disk: DiskOptions, resources: Resources): Promise<BlockBackend> {
+    if (typeof disk !== 'string' && 'read' in disk) return disk;
+    const { path, readOnly = false, discardChanges = false } = typeof disk === 'string' ? { path: disk } : disk;
+    const open = await this.#platform.openDisk(path, readOnly || discardChanges);
+    resources.disks.push(open);
+    return discardChanges && !readOnly ? new OverlayDisk(open) : open;
+  }
+
+  /** What remains for the last OS instance when the VMM has taken for it what it needs itself. */
+  #memoryLeft(harts: number): number {
+    const forPagesAndDevices = 2 ** 20 * (1 + harts);
+    return Math.floor(((this.freeMemory - forPagesAndDevices) * 0.998) / PAGE) * PAGE;
+  }
+
+  #freeName(): string {
+    for (;;) {
+      const name = `os${this.#count++}`;
+      if (!this.#instances.has(name)) return name;
+    }
+  }
+
+  async #letGo(name: string, resources: Resources): Promise<void> {
+    this.#instances.delete(name);
+    resources.unplug?.();
+    if (resources.plug !== undefined) resources.plug.network.leavePlace(resources.plug.place);
+    await Promise.all(resources.forwards.map((forward) => forward.close()));
+    await Promise.all(resources.disks.splice(0).map((disk) => disk.close()));
+  }
+}
+
+function macBytes(mac: number): Uint8Array {
+  return Uint8Array.from({ length: 6 }, (_, i) => Math.floor(mac / 2 ** (40 - 8 * i)) & 0xff);
+}
+
+function asList(source: FileSource | readonly FileSource[] | undefined): readonly FileSource[] {
+  if (source === undefined) return [];
+  return typeof source === 'string' || source instanceof Uint8Array ? [source] : source;
+}
+
+function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.filter((key) => from[key] !== undefined).map((key) => [key, from[key]])) as Pick<T, K>;
+}

@@ -1,0 +1,25 @@
+/**
+ * What can go wrong with a computer as a whole:
+ *
+ * | code            | meaning                                                              |
+ * |-----------------|----------------------------------------------------------------------|
+ * | `invalid`       | the caller asks for something that has no meaning                    |
+ * | `name-taken`    | an OS instance of that name runs already                             |
+ * | `closed`        | the computer was closed                                              |
+ * | `no-network`    | a network is needed that the computer or the instance does not have  |
+ * | `ended`         | the OS instance came to its end while it was waited for              |
+ * | `timeout`       | what was waited for did not come in time                             |
+ * | `not-readable`  | a file that was named cannot be read                                 |
+ */
+export type SystemErrorCode = 'invalid' | 'name-taken' | 'closed' | 'no-network' | 'ended' | 'timeout' | 'not-readable';
+
+export class SystemError extends Error {
+  override readonly name = 'SystemError';
+  constructor(
+    readonly code: SystemErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

@@ -1,0 +1,121 @@
+/** An OS instance on a computer, with its console and its place on the network. */
+import type { OsEnd, OsInstance } from '../guest/os-instance.js';
+import type { Forward } from '../net/index.js';
+import type { ForwardRequest } from './boot-options.js';
+import type { Console, WaitOptions } from './console.js';
+import { SystemError } from './errors.js';
+import type { Network, Place } from './network.js';
+import { Shell } from './shell.js';
+
+/** Time for processes to end after SIGTERM (ms). */
+const GRACE = 500;
+/** Time for the kernel to power off (ms). */
+const SHUTDOWN_TIMEOUT = 10_000;
+/** Linux's hvc console takes Ctrl-O and a letter for a magic SysRq key (drivers/tty/hvc/hvc_console.c). */
+const CTRL_O = '\x0f';
+
+/** Where an OS instance is plugged in. */
+export interface Plug {
+  readonly network: Network;
+  readonly place: Place;
+}
+
+export interface ShutdownOptions {
+  /** Milliseconds for the guest to do it by itself, 10,000 unless told. */
+  readonly timeout?: number;
+}
+
+export class Instance {
+  readonly #plug: Plug | undefined;
+  readonly #forwards: Forward[] = [];
+
+  /** Made by `Computer.boot`. */
+  constructor(
+    /** The floor below: partition, devices, mailbox. */
+    readonly os: OsInstance,
+    readonly console: Console,
+    plug: Plug | undefined,
+    /** How the instance came to its end; its harts and frames are the computer's again by then. */
+    readonly ended: Promise<OsEnd>,
+  ) {
+    this.#plug = plug;
+  }
+
+  get name(): string {
+    return this.os.name;
+  }
+
+  /** Its IPv4 address on the computer's network, dotted. */
+  get address(): string | undefined {
+    return this.#plug?.place.address;
+  }
+
+  get forwards(): readonly Forward[] {
+    return this.#forwards;
+  }
+
+  /**
+   * Opens a port of the host that leads to a port of the guest.
+   * Rejects with NetError (`PORT_IN_USE` …), or SystemError `no-network`.
+   */
+  async forward({ guestPort, ...request }: ForwardRequest): Promise<Forward> {
+    if (this.#plug === undefined) throw new SystemError('no-network', `${this.name} has no network card`);
+    const { network, place } = this.#plug;
+    const forward = await network.gateway.forward({ ...request, guest: place.address, guestPort });
+    this.#forwards.push(forward);
+    return forward;
+  }
+
+  /** A shell on the console, driven by the program, once the guest shows its prompt. */
+  shell(options?: WaitOptions): Promise<Shell> {
+    return Shell.open(this.console, options);
+  }
+
+  /** Makes the instance stand still; to be followed by `resume`. */
+  pause(): Promise<void> {
+    return this.os.partition.pause();
+  }
+
+  resume(): void {
+    this.os.partition.resume();
+  }
+
+  /**
+   * Has the guest shut down: processes are told to end, file systems are written out and made read-only, and the
+   * kernel powers off. A guest that does not within the time is switched off. Effect either way: it has ended, and
+   * its harts and memory are free.
+   *
+   * It is asked through the console, by magic SysRq keys; a kernel without them, or on a serial console, cannot hear.
+   */
+  async shutdown({ timeout = SHUTDOWN_TIMEOUT }: ShutdownOptions = {}): Promise<OsEnd> {
+    if (this.console.device === 'hvc0' && this.os.terminal.open) {
+      await this.#press('e');
+      if (!(await this.#endsWithin(GRACE))) {
+        for (const key of ['s', 'u', 'o']) await this.#press(key);
+        await this.#endsWithin(timeout);
+      }
+    }
+    await this.destroy();
+    return this.ended;
+  }
+
+  /** Ends the instance at once, as pulling the plug does. */
+  async destroy(): Promise<void> {
+    await this.os.destroy();
+    await this.ended;
+  }
+
+  #press(key: string): Promise<void> {
+    return this.console.write(`${CTRL_O}${key}`);
+  }
+
+  async #endsWithin(milliseconds: number): Promise<boolean> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), milliseconds);
+    });
+    const ended = await Promise.race([this.os.ended.then(() => true), timeout]);
+    clearTimeout(timer);
+    return ended;
+  }
+}

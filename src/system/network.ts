@@ -1,0 +1,78 @@
+/**
+ * A computer's network: one switch, the gateway that leads outside, and a place on it
+ * for each OS instance. Places have fixed addresses, so that a port can be forwarded to
+ * an instance before it has booted:
+ *
+ *   place n   MAC 52:54:00:00:00:(n + 1)   IPv4 10.0.2.(15 + n), by DHCP or told
+ *
+ * A process domain may bring addresses of its own; the switch learns them.
+ */
+import { formatIpv4, formatMac, Gateway, parseIpv4, Switch, type GatewayOptions, type Port } from '../net/index.js';
+import { SystemError } from './errors.js';
+import type { SystemPlatform } from './platform.js';
+
+/** OS instances that can be on the network at one time. */
+const PLACES = 32;
+const FIRST_MAC = 0x5254_0000_0001;
+
+/** What of the gateway can be chosen; docs/network.md describes each. */
+export type NetworkOptions = Omit<GatewayOptions, 'port' | 'sockets' | 'clock' | 'leases' | 'firstGuest'>;
+
+/** Where an OS instance is on the network. */
+export interface Place {
+  readonly index: number;
+  readonly mac: number;
+  /** Dotted IPv4. */
+  readonly address: string;
+}
+
+export class Network {
+  readonly switch = new Switch();
+  readonly gateway: Gateway;
+  readonly #places: readonly Place[];
+  readonly #taken = new Set<Place>();
+
+  /** Throws NetError `BAD_CONFIG`. */
+  constructor(options: NetworkOptions, platform: SystemPlatform) {
+    const subnet = options.subnet ?? '10.0.2.0/24';
+    const first = parseIpv4(subnet.split('/')[0]) + 15;
+    this.#places = Array.from({ length: PLACES }, (_, index) => ({
+      index,
+      mac: FIRST_MAC + index,
+      address: formatIpv4(first + index),
+    }));
+    this.gateway = new Gateway({
+      ...options,
+      port: this.switch.attach({ name: 'gateway' }),
+      sockets: platform.sockets,
+      clock: platform.clock,
+      leases: Object.fromEntries(this.#places.map(({ mac, address }) => [formatMac(mac), address])),
+    });
+  }
+
+  /** `ADDRESS NETMASK GATEWAY NAMESERVER`, as our images read it from /etc/understudy/network. */
+  settings(place: Place): string {
+    const { subnet, gateway, dns } = this.gateway.config;
+    return `${place.address} ${formatIpv4(subnet.mask)} ${formatIpv4(gateway)} ${formatIpv4(dns)}\n`;
+  }
+
+  /** Throws SystemError `no-network` when all places are taken. */
+  takePlace(): Place {
+    const place = this.#places.find((p) => !this.#taken.has(p));
+    if (place === undefined) throw new SystemError('no-network', `all ${PLACES} places on the network are taken`);
+    this.#taken.add(place);
+    return place;
+  }
+
+  leavePlace(place: Place): void {
+    this.#taken.delete(place);
+  }
+
+  attach(name: string): Port {
+    return this.switch.attach({ name });
+  }
+
+  close(): Promise<void> {
+    return this.gateway.close();
+  }
+}

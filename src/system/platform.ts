@@ -1,0 +1,18 @@
+import type { BlockBackend } from '../computer/virtio/block-backend.js';
+import type { Clock, Sockets } from '../net/index.js';
+import type { Platform } from '../vmm/hart.js';
+
+/** A disk that something on the host stands behind, to be let go of in the end. */
+export interface OpenDisk extends BlockBackend {
+  close(): Promise<void>;
+}
+
+/** What a computer with its surroundings needs of the platform it runs on. */
+export interface SystemPlatform extends Platform {
+  readonly sockets: Sockets;
+  readonly clock: Clock;
+  /** The whole file. Rejects with a message that says what is wrong with it. */
+  readFile(path: string): Promise<Uint8Array>;
+  /** The raw disk image at `path`. */
+  openDisk(path: string, readOnly: boolean): Promise<OpenDisk>;
+}
