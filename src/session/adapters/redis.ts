@@ -39,6 +39,11 @@ export interface RedisOptions {
   readonly prefix?: string;
 }
 
+/** Marks in Redis: the answer always comes later. */
+export interface RedisHighWater extends HighWater {
+  raise(mark: Mark, window: number, now: number): Promise<boolean>;
+}
+
 /**
  * High-water marks in Redis.
  *
@@ -46,7 +51,7 @@ export interface RedisOptions {
  * const store = redisHighWater((args) => client.sendCommand(args));
  * const sessions = createSessions({ ring, purpose: 'shop', highWater: { store } });
  */
-export function redisHighWater(send: RedisSend, options: RedisOptions = {}): HighWater {
+export function redisHighWater(send: RedisSend, options: RedisOptions = {}): RedisHighWater {
   const prefix = options.prefix ?? 'session-mark:';
   let script: Promise<string> | undefined;
 

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { cookieWriter, readCookie } from './cookie.js';
+import { SessionError } from './errors.js';
+import { cookieTransport, headerTransport } from './transport.js';
+import { sealOf } from './testing/faces.js';
+import { T0, testClock, testRing } from './testing/fixed.js';
+import { createSessionsSync } from './node/sessions.js';
+import { MemoryHighWater } from './high-water.js';
+import { openVisit } from './visit.js';
+import type { Exchange } from './visit.js';
+
+const isBad = (error: unknown) => error instanceof SessionError && error.code === 'bad-argument';
+
+describe('a session cookie', () => {
+  it('is safe unless told otherwise', () => {
+    assert.equal(cookieWriter().write('SEAL', 60), 'session=SEAL; Max-Age=60; Path=/; Secure; HttpOnly; SameSite=Lax');
+    assert.equal(
+      cookieWriter({
+        name: 's',
+        path: '/app',
+        domain: 'example.org',
+        secure: false,
+        httpOnly: false,
+        sameSite: 'Strict',
+      }).write('', 0),
+      's=; Max-Age=0; Path=/app; Domain=example.org; SameSite=Strict',
+    );
+  });
+
+  it('cannot be given attributes that browsers refuse, or that are more than one', () => {
+    for (const wrong of [
+      { name: 'a b' },
+      { name: '' },
+      { name: 'a=b' },
+      { path: '/; Domain=evil' },
+      { domain: 'a\r\nSet-Cookie: b=c' },
+      { name: '__Host-s', path: '/x' },
+      { name: '__Host-s', domain: 'example.org' },
+      { name: '__Secure-s', secure: false },
+      { sameSite: 'None', secure: false } as const,
+    ]) {
+      assert.throws(() => cookieWriter(wrong), isBad, JSON.stringify(wrong));
+    }
+  });
+
+  it('is found among others, by its whole name', () => {
+    assert.equal(readCookie('a=1; session=X; b=2', 'session'), 'X');
+    assert.equal(readCookie('xsession=1;session=X', 'session'), 'X');
+    assert.equal(readCookie('session="X"', 'session'), 'X');
+    assert.equal(readCookie('session=first; session=second', 'session'), 'first');
+    assert.equal(readCookie('session=a=b', 'session'), 'a=b');
+    for (const header of ['', 'session', ';;;', 'Session=X', 'sessionx=1']) {
+      assert.equal(readCookie(header, 'session'), undefined, header);
+    }
+  });
+});
+
+describe('a session header', () => {
+  it('holds the bare seal, or a word and the seal', () => {
+    const bare = headerTransport();
+    assert.equal(bare.read(' SEAL '), 'SEAL');
+    assert.equal(bare.read('  '), undefined);
+    const bearer = headerTransport({ name: 'Authorization', scheme: 'Bearer', responseName: 'Session' });
+    assert.equal(bearer.requestHeader, 'authorization');
+    assert.equal(bearer.responseHeader, 'session');
+    assert.equal(bearer.read('bearer SEAL'), 'SEAL');
+    assert.equal(bearer.read('Basic SEAL'), undefined);
+    assert.equal(bearer.read('BearerSEAL'), undefined);
+    assert.equal(bearer.write('SEAL', 1), 'Bearer SEAL');
+    assert.throws(() => headerTransport({ name: 'a b' }), isBad);
+  });
+});
+
+describe('a visit', () => {
+  const clock = testClock();
+  const sessions = createSessionsSync<number, string>({
+    ring: testRing(),
+    purpose: 'visit',
+    clock: clock.read,
+    limits: { size: 5000 },
+    highWater: { store: new MemoryHighWater() },
+  });
+  const exchange = (cookie?: string): Exchange & { sent: string[] } => {
+    const sent: string[] = [];
+    return {
+      sent,
+      get: (name) => (name === 'cookie' ? cookie : undefined),
+      set: (_name, value) => void sent.push(value),
+    };
+  };
+
+  it('has no session when none came, and says why', async () => {
+    clock.now = T0;
+    const transport = cookieTransport();
+    for (const [cookie, reason] of [
+      [undefined, 'absent'],
+      ['other=1', 'absent'],
+      ['session=', 'absent'],
+      ['session=rubbish', 'malformed'],
+    ] as const) {
+      const visit = await openVisit(sessions, transport, exchange(cookie));
+      assert.deepEqual(visit.arrived, { ok: false, reason });
+      assert.equal(visit.session, undefined);
+      await assert.rejects(visit.save(), /start one/);
+    }
+  });
+
+  it('starts, saves and ends a session', async () => {
+    clock.now = T0;
+    const transport = cookieTransport();
+    const first = exchange();
+    const visit = await openVisit(sessions, transport, first);
+    const started = await visit.start({ identity: 'ada', activity: 1, data: 'd' });
+    assert.ok(started.ok);
+    assert.equal(visit.session, started.session);
+    assert.match(first.sent[0], /^session=[A-Za-z0-9_-]+; Max-Age=1209600; Path=\//);
+
+    clock.now = T0 + 60_000;
+    const second = exchange(first.sent[0].split(';')[0]);
+    const next = await openVisit(sessions, transport, second);
+    assert.deepEqual(next.arrived, { ok: true, session: started.session });
+    const saved = await next.save({ activity: 2 });
+    assert.ok(saved.ok && saved.session.counter === 1 && saved.session.activity === 2);
+    assert.match(second.sent[0], /Max-Age=1209540;/, 'the cookie ends with the session');
+
+    const third = exchange(second.sent[0].split(';')[0]);
+    const last = await openVisit(sessions, transport, third);
+    assert.equal(await last.end(), true);
+    assert.equal(last.session, undefined);
+    assert.match(third.sent[0], /^session=; Max-Age=0;/);
+    const copy = await openVisit(sessions, transport, exchange(second.sent[0].split(';')[0]));
+    assert.deepEqual(copy.arrived, { ok: false, reason: 'replayed' });
+  });
+
+  it('counts name and attributes of a cookie too, and hands out nothing that a browser would drop', async () => {
+    clock.now = T0;
+    const transport = cookieTransport();
+    for (const length of [2800, 2850, 2900, 2950, 3000]) {
+      const io = exchange();
+      const visit = await openVisit(sessions, transport, io);
+      const saved = await visit.start({ activity: 0, data: 'x'.repeat(length) });
+      const seal = await sealOf(sessions, sessions.create({ activity: 0, data: 'x'.repeat(length) }));
+      const whole = cookieWriter().write(seal, 1_209_600).length;
+      if (whole <= 4096) {
+        assert.ok(saved.ok);
+        assert.equal(io.sent[0].length, whole);
+      } else {
+        assert.deepEqual(saved, { ok: false, reason: 'too-large', over: whole - 4096 });
+        assert.deepEqual(io.sent, []);
+        assert.equal(visit.session, undefined);
+      }
+    }
+  });
+});
