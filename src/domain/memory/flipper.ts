@@ -1,0 +1,158 @@
+import type { Hands } from '../../guest/hands/hands.js';
+import { BOUND_SATP } from '../../guest/hands/mailbox.js';
+import type { MailboxTransport } from '../../guest/hands/transport.js';
+import type { LogicalAddressSpace } from '../../vmm/address-space.js';
+import { DomainError } from '../errors.js';
+import type { Tracee } from '../trace/tracee.js';
+import type { FlipReceipt, FrameMover, Move, Space } from './mover.js';
+import { walkRun } from './page-run.js';
+
+/** An OS instance as the flipper knows it. */
+export interface FlipSide {
+  readonly hands: Hands;
+  readonly transport: MailboxTransport;
+  readonly partition: {
+    readonly space: LogicalAddressSpace;
+    pause(): Promise<void>;
+    resume(): void;
+  };
+}
+
+/** A side at work: its memory, and which of its pages are spoken for. */
+interface Working {
+  readonly side: FlipSide;
+  readonly memory: { readonly words: Int32Array; offsetOf(address: number): number };
+}
+
+/**
+ * Exchanges frames between the logical address spaces of OS instances: what a page of the one was mapped to,
+ * the matching page of the other is mapped to then, and the reverse. No content is copied, but for pages that
+ * several destinations want each for itself.
+ *
+ *     source page s ── frame 17        source page s ──╮ ╭─ frame 17
+ *                                  →                   ╳
+ *     understudy's d ─ frame 42        understudy's d ─╯ ╰─ frame 42
+ */
+export class FrameFlipper implements FrameMover {
+  readonly #sides: readonly FlipSide[];
+  readonly #randomBytes: (into: Uint8Array) => void;
+
+  constructor(sides: readonly FlipSide[], randomBytes: (into: Uint8Array) => void) {
+    this.#sides = sides;
+    this.#randomBytes = randomBytes;
+  }
+
+  #side(hands: Hands): FlipSide {
+    const side = this.#sides.find((s) => s.hands === hands);
+    if (side === undefined) throw new DomainError('state', `${hands.name} is no OS instance of this mover`);
+    return side;
+  }
+
+  async space(tracee: Tracee): Promise<Space> {
+    const nonce = new Uint8Array(16);
+    this.#randomBytes(nonce);
+    const satp = await this.#side(tracee.hands).transport.identify(nonce, () => tracee.showNonce(nonce));
+    if (satp === undefined) throw new DomainError('lost', `thread ${tracee.tid} did not show itself`);
+    return { hands: tracee.hands, pid: tracee.tid, satp };
+  }
+
+  handsSpace(hands: Hands): Promise<Space> {
+    return Promise.resolve({ hands, pid: 0, satp: this.#side(hands).transport.mailbox.u64(BOUND_SATP) });
+  }
+
+  async flip(moves: readonly Move[]): Promise<FlipReceipt> {
+    const receipt = await this.#exchange(moves, true);
+    return {
+      ...receipt,
+      undo: async () => {
+        // The kernels may have moved pages meanwhile: the tables say where they are now.
+        await this.#exchange(moves, false);
+      },
+    };
+  }
+
+  /** `copy`: whether a destination that comes second gets a copy. Taking back, it has nothing to give. */
+  async #exchange(moves: readonly Move[], copy: boolean): Promise<{ framesFlipped: number; bytesCopied: number }> {
+    const first = moves[0];
+    if (first === undefined) return { framesFlipped: 0, bytesCopied: 0 };
+    const [from, to] = [this.#working(first.from.hands), this.#working(first.to.hands)];
+    const still: FlipSide[] = [];
+    try {
+      for (const { side } of [from, to]) {
+        still.push(side);
+        await side.partition.pause();
+      }
+      return this.#whileStill(moves, from, to, copy);
+    } finally {
+      for (const side of still) side.partition.resume();
+    }
+  }
+
+  #working(hands: Hands): Working {
+    const side = this.#side(hands);
+    const { space } = side.partition;
+    const words = new Int32Array(space.bytes.buffer);
+    return { side, memory: { words, offsetOf: (address) => space.offsetOf(address) } };
+  }
+
+  #whileStill(
+    moves: readonly Move[],
+    from: Working,
+    to: Working,
+    copy: boolean,
+  ): { framesFlipped: number; bytesCopied: number } {
+    const count = moves.reduce((n, m) => n + m.pages, 0);
+    const sources = new Int32Array(count);
+    const targets = new Int32Array(count);
+    let at = 0;
+    for (const m of moves) {
+      if (m.from.hands !== from.side.hands || m.to.hands !== to.side.hands)
+        throw new DomainError('state', 'a flip is between two OS instances');
+      const missing = walkRun(from.memory, m.from.satp ?? 0n, m.fromVa, m.pages, false, sources, at);
+      if (missing >= 0)
+        throw new DomainError('lost', `page ${missing.toString(16)} of process ${m.from.pid} is not there`);
+      const absent = walkRun(to.memory, m.to.satp ?? 0n, m.toVa, m.pages, true, targets, at);
+      if (absent >= 0)
+        throw new DomainError('lost', `page ${absent.toString(16)} of the restored process ${m.to.pid} is not there`);
+      at += m.pages;
+    }
+
+    const a = from.side.partition.space;
+    const b = to.side.partition.space;
+    // First everything is looked at, then everything is changed: a failure leaves nothing changed.
+    const owner = new Int32Array(b.pages).fill(-1);
+    for (let i = 0; i < count; i++) {
+      const s = sources[i] ?? -1;
+      const d = targets[i] ?? -1;
+      if (a.frameOf(s) < 0 || b.frameOf(d) < 0)
+        throw new DomainError('lost', 'a page lies outside the memory of its OS instance');
+      if ((owner[d] ?? -1) >= 0 && owner[d] !== s)
+        throw new DomainError('state', 'two pages were to go to the same place');
+      owner[d] = s;
+    }
+
+    const wentTo = new Int32Array(a.pages).fill(-1);
+    let framesFlipped = 0;
+    let bytesCopied = 0;
+    for (let i = 0; i < count; i++) {
+      const s = sources[i] ?? -1;
+      const d = targets[i] ?? -1;
+      const before = wentTo[s] ?? -1;
+      if (before === d) continue;
+      if (before < 0) {
+        const frame = a.frameOf(s);
+        a.setFrame(s, b.frameOf(d));
+        b.setFrame(d, frame);
+        wentTo[s] = d;
+        framesFlipped++;
+      } else if (copy) {
+        const source = b.frameOf(before) * 4096;
+        const target = b.frameOf(d) * 4096;
+        b.bytes.copyWithin(target, source, source + 4096);
+        b.written(target, 4096);
+        bytesCopied += 4096;
+      }
+    }
+    return { framesFlipped, bytesCopied };
+  }
+}
