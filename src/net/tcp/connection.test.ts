@@ -259,6 +259,22 @@ test('a peer that does not answer window probes is given up', () => {
   assert.equal(app.fault, 'timeout');
 });
 
+test('a window that shrinks below what is in flight: acknowledgments and repetitions stay inside it', () => {
+  const { clock, script, connection, app } = open({}, 2000);
+  connection.send(new Uint8Array(1500));
+  assert.equal(script.take().length, 3);
+  script.send('A', 1, 1001, '', 400);
+  script.send('A', 1, 1001, 'x'.repeat(536), 400);
+  script.send('A', 537, 1001, 'y'.repeat(536), 400);
+  clock.advance(0);
+  // SND.MAX is 2501, the right edge 1401: a peer refuses what lies beyond.
+  assert.deepEqual(brief(script), ['A 1401 1073']);
+  assert.equal(app.bytes, 1072);
+  clock.advance(1200);
+  const [again] = script.take();
+  assert.deepEqual([again.seq, again.data.length], [1001, 400]);
+});
+
 test('small windows do not make small segments while something is in flight', () => {
   const { script, connection } = open({}, 2000);
   connection.send(new Uint8Array(3000));

@@ -77,10 +77,13 @@ export function retransmit(t: Tcb, world: TcpWorld, seq: number, limit: number):
 /**
  * An acknowledgment without data, with SACK blocks if there is something ahead. It carries SND.MAX: while going back,
  * SND.NXT may be a number the peer is past, and two sides in that state would refuse each other's acknowledgments forever.
+ * But never a number beyond the peer's window, which may have shrunk since: that would be refused as well, and a peer
+ * that needs our acknowledgment to drain its queues would never open the window again.
  */
 export function sendAck(t: Tcb, world: TcpWorld): void {
   if (t.suspended || t.undecided || t.state === TcpState.Closed) return;
-  emit(t, world, ACK, t.sndMax, 0);
+  const edge = (t.sndUna + t.sndWnd) | 0;
+  emit(t, world, ACK, after(t.sndMax, edge) ? edge : t.sndMax, 0);
 }
 
 /**

@@ -140,7 +140,7 @@ export function goBack(t: Tcb, world: TcpWorld): void {
   t.duplicates = 0;
   t.recoveryPoint = t.sndMax;
   t.flightLimit = t.mss;
-  // The peer's window may be shut: the head goes out all the same, it asks for a new one.
-  const sent = retransmit(t, world, t.sndUna, Infinity);
+  // The peer's window may be shut by now: the head goes out all the same, it asks for a new one.
+  const sent = retransmit(t, world, t.sndUna, t.sndWnd > 0 ? t.sndWnd : Infinity);
   t.sndNxt = (t.sndUna + sent) | 0;
 }
