@@ -147,6 +147,7 @@ const simple: Readonly<Record<string, (o: readonly string[]) => Statement>> = {
   snez: ([rd, rs]) => s('sltu', rd, 'x0', rs),
   j: ([target]) => s('jal', 'x0', target),
   jr: ([rs]) => s('jalr', 'x0', `(${rs})`),
+  'sfence.vma': (o) => s('sfence.vma', o[0] ?? 'x0', o[1] ?? 'x0'),
   ret: () => s('jalr', 'x0', '(ra)'),
   beqz: ([rs, target]) => s('beq', rs, 'x0', target),
   bnez: ([rs, target]) => s('bne', rs, 'x0', target),

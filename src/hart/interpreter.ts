@@ -117,14 +117,20 @@ export function buildInterpreter(module: ModuleBuilder, parts: InterpreterParts)
     reason: f.local(I32),
   };
   const given = f.local(I32, r.budget);
+  const retire = (): void => {
+    const executed = i64.extendS(i32.sub(given, r.budget));
+    f.store64(r.h, i64.add(i64.load(r.h, INSTRET), executed), INSTRET);
+  };
   f.block((leave) => {
     f.loop((enter) => {
+      // Here too, so that a guest that reads the counter sees it move inside one run.
+      retire();
+      f.set(given, r.budget);
       emitEnter(f, r, parts, enter, leave);
       f.loop((next) => emitDispatch(f, r, parts, { next, enter, leave }));
     });
   });
-  const executed = i64.extendS(i32.sub(given, r.budget));
-  f.store64(r.h, i64.add(i64.load(r.h, INSTRET), executed), INSTRET);
+  retire();
   f.return(r.reason);
 }
 
@@ -138,7 +144,10 @@ function emitEnter(f: FunctionBuilder, r: Registers, parts: InterpreterParts, en
   const pc = f.local(I64, i64.load(h, PC));
   emitRegion(f, r, parts, pc, enter, leave);
   const entry = f.local(I32, call(parts.fetch, h));
-  f.brIf(enter, i32.eqz(entry));
+  f.if(i32.eqz(entry), () => {
+    afterFetchTrap(f, r);
+    f.br(enter);
+  });
   f.set(r.tlb, i32.add(h, i32.load(h, TLB_BASE)));
   f.set(r.slots, i32.load(entry, FETCH_SLOTS));
   f.set(r.hostPage, i32.load(entry, FETCH_HOST_PAGE));
@@ -172,7 +181,20 @@ function emitRegion(
     f.set(r.reason, i32.sub(r.reason, i32.const(1)));
     f.br(leave);
   });
-  f.brIf(enter, i32.eq(region, i32.const(-2)));
+  f.if(i32.eq(region, i32.const(-2)), () => {
+    afterFetchTrap(f, r);
+    f.br(enter);
+  });
+}
+
+/** A handler that cannot be fetched must not keep the hart in the run loop for ever: its traps cost budget. */
+function afterFetchTrap(f: FunctionBuilder, r: Registers): void {
+  f.set(r.budget, i32.sub(r.budget, i32.const(1)));
+}
+
+/** Takes back what dispatching a slot that is no instruction has cost. */
+function refund(f: FunctionBuilder, r: Registers): void {
+  f.set(r.budget, i32.add(r.budget, i32.const(1)));
 }
 
 /** Counts an arrival at ip; a place that has become hot is reported, a translated one is entered. */
@@ -197,7 +219,10 @@ function emitDispatch(f: FunctionBuilder, r: Registers, parts: InterpreterParts,
   const context = new InterpreterContext(f, r, parts.core, exits);
   const cases: (() => void)[] = [
     () => emitUndecoded(f, r, parts, exits),
-    () => context.resumeAt(context.pc()),
+    () => {
+      refund(f, r);
+      context.resumeAt(context.pc());
+    },
     () => emitStraddle(f, r, parts, exits),
     () => context.trap(CAUSE_ILLEGAL, i64.extendU(context.imm32())),
     ...instructions.map(
@@ -223,6 +248,7 @@ function emitUndecoded(f: FunctionBuilder, r: Registers, { imports }: Interprete
   const slot = i32.shrU(i32.sub(r.ip, r.slots), i32.const(3));
   const host = i32.add(r.hostPage, i32.shl(slot, i32.const(1)));
   f.call(imports.decode, r.ip, host, i32.sub(i32.const(2048), slot));
+  refund(f, r);
   f.br(exits.next);
 }
 
@@ -233,6 +259,7 @@ function emitStraddle(f: FunctionBuilder, r: Registers, parts: InterpreterParts,
   f.set(r.ip, i32.add(r.h, i32.const(STRADDLE_SLOTS)));
   f.set(r.slots, i32.sub(r.ip, i32.const(2047 * 8)));
   f.set(r.reach, i32.const(0));
+  refund(f, r);
   f.br(exits.next);
 }
 
