@@ -33,7 +33,7 @@ const MAX_BODY = 1 << 20;
 export function formatMessage(
   start: string,
   headers: Readonly<Record<string, string>>,
-  body = Buffer.alloc(0),
+  body: Buffer = Buffer.alloc(0),
 ): Buffer {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const length = body.length === 0 ? '' : `Content-Length: ${body.length}\r\n`;

@@ -44,7 +44,7 @@ export interface AsyncAead {
 export interface SyncBackend {
   readonly text: TextCodec;
   /** Fills `bytes` from the platform's cryptographic generator. */
-  random(bytes: Uint8Array): void;
+  random(bytes: Uint8Array<ArrayBuffer>): void;
   /** Makes a cipher of a key of 32 bytes. */
   aead(secret: Uint8Array): SyncAead;
   /** Bytes to work in, of the kind this back end is quickest with. */
@@ -54,6 +54,6 @@ export interface SyncBackend {
 /** Any back end. */
 export interface Backend {
   readonly text: TextCodec;
-  random(bytes: Uint8Array): void;
+  random(bytes: Uint8Array<ArrayBuffer>): void;
   aead(secret: Uint8Array): SyncAead | AsyncAead | Promise<AsyncAead>;
 }

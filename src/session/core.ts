@@ -70,7 +70,7 @@ export function startSession<A, D>(
   kind: Kind,
   start: SessionStart<A, D>,
   now: number,
-  random: (bytes: Uint8Array) => void,
+  random: (bytes: Uint8Array<ArrayBuffer>) => void,
 ): Session<A, D> {
   const id = new Uint8Array(ID_SIZE);
   random(id);

@@ -5,7 +5,7 @@ import type { RingContent, RingKey } from './ring.js';
 import { KEY_SIZE } from './xaes.js';
 
 /** Fills bytes from a cryptographic generator. */
-export type Random = (bytes: Uint8Array) => void;
+export type Random = (bytes: Uint8Array<ArrayBuffer>) => void;
 
 /** What a step made of the ring, and the key it is about. */
 export interface RingStep {
