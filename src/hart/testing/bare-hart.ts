@@ -207,6 +207,8 @@ export class BareHart {
     for (let left = budget; left > 0; left -= 10_000) {
       const reason = this.core.run(this.h, Math.min(left, 10_000));
       if (reason !== EXIT_SIGNAL) return reason;
+      // As the worker does before it looks at what the signal was about.
+      Atomics.store(this.words, (this.h + S.SIGNAL) >> 2, 0);
     }
     return EXIT_SIGNAL;
   }
