@@ -26,7 +26,7 @@ export function shopState(bytes: number): ShopState {
     accessToken: '',
   };
   if (bytes >= CART_FROM) {
-    for (let line = 1; line <= 6; line++) {
+    for (let line = 1; line <= 3; line++) {
       state.cart.push({
         sku: `SKU-${1000 + line}`,
         title: `Collected notes, volume ${line}`,
