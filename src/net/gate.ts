@@ -5,9 +5,12 @@
  *                    before hold       while held                        after release(to)
  *   frames to it     forwarded         queued                            queue, then forwarded to `to`
  *   frames from it
- *     old place      forwarded         forwarded (its kernel may still   dropped, unless `to` is the old place
- *                                      send what it had queued)
+ *     old place      forwarded         dropped                           dropped, unless `to` is the old place
  *     other places   (nobody)          queued                            those of `to` forwarded, others dropped
+ *
+ * A hold is a clean cut: whatever the old kernel still sends after it (timers, paced queues) never happened, so nobody
+ * can acknowledge what the state that is about to be read does not know to be sent. Such an acknowledgment would be
+ * refused by the restored connection, forever. Hence: freeze, hold, read the state; restore, release.
  */
 import { Queue } from './queue.js';
 import type { Port } from './port.js';

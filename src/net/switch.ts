@@ -154,8 +154,8 @@ export class Switch {
   #hold(from: SwitchPort, frame: Uint8Array): boolean {
     for (const gate of this.#gates) {
       if (comesFrom(gate.target, frame)) {
-        if (gate.origin === undefined || from === gate.origin) continue;
-        gate.hold({ frame, from, outbound: true });
+        if (gate.origin === undefined) continue;
+        if (from !== gate.origin) gate.hold({ frame, from, outbound: true });
         return true;
       }
       if (addressedTo(gate.target, frame)) {
