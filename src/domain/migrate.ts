@@ -10,6 +10,7 @@ import { CLOCK } from './linux/flags.js';
 import { total } from './memory/ranges.js';
 import type { FrameMover } from './memory/mover.js';
 import { surveyProcesses } from './proc/survey.js';
+import { outlineProcess, stillFits, type Outline } from './outline.js';
 import { Restoration } from './restore.js';
 import { Undo } from './undo.js';
 
@@ -38,11 +39,10 @@ export interface MigrationOptions {
 export const STEPS = [
   'survey',
   'prepare',
+  'bear',
   'freeze',
   'describe',
-  'bear',
   'shape',
-  'threads',
   'files',
   'flip',
   'finish',
@@ -80,30 +80,42 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
   };
   const spec = options.spec ?? domain.spec;
   const undo = new Undo();
+  const { hands } = domain;
   try {
     await step('survey');
-    const hostPids = await domain.anchor.cgroup.processes();
-    const views = await surveyProcesses(domain.hands, hostPids);
-    const anchorView = views.find((v) => v.hostPid === domain.anchor.pid);
+    const all = await surveyProcesses(hands, await domain.anchor.cgroup.processes());
+    const anchorView = all.find((v) => v.hostPid === domain.anchor.pid);
     if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
-    refuseUnsupported(
-      views.filter((v) => v !== anchorView),
-      anchorView,
-    );
-    await inspectFiles(
-      domain.hands,
-      views.filter((v) => v !== anchorView),
-    );
+    const views = all.filter((v) => v !== anchorView);
+    refuseUnsupported(views, anchorView);
+    await inspectFiles(hands, views);
 
     await step('prepare');
-    const clocks = await clockOffsets(domain, to);
-    const anchor = await createAnchor(
-      to,
-      spec,
-      clocks,
-      views.flatMap((v) => v.vmas),
-      undo,
-    );
+    const early: Outline[] = [];
+    for (const v of views) early.push(await outlineProcess(hands, v));
+    let skeletonUndo = new Undo();
+    undo.add('removing what was prepared', () => skeletonUndo.run());
+    const prepare = async (outlines: readonly Outline[]): Promise<Restoration> => {
+      const clocks = await clockOffsets(domain, to);
+      const avoid = outlines.flatMap((o) => o.view.vmas);
+      const anchor = await createAnchor(to, spec, clocks, avoid, skeletonUndo);
+      const context: RestoreContext = {
+        hands: to,
+        anchor,
+        undo: skeletonUndo,
+        mover,
+        objectFds: new Map(),
+        fileFds: new Map(),
+        pipes: new Map(),
+        counters: { bytesCopied: 0 },
+      };
+      const restoration = new Restoration(anchor, context);
+      await restoration.bear(outlines);
+      await restoration.shape(outlines);
+      return restoration;
+    };
+    await step('bear');
+    let restoration = await prepare(early);
 
     await step('freeze');
     const t0 = now();
@@ -120,23 +132,18 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
     const image = await checkpoint(frozen);
     const t2 = now();
 
-    const context: RestoreContext = {
-      hands: to,
-      anchor,
-      undo,
-      mover,
-      objectFds: new Map(),
-      fileFds: new Map(),
-      pipes: new Map(),
-      counters: { bytesCopied: 0 },
-    };
-    const restoration = new Restoration(anchor, context, image);
-    await step('bear');
-    await restoration.bear();
     await step('shape');
-    await restoration.shape();
-    await step('threads');
-    await restoration.bearThreads();
+    if (!stillFits(early, image.processes)) {
+      // Processes or threads came or went since the outline: what was prepared is for another tree.
+      const stale = skeletonUndo;
+      skeletonUndo = new Undo();
+      await stale.run();
+      restoration = await prepare(image.processes);
+    } else {
+      await restoration.shape(image.processes);
+    }
+    restoration.image = image;
+    const { anchor, context } = restoration;
     await step('files');
     await restoration.openFiles();
     const t3 = now();
@@ -151,6 +158,7 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
     await step('resume');
     await restoration.resume();
     undo.forget();
+    skeletonUndo.forget();
     await gate?.release('destination');
     const t6 = now();
 

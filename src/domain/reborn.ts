@@ -1,5 +1,6 @@
 import { SYS } from '../guest/hands/syscalls.js';
-import type { ProcessImage, VdsoImage } from './checkpoint.js';
+import type { ProcessImage } from './checkpoint.js';
+import type { VdsoImage } from './outline.js';
 import { DomainError } from './errors.js';
 import { findEcall, HANDS_FD } from './anchor.js';
 import type { RebornProcess, RestoreContext } from './kinds/kind.js';
@@ -14,6 +15,9 @@ import { findHole, isVdso, isVvar, parseMaps, type Vma } from './proc/maps.js';
 import { cloneArgs } from './trace/clone.js';
 import { AREA_SIZE } from './trace/runner.js';
 import { Tracee } from './trace/tracee.js';
+
+/** Descriptors the original may open between the outline and the freeze without being in the hands' way. */
+const SPARE_FDS = 64;
 
 /** Where the vDSOs of one process go in this OS instance. */
 interface VdsoPlan {
@@ -50,7 +54,7 @@ export class Reborn implements RebornProcess {
 
   /** Frees the process of everything it has from the hands, and of descriptors but the way back to them. `highestFd`: the highest it will have. */
   async strip(highestFd: number): Promise<void> {
-    const spare = Math.max(highestFd + 1, HANDS_FD);
+    const spare = Math.max(highestFd + SPARE_FDS, HANDS_FD);
     const maps = await this.#maps();
     const b = this.leader.batch();
     for (const v of maps) {
@@ -128,7 +132,7 @@ export class Reborn implements RebornProcess {
     const plan = this.#plan;
     if (plan === undefined) throw new DomainError('state', 'the vDSO has no place yet');
     const out = vmas.filter((v) => !plan.giveWay.some((g) => v.start < g.end && v.end > g.start));
-    if (plan.keep.includes(active)) {
+    if (plan.keep.some((k) => k.vdso.start === active.vdso.start)) {
       const ordinary = (r: Range, prot: number): TargetVma => ({
         ...r,
         prot,

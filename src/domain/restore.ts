@@ -1,6 +1,7 @@
 import { SYS } from '../guest/hands/syscalls.js';
 import type { Anchor } from './anchor.js';
-import type { DomainImage, ProcessImage } from './checkpoint.js';
+import type { DomainImage } from './checkpoint.js';
+import type { Outline } from './outline.js';
 import { DomainError } from './errors.js';
 import type { RestoreContext, SavedFile, Stage } from './kinds/kind.js';
 import { PTRACE, SIG } from './linux/flags.js';
@@ -20,13 +21,23 @@ export class Restoration {
   constructor(
     readonly anchor: Anchor,
     readonly context: RestoreContext,
-    readonly image: DomainImage,
   ) {}
 
+  #image: DomainImage | undefined;
+
+  /** What is restored: known once the original stands still. */
+  get image(): DomainImage {
+    if (this.#image === undefined) throw new DomainError('state', 'there is no checkpoint yet');
+    return this.#image;
+  }
+  set image(image: DomainImage) {
+    this.#image = image;
+  }
+
   /** Parents before children: every process with its id, empty but for the runner and the vDSO. */
-  async bear(): Promise<void> {
-    const waiting = new Map(this.image.processes.map((p) => [p.view.pid, p]));
-    const parents = new Map<number, number>(this.image.processes.map((p) => [p.view.hostPid, p.view.pid]));
+  async bear(outlines: readonly Outline[]): Promise<void> {
+    const waiting = new Map(outlines.map((p) => [p.view.pid, p]));
+    const parents = new Map<number, number>(outlines.map((p) => [p.view.hostPid, p.view.pid]));
     while (waiting.size > 0) {
       const ready = [...waiting.values()].filter((p) => {
         const parent = parents.get(p.view.status.ppid);
@@ -39,14 +50,15 @@ export class Restoration {
         await this.#bearOne(p, parent === undefined ? this.anchor.tracee : this.#reborn(parent).leader);
       }
     }
-    for (const p of this.image.processes) {
+    for (const p of outlines) {
       const reborn = this.#reborn(p.view.pid);
       await reborn.strip(Math.max(-1, ...p.view.descriptors.map((d) => d.fd)));
       await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
+      for (const t of p.view.threads) if (t.tid !== p.view.pid) await reborn.bearThread(t.tid);
     }
   }
 
-  async #bearOne(p: ProcessImage, parent: Tracee): Promise<void> {
+  async #bearOne(p: Outline, parent: Tracee): Promise<void> {
     const b = parent.batch();
     const args = cloneArgs(b, { flags: 0n, exitSignal: SIG.CHLD, setTid: p.view.pid });
     const made = b.call(SYS.clone3, args, args.length);
@@ -65,15 +77,9 @@ export class Restoration {
     return reborn;
   }
 
-  /** Mappings, populated where the originals have pages. Can be repeated with a newer image. */
-  async shape(): Promise<void> {
-    for (const p of this.image.processes) await this.#reborn(p.view.pid).shapeMemory(p.vmas, p.vdso, p.pages);
-  }
-
-  async bearThreads(): Promise<void> {
-    for (const p of this.image.processes) {
-      for (const t of p.threads) if (t.tid !== p.view.pid) await this.#reborn(p.view.pid).bearThread(t.tid);
-    }
+  /** Mappings, populated where the originals have pages. To be repeated as the originals change. */
+  async shape(outlines: readonly Outline[]): Promise<void> {
+    for (const p of outlines) await this.#reborn(p.view.pid).shapeMemory(p.vmas, p.vdso, p.pages);
   }
 
   /** Open files: made by the hands, then given to everyone who has them. */

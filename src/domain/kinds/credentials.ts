@@ -29,22 +29,16 @@ interface CredentialState {
 export const credentials = processKind<CredentialState>({
   name: 'credentials',
   stage: 'last',
-  async checkpoint({ context, frozen, leader }) {
-    const texts = await readTexts(
-      context.hands,
-      frozen.threads.map((t) => `/proc/${frozen.hostPid}/task/${t.tracee.tid}/status`),
-      1,
-    );
+  async checkpoint({ view, leader }) {
     const b = leader.batch();
     const dumpable = b.call(SYS.prctl, PR.GET_DUMPABLE, 0, 0, 0, 0);
     const bits = b.call(SYS.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
     const r = await b.run();
     return {
       dumpable: r.value(dumpable),
-      threads: texts.map((text) => {
-        const s = parseStatus(text ?? '');
+      threads: view.threads.map(({ tid, status: s }) => {
         return {
-          tid: s.nsPid.at(-1) ?? -1,
+          tid,
           uids: s.uids,
           gids: s.gids,
           groups: s.groups,

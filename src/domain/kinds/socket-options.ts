@@ -1,3 +1,4 @@
+import type { Batch, BatchResult } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 
@@ -54,23 +55,23 @@ export const COMMON_OPTIONS: readonly OptionName[] = [
   [SOL_SOCKET, SO.MARK, 4],
 ];
 
-/** Reads options; one the socket does not have is left out. */
-export async function readOptions(hands: Hands, fd: number, names: readonly OptionName[]): Promise<SocketOption[]> {
-  const b = hands.batch();
+/** Adds the reading of options to a batch; one the socket does not have is left out of the answer. */
+export function addReadOptions(b: Batch, fd: number, names: readonly OptionName[]): (r: BatchResult) => SocketOption[] {
   const reads = names.map(([level, name, size]) => {
     const value = b.out(size);
-    const length = b.inout(new Uint8Array(new Uint32Array([size, 0]).buffer));
+    const length = b.inout(int(size));
     return { level, name, value, length, n: b.call(SYS.getsockopt, fd, level, name, value, length) };
   });
-  const r = await b.run();
-  return reads.flatMap(({ level, name, value, length, n }) =>
-    r.value(n) < 0 ? [] : [{ level, name, value: r.bytes(value, r.view(length).getUint32(0, true)) }],
-  );
+  return (r) =>
+    reads.flatMap(({ level, name, value, length, n }) =>
+      r.value(n) < 0 ? [] : [{ level, name, value: r.bytes(value, r.view(length).getUint32(0, true)) }],
+    );
 }
 
-export async function readInt(hands: Hands, fd: number, level: number, name: number): Promise<number> {
-  const [o] = await readOptions(hands, fd, [[level, name, 4]]);
-  return o === undefined ? -1 : new DataView(o.value.buffer).getInt32(0, true);
+export async function readOptions(hands: Hands, fd: number, names: readonly OptionName[]): Promise<SocketOption[]> {
+  const b = hands.batch();
+  const answer = addReadOptions(b, fd, names);
+  return answer(await b.run());
 }
 
 export function int(value: number): Uint8Array {
@@ -82,9 +83,9 @@ export async function socketKind(
   hands: Hands,
   fd: number,
 ): Promise<{ domain: number; type: number; protocol: number }> {
-  return {
-    domain: await readInt(hands, fd, SOL_SOCKET, SO.DOMAIN),
-    type: await readInt(hands, fd, SOL_SOCKET, SO.TYPE),
-    protocol: await readInt(hands, fd, SOL_SOCKET, SO.PROTOCOL),
-  };
+  const names = [SO.DOMAIN, SO.TYPE, SO.PROTOCOL].map((name): OptionName => [SOL_SOCKET, name, 4]);
+  const [domain = -1, type = -1, protocol = -1] = (await readOptions(hands, fd, names)).map((o) =>
+    new DataView(o.value.buffer).getInt32(0, true),
+  );
+  return { domain, type, protocol };
 }

@@ -1,8 +1,8 @@
-import type { Batch, Buf, Ref } from '../../guest/hands/batch.js';
+import type { Batch, BatchResult, Buf, Ref } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { check } from '../linux/os.js';
-import { int, IPPROTO_TCP } from './socket-options.js';
+import { int, IPPROTO_TCP, SO, SOL_SOCKET } from './socket-options.js';
 
 /** TCP options and states, as include/uapi/linux/tcp.h names them. */
 export const TCP = {
@@ -79,13 +79,19 @@ function parseInfo(view: DataView): TcpInfo {
   };
 }
 
-export async function tcpInfo(hands: Hands, fd: number): Promise<TcpInfo> {
-  const b = hands.batch();
+export function addInfo(b: Batch, fd: number): (r: BatchResult) => TcpInfo {
   const info = b.out(INFO_SIZE);
   const n = getOption(b, fd, TCP.INFO, info);
-  const r = await b.run();
-  check(r.value(n), 'TCP_INFO');
-  return parseInfo(r.view(info));
+  return (r) => {
+    check(r.value(n), 'TCP_INFO');
+    return parseInfo(r.view(info));
+  };
+}
+
+export async function tcpInfo(hands: Hands, fd: number): Promise<TcpInfo> {
+  const b = hands.batch();
+  const info = addInfo(b, fd);
+  return info(await b.run());
 }
 
 function getOption(b: Batch, fd: number, name: number, out: Buf): Ref {
@@ -112,17 +118,11 @@ export interface Connection {
   readonly window: Uint8Array;
 }
 
-/** Takes a connection out of the protocol's hands: it stands still, and closing it says nothing to the other side. */
-export async function repairOn(hands: Hands, fd: number): Promise<void> {
-  const b = hands.batch();
-  const n = setOption(b, fd, TCP.REPAIR, int(1));
-  check((await b.run()).value(n), 'TCP_REPAIR');
-}
-
-/** Gives it back; the other side is told our window at once. */
-export async function repairOff(hands: Hands, fd: number): Promise<void> {
+/** Gives a connection back to the protocol; the other side is told our window at once. `reuse`: SO_REUSEADDR, which repair forgets. */
+export async function repairOff(hands: Hands, fd: number, reuse: Uint8Array): Promise<void> {
   const b = hands.batch();
   const n = setOption(b, fd, TCP.REPAIR, int(0));
+  b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.REUSEADDR, b.bytes(reuse), reuse.length);
   check((await b.run()).value(n), 'TCP_REPAIR');
 }
 
@@ -136,7 +136,10 @@ export function finSent(state: number): boolean {
   return state === STATE.FIN_WAIT1 || state === STATE.FIN_WAIT2 || state === STATE.CLOSING || state === STATE.LAST_ACK;
 }
 
-/** Reads a connection under repair; nothing of it changes. */
+/**
+ * Takes a connection out of the protocol's hands and reads it: it stands still, and closing it says nothing
+ * to the other side. {@link repairOff} gives it back, unchanged.
+ */
 export async function readConnection(hands: Hands, fd: number): Promise<Connection> {
   const b = hands.batch();
   const info = b.out(INFO_SIZE);
@@ -145,6 +148,7 @@ export async function readConnection(hands: Hands, fd: number): Promise<Connecti
   const window = b.out(20);
   const [inq, outq, unsentq, receiveSeq, sendSeq] = [b.out(4), b.out(4), b.out(4), b.out(4), b.out(4)];
   const refs = [
+    setOption(b, fd, TCP.REPAIR, int(1)),
     getOption(b, fd, TCP.INFO, info),
     getOption(b, fd, TCP.MAXSEG, mss),
     getOption(b, fd, TCP.TIMESTAMP, timestamp),

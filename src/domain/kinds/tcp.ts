@@ -3,7 +3,6 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported } from '../errors.js';
 import { CLONE, F, O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
-import { heldInfo } from './held.js';
 import { fileKind } from './kind.js';
 import {
   COMMON_OPTIONS,
@@ -11,8 +10,7 @@ import {
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_TCP,
-  readInt,
-  readOptions,
+  addReadOptions,
   SO,
   socketKind,
   SOL_SOCKET,
@@ -24,7 +22,7 @@ import {
   finSent,
   readConnection,
   repairOff,
-  repairOn,
+  addInfo,
   STATE,
   TCP,
   tcpInfo,
@@ -97,29 +95,9 @@ export const tcp = fileKind<TcpState>({
   },
   async checkpoint({ hands, undo }, file) {
     const fd = file.held;
-    const { domain } = await socketKind(hands, fd);
-    const info = await tcpInfo(hands, fd);
-    const options = await readOptions(hands, fd, OPTIONS);
-    const [sendBuffer, receiveBuffer, bufferLock] = [
-      await readInt(hands, fd, SOL_SOCKET, SO.SNDBUF),
-      await readInt(hands, fd, SOL_SOCKET, SO.RCVBUF),
-      await readInt(hands, fd, SOL_SOCKET, SO.BUF_LOCK),
-    ];
-    const v6only = domain === AF_INET6 ? await readInt(hands, fd, IPPROTO_IPV6, IPV6_V6ONLY) : 0;
-    const { local, peer } = await addresses(hands, fd);
-    const flags = (await heldInfo(hands, fd)).flags & ~O.CLOEXEC;
-    const base = {
-      domain,
-      v6only,
-      flags,
-      options,
-      sendBuffer,
-      receiveBuffer,
-      bufferLock,
-      local,
-      peer,
-      tcpState: info.state,
-    };
+    const first = await readSocket(hands, fd);
+    const { info, options } = first;
+    const base = { ...first, flags: file.view.info.flags & ~O.CLOEXEC, tcpState: info.state };
     switch (info.state) {
       case STATE.CLOSE:
         return { ...base, backlog: 0, connection: undefined };
@@ -132,11 +110,7 @@ export const tcp = fileKind<TcpState>({
       case STATE.SYN_RECV:
         throw unsupported('a TCP connection that is being made', `descriptor ${file.view.fd}`);
       default: {
-        await repairOn(hands, fd);
-        undo.add('giving a connection back', async () => {
-          await repairOff(hands, fd);
-          await restoreReuse(hands, fd, options);
-        });
+        undo.add('giving a connection back', () => repairOff(hands, fd, reuseOf(options)));
         const connection = await readConnection(hands, fd);
         if (finReceived(connection.info.state) || finSent(connection.info.state)) {
           throw unsupported('a TCP connection that is being closed', `descriptor ${file.view.fd}`);
@@ -180,8 +154,7 @@ export const tcp = fileKind<TcpState>({
   },
   async activate(hands, fd, s) {
     if (s.connection === undefined) return;
-    await repairOff(hands, fd);
-    await restoreReuse(hands, fd, s.options);
+    await repairOff(hands, fd, reuseOf(s.options));
     const { unsent } = s.connection;
     for (let at = 0; at < unsent.length;) {
       const b = hands.batch();
@@ -194,13 +167,9 @@ export const tcp = fileKind<TcpState>({
   },
 });
 
-/** Leaving repair forgets SO_REUSEADDR. */
-async function restoreReuse(hands: Hands, fd: number, options: readonly SocketOption[]): Promise<void> {
-  const reuse = options.find((o) => o.level === SOL_SOCKET && o.name === SO.REUSEADDR);
-  if (reuse === undefined) return;
-  const b = hands.batch();
-  b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.REUSEADDR, b.bytes(reuse.value), reuse.value.length);
-  await b.run();
+/** Leaving repair forgets SO_REUSEADDR: what it shall be. */
+function reuseOf(options: readonly SocketOption[]): Uint8Array {
+  return options.find((o) => o.level === SOL_SOCKET && o.name === SO.REUSEADDR)?.value ?? int(0);
 }
 
 /** A socket of the domain's network namespace, made by the hands. */
@@ -223,18 +192,44 @@ export async function makeSocket(
   return check(r.value(fd), 'making a socket');
 }
 
-async function addresses(hands: Hands, fd: number): Promise<{ local: Uint8Array; peer: Uint8Array }> {
+/** Everything about a socket but its connection, in one batch. */
+async function readSocket(hands: Hands, fd: number) {
   const b = hands.batch();
-  const one = (nr: number) => {
-    const address = b.out(128);
+  const address = (nr: number) => {
+    const bytes = b.out(128);
     const length = b.inout(int(128));
-    return { address, length, n: b.call(nr, fd, address, length) };
+    return { bytes, length, n: b.call(nr, fd, bytes, length) };
   };
-  const [local, peer] = [one(SYS.getsockname), one(SYS.getpeername)];
+  const [local, peer] = [address(SYS.getsockname), address(SYS.getpeername)];
+  const info = addInfo(b, fd);
+  const options = addReadOptions(b, fd, OPTIONS);
+  const numbers = [
+    [SOL_SOCKET, SO.DOMAIN],
+    [SOL_SOCKET, SO.SNDBUF],
+    [SOL_SOCKET, SO.RCVBUF],
+    [SOL_SOCKET, SO.BUF_LOCK],
+    [IPPROTO_IPV6, IPV6_V6ONLY],
+  ].map(([level = 0, name = 0]) => {
+    const value = b.out(4);
+    return { value, n: b.call(SYS.getsockopt, fd, level, name, value, b.bytes(int(4))) };
+  });
   const r = await b.run();
-  const bytes = (x: typeof local): Uint8Array =>
-    r.value(x.n) < 0 ? new Uint8Array(0) : r.bytes(x.address, r.view(x.length).getUint32(0, true));
-  return { local: bytes(local), peer: bytes(peer) };
+  const bytesOf = (x: typeof local): Uint8Array =>
+    r.value(x.n) < 0 ? new Uint8Array(0) : r.bytes(x.bytes, r.view(x.length).getUint32(0, true));
+  const [domain = -1, sendBuffer = 0, receiveBuffer = 0, bufferLock = 0, v6only = 0] = numbers.map(({ value, n }) =>
+    r.value(n) < 0 ? 0 : r.view(value).getInt32(0, true),
+  );
+  return {
+    domain,
+    sendBuffer,
+    receiveBuffer,
+    bufferLock,
+    v6only,
+    local: bytesOf(local),
+    peer: bytesOf(peer),
+    info: info(r),
+    options: options(r),
+  };
 }
 
 /** True if a socket address has a port. `sockaddr_in` and `sockaddr_in6` keep it at the same place. */

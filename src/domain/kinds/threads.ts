@@ -1,7 +1,7 @@
 import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError } from '../errors.js';
 import { PR, PTRACE } from '../linux/flags.js';
-import { check, readTexts } from '../linux/os.js';
-import { parseStatus } from '../proc/status.js';
+import { check } from '../linux/os.js';
 import { processKind } from './kind.js';
 import { peekSignals, signalOf } from './signals.js';
 
@@ -24,13 +24,8 @@ const RSEQ_CONFIG_SIZE = 24;
 export const threads = processKind<readonly ThreadState[]>({
   name: 'threads',
   stage: 'late',
-  async checkpoint({ context, frozen }) {
+  async checkpoint({ context, view, frozen }) {
     const { hands } = context;
-    const texts = await readTexts(
-      hands,
-      frozen.threads.map((t) => `/proc/${frozen.hostPid}/task/${t.tracee.tid}/status`),
-      1,
-    );
     const b = hands.batch();
     const looks = frozen.threads.map(({ tracee: { tid } }) => {
       const rseq = b.out(RSEQ_CONFIG_SIZE);
@@ -57,7 +52,8 @@ export const threads = processKind<readonly ThreadState[]>({
       ];
       const tr = await t.run();
       for (const ref of refs) check(tr.value(ref), `asking thread ${tracee.tid}`);
-      const status = parseStatus(texts[i] ?? '');
+      const status = view.threads.find((v) => v.hostTid === tracee.tid)?.status;
+      if (status === undefined) throw new DomainError('lost', `thread ${tracee.tid} is gone`);
       const rseq = r.view(look.rseq);
       out.push({
         tid: status.nsPid.at(-1) ?? -1,

@@ -19,6 +19,10 @@ const IFF_UP = 1;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_NET_NS_FD = 28;
+const IFLA_AF_SPEC = 26;
+const IFLA_INET6_ADDR_GEN_MODE = 8;
+const IN6_ADDR_GEN_MODE_NONE = 1;
+const AF_INET6 = 10;
 
 /** How a domain is to be reached: a NIC of the OS instance, handed to the domain alone. */
 export interface DomainNetwork {
@@ -180,6 +184,16 @@ export async function giveNic(hands: Hands, netns: number, network: DomainNetwor
       [
         `giving the domain its address ${network.address}`,
         message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, addr, [attribute(1, address), attribute(2, address)]),
+      ],
+      // Two instances may have the address for a moment; IPv6 would notice, and speak.
+      [
+        'no automatic IPv6 address',
+        linkMessage(index, 0, [
+          attribute(
+            IFLA_AF_SPEC,
+            attribute(AF_INET6, attribute(IFLA_INET6_ADDR_GEN_MODE, Uint8Array.of(IN6_ADDR_GEN_MODE_NONE))),
+          ),
+        ]),
       ],
       ['interface up', linkMessage(index, IFF_UP, [])],
     ];

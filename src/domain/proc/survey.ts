@@ -13,11 +13,19 @@ export interface DescriptorView {
   readonly info: FdInfo;
 }
 
+/** A thread of a process, by both its ids. */
+export interface ThreadView {
+  readonly hostTid: number;
+  readonly tid: number;
+  readonly status: Status;
+}
+
 /** What /proc shows of one process. Ids named `host…` are those of the hands' PID namespace. */
 export interface ProcessView {
   readonly hostPid: number;
   readonly pid: number;
-  readonly hostThreads: readonly number[];
+  /** The leader first. */
+  readonly threads: readonly ThreadView[];
   readonly status: Status;
   readonly stat: ProcStat;
   readonly vmas: readonly Vma[];
@@ -53,6 +61,15 @@ export async function surveyProcesses(hands: Hands, hostPids: readonly number[])
   );
   const linksEach = 3 + NAMESPACES.length;
 
+  const tasks = hostPids
+    .flatMap((p, i) => (dirs[2 * i] ?? []).map((t) => ({ p, tid: Number(t) })))
+    .sort((a, b) => a.tid - b.tid);
+  const taskTexts = await readTexts(
+    hands,
+    tasks.map(({ p, tid }) => `/proc/${p}/task/${tid}/status`),
+    1,
+  );
+
   const fdPaths = hostPids.flatMap((p, i) => (dirs[2 * i + 1] ?? []).map((fd) => ({ p, fd })));
   const fdLinks = await readLinks(
     hands,
@@ -79,7 +96,7 @@ export async function surveyProcesses(hands: Hands, hostPids: readonly number[])
     return {
       hostPid,
       pid: status.nsPid.at(-1) ?? hostPid,
-      hostThreads: (dirs[2 * i] ?? []).map(Number).sort((a, b) => a - b),
+      threads: threadViews(hostPid, tasks, taskTexts),
       status,
       stat: parseProcStat(text(1)),
       vmas: parseMaps(text(2)),
@@ -92,4 +109,21 @@ export async function surveyProcesses(hands: Hands, hostPids: readonly number[])
       oomScoreAdj: Number(text(4)),
     };
   });
+}
+
+function threadViews(
+  hostPid: number,
+  tasks: readonly { p: number; tid: number }[],
+  texts: readonly (string | undefined)[],
+): ThreadView[] {
+  const views: ThreadView[] = [];
+  tasks.forEach(({ p, tid }, k) => {
+    const text = texts[k];
+    if (p !== hostPid || text === undefined) return;
+    const status = parseStatus(text);
+    const view = { hostTid: tid, tid: status.nsPid.at(-1) ?? tid, status };
+    if (tid === hostPid) views.unshift(view);
+    else views.push(view);
+  });
+  return views;
 }

@@ -4,10 +4,15 @@ import type { HandsTransport } from './hands.js';
 import * as M from './mailbox.js';
 import type { Mailbox } from './mailbox.js';
 
+/** How long the host's thread waits for an answer without letting others have a turn. */
+const SPIN_MS = 0.25;
+
 /** What the mailbox's host side needs from the world. */
 export interface RingHost {
   /** Sends one byte to the hands' wake port. */
   wake(): void;
+  /** Milliseconds, monotonic. */
+  now(): number;
   /** Runs `fn` after `ms`; answers a function that calls it off. */
   after(ms: number, fn: () => void): () => void;
 }
@@ -70,11 +75,20 @@ export class MailboxTransport implements HandsTransport {
     Atomics.notify(mailbox.words, M.STATE);
     if (mailbox.get(M.ASLEEP) === 1) this.host.wake();
 
-    await this.#until(() => mailbox.get(M.STATE) === M.STATE_DONE, 60_000, 'the hands did not answer');
+    const done = (): boolean => mailbox.get(M.STATE) === M.STATE_DONE;
+    this.#spin(done);
+    await this.#until(done, 60_000, 'the hands did not answer');
     mailbox.set(M.STATE, M.STATE_IDLE);
     const results = new BigInt64Array(work.count);
     for (let i = 0; i < work.count; i++) results[i] = mailbox.view.getBigInt64(M.CALLS + i * M.CALL_SIZE + 56, true);
     return { results, output: mailbox.bytes.slice(M.DATA + work.outStart, M.DATA + work.outEnd) };
+  }
+
+  /** A short batch is over before a message between threads would arrive: looks again and again for a moment. */
+  #spin(done: () => boolean): void {
+    if (this.mailbox.get(M.LINGER) === 0) return;
+    const end = this.host.now() + SPIN_MS;
+    while (!done() && this.host.now() < end);
   }
 
   /**

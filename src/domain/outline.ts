@@ -1,0 +1,80 @@
+import type { Hands } from '../guest/hands/hands.js';
+import { DomainError } from './errors.js';
+import { PROT } from './linux/flags.js';
+import { targetVmas, type TargetVma } from './memory/layout.js';
+import { intersect, normalize, type Range } from './memory/ranges.js';
+import { ownPages } from './memory/scan.js';
+import { keptVvarPages } from './memory/vdso.js';
+import { isVdso, isVvar } from './proc/maps.js';
+import type { ProcessView } from './proc/survey.js';
+import { AREA_SIZE } from './trace/runner.js';
+import { Tracee } from './trace/tracee.js';
+
+/** The kernel's own mappings of a process. */
+export interface VdsoImage {
+  readonly vvar: Range;
+  readonly vdso: Range;
+  readonly image: Uint8Array;
+}
+
+/** The shape of a process: enough to make an empty one like it, while the original still runs. */
+export interface Outline {
+  readonly view: ProcessView;
+  readonly vmas: readonly TargetVma[];
+  /** Where the process has pages of its own. */
+  readonly pages: readonly Range[];
+  readonly vdso: VdsoImage;
+  /** Images of other kernels that earlier moves left in place. */
+  readonly keptVdsos: readonly VdsoImage[];
+}
+
+/** Outlines a process. `area`: the runner in it, which is no part of it; -1 if there is none. */
+export async function outlineProcess(hands: Hands, view: ProcessView, area = -1): Promise<Outline> {
+  const memory = new Tracee(hands, view.hostPid);
+  const vmas = targetVmas(view.vmas, area < 0 ? undefined : { start: area, end: area + AREA_SIZE });
+  const vdsoVma = view.vmas.find(isVdso);
+  const vvars = view.vmas.filter(isVvar);
+  if (vdsoVma === undefined || vvars.length === 0)
+    throw new DomainError('unsupported', `process ${view.pid} has no vDSO`);
+  const vvar = { start: Math.min(...vvars.map((v) => v.start)), end: Math.max(...vvars.map((v) => v.end)) };
+  return {
+    view,
+    vmas,
+    pages: intersect(await ownPages(hands, view.hostPid), normalize(vmas.filter((v) => !v.shared))),
+    vdso: {
+      vvar,
+      vdso: { start: vdsoVma.start, end: vdsoVma.end },
+      image: await memory.peek(vdsoVma.start, vdsoVma.end - vdsoVma.start),
+    },
+    keptVdsos: await keptVdsos(memory, vmas),
+  };
+}
+
+/** Images of other kernels' vDSOs that earlier moves left in the process. */
+async function keptVdsos(memory: Tracee, vmas: readonly TargetVma[]): Promise<VdsoImage[]> {
+  const kept: VdsoImage[] = [];
+  for (const v of vmas) {
+    if (v.backing.kind !== 'anonymous' || v.prot !== (PROT.READ | PROT.EXEC) || v.end - v.start > 0x10000) continue;
+    const image = await memory.peek(v.start, v.end - v.start);
+    const pages = keptVvarPages(image);
+    if (pages > 0)
+      kept.push({ vvar: { start: v.start - pages * 4096, end: v.start }, vdso: { start: v.start, end: v.end }, image });
+  }
+  return kept;
+}
+
+/** True if a process made after `earlier` can still become `now`: same place in the tree, same threads, same vDSOs. */
+export function stillFits(earlier: readonly Outline[], now: readonly Outline[]): boolean {
+  if (earlier.length !== now.length) return false;
+  const key = (o: Outline): string =>
+    JSON.stringify([
+      o.view.hostPid,
+      o.view.pid,
+      o.view.status.ppid,
+      o.view.status.nsSid,
+      o.view.threads.map((t) => t.tid),
+      [o.vdso, ...o.keptVdsos].map((v) => [v.vvar, v.vdso]),
+    ]);
+  const keys = new Set(earlier.map(key));
+  return now.every((o) => keys.has(key(o)));
+}
