@@ -1,4 +1,5 @@
 /** One request's dealings with its session: what every adapter hands to your code. */
+import { SessionError } from './errors.js';
 import type { AnySessions } from './sessions.js';
 import type { Transport } from './transport.js';
 import { cookieTransport } from './transport.js';
@@ -36,7 +37,7 @@ export interface Visit<A = Json, D = Json> {
   start(start: SessionStart<A, D>): Promise<Saved<A, D>>;
   /**
    * Advances the session in force and hands it out. Without one it is an error
-   * of the program: look at `session` first.
+   * of the program (SessionError `bad-argument`): look at `session` first.
    */
   save(change?: SessionChange<A, D>): Promise<Saved<A, D>>;
   /**
@@ -88,7 +89,8 @@ export async function openVisit<A, D>(
     },
     start: (start) => handOut(sessions.create(start)),
     save(change) {
-      if (session === undefined) return Promise.reject(new Error('no session to save: start one'));
+      if (session === undefined)
+        return Promise.reject(new SessionError('bad-argument', 'no session to save: start one'));
       return handOut(sessions.advance(session, change));
     },
     async end() {

@@ -147,6 +147,17 @@ for (const [name, start] of Object.entries(adapters)) {
 }
 
 describe('adapters with other settings', () => {
+  it('get their header into a response whose headers are fixed', async () => {
+    const visit = await webSessions({ sessions: make() })(new Request('http://server/'));
+    const untouched = Response.redirect('http://server/elsewhere');
+    assert.equal(visit.apply(untouched), untouched, 'nothing to send yet');
+    await visit.start({ activity: { visits: 0 }, data: 'd' });
+    const response = visit.apply(Response.redirect('http://server/elsewhere'));
+    assert.equal(response.status, 302);
+    assert.equal(response.headers.get('location'), 'http://server/elsewhere');
+    assert.match(response.headers.get('set-cookie') ?? '', /^session=/);
+  });
+
   it('take synchronous sessions, and a header instead of a cookie', async () => {
     const sessions = createSessionsSync<{ visits: number }, string>(options);
     const session = honoSessions({ sessions, transport: headerTransport() });

@@ -33,10 +33,15 @@ export function webSessions<A, D>(options: VisitOptions<A, D>): (request: Reques
     });
     const apply = (response: Response): Response => {
       if (header === undefined) return response;
-      // A response that came from elsewhere (fetch, a redirect) has headers that cannot be changed.
-      const copy = new Response(response.body, response);
-      copy.headers.append(...header);
-      return copy;
+      try {
+        response.headers.append(...header);
+        return response;
+      } catch {
+        // TypeError: a response that came from elsewhere (fetch, a redirect) has headers that cannot be changed.
+        const copy = new Response(response.body, response);
+        copy.headers.append(...header);
+        return copy;
+      }
     };
     // The visit's `session` is a getter: a copy of its value would not follow.
     return Object.assign(visit, { apply });
