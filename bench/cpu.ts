@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 /**
- * CPU time of a process and of all it has started, in nanoseconds.
+ * CPU time of a process with all its threads.
  *
  * Each thread's own counter (the first number of /proc/PID/task/TID/schedstat) is exact to the
  * nanosecond, where /proc/PID/stat counts hundredths of a second. A thread that has ended is counted
@@ -15,11 +15,9 @@ export class CpuMeter {
 
   /** Nanoseconds since the process began. */
   read(): number {
-    for (const pid of family(this.pid)) {
-      for (const tid of list(`/proc/${pid}/task`)) {
-        const text = read(`/proc/${pid}/task/${tid}/schedstat`);
-        if (text !== undefined) this.#threads.set(tid, Number(text.split(' ')[0]));
-      }
+    for (const tid of list(`/proc/${this.pid}/task`)) {
+      const text = read(`/proc/${this.pid}/task/${tid}/schedstat`);
+      if (text !== undefined) this.#threads.set(tid, Number(text.split(' ')[0]));
     }
     let sum = 0;
     for (const time of this.#threads.values()) sum += time;
@@ -27,28 +25,9 @@ export class CpuMeter {
   }
 }
 
-/** Resident memory of a process and of all it has started, in bytes. */
+/** Resident memory of a process, in bytes. */
 export function residentBytes(pid: number): number {
-  let pages = 0;
-  for (const one of family(pid)) pages += Number(read(`/proc/${one}/statm`)?.split(' ')[1] ?? 0);
-  return pages * 4096;
-}
-
-/** The process and its descendants. */
-function family(pid: number): number[] {
-  const all = [pid];
-  for (let i = 0; i < all.length; i++) {
-    for (const tid of list(`/proc/${all[i]}/task`)) {
-      const children = read(`/proc/${all[i]}/task/${tid}/children`) ?? '';
-      all.push(
-        ...children
-          .split(' ')
-          .filter((c) => c.trim() !== '')
-          .map(Number),
-      );
-    }
-  }
-  return all;
+  return Number(read(`/proc/${pid}/statm`)?.split(' ')[1] ?? 0) * 4096;
 }
 
 /** A process may be gone at any moment. */

@@ -3,6 +3,7 @@
  * input and output. Native, it is the runner itself; else a virtual machine whose console that is.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { BenchError } from './errors.js';
 import { CpuMeter, residentBytes } from './cpu.js';
 
@@ -26,12 +27,17 @@ export interface RunResult {
   readonly wall: number;
   /** Guest instructions, where the machine counts them. */
   readonly instructions: number | undefined;
+  /** Bytes of resident memory of the machine at the end. */
+  readonly resident: number;
 }
 
 /** A console that says nothing for so long is taken for dead (ms). */
 const SILENCE = 600_000;
 /** The console's last lines, for the message when a machine dies. */
 const REMEMBERED = 15;
+
+/** util-linux's setpriv lets a machine die with the bench, even when that is killed. */
+const SETPRIV = '/usr/bin/setpriv';
 
 const running = new Set<ChildProcess>();
 
@@ -57,7 +63,9 @@ export class Machine {
     this.name = command.name;
     this.#command = command;
     const { counts, env } = command;
-    this.#child = spawn(command.command, command.args, {
+    const bound = existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL', '--'] : [];
+    const [file, ...args] = [...bound, command.command, ...command.args];
+    this.#child = spawn(file, args, {
       stdio: ['pipe', 'pipe', 'pipe', ...(counts === true ? (['ipc'] as const) : [])],
       env: { ...process.env, ...env },
     });
@@ -107,12 +115,13 @@ export class Machine {
     const wall = (performance.now() - wallBefore) * 1e6;
     const cpu = this.#command.native === true ? Number(words[3]) : this.#meter.read() - cpuBefore;
     const after = await this.#instructions();
+    const resident = this.residentBytes;
     await this.#answer('@exit', program);
     const [, checksum = '', wallText = '', cpuText = ''] = words;
     if (!/^[0-9a-f]{16}$/.test(checksum) || !/^\d+$/.test(wallText) || !/^\d+$/.test(cpuText))
       throw new BenchError('program', `${this.name}: "${words.join(' ')}" is no result of ${program}`);
     const instructions = after === undefined ? undefined : after - (instructionsBefore ?? 0);
-    return { checksum, cpu, wall, instructions };
+    return { checksum, cpu, wall, instructions, resident };
   }
 
   /** Ends the machine in good order, or by force where that takes too long. */

@@ -30,6 +30,6 @@ export const PROGRAMS: readonly ProgramInfo[] = [
   { name: 'latecode', about: 'code written by the program' },
   { name: 'gzip', about: 'gzip of 512 KiB', packages: ['gzip'] },
   { name: 'sqlite3', about: 'sqlite3, 5000 rows', packages: ['sqlite3'] },
-  { name: 'python3', about: 'start of python3', packages: ['python3-minimal', 'libpython3-stdlib'] },
+  { name: 'python3', about: 'start of python3', packages: ['python3-minimal'] },
   { name: 'redis', about: 'redis-benchmark, 1500 requests', packages: ['redis-server', 'redis-tools'] },
 ];

@@ -9,7 +9,7 @@ import { nodeCache } from '../src/adapters/node/cache.js';
 import { nodeCommands } from '../src/adapters/node/commands.js';
 import { buildCpio, concatCpio, prepareImage, shellProfile } from '../src/image/index.js';
 import { compilePrograms } from './compile.js';
-import { understudyCommand } from './engines/understudy.js';
+import { understudyCommand } from './peers/understudy.js';
 import { BOOT_ARGUMENTS, runnerFiles } from './guest.js';
 import { killMachines, Machine } from './machine.js';
 import { median } from './median.js';

@@ -100,7 +100,7 @@ static void python3_setup(void) {
   setenv("LC_ALL", "C.UTF-8", 1);
 }
 static uint64_t python3_iterate(void) {
-  char *const argv[] = {"/usr/bin/python3", "-S", "-c",
+  char *const argv[] = {"/usr/bin/python3", "-c",
                         "d = {str(i): i * i for i in range(3000)}\n"
                         "print(sum(d[str(i)] for i in range(0, 3000, 7)), sorted(d)[17])",
                         NULL};

@@ -1,21 +1,15 @@
 /** Our own machine. */
 import { fileURLToPath } from 'node:url';
-import type { MachineCommand } from '../machine.js';
 import type { GuestFiles } from '../guest.js';
+import type { MachineCommand } from '../machine.js';
 
 export function understudyCommand(guest: GuestFiles, harts = 1): MachineCommand {
   const main = fileURLToPath(new URL('./understudy-main.js', import.meta.url));
+  const { kernel, initramfs, mebibytes } = guest;
   return {
     name: 'understudy',
     command: process.execPath,
-    args: [
-      main,
-      guest.kernel,
-      guest.initramfs,
-      String(guest.mebibytes),
-      String(harts),
-      `console=hvc0 ${guest.arguments}`,
-    ],
+    args: [main, kernel, initramfs, String(mebibytes), String(harts), `console=hvc0 ${guest.arguments}`],
     counts: true,
   };
 }
