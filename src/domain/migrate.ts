@@ -149,7 +149,7 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
     const t3 = now();
     await step('flip');
     const receipt = await restoration.flip();
-    undo.add('flipping the frames back', () => receipt.undo());
+    undo.add('flipping the frames back', () => receipt.undo(), true);
     const t4 = now();
     await step('finish');
     await restoration.finish();
@@ -179,8 +179,19 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
       },
     };
   } catch (e) {
-    await undo.run();
+    await takeBack(undo, e);
     throw e;
+  }
+}
+
+/** Undoes a move that failed. Throws `undo-failed`, with the reason of the failure in its message too. */
+async function takeBack(undo: Undo, reason: unknown): Promise<void> {
+  try {
+    await undo.run();
+  } catch (e) {
+    const why = reason instanceof Error ? reason.message : String(reason);
+    const left = e instanceof Error ? e.message : String(e);
+    throw new DomainError('undo-failed', `${why}; and taking it back: ${left}`, { cause: reason });
   }
 }
 

@@ -5,10 +5,11 @@ import { DomainError } from './errors.js';
  * one before it failed, so that as much as possible is put back.
  */
 export class Undo {
-  readonly #steps: { readonly name: string; readonly back: () => Promise<void> }[] = [];
+  readonly #steps: { readonly name: string; readonly back: () => Promise<void>; readonly essential: boolean }[] = [];
 
-  add(name: string, back: () => Promise<void>): void {
-    this.#steps.push({ name, back });
+  /** `essential`: what follows would do harm if this one failed; then it is not done. */
+  add(name: string, back: () => Promise<void>, essential = false): void {
+    this.#steps.push({ name, back, essential });
   }
 
   /** The work is done: nothing is to be taken back. */
@@ -24,6 +25,11 @@ export class Undo {
         await step.back();
       } catch (e) {
         failures.push(`${step.name}: ${e instanceof Error ? e.message : String(e)}`);
+        if (step.essential) {
+          const left = this.#steps.splice(0).map((s) => s.name);
+          failures.push(`therefore not done: ${left.reverse().join(', ')}`);
+          break;
+        }
       }
     }
     if (failures.length > 0) throw new DomainError('undo-failed', failures.join('; '));

@@ -71,7 +71,10 @@ export class FrameFlipper implements FrameMover {
     };
   }
 
-  /** `copy`: whether a destination that comes second gets a copy. Taking back, it has nothing to give. */
+  /**
+   * `copy`: whether a destination that comes second gets a copy. Taking back, it has nothing to give, and its
+   * pages may have their final protection already.
+   */
   async #exchange(moves: readonly Move[], copy: boolean): Promise<{ framesFlipped: number; bytesCopied: number }> {
     const first = moves[0];
     if (first === undefined) return { framesFlipped: 0, bytesCopied: 0 };
@@ -111,7 +114,7 @@ export class FrameFlipper implements FrameMover {
       const missing = walkRun(from.memory, m.from.satp ?? 0n, m.fromVa, m.pages, false, sources, at);
       if (missing >= 0)
         throw new DomainError('lost', `page ${missing.toString(16)} of process ${m.from.pid} is not there`);
-      const absent = walkRun(to.memory, m.to.satp ?? 0n, m.toVa, m.pages, true, targets, at);
+      const absent = walkRun(to.memory, m.to.satp ?? 0n, m.toVa, m.pages, copy, targets, at);
       if (absent >= 0)
         throw new DomainError('lost', `page ${absent.toString(16)} of the restored process ${m.to.pid} is not there`);
       at += m.pages;

@@ -56,6 +56,8 @@ export function ring(mailbox: Mailbox, hart: HartView, doorbell: () => void): Ri
   const u64 = (r: number): bigint => BigInt.asUintN(64, hart.x[r] ?? 0n);
 
   if (mailbox.get(M.BOUND) === 0) {
+    // No token yet: no hands are expected.
+    if (mailbox.u64(M.TOKEN) === 0n && mailbox.u64(M.TOKEN + 8) === 0n) return 'illegal';
     if (u64(A0) !== mailbox.u64(M.TOKEN) || u64(A1) !== mailbox.u64(M.TOKEN + 8)) return 'illegal';
     mailbox.setU64(M.BOUND_SATP, space);
     mailbox.setU64(M.RING_PC, pc);

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, type RunningDomain } from '../src/domain/launch.js';
+import { STEPS } from '../src/domain/migrate.js';
+import { readDir, readText } from '../src/domain/linux/os.js';
+import { compilePrograms } from './domain/programs.js';
+import { nextLine, Stage } from './domain/stage.js';
+
+let stage: Stage;
+before(async () => {
+  const programs = compilePrograms(['counter']);
+  stage = await Stage.open(
+    Object.fromEntries(Object.entries(programs).map(([n, data]) => [`/opt/${n}`, { data, mode: 0o755 }])),
+  );
+});
+after(() => stage?.close());
+
+/** Where the domain of that name writes. */
+const output = (domain: RunningDomain): string => `/tmp/${domain.spec.name}.out`;
+
+function turnOf(line: string): number {
+  const m = /^turn (\d+) /.exec(line);
+  assert.ok(m, `the domain says: ${line}`);
+  return Number(m[1]);
+}
+
+async function start(name: string): Promise<RunningDomain> {
+  const domain = await launch(stage.sides[0].hands, { name }, { argv: ['/opt/counter'], output: `/tmp/${name}.out` });
+  await nextLine(domain.hands, output(domain));
+  return domain;
+}
+
+test('a domain goes from one kernel to the other and back, three times, and never notices', async () => {
+  let domain = await start('hops');
+  let turn = turnOf(await nextLine(domain.hands, output(domain)));
+  for (let hop = 0; hop < 6; hop++) {
+    const moved = await stage.move(domain);
+    assert.ok(moved.report.framesFlipped > 500, 'its two megabytes were flipped');
+    assert.ok(moved.report.bytesCopied < 0x10000, 'and not copied');
+    assert.deepEqual(moved.report.pids, [2]);
+    domain = moved.domain;
+    const line = await nextLine(domain.hands, output(domain), await nextLine(domain.hands, output(domain)));
+    assert.ok(turnOf(line) > turn, `it counts on: ${line}`);
+    assert.match(line, / pid 2 /);
+    turn = turnOf(line);
+  }
+  await domain.anchor.cgroup.kill();
+  await domain.anchor.cgroup.remove();
+});
+
+test('a failure before any step leaves the domain where it was, and nothing in the other system', async () => {
+  const domain = await start('failures');
+  const destination = stage.other(domain.hands).hands;
+  const descriptors = async (): Promise<number> => (await readDir(destination, '/proc/self/fd'))?.length ?? -1;
+  // Once through, so that what the kernel makes only once is there.
+  await assert.rejects(
+    stage.move(domain, (s) => void (s === 'resume' && fail())),
+    /injected/,
+  );
+  const openBefore = await descriptors();
+  const reversible = STEPS.slice(0, STEPS.indexOf('resume') + 1);
+  let line = '';
+  for (const step of reversible) {
+    await assert.rejects(
+      stage.move(domain, (s) => void (s === step && fail())),
+      /injected/,
+    );
+    const next = await nextLine(domain.hands, output(domain), line);
+    assert.ok(line === '' || turnOf(next) > turnOf(line), `after a failure at ${step} it counts on`);
+    line = next;
+    assert.equal(
+      await readText(destination, '/sys/fs/cgroup/failures/cgroup.procs'),
+      undefined,
+      `nothing is left after ${step}`,
+    );
+    assert.equal(await descriptors(), openBefore, `no descriptor is left after ${step}`);
+  }
+  const { domain: moved } = await stage.move(domain);
+  assert.ok(turnOf(await nextLine(moved.hands, output(moved), line)) > turnOf(line), 'and then it can still be moved');
+  await moved.anchor.cgroup.kill();
+  await moved.anchor.cgroup.remove();
+});
+
+function fail(): never {
+  throw new Error('injected');
+}

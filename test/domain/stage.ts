@@ -1,0 +1,118 @@
+import { randomBytes, randomFillSync } from 'node:crypto';
+import { FrameFlipper } from '../../src/domain/memory/flipper.js';
+import { migrate, type MigrationReport, type Step } from '../../src/domain/migrate.js';
+import type { RunningDomain } from '../../src/domain/launch.js';
+import { readText } from '../../src/domain/linux/os.js';
+import { connectHands } from '../../src/guest/hands/connect.js';
+import { handsElf } from '../../src/guest/hands/elf.js';
+import type { Hands } from '../../src/guest/hands/hands.js';
+import type { MailboxTransport } from '../../src/guest/hands/transport.js';
+import {
+  Computer,
+  prepareImage,
+  redisProfile,
+  type GuestFiles,
+  type Instance,
+  type KernelChoice,
+} from '../../src/index.js';
+
+/** An OS instance with hands. */
+export interface Side {
+  readonly instance: Instance;
+  readonly hands: Hands;
+  readonly transport: MailboxTransport;
+}
+
+/** A computer with two OS instances of different kernels, and a way to move a domain between them. */
+export class Stage {
+  private constructor(
+    readonly computer: Computer,
+    readonly sides: readonly [Side, Side],
+    readonly mover: FrameFlipper,
+  ) {}
+
+  static async open(
+    files: GuestFiles,
+    kernels: readonly [KernelChoice, KernelChoice] = ['trixie', 'backports'],
+  ): Promise<Stage> {
+    const computer = await Computer.create({ memory: 2 ** 30, harts: 2 });
+    try {
+      const [a, b] = await Promise.all([
+        side(computer, 'a', kernels[0], files),
+        side(computer, 'b', kernels[1], files),
+      ]);
+      const flipSides = [a, b].map((s) => ({
+        hands: s.hands,
+        transport: s.transport,
+        partition: s.instance.os.partition,
+      }));
+      return new Stage(computer, [a, b], new FrameFlipper(flipSides, (into) => randomFillSync(into)));
+    } catch (e) {
+      await computer.close();
+      throw e;
+    }
+  }
+
+  other(hands: Hands): Side {
+    const side = this.sides.find((s) => s.hands !== hands);
+    if (side === undefined) throw new Error('there is no other side');
+    return side;
+  }
+
+  move(
+    domain: RunningDomain,
+    onStep?: (step: Step) => void,
+  ): Promise<{ domain: RunningDomain; report: MigrationReport }> {
+    return migrate({
+      domain,
+      to: this.other(domain.hands).hands,
+      mover: this.mover,
+      now: () => performance.now(),
+      ...(onStep && { onStep }),
+    });
+  }
+
+  close(): Promise<void> {
+    return this.computer.close();
+  }
+}
+
+async function side(computer: Computer, name: string, kernel: KernelChoice, files: GuestFiles): Promise<Side> {
+  const token = new Uint8Array(randomBytes(16));
+  const instance = await computer.boot({
+    image: await prepareImage(redisProfile(kernel)),
+    name,
+    memory: 384 * 2 ** 20,
+    ports: [{ name: 'hands' }],
+    files: { ...files, '/opt/hands': { data: handsElf(token), mode: 0o700 } },
+    run: '/opt/hands &\nwhile :; do sleep 1000; done\n',
+  });
+  instance.os.mailbox.reset(token);
+  const port = instance.os.port('hands');
+  const host = {
+    name,
+    mailbox: instance.os.mailbox,
+    wakePort: '/dev/vport0p1',
+    wake: () => void port.write(new Uint8Array(1)),
+    now: () => performance.now(),
+    after: (ms: number, fn: () => void) => {
+      const timer = setTimeout(fn, ms);
+      return () => clearTimeout(timer);
+    },
+    onRing: () => undefined,
+  };
+  instance.os.onRing = () => host.onRing();
+  const { hands, transport } = await connectHands(host, 120_000);
+  return { instance, hands, transport };
+}
+
+/** The last line a domain has written, once it differs from `before`. */
+export async function nextLine(hands: Hands, path: string, before = ''): Promise<string> {
+  for (let turn = 0; turn < 200; turn++) {
+    const text = (await readText(hands, path)) ?? '';
+    const line = text.slice(0, text.lastIndexOf('\n')).split('\n').at(-1) ?? '';
+    if (line !== '' && line !== before) return line;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`nothing new in ${path} after ${before}`);
+}
