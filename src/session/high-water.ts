@@ -40,7 +40,7 @@ export interface SyncHighWater extends HighWater {
 
 /** How the memory is bounded. */
 export interface MemoryOptions {
-  /** Sessions whose mark is kept; one takes about 150 bytes. Default 100,000. */
+  /** Sessions whose mark is kept; one takes about 250 bytes. Default 100,000. */
   readonly capacity?: number;
   /**
    * What becomes of the session longest without activity when there is no more

@@ -1,6 +1,6 @@
 /**
  * High-water marks in Redis: for several servers. One round trip per opening,
- * and one key per session that lives, of about 100 bytes, which goes by itself
+ * and one key per session that lives, of about 140 bytes, which goes by itself
  * when the session can no longer open.
  */
 import type { HighWater, Mark } from '../high-water.js';
