@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import assert from 'node:assert/strict';
 import { compare, report, shrink } from '../src/hart/testing/differential/compare.js';
 import { makers, randomProgram } from '../src/hart/testing/differential/generate.js';
-import type { Program } from '../src/hart/testing/differential/program.js';
+import { op, type Program } from '../src/hart/testing/differential/program.js';
 import { Reference, Subject } from '../src/hart/testing/differential/sides.js';
 import { Random } from '../src/hart/testing/random.js';
 
@@ -40,6 +40,19 @@ describe('random programs leave the same state as on QEMU', () => {
       }
     }
   }
+
+  it('would find a difference, and makes it small', () => {
+    // The clock is what the two sides cannot agree on.
+    const program = randomProgram(new Random(SEED), ['add', 'xor', 'sd', 'c.addi'], 20);
+    const rd = [5, 6, 7].find((n) => n !== program.anchor && n !== program.counter)!;
+    const groups = [...program.groups, [op('csrrs', { rd, imm: 0xc01 })]];
+    const differing = { ...program, groups };
+    const [found] = compare([differing], reference, subject);
+    assert.ok(found.length > 0);
+    const small = shrink(differing, reference, subject);
+    assert.equal(small.groups.length, 1);
+    assert.match(report(small, reference, subject), /csrrs t[012],time,zero[^]*t[012]: reference 0x/);
+  });
 
   const names = [...makers.keys()];
   const isFloat = (name: string): boolean => /^(c\.)?f(?!ence)|^csr/.test(name);

@@ -105,7 +105,7 @@ function instructionBits({ mnemonic, operands: texts }: Statement, pc: bigint, r
         return;
       }
       case 'target':
-        operands.imm = toInt32(value(text, resolve) - pc, text);
+        operands.imm = toInt32(BigInt.asIntN(64, value(text, resolve) - pc), text);
         return;
       case 'csr':
         operands.imm = csrNumbers[text] ?? toInt32(value(text, resolve), text);

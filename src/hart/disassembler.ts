@@ -1,4 +1,4 @@
-/** From bits to assembler text, in GNU objdump's spelling (`-M no-aliases`). */
+/** From bits to assembler text, in GNU objdump's spelling (`-M no-aliases`), but for targets, which are always hexadecimal with 0x. */
 import { csrName, floatNames, integerNames, orderingNames, roundingNames } from './names.js';
 import { decode } from './decoder.js';
 import { compressed, type Compressed } from './table/compressed.js';
@@ -40,7 +40,7 @@ const compressedSyntax: Readonly<Record<string, readonly Part[]>> = {
 };
 
 const hex = (value: number): string => `0x${(value >>> 0).toString(16)}`;
-const address = (pc: bigint, offset: number): string => BigInt.asUintN(64, pc + BigInt(offset)).toString(16);
+const address = (pc: bigint, offset: number): string => `0x${BigInt.asUintN(64, pc + BigInt(offset)).toString(16)}`;
 
 const fenceSet = (bits: number): string =>
   ['i', 'o', 'r', 'w'].filter((_, i) => (bits & (8 >> i)) !== 0).join('') || '0';

@@ -105,13 +105,13 @@ export const compressed: readonly Compressed[] = [
     (b) => full7(b) !== 0,
   ),
   c('c.li', 1, 2, 'addi', (b) => op(full7(b), 0, 0, imm6(b))),
-  c(
+  fixed(
     'c.addi16sp',
-    1,
-    3,
+    0x6101,
+    0xef83,
     'addi',
     (b) => op(2, 2, 0, signed(gather(b, ADDI16SP), 10)),
-    (b) => full7(b) === 2 && gather(b, ADDI16SP) !== 0,
+    (b) => gather(b, ADDI16SP) !== 0,
   ),
   c(
     'c.lui',

@@ -116,6 +116,7 @@ export function assembleProgram(program: Program): { code: Uint8Array; body: { s
         const operands = { ...o.operands, imm };
         if (o.form !== undefined && !tooFar.has(o)) {
           const bits = encodeForm(o.form, operands);
+          if (bits === undefined && o.target === undefined) throw new RangeError(`${o.form.name} cannot be encoded`);
           if (bits === undefined) tooFar.add(o);
           else code.setUint16(at, bits, true);
         } else {
