@@ -3,9 +3,10 @@ import { SYS } from '../guest/hands/syscalls.js';
 import { DomainError } from './errors.js';
 import { holdFiles, kindOf } from './files.js';
 import type { FrozenDomain, FrozenProcess } from './frozen.js';
-import type { CheckpointContext, MemoryObject, SavedFile, SavedPart } from './kinds/kind.js';
+import type { CheckpointContext, SavedFile, SavedPart } from './kinds/kind.js';
 import { processKinds } from './kinds/registry.js';
 import { readFile } from './linux/os.js';
+import { mappedObjects, type MemoryObject } from './memory/objects.js';
 import { outlineProcess, type Outline } from './outline.js';
 import { surveyProcesses, type ProcessView } from './proc/survey.js';
 import type { Registers } from './trace/tracee.js';
@@ -27,6 +28,7 @@ export interface ProcessImage extends Outline {
 
 /** Everything that is needed to make the domain anew, but for the contents of its memory. */
 export interface DomainImage {
+  readonly source: Hands;
   readonly processes: readonly ProcessImage[];
   readonly files: readonly SavedFile[];
   readonly objects: readonly MemoryObject[];
@@ -87,6 +89,7 @@ export async function checkpoint(frozen: FrozenDomain): Promise<DomainImage> {
     processes.push(await checkpointProcess(context, p, view));
   }
 
+  await mappedObjects(hands, views, context.objects);
   const held = await holdFiles(hands, views);
   const close = async (): Promise<void> => {
     const b = hands.batch();
@@ -102,7 +105,7 @@ export async function checkpoint(frozen: FrozenDomain): Promise<DomainImage> {
     if (process === undefined) continue;
     files.push(await kindOf(f.view, process).checkpoint(context, f));
   }
-  return { processes, files, objects: [...context.objects.values()], close };
+  return { source: hands, processes, files, objects: [...context.objects.values()], close };
 }
 
 async function checkpointProcess(

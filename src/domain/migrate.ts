@@ -10,7 +10,7 @@ import { CLOCK } from './linux/flags.js';
 import { total } from './memory/ranges.js';
 import type { FrameMover } from './memory/mover.js';
 import { surveyProcesses } from './proc/survey.js';
-import { outlineProcess, stillFits, type Outline } from './outline.js';
+import { outlineProcess, stillFits, withoutObjects, type Outline } from './outline.js';
 import { Restoration } from './restore.js';
 import { Undo } from './undo.js';
 
@@ -111,7 +111,7 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
       };
       const restoration = new Restoration(anchor, context);
       await restoration.bear(outlines);
-      await restoration.shape(outlines);
+      await restoration.shape(outlines.map(withoutObjects));
       return restoration;
     };
     await step('bear');
@@ -139,10 +139,10 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
       skeletonUndo = new Undo();
       await stale.run();
       restoration = await prepare(image.processes);
-    } else {
-      await restoration.shape(image.processes);
     }
     restoration.image = image;
+    await restoration.makeObjects();
+    await restoration.shape(image.processes);
     const { anchor, context } = restoration;
     await step('files');
     await restoration.openFiles();

@@ -63,6 +63,11 @@ async function keptVdsos(memory: Tracee, vmas: readonly TargetVma[]): Promise<Vd
   return kept;
 }
 
+/** An outline without what can only be made once the original stands still: memory objects, which others may share. */
+export function withoutObjects(o: Outline): Outline {
+  return { ...o, vmas: o.vmas.filter((v) => v.backing.kind !== 'object') };
+}
+
 /** True if a process made after `earlier` can still become `now`: same place in the tree, same threads, same vDSOs. */
 export function stillFits(earlier: readonly Outline[], now: readonly Outline[]): boolean {
   if (earlier.length !== now.length) return false;

@@ -7,6 +7,7 @@ import type { RestoreContext, SavedFile, Stage } from './kinds/kind.js';
 import { PTRACE, SIG } from './linux/flags.js';
 import { check } from './linux/os.js';
 import type { FlipReceipt } from './memory/mover.js';
+import { makeObject, ObjectTransfer, sealObject } from './memory/objects.js';
 import { Reborn } from './reborn.js';
 import { cloneArgs } from './trace/clone.js';
 import { Tracee } from './trace/tracee.js';
@@ -116,9 +117,30 @@ export class Restoration {
     this.context.fileFds.clear();
   }
 
+  /** Memory objects, still empty. */
+  async makeObjects(): Promise<void> {
+    const { hands, objectFds, undo } = this.context;
+    undo.add('closing memory objects', () => this.#closeObjects());
+    for (const o of this.image.objects) objectFds.set(o.key, await makeObject(hands, o));
+  }
+
+  async #closeObjects(): Promise<void> {
+    await this.#transfer.close();
+    const b = this.context.hands.batch();
+    for (const fd of this.context.objectFds.values()) b.call(SYS.close, fd);
+    await b.run();
+    this.context.objectFds.clear();
+  }
+
+  readonly #transfer = new ObjectTransfer();
+
   /** Exchanges the frames of both sides. */
   async flip(): Promise<FlipReceipt> {
-    const moves = [];
+    const { context } = this;
+    for (const o of this.image.objects) {
+      await this.#transfer.add(context.mover, this.image.source, o, context.hands, context.objectFds.get(o.key) ?? -1);
+    }
+    const moves = [...this.#transfer.moves];
     for (const p of this.image.processes) moves.push(...(await this.#reborn(p.view.pid).moves(p)));
     return this.context.mover.flip(moves);
   }
@@ -126,6 +148,8 @@ export class Restoration {
   /** Everything else, into its checkpoint state. */
   async finish(): Promise<void> {
     await this.#parts('early');
+    for (const o of this.image.objects)
+      await sealObject(this.context.hands, this.context.objectFds.get(o.key) ?? -1, o);
     for (const p of this.image.processes) await this.#reborn(p.view.pid).finishMemory(p);
     await this.#parts('late');
     for (const p of this.image.processes) await this.#reborn(p.view.pid).closeSpares();
@@ -162,6 +186,7 @@ export class Restoration {
   /** After the domain goes on: lets go of what the hands still hold. */
   async letGo(): Promise<void> {
     await this.#closeHeld();
+    await this.#closeObjects();
   }
 }
 

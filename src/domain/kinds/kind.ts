@@ -2,6 +2,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import type { Anchor } from '../anchor.js';
 import type { FrozenProcess } from '../frozen.js';
 import type { FrameMover } from '../memory/mover.js';
+import type { MemoryObject } from '../memory/objects.js';
 import type { DescriptorView, ProcessView } from '../proc/survey.js';
 import type { Tracee } from '../trace/tracee.js';
 import type { Undo } from '../undo.js';
@@ -38,18 +39,6 @@ export interface RestoreContext {
   /** Both ends of pipes already made, by inode of the original; descriptors of the hands. */
   readonly pipes: Map<string, { read: number; write: number }>;
   readonly counters: { bytesCopied: number };
-}
-
-/** Memory that several processes can share, with a descriptor of the source's hands. */
-export interface MemoryObject {
-  readonly key: string;
-  readonly kind: 'anonymous' | 'memfd' | 'file';
-  /** Name of a memfd, or path of a file. */
-  readonly name: string;
-  readonly size: number;
-  readonly seals: number;
-  readonly flags: number;
-  readonly sourceFd: number;
 }
 
 /** A frozen process under checkpoint. */

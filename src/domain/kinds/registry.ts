@@ -2,6 +2,7 @@ import { credentials } from './credentials.js';
 import { epoll } from './epoll.js';
 import { eventfd } from './eventfd.js';
 import type { FileKind, ProcessKind } from './kind.js';
+import { memoryFile } from './memory-file.js';
 import { pathFile } from './path-file.js';
 import { pipe } from './pipe.js';
 import { signalfd } from './signalfd.js';
@@ -13,7 +14,7 @@ import { timerfd } from './timerfd.js';
 import { timers } from './timers.js';
 
 /** Kinds of open files. The first that matches is asked. */
-export const fileKinds: readonly FileKind[] = [pipe, eventfd, timerfd, signalfd, epoll, tcp, pathFile];
+export const fileKinds: readonly FileKind[] = [pipe, eventfd, timerfd, signalfd, epoll, tcp, memoryFile, pathFile];
 
 /** Kinds of what a process has, in the order they are asked. */
 export const processKinds: readonly ProcessKind[] = [timers, signals, threads, surroundings, credentials];

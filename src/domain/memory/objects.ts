@@ -1,0 +1,192 @@
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError } from '../errors.js';
+import { AT_FDCWD, F, MADV, MAP, O, PROT } from '../linux/flags.js';
+import { check, parseStat } from '../linux/os.js';
+import type { ProcessView } from '../proc/survey.js';
+import { isObject, objectKey } from './layout.js';
+import type { FrameMover, Move } from './mover.js';
+import type { Range } from './ranges.js';
+
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+const F_SEAL_SEAL = 1;
+
+/**
+ * Memory that several processes can share and that no path leads to: shared anonymous memory, memfds,
+ * deleted files. Whoever maps it or has a descriptor of it means the same object.
+ */
+export interface MemoryObject {
+  readonly key: string;
+  /** Name of a memfd; shared anonymous memory and deleted files have none. */
+  readonly memfd: string | undefined;
+  readonly size: number;
+  readonly seals: number;
+  /** Where it has contents, in bytes from its start. */
+  readonly data: readonly Range[];
+  /** A descriptor of the source's hands. */
+  readonly sourceFd: number;
+}
+
+/** Key of the object behind a descriptor of the hands, as {@link objectKey} makes it of a mapping. */
+export async function keyOfDescriptor(hands: Hands, fd: number): Promise<string> {
+  const b = hands.batch();
+  const stat = b.out(128);
+  const n = b.call(SYS.fstat, fd, stat);
+  const r = await b.run();
+  check(r.value(n), 'fstat');
+  const { dev, ino } = parseStat(r.view(stat));
+  // As the kernel encodes a device number for user space: minor in bits 0-7 and 20-31, major in 8-19.
+  const major = Number((dev >> 8n) & 0xfffn);
+  const minor = Number((dev & 0xffn) | ((dev >> 12n) & 0xfff00n));
+  const hex = (x: number): string => x.toString(16).padStart(2, '0');
+  return objectKey({ dev: `${hex(major)}:${hex(minor)}`, ino: Number(ino) });
+}
+
+/** Finds the objects that processes map. Descriptors are opened through `/proc/PID/map_files`. */
+export async function mappedObjects(
+  hands: Hands,
+  views: readonly ProcessView[],
+  into: Map<string, MemoryObject>,
+): Promise<void> {
+  for (const view of views) {
+    for (const v of view.vmas) {
+      if (!isObject(v) || into.has(objectKey(v))) continue;
+      const path = `/proc/${view.hostPid}/map_files/${v.start.toString(16)}-${v.end.toString(16)}`;
+      const b = hands.batch();
+      const fd = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDONLY | O.CLOEXEC, 0);
+      const opened = check((await b.run()).value(fd), `opening the memory behind ${v.path}`);
+      await addObject(hands, opened, v.path, into);
+    }
+  }
+}
+
+/** Notes the object behind a descriptor of the hands, which becomes the note's own. `path`: as /proc shows it. */
+export async function addObject(
+  hands: Hands,
+  fd: number,
+  path: string,
+  into: Map<string, MemoryObject>,
+): Promise<string> {
+  const key = await keyOfDescriptor(hands, fd);
+  if (into.has(key)) {
+    await hands.syscall(SYS.close, fd);
+    return key;
+  }
+  const b = hands.batch();
+  const stat = b.out(128);
+  b.call(SYS.fstat, fd, stat);
+  const seals = b.call(SYS.fcntl, fd, F.GET_SEALS);
+  const r = await b.run();
+  const { size } = parseStat(r.view(stat));
+  const memfd = path.startsWith('/memfd:') ? path.slice(7).replace(/ \(deleted\)$/, '') : undefined;
+  into.set(key, {
+    key,
+    memfd,
+    size,
+    seals: Math.max(0, r.value(seals)),
+    data: await dataRanges(hands, fd, size),
+    sourceFd: fd,
+  });
+  return key;
+}
+
+/** Where a file in memory has pages. */
+async function dataRanges(hands: Hands, fd: number, size: number): Promise<Range[]> {
+  // A descriptor of our own: the offset of the domain's must stay.
+  const open = hands.batch();
+  const own = open.call(SYS.openat, AT_FDCWD, open.str(`/proc/self/fd/${fd}`), O.RDONLY | O.CLOEXEC, 0);
+  const at = check((await open.run()).value(own), 'opening a memory object');
+  const out: Range[] = [];
+  for (let position = 0; position < size;) {
+    const start = await hands.syscall(SYS.lseek, at, position, SEEK_DATA);
+    if (start < 0) break;
+    const end = check(await hands.syscall(SYS.lseek, at, start, SEEK_HOLE), 'looking for a hole');
+    out.push({ start: start & ~4095, end: (end + 4095) & ~4095 });
+    position = end;
+  }
+  await hands.syscall(SYS.close, at);
+  return out;
+}
+
+/** Makes an empty object like it; answers a descriptor of the destination's hands. */
+export async function makeObject(hands: Hands, object: MemoryObject): Promise<number> {
+  let fd: number;
+  if (object.memfd !== undefined) {
+    const b = hands.batch();
+    const sealable = (object.seals & F_SEAL_SEAL) === 0 || object.seals > F_SEAL_SEAL;
+    const made = b.call(SYS.memfd_create, b.str(object.memfd), MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0));
+    fd = check((await b.run()).value(made), 'making a memfd');
+    check(await hands.syscall(SYS.ftruncate, fd, object.size), 'sizing a memfd');
+    return fd;
+  }
+  // Shared anonymous memory has a descriptor only through a mapping.
+  const size = (object.size + 4095) & ~4095;
+  const at = check(
+    await hands.syscall(SYS.mmap, 0, size, PROT.READ | PROT.WRITE, MAP.SHARED | MAP.ANONYMOUS, -1, 0),
+    'making shared memory',
+  );
+  const b = hands.batch();
+  const path = `/proc/self/map_files/${at.toString(16)}-${(at + size).toString(16)}`;
+  const opened = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDWR | O.CLOEXEC, 0);
+  fd = (await b.run()).value(opened);
+  await hands.syscall(SYS.munmap, at, size);
+  return check(fd, 'opening shared memory');
+}
+
+/** An object mapped into the hands of both sides, its pages present, so that they can be exchanged. */
+export class ObjectTransfer {
+  readonly moves: Move[] = [];
+  readonly #unmap: { readonly hands: Hands; readonly at: number; readonly size: number }[] = [];
+
+  async add(mover: FrameMover, source: Hands, object: MemoryObject, to: Hands, toFd: number): Promise<void> {
+    const size = (object.size + 4095) & ~4095;
+    if (object.data.length === 0 || size === 0) return;
+    const fromAt = await this.#map(source, object.sourceFd, size, PROT.READ, object.data, MADV.POPULATE_READ);
+    const toAt = await this.#map(to, toFd, size, PROT.READ | PROT.WRITE, object.data, MADV.POPULATE_WRITE);
+    const from = await mover.handsSpace(source);
+    const target = await mover.handsSpace(to);
+    for (const r of object.data) {
+      this.moves.push({
+        from,
+        fromVa: fromAt + r.start,
+        to: target,
+        toVa: toAt + r.start,
+        pages: (r.end - r.start) / 4096,
+      });
+    }
+  }
+
+  async #map(
+    hands: Hands,
+    fd: number,
+    size: number,
+    prot: number,
+    data: readonly Range[],
+    advice: number,
+  ): Promise<number> {
+    const at = check(await hands.syscall(SYS.mmap, 0, size, prot, MAP.SHARED, fd, 0), 'mapping a memory object');
+    this.#unmap.push({ hands, at, size });
+    for (const r of data) {
+      const populated = await hands.syscall(SYS.madvise, at + r.start, r.end - r.start, advice);
+      if (populated < 0)
+        throw new DomainError('guest', `populating a memory object: errno ${-populated}`, { errno: -populated });
+    }
+    return at;
+  }
+
+  /** Takes the mappings away. */
+  async close(): Promise<void> {
+    for (const { hands, at, size } of this.#unmap.splice(0)) await hands.syscall(SYS.munmap, at, size);
+  }
+}
+
+/** Gives an object that has its contents the seals it had. */
+export async function sealObject(hands: Hands, fd: number, object: MemoryObject): Promise<void> {
+  if (object.memfd === undefined || object.seals === 0) return;
+  const now = await hands.syscall(SYS.fcntl, fd, F.GET_SEALS);
+  const missing = object.seals & ~Math.max(0, now);
+  if (missing !== 0) check(await hands.syscall(SYS.fcntl, fd, F.ADD_SEALS, missing), 'sealing a memfd');
+}
