@@ -13,6 +13,7 @@ interface Piece extends Range {
 }
 
 const CALLS_PER_BATCH = 300;
+const POPULATE_PIECE = 4 * 2 ** 20;
 
 /**
  * Builds the mappings of a process that is being restored, in steps: a first shape while the original
@@ -89,11 +90,22 @@ export class MemoryBuilder {
   /** Lets pages of the process's own exist in these ranges. */
   async populate(ranges: readonly Range[]): Promise<void> {
     const missing = subtract(this.own(ranges), this.#populated);
-    // A range may cross mappings of different kinds; the kernel walks them all.
-    await this.#inBatches(
-      missing.map((r) => (b: Batch) => [b.call(SYS.madvise, r.start, r.end - r.start, MADV.POPULATE_WRITE)]),
-      'populating memory',
-    );
+    // A range may cross mappings of different kinds; the kernel walks them all. In pieces, so that a process
+    // never stays away long enough to be taken for lost.
+    let steps: ((b: Batch) => Ref[])[] = [];
+    let bytes = 0;
+    for (const r of missing) {
+      for (let start = r.start; start < r.end; start += POPULATE_PIECE) {
+        const length = Math.min(POPULATE_PIECE, r.end - start);
+        steps.push((b) => [b.call(SYS.madvise, start, length, MADV.POPULATE_WRITE)]);
+        bytes += length;
+        if (bytes < POPULATE_PIECE) continue;
+        await this.#inBatches(steps, 'populating memory');
+        steps = [];
+        bytes = 0;
+      }
+    }
+    await this.#inBatches(steps, 'populating memory');
     this.#populated = normalize([...this.#populated, ...missing]);
   }
 
