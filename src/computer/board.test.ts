@@ -15,7 +15,11 @@ function setUp(): { machine: TestMachine; board: Board; regions: MmioRegion[] } 
   const machine = new TestMachine(512);
   assert.ok(BOARD + BOARD_SIZE <= 0x8_0000);
   const options = { buffer: machine.buffer, offset: BOARD, harts: [0x3000], doorbell: () => undefined };
-  return { machine, board: new Board({ ...options, dma: machine }), regions: boardRegions(options) };
+  return {
+    machine,
+    board: new Board({ ...options, dma: machine }),
+    regions: boardRegions({ ...options, dma: machine }),
+  };
 }
 
 void test('regions do not overlap, and a plugged device is on the bus until it is unplugged', () => {

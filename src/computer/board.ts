@@ -6,6 +6,7 @@
  *   page 2          UART
  *   page 3          free
  *   page 4 + slot   the function in that PCI slot
+ *   page 36 … 38    what the guest has written to the console in CONSOLE_SLOT
  *
  * The main thread has a `Board`; each hart's thread has the registers of the same
  * devices through `boardRegions`, and nothing else.
@@ -19,14 +20,21 @@ import type { DeviceHost, VirtioDevice } from './virtio/device.js';
 import { VirtioRegisters } from './virtio/registers.js';
 import { checkState } from './virtio/check-state.js';
 import { LOCK } from './virtio/state.js';
+import { ConsoleOutput, OUTPUT_RING_SIZE, portOfQueue } from './virtio/console-output.js';
+import { CONSOLE_DEVICE } from './virtio/console.js';
+import { DEVICE_ID } from './pci/config-space.js';
 
 const PLIC_PAGE = 0;
 const PCI_PAGE = 1;
 const UART_PAGE = 2;
 const FIRST_FUNCTION_PAGE = 4;
+const OUTPUT_PAGE = FIRST_FUNCTION_PAGE + PCI_SLOTS;
+const OUTPUT_PAGES = Math.ceil(OUTPUT_RING_SIZE / STATE_PAGE_SIZE);
+/** A console in this slot has its output taken by the harts' own threads. */
+export const CONSOLE_SLOT = 1;
 
 /** Bytes of shared memory a board takes, 4 KiB aligned. */
-export const BOARD_SIZE = (FIRST_FUNCTION_PAGE + PCI_SLOTS) * STATE_PAGE_SIZE;
+export const BOARD_SIZE = (OUTPUT_PAGE + OUTPUT_PAGES) * STATE_PAGE_SIZE;
 
 export interface BoardOptions {
   /** The computer's shared memory. */
@@ -40,14 +48,18 @@ export interface BoardOptions {
 }
 
 /** The registers of a board's devices, for a hart's thread; the busiest first. */
-export function boardRegions({ buffer, offset, harts, doorbell }: BoardOptions): MmioRegion[] {
+export function boardRegions({ buffer, offset, harts, doorbell, dma }: BoardOptions & { dma: DmaSpace }): MmioRegion[] {
   const page = (n: number): number => offset + n * STATE_PAGE_SIZE;
   const plic = new Plic(buffer, page(PLIC_PAGE), harts);
-  const pci = new PciHost(
-    buffer,
-    page(PCI_PAGE),
-    (at, slot) => new VirtioRegisters(buffer, at, plic.line(interruptOf(slot)), doorbell),
-  );
+  const pci = new PciHost(buffer, page(PCI_PAGE), (at, slot) => {
+    const line = plic.line(interruptOf(slot));
+    const isConsole = new DataView(buffer).getUint16(at + DEVICE_ID, true) === CONSOLE_DEVICE;
+    if (slot !== CONSOLE_SLOT || !isConsole) return new VirtioRegisters(buffer, at, line, doorbell);
+    const output = new ConsoleOutput({ buffer, stateOffset: at, dma, line, outputRing: page(OUTPUT_PAGE) });
+    return new VirtioRegisters(buffer, at, line, doorbell, (q) => {
+      if (portOfQueue(q) >= 0) output.transmit(q);
+    });
+  });
   return [pci.memory, plic, new UartRegisters(buffer, page(UART_PAGE), plic.line(UART_INTERRUPT), doorbell), pci.ecam];
 }
 
@@ -83,6 +95,7 @@ export class Board {
       stateOffset,
       dma,
       line,
+      outputRing: slot === CONSOLE_SLOT ? this.#page(OUTPUT_PAGE) : undefined,
       doorbell: () => this.#options.doorbell(),
       fault: (message) => fault?.(slot, message),
     });

@@ -5,6 +5,7 @@
  */
 import { boardRegions } from '../computer/board.js';
 import { Clock } from '../computer/clock.js';
+import type { DmaSpace } from '../computer/dma.js';
 import { HartRunner } from '../computer/hart-runner.js';
 import { MmioBus } from '../computer/mmio-bus.js';
 import { createEngine } from '../hart/engine.js';
@@ -43,9 +44,9 @@ class AssignedHart {
   run(): void {
     const { assignment } = this;
     const runner = this.#runner;
-    const imports = runner.imports(this.#bus(), new SlotDecoder(this.#buffer));
-    const core = createEngine(assignment.core, assignment.memory, runner.h, imports, assignment.engine);
     const guestMemory = new GuestMemoryView(this.#buffer, runner.h);
+    const imports = runner.imports(this.#bus(guestMemory), new SlotDecoder(this.#buffer));
+    const core = createEngine(assignment.core, assignment.memory, runner.h, imports, assignment.engine);
     const sbi = new Sbi(runner, {
       harts: assignment.harts,
       hartId: assignment.hartId,
@@ -66,9 +67,10 @@ class AssignedHart {
     });
   }
 
-  #bus(): MmioBus {
+  #bus(dma: DmaSpace): MmioBus {
     const { board, harts } = this.assignment;
-    return new MmioBus(boardRegions({ buffer: this.#buffer, offset: board, harts, doorbell: () => this.#doorbell() }));
+    const doorbell = (): void => this.#doorbell();
+    return new MmioBus(boardRegions({ buffer: this.#buffer, offset: board, harts, doorbell, dma }));
   }
 
   /** Wakes the main thread; many rings before it looks are one message. */

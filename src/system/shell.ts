@@ -19,13 +19,14 @@ export class Shell {
   private constructor(private readonly console: Console) {}
 
   /**
-   * Waits for a shell's prompt, and makes the shell fit to be driven: no echo, no prompt, no kernel messages.
+   * Waits for a shell's prompt, and makes the shell fit to be driven: no echo, no prompt, no job
+   * control, no kernel messages.
    * Throws SystemError `timeout` or `ended`.
    */
   static async open(console: Console, options: WaitOptions = {}): Promise<Shell> {
     await console.waitFor(PROMPT, options);
     // The mark is written in two parts: the terminal still echoes what is typed.
-    await console.write(`stty -echo -onlcr; dmesg -n 1; PS1= PS2= HISTFILE=; echo "shell-is-""ready"\n`);
+    await console.write(`stty -echo -onlcr; set +m; dmesg -n 1; PS1= PS2= HISTFILE=; echo "shell-is-""ready"\n`);
     await console.waitFor('shell-is-ready\n', options);
     return new Shell(console);
   }

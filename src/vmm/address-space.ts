@@ -10,6 +10,17 @@ import { FRAME_CODE, PAGE_PRESENT, PAGE_WRITABLE } from '../hart/state.js';
 /** Where the memory of every OS instance starts, as on QEMU's virt machine. */
 export const RAM_BASE = 0x8000_0000;
 
+/** Drops what was decoded or translated from frames that somebody other than a hart has written to. */
+export function noteWritten(words: Int32Array, frameWords: number, offset: number, length: number): void {
+  const last = Math.floor((offset + length - 1) / FRAME_SIZE);
+  for (let frame = Math.floor(offset / FRAME_SIZE); frame <= last; frame++) {
+    const at = (frameWords >> 2) + frame;
+    if ((Atomics.load(words, at) & FRAME_CODE) === 0) continue;
+    Atomics.and(words, at, ~FRAME_CODE);
+    Atomics.add(words, at, 2);
+  }
+}
+
 export class LogicalAddressSpace implements DmaSpace {
   readonly bytes: Uint8Array;
   readonly view: DataView;
@@ -52,13 +63,7 @@ export class LogicalAddressSpace implements DmaSpace {
   }
 
   written(offset: number, length: number): void {
-    const last = Math.floor((offset + length - 1) / FRAME_SIZE);
-    for (let frame = Math.floor(offset / FRAME_SIZE); frame <= last; frame++) {
-      const at = (this.machine.frameWords >> 2) + frame;
-      if ((Atomics.load(this.#words, at) & FRAME_CODE) === 0) continue;
-      Atomics.and(this.#words, at, ~FRAME_CODE);
-      Atomics.add(this.#words, at, 2);
-    }
+    noteWritten(this.#words, this.machine.frameWords, offset, length);
   }
 
   /** Copies `data` to a guest-physical address. Throws RangeError if it leaves the memory. */

@@ -1,32 +1,44 @@
-import { PAGE_MAP, PAGE_PRESENT, RAM_BASE, RAM_PAGES, SATP } from '../hart/state.js';
+import type { DmaSpace } from '../computer/dma.js';
+import { FRAME_WORDS, PAGE_MAP, PAGE_PRESENT, PAGE_WRITABLE, RAM_BASE, RAM_PAGES, SATP } from '../hart/state.js';
+import { noteWritten } from './address-space.js';
 import { walkSv39 } from './page-walk.js';
 
 /** The memory of an OS instance as one of its hart's threads sees it, through the hart's own words. */
-export class GuestMemoryView {
+export class GuestMemoryView implements DmaSpace {
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
   readonly #words: Int32Array;
-  readonly #view: DataView;
 
   constructor(
     buffer: SharedArrayBuffer,
     private readonly h: number,
   ) {
     this.#words = new Int32Array(buffer);
-    this.#view = new DataView(buffer);
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
   }
 
-  /** Byte offset of a guest-physical address, valid to the end of its page, or -1. */
-  offsetOf(address: number): number {
-    const base = Number(this.#view.getBigUint64(this.h + RAM_BASE, true));
+  /**
+   * Byte offset of a guest-physical address, valid to the end of its page, or -1. A page that may not be written as it
+   * is answers -1 to `write`: what is to be done then is the main thread's to do.
+   */
+  offsetOf(address: number, write = false): number {
+    const base = Number(this.view.getBigUint64(this.h + RAM_BASE, true));
     const page = Math.floor((address - base) / 4096);
     if (!(page >= 0 && page < this.#words[(this.h + RAM_PAGES) >> 2])) return -1;
     const entry = this.#words[(this.#words[(this.h + PAGE_MAP) >> 2] >>> 2) + page];
-    return (entry & PAGE_PRESENT) === 0 ? -1 : (entry >>> 8) * 4096 + (address % 4096);
+    const needed = write ? PAGE_PRESENT | PAGE_WRITABLE : PAGE_PRESENT;
+    return (entry & needed) !== needed ? -1 : (entry >>> 8) * 4096 + (address % 4096);
+  }
+
+  written(offset: number, length: number): void {
+    noteWritten(this.#words, this.#words[(this.h + FRAME_WORDS) >> 2], offset, length);
   }
 
   /** Byte offset of a virtual address through the page tables satp names now, or -1. */
   translate(va: bigint): number {
-    const satp = this.#view.getBigUint64(this.h + SATP, true);
-    const address = walkSv39(this.#view, (a) => this.offsetOf(a), satp, va);
+    const satp = this.view.getBigUint64(this.h + SATP, true);
+    const address = walkSv39(this.view, (a) => this.offsetOf(a), satp, va);
     return address < 0 ? -1 : this.offsetOf(address);
   }
 }

@@ -10,11 +10,14 @@
  *   0xc10  port 0 … 14    word: control messages still owed to the driver, OWE_* bits
  */
 import { Chain } from './chain.js';
+import { ConsoleOutput } from './console-output.js';
 import { ConsolePort, type PortOwner } from './console-port.js';
 import { VirtioDevice, type DeviceHost } from './device.js';
 import * as s from './state.js';
 
 const CONSOLE_ID = 3;
+/** Its PCI device id (4.1.2). */
+export const CONSOLE_DEVICE = 0x1040 + CONSOLE_ID;
 const CLASS_COMMUNICATION_OTHER = 0x07_8000;
 const F_MULTIPORT = 1 << 1;
 /** 32 queues: two for each port and two for control. */
@@ -26,8 +29,6 @@ const CONTROL_QUEUE_SIZE = 16;
 /** Linux fills a receive queue with whole pages, so a longer one costs the guest memory. */
 const RX_QUEUE_SIZE = 16;
 const TX_QUEUE_SIZE = 32;
-/** A write as long as this is garbage: Linux writes a page, or what fits a pipe, at a time. */
-const MAX_OUTPUT = 1 << 20;
 
 // Control messages: { port 4, event 2, value 2 } (5.3.6.2).
 const CONTROL_SIZE = 8;
@@ -67,6 +68,7 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   readonly #names: readonly Uint8Array[];
   readonly #consoles: readonly boolean[];
   readonly #chain = new Chain(this.memory);
+  readonly #output: ConsoleOutput;
   readonly #message = new Uint8Array(256);
   #columns: number;
   #rows: number;
@@ -82,6 +84,7 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     const queues = [RX_QUEUE_SIZE, TX_QUEUE_SIZE, CONTROL_QUEUE_SIZE, CONTROL_QUEUE_SIZE];
     for (let p = 1; p < count; p++) queues.push(RX_QUEUE_SIZE, TX_QUEUE_SIZE);
     super(host, { id: CONSOLE_ID, classCode: CLASS_COMMUNICATION_OTHER, features: F_MULTIPORT, queues, config });
+    this.#output = new ConsoleOutput(host);
     this.#names = options.ports.map((p) => new TextEncoder().encode(p.name ?? '').slice(0, 200));
     this.#consoles = options.ports.map((p, i) => i === 0 || p.console === true);
     this.#columns = options.columns ?? 80;
@@ -123,35 +126,23 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
       if ((kicked & (1 << CONTROL_TX)) !== 0) this.#control();
       this.#sendOwed();
     }
-    let more = 0;
     for (const port of this.ports) {
       port.noticeOpen();
-      const rx = rxQueue(port.index);
-      if ((kicked & (2 << rx)) !== 0 && this.#output(port)) more |= 2 << rx;
-      if ((kicked & (1 << rx)) !== 0) this.#deliver(port);
+      if ((kicked & (1 << rxQueue(port.index))) !== 0) this.#deliver(port);
     }
-    if (more !== 0) this.again(more);
+    this.#takeOutput(kicked);
   }
 
   protected override onReset(): void {
     for (const port of this.ports) port.noticeOpen();
   }
 
-  /** What the guest writes to a port. True if there may be more than one turn's worth. */
-  #output(port: ConsolePort): boolean {
-    const queue = this.queues[rxQueue(port.index) + 1];
-    for (let n = 0; n < TX_QUEUE_SIZE; n++) {
-      if (!queue.pop(this.#chain)) return false;
-      const length = this.#chain.readable;
-      const bytes = length > MAX_OUTPUT ? undefined : new Uint8Array(length);
-      if (bytes === undefined || this.#chain.read(0, length, bytes) < length) {
-        this.fail(`port ${port.index}: a write of ${length} bytes that cannot be read`);
-        return false;
-      }
-      queue.push(this.#chain.head, 0);
-      port.onData(bytes);
-    }
-    return true;
+  /** What the guest has written to its ports. */
+  #takeOutput(kicked: number): void {
+    const { pieces, more, problem } = this.#output.drain(kicked, TX_QUEUE_SIZE);
+    for (const [port, bytes] of pieces) this.ports[port]?.onData(bytes);
+    if (problem !== undefined) this.fail(problem);
+    else if (more !== 0) this.again(more);
   }
 
   #deliver(port: ConsolePort): void {

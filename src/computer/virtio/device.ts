@@ -21,6 +21,8 @@ export interface DeviceHost {
   /** The memory of the OS instance that has the device. */
   dma: DmaSpace;
   line: InterruptLine;
+  /** Byte offset of memory for a console's output, where a hart's thread finds it too (console-output.ts). */
+  outputRing?: number | undefined;
   /** Asks that `poll` be called soon. */
   doorbell(): void;
   /** Told when the guest's queues were garbage and the device stopped until its reset. */

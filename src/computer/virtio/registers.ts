@@ -40,11 +40,20 @@ export class VirtioRegisters implements PciFunction {
   readonly #page: number;
   readonly #line: InterruptLine;
   readonly #doorbell: () => void;
+  readonly #transmit: ((queue: number) => void) | undefined;
 
   /**
    * @param doorbell wakes the main thread, which then polls the devices
+   * @param transmit handles a kicked queue on this thread before the main thread hears of it, see console-output.ts
    */
-  constructor(buffer: SharedArrayBuffer, stateOffset: number, line: InterruptLine, doorbell: () => void) {
+  constructor(
+    buffer: SharedArrayBuffer,
+    stateOffset: number,
+    line: InterruptLine,
+    doorbell: () => void,
+    transmit?: (queue: number) => void,
+  ) {
+    this.#transmit = transmit;
     this.#words = new Int32Array(buffer);
     this.#page = stateOffset >> 2;
     this.#line = line;
@@ -104,7 +113,10 @@ export class VirtioRegisters implements PciFunction {
     if (offset >= BAR_NOTIFY) {
       // The address says which queue; that many bits we have.
       const q = (offset - BAR_NOTIFY) / NOTIFY_MULTIPLIER;
-      if (Number.isInteger(q) && q < this.#load(s.NUM_QUEUES) && q < s.MAX_QUEUES) this.#kick(1 << q);
+      if (Number.isInteger(q) && q < this.#load(s.NUM_QUEUES) && q < s.MAX_QUEUES) {
+        this.#transmit?.(q);
+        this.#kick(1 << q);
+      }
     } else if (offset < BAR_ISR) {
       this.#commonWrite(offset, clip(value, size));
     }

@@ -5,7 +5,7 @@
  *   /dev/vport0p1  standard output     /dev/vport0p2  standard error
  *   /dev/vport0p3  the exit status in decimal, at the end
  */
-import type { ImageBoot, KernelBoot } from '../../index.js';
+import type { ImageBoot, Instance, KernelBoot } from '../../index.js';
 import { describeEnd, type Guest } from './run.js';
 
 const RUN = `until [ -c /dev/vport0p1 ] && [ -c /dev/vport0p2 ] && [ -c /dev/vport0p3 ]; do sleep 0.01; done
@@ -14,21 +14,30 @@ sh /etc/understudy/command < /dev/null > /dev/vport0p1 2> /dev/vport0p2
 echo $? > /dev/vport0p3
 `;
 const TIMED_OUT = 124;
+/** 128 + SIGPIPE, as for any program whose reader has gone. */
+const BROKEN_PIPE = 141;
 const CONSOLE_LINES = 20;
 
 export async function runScript(guest: Guest, script: string): Promise<number> {
   const { computer, options, boot, interruption } = guest;
-  const output = new Capture(options.json ? undefined : process.stdout);
-  const errors = new Capture(options.json ? undefined : process.stderr);
-  const status = new Capture(undefined);
+  let instance: Instance | undefined;
+  let broken = false;
+  const stop = (): void => void instance?.destroy();
+  const onClosed = (): void => {
+    broken = true;
+    stop();
+  };
+  const output = new Capture(options.json ? undefined : process.stdout, onClosed);
+  const errors = new Capture(options.json ? undefined : process.stderr, onClosed);
+  const status = new Capture(undefined, onClosed);
   const started = performance.now();
 
-  const instance = await computer.boot(withScript(boot, script));
+  const booted = await computer.boot(withScript(boot, script));
+  instance = booted;
   [output, errors, status].forEach((capture, i) => {
-    instance.os.console.ports[i + 1].onData = (bytes) => capture.add(bytes);
+    booted.os.console.ports[i + 1].onData = (bytes) => capture.add(bytes);
   });
   let timedOut = false;
-  const stop = (): void => void instance.destroy();
   const timer =
     options.timeout === undefined
       ? undefined
@@ -38,10 +47,11 @@ export async function runScript(guest: Guest, script: string): Promise<number> {
         }, options.timeout);
   interruption.signal.addEventListener('abort', stop, { once: true });
   if (interruption.signal.aborted) stop();
-  const end = await instance.ended;
+  const end = await booted.ended;
   clearTimeout(timer);
 
   if (interruption.status !== undefined) return interruption.status;
+  if (broken) return BROKEN_PIPE;
   const said = /^(\d+)\n$/.exec(status.text);
   const code = said !== null ? Number(said[1]) : timedOut ? TIMED_OUT : 1;
   if (options.json) {
@@ -53,7 +63,7 @@ export async function runScript(guest: Guest, script: string): Promise<number> {
     const why = timedOut
       ? `the time of ${(options.timeout ?? 0) / 1000} s was over`
       : (describeEnd(end) ?? `the guest ended (${end.kind}) before the command did`);
-    const last = instance.console.text.trimEnd().split(/\r?\n/).slice(-CONSOLE_LINES).join('\n');
+    const last = booted.console.text.trimEnd().split(/\r?\n/).slice(-CONSOLE_LINES).join('\n');
     process.stderr.write(`understudy: ${why}. Its console's last lines:\n${last}\n`);
   }
   return code;
@@ -76,7 +86,13 @@ class Capture {
   readonly #decoder = new TextDecoder();
   #text = '';
 
-  constructor(private readonly stream: NodeJS.WriteStream | undefined) {}
+  /** `onClosed`: nobody reads the stream any more. */
+  constructor(
+    private readonly stream: NodeJS.WriteStream | undefined,
+    onClosed: () => void,
+  ) {
+    stream?.on('error', onClosed);
+  }
 
   get text(): string {
     return this.#text;
