@@ -27,7 +27,7 @@ export interface Context {
   rs1IsX0(): ExprI32;
   /** The 5-bit rs1 field itself, zero-extended (CSR immediates). */
   rs1Field(): ExprI64;
-  /** Writes the integer destination. */
+  /** Writes the integer destination. Where that is x0 the value may never be evaluated: what has effects goes into a local before. */
   rd(value: ExprI64): void;
   /** The immediate, sign-extended. */
   imm(): ExprI64;

@@ -33,7 +33,7 @@ type Atomic<T> = (address: ExprI32, value: T) => T;
 const amo = (name: string, funct5: number, word: Atomic<ExprI32>, double: Atomic<ExprI64>): Instruction[] =>
   pair(name, funct5, (c, width) => {
     const host = hostOf(c, width, ACCESS_WRITE);
-    c.rd(width === 2 ? i64.extendS(word(host, i32.wrap(c.rs2()))) : double(host, c.rs2()));
+    c.rd(c.f.local(I64, width === 2 ? i64.extendS(word(host, i32.wrap(c.rs2()))) : double(host, c.rs2())));
   });
 
 /** Minimum and maximum: compare and exchange until nobody came between. */

@@ -110,7 +110,7 @@ function forPrecision<V extends Bits>(p: Precision<V>): Instruction[] {
     );
   const compare = (name: 'eq' | 'lt' | 'le', funct3: number): Instruction =>
     unit(`f${name}.${s}`, 'floatCompare', OP_FP, funct3, op(0x14), (c) =>
-      c.rd(i64.extendU(call(p.functions(c)[name], c.h, a(c), b(c)))),
+      c.rd(c.f.local(I64, i64.extendU(call(p.functions(c)[name], c.h, a(c), b(c))))),
     );
   /** Sign injection works on the bits; NaNs pass. */
   const sign = (name: string, funct3: number, combine: (a: Expr<V>, b: Expr<V>) => Expr<V>): Instruction =>
@@ -170,7 +170,7 @@ function forPrecision<V extends Bits>(p: Precision<V>): Instruction[] {
     ...integers.map((type, i) =>
       unit(`fcvt.${type}.${s}`, 'floatToIntegerRounded', OP_FP, 0, op(0x18) | rs2(i), (c) => {
         const rm = roundingMode(c);
-        c.rd(call(p.functions(c).toInteger[type], c.h, a(c), rm));
+        c.rd(c.f.local(I64, call(p.functions(c).toInteger[type], c.h, a(c), rm)));
       }),
     ),
     ...integers.map((type, i) =>

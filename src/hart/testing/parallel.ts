@@ -13,7 +13,7 @@ export interface ParallelHart {
 export async function runParallel(
   space: BareMemory,
   harts: readonly ParallelHart[],
-  budget = 100_000_000,
+  budget = 1_000_000_000_000,
 ): Promise<number[]> {
   return Promise.all(
     harts.map(async ({ pc, registers = [] }, index) => {
