@@ -4,7 +4,7 @@
  * and the hands.
  */
 import type { Core } from '../hart/core/index.js';
-import type { EngineHost } from '../hart/engine.js';
+import type { Engine, EngineHost } from '../hart/engine.js';
 import { CAUSE_ILLEGAL } from '../hart/causes.js';
 import type { SlotDecoder } from '../hart/decoder.js';
 import { EXIT_HANDS, EXIT_SBI, EXIT_SIGNAL, EXIT_WFI } from '../hart/exits.js';
@@ -31,6 +31,7 @@ export class HartRunner {
   readonly #view: DataView;
   readonly #siblings: readonly number[];
   readonly #clock: Clock;
+  #engine!: Engine;
   #core!: Core;
   #hooks!: HartHooks;
   /** When the timer interrupt is due, in ticks. */
@@ -66,8 +67,9 @@ export class HartRunner {
   }
 
   /** Runs until the VMM asks the hart to stop. */
-  run(core: Core, hooks: HartHooks): void {
-    this.#core = core;
+  run(engine: Engine, hooks: HartHooks): void {
+    this.#engine = engine;
+    this.#core = engine.core;
     this.#hooks = hooks;
     this.timerChanged();
     while (this.#attend()) {
@@ -102,6 +104,7 @@ export class HartRunner {
 
   #turn(): void {
     if (this.#deadline !== Infinity && this.#clock.ticks() >= this.#deadline) this.#raiseTimer();
+    this.#engine.settle();
     switch (this.#core.run(this.h, BUDGET)) {
       case EXIT_SIGNAL:
         return;

@@ -46,7 +46,7 @@ class AssignedHart {
     const runner = this.#runner;
     const guestMemory = new GuestMemoryView(this.#buffer, runner.h);
     const imports = runner.imports(this.#bus(guestMemory), new SlotDecoder(this.#buffer));
-    const core = createEngine(assignment.core, assignment.memory, runner.h, imports, assignment.engine);
+    const engine = createEngine(assignment.core, assignment.memory, runner.h, imports, assignment.engine);
     const sbi = new Sbi(runner, {
       harts: assignment.harts,
       hartId: assignment.hartId,
@@ -61,7 +61,7 @@ class AssignedHart {
     });
     const mailbox = new Mailbox(this.#buffer, assignment.mailbox);
     const view = this.#hartView(guestMemory);
-    runner.run(core, {
+    runner.run(engine, {
       sbi: () => sbi.call(),
       ring: () => ring(mailbox, view, () => this.#doorbell()) === 'handled',
     });

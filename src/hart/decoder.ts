@@ -103,5 +103,8 @@ export class SlotDecoder {
   }
 }
 
-/** After these, what follows in memory need not be code. */
-const leaves = ({ flow }: Instruction): boolean => flow === 'jump' || flow === 'indirect';
+/**
+ * Where decoding ahead stops: a decoded slot then is one that has been reached, but for the
+ * rest of its block. The translator takes that for "has been executed".
+ */
+const leaves = ({ flow }: Instruction): boolean => flow !== 'next';

@@ -3,6 +3,7 @@ import { instantiateCore, type Core, type CoreCode } from './core/index.js';
 import type { CoreImports } from './core/functions.js';
 import { HOT_THRESHOLD } from './state.js';
 import { MAX_REGIONS } from './tlb.js';
+import { Translator, type TranslatorCounters } from './translator/translator.js';
 
 /** What the worker gives; the translator answers `hot` itself. */
 export type EngineHost = Omit<CoreImports, 'hot'>;
@@ -10,7 +11,24 @@ export type EngineHost = Omit<CoreImports, 'hot'>;
 export interface EngineOptions {
   /** Arrivals that make a place hot, 1 to 253; 0: never translate. */
   readonly threshold: number;
+  /** Regions compiled together at most; 16 unless told. */
+  readonly batch?: number;
+  /** Translate ahead of execution: also what has never been reached. For tests. */
+  readonly eager?: boolean;
+  /** Instructions in a region, about; 300 unless told. */
+  readonly maxSteps?: number;
 }
+
+/** A hart's engine. */
+export interface Engine {
+  readonly core: Core;
+  /** Compiles what has become hot; to be called between turns of the core. */
+  settle(): void;
+  readonly counters: Readonly<TranslatorCounters>;
+}
+
+const DEFAULT_BATCH = 16;
+const DEFAULT_MAX_STEPS = 300;
 
 /** Makes the engine of the hart whose block is at `h`. */
 export function createEngine(
@@ -18,10 +36,12 @@ export function createEngine(
   memory: WebAssembly.Memory,
   h: number,
   host: EngineHost,
-  { threshold }: EngineOptions,
-): Core {
+  { threshold, batch = DEFAULT_BATCH, eager = false, maxSteps = DEFAULT_MAX_STEPS }: EngineOptions,
+): Engine {
   const table = new WebAssembly.Table({ initial: MAX_REGIONS, element: 'anyfunc' });
-  const core = instantiateCore(code, memory, table, { ...host, hot: () => undefined });
+  const translator = new Translator(code, memory, table, h, { batch, eager, maxSteps });
+  const core = instantiateCore(code, memory, table, { ...host, hot: () => translator.hot() });
+  translator.core = core;
   new Int32Array(memory.buffer)[(h + HOT_THRESHOLD) >> 2] = threshold;
-  return core;
+  return { core, settle: () => translator.settle(), counters: translator.counters };
 }

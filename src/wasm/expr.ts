@@ -272,3 +272,10 @@ export function callIndirect<T extends ValueType>(result: T, type: number, slot:
 /** A place for a value; made by `FunctionBuilder.local`. */
 export const localExpr = <T extends ValueType>(type: T, index: number): Local<T> =>
   new Expr(type, Kind.Local, index, 0, 0, none);
+
+/** Whether evaluating an expression may do more than leave a value. */
+export function hasEffects(e: Expr): boolean {
+  return (
+    e.kind === Kind.Atomic || e.kind === Kind.Call || e.kind === Kind.CallIndirect || e.args.some((arg) => hasEffects(arg))
+  );
+}

@@ -1,0 +1,228 @@
+/**
+ * Finds the code of a region: from its entry along direct jumps, branches and calls, as
+ * far as it has been executed before, within limits of size and pages.
+ */
+import { decode, type Decoded } from '../decoder.js';
+import { formats } from '../table/format.js';
+import { instructions } from '../table/index.js';
+import { REGION_EXTRA_PAGES } from '../tlb.js';
+import { Node, type Call, type CodePage, type Graph, type Step } from './graph.js';
+
+const MAX_CALL_DEPTH = 2;
+/** A followed callee may bring this much; longer ones are regions of their own. */
+const MAX_INLINE_STEPS = 48;
+
+/** Where code comes from. */
+export interface CodeSource {
+  /** The page at that distance from the entry's page, or undefined if nothing can be executed there. */
+  page(distance: number): CodePage | undefined;
+  /** The halfword at an offset of a host page. */
+  halfword(hostPage: number, offset: number): number;
+  /** Whether code at that offset of a page has been executed before. */
+  executed(page: CodePage, offset: number): boolean;
+}
+
+const RA = 1;
+const T0 = 5;
+/** Calls and returns keep their address in ra or t0 (unprivileged specification 2.5.1). */
+const isLink = (register: number): boolean => register === RA || register === T0;
+
+export const isReturn = ({ index, operands }: Decoded): boolean =>
+  index >= 0 && instructions[index].name === 'jalr' && operands.rd === 0 && operands.imm === 0 && isLink(operands.rs1);
+
+const isCall = ({ index, operands }: Decoded): boolean =>
+  index >= 0 && instructions[index].flow === 'jump' && isLink(operands.rd);
+
+class Discovery {
+  readonly pages = new Map<number, CodePage | undefined>();
+  #extraPages = 0;
+  /** Nodes by place and call. */
+  readonly nodes = new Map<string, Node>();
+  steps = 0;
+  #calls = 0;
+  readonly #pending: Node[] = [];
+  readonly #stepAt = new Map<number, Step | undefined>();
+
+  constructor(
+    readonly source: CodeSource,
+    readonly entryAt: number,
+    readonly maxSteps: number,
+  ) {}
+
+  run(): Graph {
+    const entry = this.#node(this.entryAt, undefined);
+    const leaders = this.#leaders();
+    for (let node = this.#pending.shift(); node !== undefined; node = this.#pending.shift()) this.#fill(node, leaders);
+    return { entry, pages: [...this.pages.values()].filter((page) => page !== undefined), steps: this.steps };
+  }
+
+  #page(at: number): CodePage | undefined {
+    const distance = at & ~4095;
+    if (!this.pages.has(distance)) {
+      if (distance !== 0 && this.#extraPages === REGION_EXTRA_PAGES) return undefined;
+      const page = this.source.page(distance);
+      this.pages.set(distance, page);
+      if (distance !== 0 && page !== undefined) this.#extraPages++;
+    }
+    return this.pages.get(distance);
+  }
+
+  /** The instruction at `at`, or undefined if it cannot be translated here. */
+  #step(at: number): Step | undefined {
+    if (!this.#stepAt.has(at)) this.#stepAt.set(at, this.#read(at));
+    return this.#stepAt.get(at);
+  }
+
+  #read(at: number): Step | undefined {
+    const page = this.#page(at);
+    if (page === undefined) return undefined;
+    const offset = at & 4095;
+    let bits = this.source.halfword(page.hostPage, offset);
+    if ((bits & 3) === 3) {
+      const high = offset === 4094 ? this.#page(at + 2) : page;
+      if (high === undefined) return undefined;
+      bits |= this.source.halfword(high.hostPage, (offset + 2) & 4095) << 16;
+    }
+    const decoded = decode(bits);
+    return decoded.index < 0 ? undefined : { at, decoded };
+  }
+
+  /** Whether a jump to `at` stays in the region. */
+  #follows(at: number): boolean {
+    const page = this.#page(at);
+    return page !== undefined && this.source.executed(page, at & 4095);
+  }
+
+  /** Places that blocks must start at: targets of jumps and branches in reach of the entry, calls not followed. */
+  #leaders(): Set<number> {
+    const leaders = new Set([this.entryAt]);
+    const visited = new Set<number>();
+    const starts = [this.entryAt];
+    const reach = (at: number): void => {
+      if (!leaders.has(at) && this.#follows(at)) {
+        leaders.add(at);
+        starts.push(at);
+      }
+    };
+    for (let at = starts.shift(); at !== undefined && visited.size < this.maxSteps; at = starts.shift()) {
+      for (let here = at; !visited.has(here);) {
+        visited.add(here);
+        const step = this.#step(here);
+        if (step === undefined) break;
+        const { decoded } = step;
+        const after = here + decoded.length;
+        const { flow } = instructions[decoded.index];
+        if (flow === 'branch' || flow === 'jump') reach(here + decoded.operands.imm);
+        if (flow === 'branch' || isCall(decoded)) reach(after);
+        if (flow !== 'next') break;
+        here = after;
+      }
+    }
+    return leaders;
+  }
+
+  #node(at: number, call: Call | undefined): Node {
+    const key = `${at}:${call?.id ?? 0}`;
+    let node = this.nodes.get(key);
+    if (node === undefined) {
+      node = new Node(at, call);
+      this.nodes.set(key, node);
+      this.#pending.push(node);
+    }
+    return node;
+  }
+
+  /** Reads a block and finds its successors. */
+  #fill(node: Node, leaders: ReadonlySet<number>): void {
+    for (let at = node.at; ;) {
+      if (at !== node.at && leaders.has(at)) {
+        node.end = 'fall';
+        node.nextAt = at;
+        node.next = this.#successor(at, node.call);
+        return;
+      }
+      const step = this.steps < 2 * this.maxSteps ? this.#step(at) : undefined;
+      if (step === undefined) {
+        node.end = node.steps.length === 0 ? 'stop' : 'fall';
+        node.nextAt = at;
+        return;
+      }
+      node.steps.push(step);
+      this.steps++;
+      at += step.decoded.length;
+      if (this.#ends(node, step, at)) return;
+    }
+  }
+
+  /** Sets the end of a block if `step` ends it; `after` is the place behind it. */
+  #ends(node: Node, { at, decoded }: Step, after: number): boolean {
+    const { flow } = instructions[decoded.index];
+    if (flow === 'next') return false;
+    node.end = flow;
+    node.takenAt = at + decoded.operands.imm;
+    node.nextAt = after;
+    if (flow === 'branch') {
+      node.taken = this.#successor(node.takenAt, node.call);
+      node.next = this.#successor(after, node.call);
+    } else if (flow === 'jump') {
+      node.taken = isCall(decoded)
+        ? this.#callee(node.takenAt, after, node.call)
+        : this.#successor(node.takenAt, node.call);
+    } else if (flow === 'indirect' && isReturn(decoded) && node.call !== undefined) {
+      node.takenAt = node.call.returnsTo;
+      node.taken = this.#successor(node.takenAt, node.call.within);
+    }
+    return true;
+  }
+
+  #successor(at: number, call: Call | undefined): Node | undefined {
+    if (this.steps >= this.maxSteps || !this.#follows(at)) return undefined;
+    return this.#node(at, call);
+  }
+
+  #callee(at: number, returnsTo: number, within: Call | undefined): Node | undefined {
+    const depth = (within?.depth ?? 0) + 1;
+    if (depth > MAX_CALL_DEPTH || this.steps >= this.maxSteps / 2 || !this.#follows(at) || !this.#isShort(at))
+      return undefined;
+    return this.#node(at, { id: ++this.#calls, returnsTo, within, depth });
+  }
+
+  /** Whether the callee at `at` returns within few instructions, counting what has been executed. */
+  #isShort(at: number): boolean {
+    const visited = new Set<number>();
+    const starts = [at];
+    for (let start = starts.pop(); start !== undefined; start = starts.pop()) {
+      for (let here = start; !visited.has(here);) {
+        if (visited.size >= MAX_INLINE_STEPS) return false;
+        visited.add(here);
+        const step = this.#step(here);
+        if (step === undefined) return false;
+        const { flow } = instructions[step.decoded.index];
+        const after = here + step.decoded.length;
+        const target = here + step.decoded.operands.imm;
+        if (flow === 'branch' && this.#follows(target)) starts.push(target);
+        if (flow === 'jump' && !isCall(step.decoded) && this.#follows(target)) starts.push(target);
+        if (flow === 'system') return false;
+        if (flow === 'indirect' || (flow === 'jump' && !isCall(step.decoded))) break;
+        here = after;
+      }
+    }
+    return true;
+  }
+}
+
+/** The graph of the region that starts `entryAt` bytes into its page, of about `maxSteps` instructions at most. */
+export function discover(source: CodeSource, entryAt: number, maxSteps: number): Graph {
+  return new Discovery(source, entryAt, maxSteps).run();
+}
+
+/** True if any instruction of the graph needs the floating-point unit. */
+export function usesFloat(nodes: Iterable<Node>): boolean {
+  for (const node of nodes) {
+    for (const { decoded } of node.steps) {
+      const { files } = formats[instructions[decoded.index].format];
+      if (files.rd === 'f' || files.rs1 === 'f' || files.rs2 === 'f') return true;
+    }
+  }
+  return false;
+}

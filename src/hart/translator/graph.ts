@@ -1,0 +1,72 @@
+/**
+ * The control-flow graph of a region. Nodes are basic blocks; a block reached through a
+ * call that has been followed is a node of its own for each call site, so that its return
+ * leads back to the right place.
+ */
+import type { Decoded } from '../decoder.js';
+
+/** An instruction in its place. */
+export interface Step {
+  /** Distance in bytes from the start of the page the region starts in. */
+  readonly at: number;
+  readonly decoded: Decoded;
+}
+
+/** A followed call: where it returns to, and inside which other call it is. */
+export interface Call {
+  readonly id: number;
+  readonly returnsTo: number;
+  readonly within: Call | undefined;
+  readonly depth: number;
+}
+
+/** How a block ends. */
+export type End =
+  /** Goes on in the next block, without an instruction of its own. */
+  | 'fall'
+  | 'branch'
+  | 'jump'
+  | 'indirect'
+  /** Leaves the region after its last instruction. */
+  | 'system'
+  /** The first instruction cannot be translated: leaves the region before it. */
+  | 'stop';
+
+export class Node {
+  readonly steps: Step[] = [];
+  end: End = 'stop';
+  /** Successors inside the region; an edge that is missing leaves it. */
+  taken: Node | undefined;
+  next: Node | undefined;
+  /** Where the edges lead, whether inside or not. */
+  takenAt = 0;
+  nextAt = 0;
+
+  /** Reverse postorder number, immediate dominator; see structure.ts. */
+  order = -1;
+  dominator: Node | undefined;
+  forwardEdges = 0;
+  isLoopHeader = false;
+  readonly mergeChildren: Node[] = [];
+
+  constructor(
+    readonly at: number,
+    readonly call: Call | undefined,
+  ) {}
+}
+
+/** A page that the code of a region lies in. */
+export interface CodePage {
+  /** Distance in bytes from the page the region starts in. */
+  readonly distance: number;
+  readonly hostPage: number;
+  /** The frame's word when the page was read. */
+  readonly word: number;
+}
+
+export interface Graph {
+  readonly entry: Node;
+  readonly pages: readonly CodePage[];
+  /** Instructions in all nodes. */
+  readonly steps: number;
+}

@@ -1,0 +1,186 @@
+import { I32, I64, hasEffects, i32, i64, type ExprI32, type ExprI64, type Local } from '../../wasm/expr.js';
+import type { FunctionBuilder } from '../../wasm/function.js';
+import { CAUSE_ILLEGAL } from '../causes.js';
+import type { Context } from '../context.js';
+import type { CoreFunctions } from '../core/functions.js';
+import { SSTATUS_FS } from '../core/sstatus.js';
+import type { Operands } from '../table/format.js';
+import { BUDGET, F, PC, SSTATUS, TLB_BASE, X } from '../state.js';
+import type { Masks } from './effects.js';
+import type { Node, Step } from './graph.js';
+
+/** What the emitter of a region does with control flow; see emit.ts. */
+export interface RegionFlow {
+  /** Follows the taken edge of the node. */
+  taken(): void;
+  /** A jump to an address known at run time. */
+  indirect(target: ExprI64): void;
+  /** Leaves the region; the hart's pc is set already. */
+  leave(): void;
+}
+
+/** Registers live in locals, operands are constants. */
+export class RegionContext implements Context {
+  readonly h: ExprI32;
+  /** Virtual address of the page the region starts in. */
+  readonly page: Local<typeof I64>;
+  readonly budget: Local<typeof I32>;
+  /** What the region's function returns: 0, or 1 + an EXIT_* reason. */
+  readonly reason: Local<typeof I32>;
+  private readonly tlbBase: Local<typeof I32>;
+  private readonly x: (Local<typeof I64> | undefined)[] = [];
+  private readonly fr: (Local<typeof I64> | undefined)[] = [];
+  private floatOff: Local<typeof I32> | undefined;
+
+  flow!: RegionFlow;
+  private step!: Step;
+  /** Instructions of the node behind the present one: counted already, taken back by a trap. */
+  private behind = 0;
+  /** Whether this node has looked at sstatus.FS. */
+  private floatKnown = false;
+
+  constructor(
+    readonly f: FunctionBuilder,
+    readonly core: CoreFunctions,
+    used: Masks,
+    load: Masks,
+    float: boolean,
+  ) {
+    const h = f.param(I32, 0);
+    this.h = h;
+    this.page = f.local(I64, i64.and(i64.load(h, PC), i64.const(-4096)));
+    this.budget = f.local(I32, i32.load(h, BUDGET));
+    this.reason = f.local(I32);
+    this.tlbBase = f.local(I32, i32.add(h, i32.load(h, TLB_BASE)));
+    for (let r = 0; r < 32; r++) {
+      if (((used.x >>> r) & 1) !== 0) {
+        this.x[r] = f.local(I64, ((load.x >>> r) & 1) !== 0 ? i64.load(h, X + 8 * r) : undefined);
+      }
+      if (((used.f >>> r) & 1) !== 0) {
+        this.fr[r] = f.local(I64, ((load.f >>> r) & 1) !== 0 ? i64.load(h, F + 8 * r) : undefined);
+      }
+    }
+    if (float) this.floatOff = f.local(I32, i32.eqz(i32.and(i32.load(h, SSTATUS), i32.const(SSTATUS_FS))));
+  }
+
+  /** Stores registers and the budget back. */
+  spill(masks: Masks): void {
+    const { f, h } = this;
+    this.x.forEach((local, r) => {
+      if (local !== undefined && ((masks.x >>> r) & 1) !== 0) f.store64(h, local, X + 8 * r);
+    });
+    this.fr.forEach((local, r) => {
+      if (local !== undefined && ((masks.f >>> r) & 1) !== 0) f.store64(h, local, F + 8 * r);
+    });
+    f.store32(h, this.budget, BUDGET);
+  }
+
+  enterNode(node: Node): void {
+    this.floatKnown = false;
+    if (node.steps.length > 0) this.f.set(this.budget, i32.sub(this.budget, i32.const(node.steps.length)));
+  }
+
+  enterStep(step: Step, behind: number): void {
+    this.step = step;
+    this.behind = behind;
+  }
+
+  private get operands(): Operands {
+    return this.step.decoded.operands;
+  }
+
+  /** Virtual address of a place in the region. */
+  address(at: number): ExprI64 {
+    return i64.add(this.page, i64.const(at));
+  }
+
+  private readX(register: number): ExprI64 {
+    return this.x[register] ?? i64.const(0);
+  }
+  rs1(): ExprI64 {
+    return this.readX(this.operands.rs1);
+  }
+  rs2(): ExprI64 {
+    return this.readX(this.operands.rs2);
+  }
+  rs1IsX0(): ExprI32 {
+    return i32.const(this.operands.rs1 === 0 ? 1 : 0);
+  }
+  rs1Field(): ExprI64 {
+    return i64.const(this.operands.rs1);
+  }
+  rd(value: ExprI64): void {
+    const { rd } = this.operands;
+    const local = this.x[rd];
+    if (rd !== 0 && local !== undefined) this.f.set(local, value);
+    else if (hasEffects(value)) this.f.drop(value);
+  }
+  imm(): ExprI64 {
+    return i64.const(this.operands.imm);
+  }
+  imm32(): ExprI32 {
+    return i32.const(this.operands.imm);
+  }
+
+  requireFloat(): void {
+    if (this.floatKnown || this.floatOff === undefined) return;
+    this.floatKnown = true;
+    this.f.if(this.floatOff, () => this.trap(CAUSE_ILLEGAL, i64.const(0)));
+  }
+  fs1(): ExprI64 {
+    return this.fr[this.operands.rs1]!;
+  }
+  fs2(): ExprI64 {
+    return this.fr[this.operands.rs2]!;
+  }
+  fs3(): ExprI64 {
+    return this.fr[this.operands.imm]!;
+  }
+  fd(value: ExprI64): void {
+    this.f.set(this.fr[this.operands.rd]!, value);
+  }
+  rmField(): ExprI32 {
+    return i32.const(this.operands.rm);
+  }
+
+  pc(): ExprI64 {
+    return this.address(this.step.at);
+  }
+  nextPc(): ExprI64 {
+    return this.address(this.step.at + this.step.decoded.length);
+  }
+
+  jumpRelative(): void {
+    this.flow.taken();
+  }
+  jumpTo(target: ExprI64): void {
+    this.flow.indirect(target);
+  }
+
+  /** Takes back what was counted for instructions that are not executed. */
+  private uncount(): void {
+    if (this.behind > 0) this.f.set(this.budget, i32.add(this.budget, i32.const(this.behind)));
+  }
+  mayTrap(status: (pc: ExprI64) => ExprI32): void {
+    this.f.if(status(this.pc()), () => {
+      this.uncount();
+      this.flow.leave();
+    });
+  }
+  trap(cause: number, tval: ExprI64): void {
+    this.f.call(this.core.trap, this.h, this.pc(), i64.const(cause), tval);
+    this.uncount();
+    this.flow.leave();
+  }
+  resumeAt(pc: ExprI64): void {
+    this.f.store64(this.h, pc, PC);
+    this.flow.leave();
+  }
+  exit(reason: number, pc: ExprI64): void {
+    this.f.set(this.reason, i32.const(1 + reason));
+    this.resumeAt(pc);
+  }
+  tlb(): ExprI32 {
+    return this.tlbBase;
+  }
+}

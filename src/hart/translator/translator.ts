@@ -1,0 +1,240 @@
+/**
+ * The translator of one hart: turns hot places into regions, compiles them in batches,
+ * and hands them to the run loop.
+ */
+import { ModuleBuilder } from '../../wasm/module.js';
+import type { Core, CoreCode } from '../core/index.js';
+import { CORE_IMPORT, importCoreFunctions } from '../core/linkage.js';
+import type { CoreFunctions } from '../core/functions.js';
+import { OP_MASK, OP_STRADDLE, OP_UNDECODED } from '../slots.js';
+import { FRAME_WORDS, PC } from '../state.js';
+import {
+  ACCESS_FETCH,
+  COUNTERS,
+  COUNT_QUEUED,
+  COUNT_TRANSLATED,
+  DIRECTORY_FRAME,
+  DIRECTORY_WORD,
+  JUMP_CACHE,
+  JUMP_CACHE_SIZE,
+  MAX_REGIONS,
+  PREDECODE_DIRECTORY,
+  PREDECODE_PAGES,
+  PREDECODED,
+  PREDECODED_STRIDE,
+  REGIONS,
+  REGION_DESCRIPTORS,
+  REGION_DESCRIPTOR_SIZE,
+  REGION_EXTRA_PAGES,
+  REGION_PAGE_SIZE,
+} from '../tlb.js';
+import { discover, type CodeSource } from './discover.js';
+import { emitRegion } from './emit.js';
+import type { CodePage } from './graph.js';
+
+export interface TranslatorOptions {
+  /** Regions compiled together at most. */
+  readonly batch: number;
+  /** Translate ahead of execution: follow edges that were never taken. */
+  readonly eager: boolean;
+  /** Instructions of one region, about: the larger, the longer the optimizing compiler takes. */
+  readonly maxSteps: number;
+}
+
+/** A region that is compiled or about to be. */
+interface Region {
+  /** Its place in the function table. */
+  readonly index: number;
+  /** Byte offset of its first instruction in shared memory, and the pages it depends on. */
+  readonly host: number;
+  readonly word: number;
+  readonly extra: readonly CodePage[];
+}
+
+interface Batch {
+  readonly module: ModuleBuilder;
+  readonly functions: CoreFunctions;
+  readonly regions: Region[];
+}
+
+export interface TranslatorCounters {
+  regions: number;
+  modules: number;
+  /** Bytes of WebAssembly. */
+  bytes: number;
+  /** Times all regions were dropped to make room. */
+  evictions: number;
+  /** Milliseconds of building and of compiling. */
+  building: number;
+  compiling: number;
+}
+
+export class Translator {
+  core!: Core;
+  readonly counters: TranslatorCounters = { regions: 0, modules: 0, bytes: 0, evictions: 0, building: 0, compiling: 0 };
+  readonly #words: Int32Array;
+  readonly #bytes: Uint8Array;
+  readonly #halfwords: Uint16Array;
+  readonly #view: DataView;
+  /** Regions by where they start. */
+  readonly #known = new Map<number, Region>();
+  #batch: Batch | undefined;
+  #nextIndex = 0;
+
+  constructor(
+    private readonly code: CoreCode,
+    private readonly memory: WebAssembly.Memory,
+    private readonly table: WebAssembly.Table,
+    private readonly h: number,
+    private readonly options: TranslatorOptions,
+  ) {
+    this.#words = new Int32Array(memory.buffer);
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#halfwords = new Uint16Array(memory.buffer);
+    this.#view = new DataView(memory.buffer);
+  }
+
+  /** The place at the hart's pc has become hot. Called while the core runs. */
+  hot(): void {
+    const pc = this.#view.getBigInt64(this.h + PC, true);
+    const offset = Number(pc & 0xfffn);
+    const hostPage = this.core.refill(this.h, pc, ACCESS_FETCH);
+    if ((hostPage & 0xfff) !== 0) return;
+    const slots = this.#predecoded(hostPage >>> 0);
+    if (slots === undefined) return;
+    const known = this.#known.get((hostPage >>> 0) + offset);
+    if (known !== undefined && this.#isValid(known)) return this.#install(known);
+
+    this.#bytes[slots + COUNTERS + (offset >> 1)] = COUNT_QUEUED;
+    const start = performance.now();
+    this.#translate(pc, hostPage >>> 0, offset);
+    this.counters.building += performance.now() - start;
+    if (this.#batch !== undefined && this.#batch.regions.length >= this.options.batch) this.settle();
+  }
+
+  #translate(pc: bigint, hostPage: number, offset: number): void {
+    const firstPage = pc & ~0xfffn;
+    const source: CodeSource = {
+      page: (distance) => this.#page(firstPage, distance),
+      halfword: (page, at) => this.#halfwords[(page + at) >>> 1],
+      executed: (page, at) => {
+        if (this.options.eager) return true;
+        const slots = this.#predecoded(page.hostPage);
+        return slots !== undefined && this.#isDecoded(slots, at);
+      },
+    };
+    const graph = discover(source, offset, this.options.maxSteps);
+    // An illegal instruction is for the interpreter: a region must get on by at least one.
+    if (graph.entry.steps.length === 0) return;
+    const index = this.#nextIndex++;
+    if (index >= MAX_REGIONS) {
+      this.#evictAll();
+      return;
+    }
+    const batch = (this.#batch ??= this.#begin());
+    emitRegion(batch.module, batch.functions, graph, `r${index}`);
+    const word = this.#frameWord(hostPage);
+    const extra = graph.pages.filter(({ distance }) => distance !== 0);
+    batch.regions.push({ index, host: hostPage + offset, word, extra });
+    this.counters.regions++;
+  }
+
+  /** The page at `distance` from the first one, as it is mapped now; it counts as code from now on. */
+  #page(first: bigint, distance: number): CodePage | undefined {
+    const host = this.core.refill(this.h, first + BigInt(distance), ACCESS_FETCH);
+    if ((host & 0xfff) !== 0) return undefined;
+    const hostPage = host >>> 0;
+    this.core.predecodedPage(this.h, hostPage);
+    return { distance, hostPage, word: this.#frameWord(hostPage) };
+  }
+
+  #begin(): Batch {
+    const module = new ModuleBuilder(this.code.limits);
+    return { module, functions: importCoreFunctions(module, this.code.signatures), regions: [] };
+  }
+
+  /** Compiles what is waiting. Cheap when nothing is. */
+  settle(): void {
+    const batch = this.#batch;
+    if (batch === undefined) return;
+    this.#batch = undefined;
+    const start = performance.now();
+    const bytes = batch.module.toBytes();
+    const module = new WebAssembly.Module(bytes);
+    const imports = { env: { memory: this.memory }, [CORE_IMPORT]: this.core as unknown as WebAssembly.ModuleImports };
+    const { exports } = new WebAssembly.Instance(module, imports);
+    for (const region of batch.regions) {
+      this.table.set(region.index, exports[`r${region.index}`]);
+      this.#describe(region);
+      this.#known.set(region.host, region);
+      this.#install(region);
+    }
+    this.counters.modules++;
+    this.counters.bytes += bytes.length;
+    this.counters.compiling += performance.now() - start;
+  }
+
+  #describe({ index, extra }: Region): void {
+    for (let k = 0; k < REGION_EXTRA_PAGES; k++) {
+      const at = (this.h + REGION_DESCRIPTORS + index * REGION_DESCRIPTOR_SIZE + k * REGION_PAGE_SIZE) >>> 2;
+      const page = extra.at(k);
+      this.#words[at] = page?.distance ?? 0;
+      this.#words[at + 1] = page?.hostPage ?? 0;
+      this.#words[at + 2] = page?.word ?? 0;
+    }
+  }
+
+  /** Lets the run loop find the region, if the code is still what was translated. */
+  #install(region: Region): void {
+    const hostPage = region.host & ~0xfff;
+    const slots = this.#predecoded(hostPage >>> 0);
+    if (slots === undefined || !this.#isValid(region)) return;
+    const offset = region.host & 0xfff;
+    this.#words[(slots + REGIONS + offset * 2) >>> 2] = region.index + 1;
+    this.#bytes[slots + COUNTERS + (offset >> 1)] = COUNT_TRANSLATED;
+    // The jump cache may remember that nothing was there.
+    const jump = this.h + JUMP_CACHE;
+    const low = offset << 3;
+    for (let at = low & 0xffff; at < JUMP_CACHE_SIZE; at += 0x8000) this.#view.setBigInt64(jump + at, -1n, true);
+  }
+
+  #isValid({ host, word, extra }: Region): boolean {
+    return (
+      this.#frameWord(host & ~0xfff) === word && extra.every((page) => this.#frameWord(page.hostPage) === page.word)
+    );
+  }
+
+  #frameWord(hostPage: number): number {
+    const words = this.#words[(this.h + FRAME_WORDS) >> 2] >>> 0;
+    return Atomics.load(this.#words, (words >>> 2) + (hostPage >>> 12));
+  }
+
+  /** Address of the predecoded page of a host page if there is a current one. */
+  #predecoded(hostPage: number): number | undefined {
+    const frame = hostPage >>> 12;
+    const index = frame & (PREDECODE_PAGES - 1);
+    const directory = (this.h + PREDECODE_DIRECTORY + index * 16) >>> 2;
+    if (this.#words[directory + (DIRECTORY_FRAME >> 2)] !== frame) return undefined;
+    if (this.#words[directory + (DIRECTORY_WORD >> 2)] !== this.#frameWord(hostPage)) return undefined;
+    return this.h + PREDECODED + index * PREDECODED_STRIDE;
+  }
+
+  #isDecoded(slots: number, offset: number): boolean {
+    const operation = this.#words[(slots + offset * 4) >>> 2] & OP_MASK;
+    return operation !== OP_UNDECODED && operation !== OP_STRADDLE;
+  }
+
+  /** Drops all regions: what is hot comes back soon. */
+  #evictAll(): void {
+    this.#batch = undefined;
+    this.#nextIndex = 0;
+    this.#known.clear();
+    for (let index = 0; index < PREDECODE_PAGES; index++) {
+      const slots = this.h + PREDECODED + index * PREDECODED_STRIDE;
+      this.#bytes.fill(0, slots + COUNTERS, slots + PREDECODED_STRIDE);
+    }
+    this.#bytes.fill(0xff, this.h + JUMP_CACHE, this.h + JUMP_CACHE + JUMP_CACHE_SIZE);
+    for (let index = 0; index < MAX_REGIONS; index++) this.table.set(index, null);
+    this.counters.evictions++;
+  }
+}
