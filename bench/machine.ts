@@ -145,7 +145,7 @@ export class Machine {
   async #answer(word: string, program: string): Promise<string> {
     const line = await this.#line((l) => l.startsWith(word) || l.startsWith('@failed'));
     if (line.startsWith(word)) return line;
-    await this.#line((l) => l.startsWith('@exit') || l.startsWith('@failed no such'));
+    await this.#line((l) => l.startsWith('@exit'));
     throw new BenchError('program', `${this.name}: ${program}: ${line.slice('@failed '.length)}`);
   }
 

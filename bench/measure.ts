@@ -12,6 +12,8 @@ export interface Plan {
   readonly boots: number;
   /** CPU seconds a run is to take on a machine ten times slower than this one. */
   readonly seconds: number;
+  /** Milliseconds for all programs together: where they are used up, there are fewer rounds. */
+  readonly budget: number;
 }
 
 /** A run that takes longer than this (CPU nanoseconds) is not repeated more than once. */
@@ -79,6 +81,7 @@ async function calibrate(native: Machine, name: string, seconds: number): Promis
 
 /**
  * Runs a program in all machines, round by round, so that a disturbance meets them all.
+ * No round but the first is begun after `until` (milliseconds of performance.now()).
  * A peer in which it fails has no figure; `failed` hears why. Ours must not fail.
  */
 export async function measureProgram(
@@ -86,6 +89,7 @@ export async function measureProgram(
   native: Machine,
   lanes: readonly Lane[],
   plan: Plan,
+  until: number,
   failed: (peer: string, reason: string) => void,
 ): Promise<ProgramFigures> {
   let expected: string | undefined;
@@ -105,7 +109,7 @@ export async function measureProgram(
     nativeWorks = false;
   }
   const out = new Set<string>();
-  for (let round = 0; round < plan.rounds; round++) {
+  for (let round = 0; round < plan.rounds && (round === 0 || performance.now() < until); round++) {
     // Native runs are short: more of them weigh the same.
     if (nativeWorks) record('native', await native.run(name, Math.max(count, 3)));
     for (const lane of lanes) {

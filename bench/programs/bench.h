@@ -11,6 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*
+ * Each program's code begins on a page of its own: whether a hot loop happens to lie over a page's
+ * end must not depend on what the linker put before it. (straddle.c does that on purpose.)
+ */
+__asm__(".text\n.balign 4096\n");
+
 struct program {
   const char *name;
   void (*setup)(void);

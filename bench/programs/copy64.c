@@ -3,7 +3,12 @@
 
 #define WORDS (1u << 16)
 
-static uint64_t from[WORDS], to[WORDS];
+/*
+ * A distance that is no power of two pages: else a direct-mapped TLB of a certain size would have the
+ * two of each pair push one another out, and nothing else would be measured.
+ */
+static uint64_t area[2 * WORDS + 37 * 512];
+static uint64_t *const from = area, *const to = area + WORDS + 37 * 512;
 
 static void setup(void) {
   uint64_t random = 99;

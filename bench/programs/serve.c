@@ -11,7 +11,7 @@
  *   quit
  *
  * Between @ready and go, and after @done, nothing runs: that is when the host reads the CPU time
- * of the machine that this runs on. Instead of @done there may be "@failed WHY".
+ * of the machine that this runs on. Instead of @ready or @done there may be "@failed WHY".
  *
  * Started with the argument "nothing" it returns at once: what forkexec executes.
  */
@@ -156,8 +156,6 @@ static void run(const char *name, long count, int copies) {
   close(results[0]), close(ready[0]), close(go[1]);
   while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
     ;
-  printf("@exit\n");
-  fflush(stdout);
 }
 
 int main(int argc, char **argv) {
@@ -178,6 +176,8 @@ int main(int argc, char **argv) {
       run(name, count, copies);
     else
       fail("not understood");
+    printf("@exit\n");
+    fflush(stdout);
   }
   return 0;
 }
