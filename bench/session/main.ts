@@ -1,13 +1,16 @@
-// npm run bench:session [-- --json] [-- --rounds N]
+// npm run bench:session [-- --json] [-- --rounds N] [-- --variants]
 // Seal-and-open pairs per second of sealed sessions beside iron-session,
-// @hapi/iron and jose, on the same states, in one process.
+// @hapi/iron and jose, on the same states, in one process. With --variants the
+// asynchronous sessions, on node:crypto and on WebCrypto, are measured as well.
 import { parseArgs } from 'node:util';
-import { contenders } from './contenders.js';
+import { contenders, variants } from './contenders.js';
 import { measure, median } from './measure.js';
 import type { Rate } from './measure.js';
 import { shopState } from './states.js';
 
-const { values } = parseArgs({ options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '7' } } });
+const { values } = parseArgs({
+  options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '15' }, variants: { type: 'boolean' } },
+});
 const rounds = Number(values.rounds);
 if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds: a whole number from 1');
 
@@ -34,8 +37,9 @@ function summary(bytes: number, rates: Record<string, Rate[]>) {
   return { bytes, ...wall, perCore, ratios };
 }
 
+const all = values.variants === true ? { ...contenders(), ...variants() } : contenders();
 const cases = [];
-for (const bytes of [200, 2048]) cases.push(summary(bytes, await measure(contenders(), shopState(bytes), rounds, 200)));
+for (const bytes of [200, 2048]) cases.push(summary(bytes, await measure(all, shopState(bytes), rounds, 100)));
 
 if (values.json === true) {
   console.log(JSON.stringify({ unit: 'seal-and-open pairs per second', node: process.version, cases }, null, 2));
