@@ -1,22 +1,23 @@
 /** Builds the programs: one static executable for each processor. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { BenchError } from './errors.js';
+import { inRoot, type Packages } from './packages.js';
 
 export type Processor = 'native' | 'riscv64' | 'i386';
 
 interface Toolchain {
   readonly compilers: readonly (readonly string[])[];
-  /** The Debian packages that bring one of them. */
-  readonly packages: string;
+  /** The Debian packages that bring the first. */
+  readonly packages: readonly string[];
 }
 
 const TOOLCHAINS: Readonly<Record<Processor, Toolchain>> = {
-  native: { compilers: [['gcc'], ['cc']], packages: 'gcc libc6-dev' },
+  native: { compilers: [['gcc'], ['cc']], packages: ['gcc', 'libc6-dev'] },
   riscv64: {
     compilers: [['riscv64-linux-gnu-gcc', '-march=rv64gc', '-mabi=lp64d']],
-    packages: 'gcc-riscv64-linux-gnu libc6-dev-riscv64-cross',
+    packages: ['gcc-riscv64-linux-gnu', 'libc6-dev-riscv64-cross'],
   },
   // SSE2 for floating point: the x87 would be slower, and would round otherwise.
   i386: {
@@ -24,7 +25,7 @@ const TOOLCHAINS: Readonly<Record<Processor, Toolchain>> = {
       ['i686-linux-gnu-gcc', '-march=pentium4', '-mfpmath=sse'],
       ['gcc', '-m32', '-march=pentium4', '-mfpmath=sse'],
     ],
-    packages: 'gcc-i686-linux-gnu libc6-dev-i386-cross',
+    packages: ['gcc-i686-linux-gnu', 'libc6-dev-i386-cross'],
   },
 };
 
@@ -35,7 +36,8 @@ const TOOLCHAINS: Readonly<Record<Processor, Toolchain>> = {
 const FLAGS = ['-O2', '-static', '-std=gnu11', '-Wall', '-Wextra', '-ffp-contract=off', '-fno-toplevel-reorder'];
 
 /**
- * Path of the executable. Throws BenchError `missing` where no compiler works, and says what to install.
+ * Path of the executable, made with a compiler of this machine.
+ * Throws BenchError `missing` where none works, and says what to install.
  *
  * @param programs folder of the sources.
  * @param out folder for what is built; made when it is not there.
@@ -43,29 +45,68 @@ const FLAGS = ['-O2', '-static', '-std=gnu11', '-Wall', '-Wextra', '-ffp-contrac
 export function compilePrograms(processor: Processor, programs: string, out: string): string {
   mkdirSync(out, { recursive: true });
   const path = join(out, `bench.${processor}`);
-  const sources = readdirSync(programs).map((name) => join(programs, name));
-  if (isNewer(path, sources)) return path;
   const { compilers, packages } = TOOLCHAINS[processor];
+  const c = sources(programs).map((name) => join(programs, name));
   let said = '';
   for (const [command, ...flags] of compilers) {
-    const temporary = `${path}.${process.pid}`;
-    const c = sources.filter((name) => name.endsWith('.c')).sort();
-    const { status, error, stderr } = spawnSync(command, [...FLAGS, ...flags, '-o', temporary, ...c, '-lm'], {
-      encoding: 'utf8',
-    });
-    if (status === 0) {
-      renameSync(temporary, path);
-      return path;
-    }
-    said += `\n  ${command}: ${error === undefined ? stderr.trim() : error.message}`;
+    const why = compile([command], [...flags, '-o', path, ...c]);
+    if (why === undefined) return path;
+    said += `\n  ${command}: ${why}`;
   }
   throw new BenchError(
     'missing',
-    `the programs cannot be built for ${processor} (apt-get install ${packages} helps):${said}`,
+    `the programs cannot be built for ${processor} (apt-get install ${packages.join(' ')} helps):${said}`,
   );
 }
 
-function isNewer(path: string, sources: readonly string[]): boolean {
-  const built = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  return sources.every((source) => statSync(source).mtimeMs < built);
+/**
+ * The same, and where this machine has no compiler for it, with Debian's out of a root folder of the cache.
+ *
+ * @param packages those of this machine's processor.
+ */
+export async function buildPrograms(
+  processor: Processor,
+  programs: string,
+  out: string,
+  packages: Packages,
+): Promise<string> {
+  try {
+    return compilePrograms(processor, programs, out);
+  } catch (error) {
+    if (!(error instanceof BenchError)) throw error;
+    return compileInRoot(processor, programs, out, packages);
+  }
+}
+
+async function compileInRoot(processor: Processor, programs: string, out: string, packages: Packages): Promise<string> {
+  const { compilers, packages: names } = TOOLCHAINS[processor];
+  const { folder } = await packages.once(`compiler-${processor}`, names.join(' '), (into) =>
+    packages.unpack(names, into, 'all'),
+  );
+  const work = join(folder, 'bench');
+  rmSync(work, { recursive: true, force: true });
+  mkdirSync(work, { recursive: true });
+  for (const name of readdirSync(programs)) copyFileSync(join(programs, name), join(work, name));
+  const [command, ...flags] = compilers[0];
+  const c = sources(programs).map((name) => `/bench/${basename(name)}`);
+  const why = compile(inRoot(folder, `/usr/bin/${command}`, []), [...flags, '-o', '/bench/out', ...c]);
+  if (why !== undefined) throw new BenchError('missing', `Debian's compiler for ${processor}: ${why}`);
+  const path = join(out, `bench.${processor}`);
+  copyFileSync(join(work, 'out'), path);
+  return path;
+}
+
+const sources = (programs: string): string[] =>
+  readdirSync(programs)
+    .filter((name) => name.endsWith('.c'))
+    .sort();
+
+/** Why it failed, or undefined. */
+function compile([command, ...before]: readonly string[], args: readonly string[]): string | undefined {
+  const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/bin:/bin`, LC_ALL: 'C' };
+  const { status, error, stderr } = spawnSync(command, [...before, ...FLAGS, ...args, '-lm'], {
+    encoding: 'utf8',
+    env,
+  });
+  return status === 0 ? undefined : (error?.message ?? stderr.trim());
 }

@@ -97,18 +97,13 @@ export class Packages {
     await nodeCache().files.write(join(folder, 'backports'), pin);
   }
 
-  /** These packages with the libraries they need; the records and where the files are. */
-  async #fetch(names: readonly string[]): Promise<{ records: PackageRecord[]; paths: string[] }> {
-    const records = await this.#apt.resolve(names);
-    return { records, paths: await this.#apt.download(records) };
-  }
-
   /** The entries of the packages and their libraries, as far as programs need them to run. */
   async entries(
     names: readonly string[],
     keep: (path: string) => boolean = (path) => !UNNEEDED.test(path),
   ): Promise<{ entries: TarEntry[]; versions: string[] }> {
-    const { records, paths } = await this.#fetch(names);
+    const records = await this.#apt.resolve(names);
+    const paths = await this.#apt.download(records);
     const entries: TarEntry[] = [];
     for (const path of paths) {
       const stream = nodeCommands.stream('dpkg-deb', ['--fsys-tarfile', path], { signal: this.options.signal });
@@ -127,9 +122,14 @@ export class Packages {
     return entries;
   }
 
-  /** Unpacks the packages and their libraries into a folder that is laid out like Debian's root. */
-  async unpack(names: readonly string[], folder: string): Promise<string[]> {
-    const { records, paths } = await this.#fetch(names);
+  /**
+   * Unpacks packages into a folder that is laid out like Debian's root.
+   *
+   * @param dependencies their libraries, or everything they depend on.
+   */
+  async unpack(names: readonly string[], folder: string, dependencies: 'libraries' | 'all'): Promise<string[]> {
+    const records = dependencies === 'all' ? await this.#apt.plan(names) : await this.#apt.resolve(names);
+    const paths = await this.#apt.download(records);
     for (const name of ['usr/bin', 'usr/sbin', 'usr/lib', 'usr/lib64', 'tmp', 'dev', 'etc', 'bench']) {
       mkdirSync(join(folder, name), { recursive: true });
     }
@@ -138,6 +138,12 @@ export class Packages {
     await this.#apt.forget(records);
     return versionsOf(records);
   }
+}
+
+/** Runs a command of a root folder as if that were the system. Root may; others in a user name space of their own. */
+export function inRoot(folder: string, command: string, args: readonly string[]): [string, ...string[]] {
+  const rights = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
+  return ['unshare', ...rights, `--root=${folder}`, '--wd=/', command, ...args];
 }
 
 const versionsOf = (records: readonly PackageRecord[]): string[] => records.map((r) => `${r.name} ${r.version}`);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { nodeCache } from '../src/adapters/node/cache.js';
 import { nodeCommands } from '../src/adapters/node/commands.js';
 import { buildCpio, concatCpio, prepareImage, shellProfile, type OnProgress } from '../src/image/index.js';
-import { compilePrograms } from './compile.js';
+import { buildPrograms, type Processor } from './compile.js';
 import { BOOT_ARGUMENTS, MEBIBYTES, runnerFiles, userland, type GuestFiles } from './guest.js';
 import type { MachineCommand } from './machine.js';
 import { I386_KERNEL_RELEASE, Packages, RELEASE } from './packages.js';
@@ -62,7 +62,8 @@ export async function prepare(options: PrepareOptions): Promise<Contenders> {
     new Packages(architecture, release, { onProgress, signal, refresh });
   const host = source('amd64', RELEASE);
 
-  const executable = compilePrograms('native', programsFolder, work);
+  const build = (processor: Processor): Promise<string> => buildPrograms(processor, programsFolder, work, host);
+  const executable = await build('native');
   const nativeSmall = nativeCommand(executable);
   const nativeLarge = debian
     ? await attempt('native Debian programs', () => nativeDebianCommand(executable, host))
@@ -76,14 +77,14 @@ export async function prepare(options: PrepareOptions): Promise<Contenders> {
     refresh,
   });
   versions['kernel'] = image.kernelVersion;
-  const riscv64 = await guests(source('riscv64', RELEASE), image.kernel, 'riscv64', work);
+  const riscv64 = await guests(source('riscv64', RELEASE), image.kernel, await build('riscv64'), work);
 
   const qemu = options.wanted('qemu') ? await attempt('qemu', () => prepareQemu(host)) : undefined;
   if (qemu !== undefined) versions['qemu'] = qemu.version;
   const v86 = options.wanted('v86')
     ? await attempt('v86', async () => {
         const machine = await prepareV86(source('i386', I386_KERNEL_RELEASE));
-        return { machine, guests: await guests(source('i386', RELEASE), machine.kernel, 'i386', work) };
+        return { machine, guests: await guests(source('i386', RELEASE), machine.kernel, await build('i386'), work) };
       })
     : undefined;
   if (v86 !== undefined) {
@@ -110,16 +111,11 @@ interface Guests {
   readonly large: GuestFiles;
 }
 
-async function guests(
-  packages: Packages,
-  kernel: string,
-  processor: 'riscv64' | 'i386',
-  work: string,
-): Promise<Guests> {
-  const runner = buildCpio(runnerFiles(compilePrograms(processor, programsFolder, work)));
+async function guests(packages: Packages, kernel: string, executable: string, work: string): Promise<Guests> {
+  const runner = buildCpio(runnerFiles(executable));
   const archives = await userland(packages);
   const guest = (size: 'small' | 'large'): GuestFiles => {
-    const initramfs = join(work, `${processor}-${size}.cpio`);
+    const initramfs = join(work, `${packages.architecture}-${size}.cpio`);
     writeFileSync(initramfs, concatCpio([readFileSync(archives[size]), runner]));
     return { kernel, initramfs, mebibytes: MEBIBYTES, arguments: BOOT_ARGUMENTS };
   };

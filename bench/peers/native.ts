@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { debianPackages } from '../guest.js';
 import type { MachineCommand } from '../machine.js';
-import type { Packages } from '../packages.js';
+import { inRoot, type Packages } from '../packages.js';
 
 /** The runner alone: enough for the programs that are our own. */
 export const nativeCommand = (executable: string): MachineCommand => ({
@@ -16,21 +16,14 @@ export const nativeCommand = (executable: string): MachineCommand => ({
 /** The runner with Debian's programs of the guests' release beside it, in a root folder of their own. */
 export async function nativeDebianCommand(executable: string, packages: Packages): Promise<MachineCommand> {
   const { folder } = await packages.once('native', '1', async (into) => {
-    const versions = await packages.unpack(await debianPackages(packages), into);
+    const versions = await packages.unpack(await debianPackages(packages), into, 'libraries');
     // Programs want to open it; that it keeps what they write does no harm.
     writeFileSync(join(into, 'dev/null'), '');
     return versions;
   });
   mkdirSync(join(folder, 'bench'), { recursive: true });
   copyFileSync(executable, join(folder, 'bench/bench'));
-  // Root may change its root folder; others may in a user name space of their own.
-  const rights = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user'];
-  return {
-    name: 'native',
-    command: 'unshare',
-    args: [...rights, `--root=${folder}`, '--wd=/', '/bench/bench'],
-    native: true,
-    // Redis refuses a locale that its root folder does not have.
-    env: { LC_ALL: 'C' },
-  };
+  const [command, ...args] = inRoot(folder, '/bench/bench', []);
+  // Redis refuses a locale that its root folder does not have.
+  return { name: 'native', command, args, native: true, env: { LC_ALL: 'C' } };
 }

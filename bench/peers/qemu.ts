@@ -22,7 +22,7 @@ export async function prepareQemu(packages: Packages): Promise<Qemu> {
     // One package for many processors until Debian 12, one of its own later.
     const all = await packages.names('qemu-system-');
     const emulator = ['qemu-system-riscv', 'qemu-system-misc'].find((name) => all.includes(name)) ?? 'qemu-system-misc';
-    return packages.unpack([emulator, 'qemu-system-common', 'qemu-system-data', 'opensbi'], into);
+    return packages.unpack([emulator, 'qemu-system-common', 'qemu-system-data', 'opensbi'], into, 'libraries');
   });
   const libraries = join(folder, 'usr/lib/x86_64-linux-gnu');
   const folders = [libraries, ...subfolders(libraries)].join(':');

@@ -221,6 +221,16 @@ export class Apt {
   }
 
   /**
+   * Everything apt would install with these packages.
+   *
+   * @throws ImageError `not-found` for a package that does not exist or cannot be installed.
+   */
+  async plan(names: readonly string[]): Promise<PackageRecord[]> {
+    const plan = parseSimulation(await this.#ask('apt-get', ['-q', '--simulate', '--yes', 'install', ...names]));
+    return this.show(plan.map(({ name, version }) => `${name}=${version}`));
+  }
+
+  /**
    * These packages and the libraries they depend on, at the versions apt would install together.
    * What else they depend on (maintenance tools, service managers) is not for an image that runs
    * single programs, and is left out; a program's libraries are checked against its own list later.
@@ -228,8 +238,7 @@ export class Apt {
    * @throws ImageError `not-found` for a package that does not exist or cannot be installed.
    */
   async resolve(names: readonly string[]): Promise<PackageRecord[]> {
-    const plan = parseSimulation(await this.#ask('apt-get', ['-q', '--simulate', '--yes', 'install', ...names]));
-    const records = await this.show(plan.map(({ name, version }) => `${name}=${version}`));
+    const records = await this.plan(names);
     const byName = new Map(records.map((record) => [record.name, record]));
     const taken = new Set<PackageRecord>();
     const take = (record: PackageRecord): void => {
