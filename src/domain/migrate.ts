@@ -119,12 +119,15 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
 
     await step('freeze');
     const t0 = now();
-    if (gate !== undefined) {
-      await gate.hold();
-      undo.add('releasing the network', () => gate.release('source'));
-    }
+    let held = false;
+    undo.add('releasing the network', async () => {
+      if (held) await gate?.release('source');
+    });
     const frozen = await FrozenDomain.freeze(domain.anchor);
     undo.add('letting the domain go on', () => frozen.resume());
+    // After the freeze: an answer given between the two would be lost, and sent again only a second later.
+    await gate?.hold();
+    held = true;
     await frozen.plantRunners();
     const t1 = now();
 

@@ -134,7 +134,10 @@ export class Computer {
       nics: plug === undefined ? [] : [{ mac: macBytes(plug.place.mac), checksumsVerified: true }],
       ...pick(options, ['ports', 'columns', 'rows']),
     });
-    if (plug !== undefined) resources.unplug = connectCable(os.nics[0], plug.network.attach(name));
+    if (plug !== undefined) {
+      plug.port = plug.network.attach(name);
+      resources.unplug = connectCable(os.nics[0], plug.port);
+    }
     const ended = os.ended.then(async (end: OsEnd) => {
       await os.destroy();
       await Promise.all(os.disks.map((disk) => disk.quiet()));

@@ -1,6 +1,6 @@
 /** An OS instance on a computer, with its console and its place on the network. */
 import type { OsEnd, OsInstance } from '../guest/os-instance.js';
-import type { Forward } from '../net/index.js';
+import type { Forward, Port } from '../net/index.js';
 import type { ForwardRequest } from './boot-options.js';
 import type { Console, WaitOptions } from './console.js';
 import { SystemError } from './errors.js';
@@ -18,6 +18,8 @@ const CTRL_O = '\x0f';
 export interface Plug {
   readonly network: Network;
   readonly place: Place;
+  /** The switch's end of its cable, once it is connected. */
+  port?: Port;
 }
 
 export interface ShutdownOptions {
@@ -48,6 +50,11 @@ export class Instance {
   /** Its IPv4 address on the computer's network, dotted. */
   get address(): string | undefined {
     return this.#plug?.place.address;
+  }
+
+  /** Its port of the computer's switch: where packets for something that moves between instances are released to. */
+  get port(): Port | undefined {
+    return this.#plug?.port;
   }
 
   get forwards(): readonly Forward[] {

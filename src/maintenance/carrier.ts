@@ -1,0 +1,140 @@
+/** An OS instance that can carry process domains: the VMM has hands in it. */
+import { readText } from '../domain/linux/os.js';
+import type { FlipSide } from '../domain/memory/flipper.js';
+import { connectHands } from '../guest/hands/connect.js';
+import { handsElf } from '../guest/hands/elf.js';
+import type { Hands } from '../guest/hands/hands.js';
+import { SYS } from '../guest/hands/syscalls.js';
+import type { MailboxTransport } from '../guest/hands/transport.js';
+import type { OsEnd } from '../guest/os-instance.js';
+import type { ImageBoot, Instance, SystemComputer } from '../system/index.js';
+import { MaintenanceError } from './errors.js';
+
+/** As for `Computer.boot`; what the hands need is added. */
+export type CarrierOptions = Omit<ImageBoot, 'name' | 'run' | 'ports'> & {
+  readonly name: string;
+  /** Milliseconds for the instance to come up; three minutes unless told. */
+  readonly bootTimeout?: number;
+};
+
+const BOOT_TIMEOUT = 180_000;
+const HANDS_PATH = '/opt/hands';
+/** The first port of the console device after the console itself. */
+const WAKE_PORT = '/dev/vport0p1';
+/** The machine is switched off when the hands end: nobody could reach it any more. */
+const RUN = `${HANDS_PATH}\n`;
+/** A kernel that panics ends the instance. */
+const BOOT_ARGUMENTS = 'quiet panic=-1';
+const CLOCK_REALTIME = 0;
+const CONSOLE_LINES = 15;
+
+export class Carrier implements FlipSide {
+  private constructor(
+    readonly computer: SystemComputer,
+    readonly instance: Instance,
+    readonly hands: Hands,
+    readonly transport: MailboxTransport,
+    /** As `uname -r` says in it. */
+    readonly kernel: string,
+    /** From the moment the VMM was asked until its user space answered. */
+    readonly bootSeconds: number,
+  ) {}
+
+  /**
+   * Boots an OS instance, takes its hands, and sets its clock, which it has no other source for.
+   * Throws MaintenanceError `boot-failed`, or what `Computer.boot` throws; nothing of the instance is left then.
+   */
+  static async boot(computer: SystemComputer, options: CarrierOptions): Promise<Carrier> {
+    const { bootTimeout = BOOT_TIMEOUT, ...boot } = options;
+    const started = performance.now();
+    const token = new Uint8Array(16);
+    computer.vmm.platform.randomBytes(token);
+    const instance = await computer.boot({
+      ...boot,
+      bootArguments: `${BOOT_ARGUMENTS} ${boot.bootArguments ?? ''}`.trimEnd(),
+      ports: [{ name: 'hands' }],
+      files: { ...boot.files, [HANDS_PATH]: { data: handsElf(token), mode: 0o700 } },
+      run: RUN,
+    });
+    try {
+      instance.os.mailbox.reset(token);
+      const { hands, transport } = await takeHands(instance, bootTimeout);
+      await setClock(hands);
+      const kernel = ((await readText(hands, '/proc/sys/kernel/osrelease')) ?? '').trim();
+      return new Carrier(computer, instance, hands, transport, kernel, (performance.now() - started) / 1000);
+    } catch (error) {
+      // What it said is part of the message; it must be read before the instance is gone.
+      const failure = bootFailure(instance, error);
+      await instance.destroy();
+      throw failure;
+    }
+  }
+
+  get name(): string {
+    return this.instance.name;
+  }
+
+  get partition(): FlipSide['partition'] {
+    return this.instance.os.partition;
+  }
+
+  /** Has it shut down; its harts and frames are the computer's again afterwards. Domains in it end. */
+  async shutdown(): Promise<OsEnd> {
+    return this.instance.shutdown();
+  }
+}
+
+/** The last lines an OS instance wrote to its console. */
+export function consoleTail(instance: Instance, lines = CONSOLE_LINES): string {
+  return instance.console.text.trimEnd().split(/\r?\n/).slice(-lines).join('\n');
+}
+
+/** Waits for the hands, or for the instance's end, whichever comes first. */
+async function takeHands(instance: Instance, timeout: number): Promise<{ hands: Hands; transport: MailboxTransport }> {
+  const port = instance.os.port('hands');
+  const host = {
+    name: instance.name,
+    mailbox: instance.os.mailbox,
+    wakePort: WAKE_PORT,
+    wake: () => void port.write(new Uint8Array(1)),
+    now: () => performance.now(),
+    after: (milliseconds: number, fn: () => void) => {
+      const timer = setTimeout(fn, milliseconds);
+      return () => clearTimeout(timer);
+    },
+    onRing: () => undefined as void,
+  };
+  instance.os.onRing = () => host.onRing();
+  const connecting = connectHands(host, timeout);
+  const ended = instance.os.ended.then((end): never => {
+    throw new Error(describeEnd(end));
+  });
+  // Whoever loses the race has nothing more to say.
+  connecting.catch(() => undefined);
+  ended.catch(() => undefined);
+  const taken = await Promise.race([connecting, ended]);
+  // Calls into an instance that is gone end at once.
+  void instance.os.ended.then(() => taken.transport.close());
+  return taken;
+}
+
+function describeEnd(end: OsEnd): string {
+  return end.kind === 'hart-failed' ? `a hart failed: ${end.message}` : `it ended (${end.kind})`;
+}
+
+function bootFailure(instance: Instance, cause: unknown): MaintenanceError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  const tail = consoleTail(instance);
+  const said = tail === '' ? 'Its console is empty.' : `Its console's last lines:\n${tail}`;
+  return new MaintenanceError('boot-failed', `OS instance ${instance.name} did not come up: ${why}. ${said}`, {
+    cause,
+  });
+}
+
+async function setClock(hands: Hands): Promise<void> {
+  const now = Date.now();
+  const time = new BigInt64Array([BigInt(Math.floor(now / 1000)), BigInt(now % 1000) * 1_000_000n]);
+  const b = hands.batch();
+  const set = b.call(SYS.clock_settime, CLOCK_REALTIME, b.bytes(new Uint8Array(time.buffer)));
+  (await b.run()).ok(set, 'setting the clock');
+}

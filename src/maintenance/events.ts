@@ -1,0 +1,38 @@
+/** What maintenance tells while it works. Times are milliseconds of `performance.now()`. */
+import type { MigrationReport, Step } from '../domain/migrate.js';
+import type { Carrier } from './carrier.js';
+
+export type MaintenanceEvent =
+  /** The understudy begins to boot. */
+  | { readonly type: 'booting'; readonly name: string; readonly at: number }
+  /** It is up, and has hands. */
+  | { readonly type: 'booted'; readonly understudy: Carrier; readonly at: number }
+  | {
+      readonly type: 'moving';
+      readonly domain: string;
+      readonly from: string;
+      readonly to: string;
+      readonly at: number;
+    }
+  /** A step of the move that is going on begins. */
+  | { readonly type: 'step'; readonly domain: string; readonly step: Step; readonly at: number }
+  | { readonly type: 'moved'; readonly domain: string; readonly report: MigrationReport; readonly at: number }
+  /** The move came to nothing; the domain goes on in `stays`. */
+  | {
+      readonly type: 'move-failed';
+      readonly domain: string;
+      readonly stays: string;
+      readonly error: Error;
+      readonly at: number;
+    }
+  /** An instance that carries nothing any more is being shut down. */
+  | { readonly type: 'retiring'; readonly name: string; readonly at: number }
+  | {
+      readonly type: 'retired';
+      readonly name: string;
+      readonly freeHarts: number;
+      readonly freeMemory: number;
+      readonly at: number;
+    };
+
+export type OnMaintenance = (event: MaintenanceEvent) => void | Promise<void>;

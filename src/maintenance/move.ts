@@ -1,0 +1,47 @@
+/** Moves one domain from the OS instance it is in to another on the same computer. */
+import type { RunningDomain } from '../domain/launch.js';
+import { FrameFlipper } from '../domain/memory/flipper.js';
+import { migrate, type MigrationReport } from '../domain/migrate.js';
+import type { Carrier } from './carrier.js';
+import type { OnMaintenance } from './events.js';
+import { switchGate } from './gate.js';
+
+/**
+ * Moves `domain` from `from` to `to`. Its packets wait at the switch meanwhile. Throws what `migrate` throws; then the
+ * domain goes on in `from`, unless the error's code is `undo-failed`.
+ *
+ * `onEvent` is told before each step and may throw: the move is then undone.
+ */
+export async function moveDomain(
+  domain: RunningDomain,
+  from: Carrier,
+  to: Carrier,
+  onEvent: OnMaintenance = () => undefined,
+): Promise<{ domain: RunningDomain; report: MigrationReport }> {
+  const { name, network } = domain.spec;
+  const random = (into: Uint8Array): void => from.computer.vmm.platform.randomBytes(into);
+  const outside = from.computer.network;
+  const source = from.instance.port;
+  const destination = to.instance.port;
+  const gate =
+    network === undefined || outside === undefined || source === undefined || destination === undefined
+      ? undefined
+      : switchGate(outside, network, { source, destination });
+  await onEvent({ type: 'moving', domain: name, from: from.name, to: to.name, at: performance.now() });
+  try {
+    const moved = await migrate({
+      domain,
+      to: to.hands,
+      mover: new FrameFlipper([from, to], random),
+      now: () => performance.now(),
+      onStep: (step) => onEvent({ type: 'step', domain: name, step, at: performance.now() }),
+      ...(gate && { gate }),
+    });
+    await onEvent({ type: 'moved', domain: name, report: moved.report, at: performance.now() });
+    return moved;
+  } catch (cause) {
+    const error = cause instanceof Error ? cause : new Error(String(cause));
+    await onEvent({ type: 'move-failed', domain: name, stays: from.name, error, at: performance.now() });
+    throw error;
+  }
+}
