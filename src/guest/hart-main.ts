@@ -9,6 +9,7 @@ import type { DmaSpace } from '../computer/dma.js';
 import { HartRunner } from '../computer/hart-runner.js';
 import { MmioBus } from '../computer/mmio-bus.js';
 import { createEngine } from '../hart/engine.js';
+import type { TranslatorCounters } from '../hart/translator/translator.js';
 import { SlotDecoder } from '../hart/decoder.js';
 import * as S from '../hart/state.js';
 import type { HartAssignment, HartMessage } from '../vmm/assignment.js';
@@ -20,8 +21,7 @@ import { ring, type HartView } from './hands/ring.js';
 /** Runs one assignment to its end. */
 export function runHart(assignment: HartAssignment, send: (message: HartMessage) => void): void {
   try {
-    new AssignedHart(assignment, send).run();
-    send({ type: 'stopped' });
+    send({ type: 'stopped', counters: new AssignedHart(assignment, send).run() });
   } catch (error) {
     send({ type: 'failed', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
@@ -41,7 +41,7 @@ class AssignedHart {
     this.#runner = new HartRunner(this.#buffer, harts[hartId], siblings, new Clock(epoch));
   }
 
-  run(): void {
+  run(): TranslatorCounters {
     const { assignment } = this;
     const runner = this.#runner;
     const guestMemory = new GuestMemoryView(this.#buffer, runner.h);
@@ -65,6 +65,7 @@ class AssignedHart {
       sbi: () => sbi.call(),
       ring: () => ring(mailbox, view, () => this.#doorbell()) === 'handled',
     });
+    return engine.counters;
   }
 
   #bus(dma: DmaSpace): MmioBus {

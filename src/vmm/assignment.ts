@@ -1,5 +1,6 @@
 import type { CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
+import type { TranslatorCounters } from '../hart/translator/translator.js';
 import type { ResetKind } from './sbi.js';
 
 /** Sent to a hart's thread; all of it survives structured cloning. */
@@ -24,5 +25,6 @@ export type HartMessage =
   | { readonly type: 'doorbell' }
   | { readonly type: 'console'; readonly bytes: Uint8Array }
   | { readonly type: 'reset'; readonly kind: ResetKind }
-  | { readonly type: 'stopped' }
+  /** The last word of an assignment. */
+  | { readonly type: 'stopped'; readonly counters: TranslatorCounters }
   | { readonly type: 'failed'; readonly message: string };

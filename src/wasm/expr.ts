@@ -25,10 +25,13 @@ export const enum Kind {
   If,
 }
 
-/** What can be called: a function of the module under construction. */
+/** What can be called: a function of the module under construction, or one in its table. */
 export interface Callable<R extends ValueType | undefined = ValueType | undefined> {
+  /** Function index; of a function in the table, its place there. */
   readonly index: number;
   readonly result: R;
+  /** Of a function in the table: its type, an index given by `ModuleBuilder.type`. */
+  readonly indirectType?: number;
 }
 
 /** One node; all kinds share this shape so that the emitter stays monomorphic. */
@@ -261,6 +264,9 @@ export function choose<T extends ValueType>(cond: ExprI32, a: Expr<T>, b: Expr<T
 
 /** The result of a call. */
 export function call<T extends ValueType>(target: Callable<T>, ...args: Expr[]): Expr<T> {
+  if (target.indirectType !== undefined) {
+    return callIndirect(target.result, target.indirectType, i32.const(target.index), ...args);
+  }
   return new Expr(target.result, Kind.Call, target.index, 0, 0, args);
 }
 
@@ -276,6 +282,9 @@ export const localExpr = <T extends ValueType>(type: T, index: number): Local<T>
 /** Whether evaluating an expression may do more than leave a value. */
 export function hasEffects(e: Expr): boolean {
   return (
-    e.kind === Kind.Atomic || e.kind === Kind.Call || e.kind === Kind.CallIndirect || e.args.some((arg) => hasEffects(arg))
+    e.kind === Kind.Atomic ||
+    e.kind === Kind.Call ||
+    e.kind === Kind.CallIndirect ||
+    e.args.some((arg) => hasEffects(arg))
   );
 }

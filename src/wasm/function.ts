@@ -1,6 +1,6 @@
 import { ByteWriter } from './bytes.js';
 import type { Callable, Expr, ExprI32, ExprI64, Local, ValueType } from './expr.js';
-import { I32, Kind, localExpr } from './expr.js';
+import { I32, i32, Kind, localExpr } from './expr.js';
 
 /** Where a branch goes: a block's end, a loop's start. */
 export interface Label {
@@ -78,6 +78,13 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
   /** A call without a result. */
   call(target: Callable<undefined>, ...args: readonly Expr[]): void {
     for (const arg of args) this.emit(arg);
+    if (target.indirectType !== undefined) {
+      this.emit(i32.const(target.index));
+      this.code.u8(0x11);
+      this.code.u32(target.indirectType);
+      this.code.u8(0);
+      return;
+    }
     this.code.u8(0x10);
     this.code.u32(target.index);
   }

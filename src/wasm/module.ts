@@ -59,6 +59,12 @@ export class ModuleBuilder {
     return { index, result };
   }
 
+  /** A function in the imported table. */
+  inTable<R extends ValueType | undefined>(slot: number, params: readonly ValueType[], result: R): Callable<R> {
+    return { index: slot, result, indirectType: this.type(params, result) };
+  }
+
+  /** Imports `env.table`. */
   importTable(): void {
     this.importsTable = true;
   }

@@ -1,14 +1,12 @@
 /**
- * How translated modules call the core's functions: the core exports each under its place
- * in `CoreFunctions`, a translated module imports them all under the same names.
+ * How translated modules call the core's functions: through a table of their own that holds
+ * the core's exports in a fixed order. Not through imports: V8 compiles a wrapper for each
+ * imported function's type, for each module anew, with its optimizing compiler.
  */
 import type { Callable, ValueType } from '../../wasm/expr.js';
 import { FunctionBuilder } from '../../wasm/function.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
 import type { CoreFunctions } from './functions.js';
-
-/** Name of the import module in translated modules. */
-export const CORE_IMPORT = 'core';
 
 /** A core function as a translated module imports it. */
 export interface Signature {
@@ -43,14 +41,22 @@ export function signaturesOf(core: CoreFunctions): Signature[] {
   }));
 }
 
-/** Declares the imports in a translated module and gives them the shape of CoreFunctions. */
-export function importCoreFunctions(module: ModuleBuilder, signatures: readonly Signature[]): CoreFunctions {
+/** The table of core functions that translated modules import as `env.table`. */
+export function coreTable(signatures: readonly Signature[], exports: object): WebAssembly.Table {
+  const table = new WebAssembly.Table({ initial: signatures.length, element: 'anyfunc' });
+  const functions = exports as Readonly<Record<string, unknown>>;
+  signatures.forEach(({ name }, slot) => table.set(slot, functions[name]));
+  return table;
+}
+
+/** The core's functions as a translated module calls them, in the shape of CoreFunctions. */
+export function linkCoreFunctions(module: ModuleBuilder, signatures: readonly Signature[]): CoreFunctions {
   const root: Record<string, unknown> = {};
-  for (const { name, params, result } of signatures) {
+  signatures.forEach(({ name, params, result }, slot) => {
     const path = name.split('.');
     let at = root;
     for (const key of path.slice(0, -1)) at = (at[key] ??= {}) as Record<string, unknown>;
-    at[path[path.length - 1]] = module.importFunction(CORE_IMPORT, name, params, result);
-  }
+    at[path[path.length - 1]] = module.inTable(slot, params, result);
+  });
   return root as unknown as CoreFunctions;
 }

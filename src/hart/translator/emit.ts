@@ -1,5 +1,5 @@
 /** Emission of a region as one WebAssembly function: (h) → 0, or 1 + an EXIT_* reason. */
-import { I32, I64, i32, i64, type ExprI64 } from '../../wasm/expr.js';
+import { I32, I64, i32, i64, type Callable, type ExprI64 } from '../../wasm/expr.js';
 import type { FunctionBuilder, Label } from '../../wasm/function.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
 import type { CoreFunctions } from '../core/functions.js';
@@ -12,9 +12,10 @@ import { analyse } from './liveness.js';
 import { RegionContext, type RegionFlow } from './region-context.js';
 import { structure } from './structure.js';
 
-export function emitRegion(module: ModuleBuilder, core: CoreFunctions, graph: Graph, name: string): void {
-  const f = module.function([I32], I32, name);
+export function emitRegion(module: ModuleBuilder, core: CoreFunctions, graph: Graph): Callable {
+  const f = module.function([I32], I32);
   new RegionEmitter(f as unknown as FunctionBuilder, core, graph).emit();
+  return f;
 }
 
 const keyOf = ({ x, f }: Masks): string => `${x}:${f}`;

@@ -4,7 +4,7 @@
  */
 import { ModuleBuilder } from '../../wasm/module.js';
 import type { Core, CoreCode } from '../core/index.js';
-import { CORE_IMPORT, importCoreFunctions } from '../core/linkage.js';
+import { coreTable, linkCoreFunctions } from '../core/linkage.js';
 import type { CoreFunctions } from '../core/functions.js';
 import { OP_MASK, OP_STRADDLE, OP_UNDECODED } from '../slots.js';
 import { FRAME_WORDS, PC } from '../state.js';
@@ -80,6 +80,7 @@ export class Translator {
   readonly #known = new Map<number, Region>();
   #batch: Batch | undefined;
   #nextIndex = 0;
+  #coreTable: WebAssembly.Table | undefined;
 
   constructor(
     private readonly code: CoreCode,
@@ -132,7 +133,7 @@ export class Translator {
       return;
     }
     const batch = (this.#batch ??= this.#begin());
-    emitRegion(batch.module, batch.functions, graph, `r${index}`);
+    batch.module.export(`r${index}`, emitRegion(batch.module, batch.functions, graph));
     const word = this.#frameWord(hostPage);
     const extra = graph.pages.filter(({ distance }) => distance !== 0);
     batch.regions.push({ index, host: hostPage + offset, word, extra });
@@ -150,7 +151,8 @@ export class Translator {
 
   #begin(): Batch {
     const module = new ModuleBuilder(this.code.limits);
-    return { module, functions: importCoreFunctions(module, this.code.signatures), regions: [] };
+    module.importTable();
+    return { module, functions: linkCoreFunctions(module, this.code.signatures), regions: [] };
   }
 
   /** Compiles what is waiting. Cheap when nothing is. */
@@ -161,8 +163,8 @@ export class Translator {
     const start = performance.now();
     const bytes = batch.module.toBytes();
     const module = new WebAssembly.Module(bytes);
-    const imports = { env: { memory: this.memory }, [CORE_IMPORT]: this.core as unknown as WebAssembly.ModuleImports };
-    const { exports } = new WebAssembly.Instance(module, imports);
+    this.#coreTable ??= coreTable(this.code.signatures, this.core);
+    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory, table: this.#coreTable } });
     for (const region of batch.regions) {
       this.table.set(region.index, exports[`r${region.index}`]);
       this.#describe(region);
