@@ -103,10 +103,9 @@ const sources = (programs: string): string[] =>
 
 /** Why it failed, or undefined. */
 function compile([command, ...before]: readonly string[], args: readonly string[]): string | undefined {
-  const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/bin:/bin`, LC_ALL: 'C' };
   const { status, error, stderr } = spawnSync(command, [...before, ...FLAGS, ...args, '-lm'], {
     encoding: 'utf8',
-    env,
+    env: { ...process.env, LC_ALL: 'C' },
   });
   return status === 0 ? undefined : (error?.message ?? stderr.trim());
 }
