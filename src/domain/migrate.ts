@@ -62,7 +62,11 @@ export interface MigrationReport {
     readonly resume: number;
   };
   readonly framesFlipped: number;
+  /** All that was copied: pages of memory that several wanted each for itself, and what kernels hold. */
   readonly bytesCopied: number;
+  readonly memoryBytesCopied: number;
+  /** Sockets' queues, contents of pipes and of written files. */
+  readonly kernelBytesCopied: number;
   /** Bytes of memory that the domain's processes have to themselves. */
   readonly domainBytes: number;
   /** Ids in the domain, the same before and after. */
@@ -177,6 +181,8 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
         pauseParts: { freeze: t1 - t0, describe: t2 - t1, flip: t4 - t3, rebuild: t3 - t2 + t5 - t4, resume: t6 - t5 },
         framesFlipped: receipt.framesFlipped,
         bytesCopied: receipt.bytesCopied + context.counters.bytesCopied,
+        memoryBytesCopied: receipt.bytesCopied,
+        kernelBytesCopied: context.counters.bytesCopied,
         domainBytes: image.processes.reduce((n, p) => n + total(p.pages), 0),
         pids: image.processes.map((p) => p.view.pid),
       },

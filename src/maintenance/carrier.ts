@@ -102,7 +102,7 @@ async function takeHands(instance: Instance, timeout: number): Promise<{ hands: 
       const timer = setTimeout(fn, milliseconds);
       return () => clearTimeout(timer);
     },
-    onRing: () => undefined as void,
+    onRing: (): void => undefined,
   };
   instance.os.onRing = () => host.onRing();
   const connecting = connectHands(host, timeout);

@@ -6,6 +6,7 @@ const HELP = `Usage: understudy COMMAND [options]
 
 64-bit RISC-V Linux inside a JavaScript process, and nothing that runs on it has to stop.
 
+  demo       Redis keeps its clients while the kernel under it changes
   run        boots a Debian kernel, or one of yours, to a shell in this terminal
   images     the guests' kernels and file systems: prepares, lists, removes them
   keys       the keys that seal sessions
@@ -17,6 +18,7 @@ type Command = (args: string[]) => Promise<number>;
 
 /** Each module's exit status: 0 done, 1 it failed, 2 the command line makes no sense, 128 + n ended by signal n. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  demo: async () => (await import('./demo.js')).demoCommand,
   run: async () => (await import('./run.js')).runCommand,
   images: async () => (await import('./images.js')).imagesCommand,
   keys: async () => (await import('./keys.js')).keysCommand,

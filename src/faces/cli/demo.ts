@@ -1,0 +1,59 @@
+/** `understudy demo`: Redis keeps its clients while the kernel under it changes. */
+import { redisProfile } from '../../index.js';
+import { DEMO_USAGE, parseDemoOptions, type DemoOptions } from './demo/options.js';
+import { drawResult } from './demo/table.js';
+import { asError, Scenario } from './demo/scenario.js';
+import { Telling } from './demo/telling.js';
+import { drawTimeline } from './demo/timeline.js';
+import { obtainImage } from './images.js';
+import { catchSignals, unlessAborted, type Interruption } from './interruption.js';
+
+/**
+ * Runs `understudy demo ARGS`.
+ *
+ * @returns 0 when everything went as it should, 1 when it did not, 128 + n after signal n.
+ */
+export async function demoCommand(args: string[]): Promise<number> {
+  const options = parseDemoOptions(args);
+  if (options === 'help') {
+    process.stdout.write(DEMO_USAGE);
+    return 0;
+  }
+  const interruption = catchSignals();
+  try {
+    return await demonstrate(options, interruption);
+  } finally {
+    interruption.end();
+  }
+}
+
+async function demonstrate(options: DemoOptions, interruption: Interruption): Promise<number> {
+  const telling = new Telling();
+  const scenario = new Scenario(options, telling);
+  let failure: Error | undefined;
+  try {
+    const { signal } = interruption;
+    const a = await obtainImage(redisProfile('trixie'), { signal });
+    const b = await obtainImage(redisProfile('backports'), { signal });
+    await unlessAborted(scenario.run({ a, b }), signal, () => new Error('interrupted'));
+  } catch (error) {
+    failure = asError(error);
+  } finally {
+    telling.end();
+    await scenario.close();
+  }
+  // What a signal breaks off is no failure to be told of.
+  if (interruption.status !== undefined) return interruption.status;
+  const { result } = scenario;
+  if (failure !== undefined) {
+    const { message } = failure;
+    result.error = { code: 'code' in failure ? String(failure.code) : 'failed', message };
+    process.stderr.write(`understudy: ${message}\n`);
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  else if (result.kernelAfter !== '') {
+    process.stdout.write(drawTimeline(scenario.chronicle(), process.stdout));
+    process.stdout.write(drawResult(result, process.stdout));
+  }
+  return result.ok ? 0 : 1;
+}
