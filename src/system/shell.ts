@@ -10,7 +10,8 @@ export interface CommandResult {
 
 /** A terminal in canonical mode takes no longer line (N_TTY_BUF_SIZE). */
 const MAX_LINE = 4000;
-const PROMPT = /[#$] $/;
+/** A shell that edits lines asks the terminal where its cursor is. */
+const PROMPT = /[#$] (?:\x1b\[6n)?$/;
 
 export class Shell {
   #count = 0;

@@ -4,28 +4,40 @@ import { Worker } from 'node:worker_threads';
 import type { HartMessage } from '../../vmm/assignment.js';
 import type { HartThread, Platform } from '../../vmm/hart.js';
 
-export const nodePlatform: Platform = {
-  startHartThread(): HartThread {
-    const worker = new Worker(new URL('./hart-worker.js', import.meta.url), { name: 'hart' });
-    const thread: HartThread = {
-      onMessage: () => undefined,
-      assign: (assignment) => {
-        worker.ref();
-        worker.postMessage(assignment);
-      },
-      terminate: async () => {
-        await worker.terminate();
-      },
-    };
+/** A hart's thread. A worker that has failed is replaced at the next assignment, so that its hart is not lost. */
+class WorkerThread implements HartThread {
+  onMessage: (message: HartMessage) => void = () => undefined;
+  #worker: Worker | undefined = this.#start();
+
+  assign(assignment: Parameters<HartThread['assign']>[0]): void {
+    this.#worker ??= this.#start();
+    this.#worker.ref();
+    this.#worker.postMessage(assignment);
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  #start(): Worker {
+    // Options of this process (--eval, --input-type) are not for a worker with a file of its own.
+    const worker = new Worker(new URL('./hart-worker.js', import.meta.url), { name: 'hart', execArgv: [] });
     worker.on('message', (message: HartMessage) => {
       if (message.type === 'stopped' || message.type === 'failed') worker.unref();
-      thread.onMessage(message);
+      this.onMessage(message);
     });
-    worker.on('error', (error) => thread.onMessage({ type: 'failed', message: error.stack ?? error.message }));
+    worker.on('error', (error) => {
+      this.#worker = undefined;
+      this.onMessage({ type: 'failed', message: error.stack ?? error.message });
+    });
     // A hart without an assignment does not keep the process alive.
     worker.unref();
-    return thread;
-  },
+    return worker;
+  }
+}
+
+export const nodePlatform: Platform = {
+  startHartThread: () => new WorkerThread(),
   randomBytes(into) {
     randomFillSync(into);
   },

@@ -55,6 +55,8 @@ export class Terminal {
       this.#raw = true;
     }
     input.on('data', data).on('end', onEnd);
+    // Paused by hand before, it does not begin to flow by itself.
+    input.resume();
     output.on('resize', resize);
     // A terminal that goes away must not end us with an exception before we have cleaned up.
     const ignore = (): void => undefined;

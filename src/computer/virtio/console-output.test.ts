@@ -21,7 +21,9 @@ function setUp() {
   const pci = new PciHost(machine.buffer, PCI_STATE, (stateOffset, slot) => {
     const line = machine.plic.line(interruptOf(slot));
     const output = new ConsoleOutput({ buffer: machine.buffer, stateOffset, dma: machine, line, outputRing: RING });
-    const ring = (): void => void machine.rings++;
+    const ring = (): void => {
+      machine.rings++;
+    };
     return new VirtioRegisters(machine.buffer, stateOffset, line, ring, (q) => {
       if (portOfQueue(q) >= 0) output.transmit(q);
     });

@@ -19,6 +19,8 @@ const CONSOLE_ID = 3;
 /** Its PCI device id (4.1.2). */
 export const CONSOLE_DEVICE = 0x1040 + CONSOLE_ID;
 const CLASS_COMMUNICATION_OTHER = 0x07_8000;
+/** Linux passes a size on to its terminals only with this (5.3.3). */
+const F_SIZE = 1 << 0;
 const F_MULTIPORT = 1 << 1;
 /** 32 queues: two for each port and two for control. */
 export const MAX_PORTS = 15;
@@ -83,7 +85,13 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     view.setUint32(4, count, true);
     const queues = [RX_QUEUE_SIZE, TX_QUEUE_SIZE, CONTROL_QUEUE_SIZE, CONTROL_QUEUE_SIZE];
     for (let p = 1; p < count; p++) queues.push(RX_QUEUE_SIZE, TX_QUEUE_SIZE);
-    super(host, { id: CONSOLE_ID, classCode: CLASS_COMMUNICATION_OTHER, features: F_MULTIPORT, queues, config });
+    super(host, {
+      id: CONSOLE_ID,
+      classCode: CLASS_COMMUNICATION_OTHER,
+      features: F_SIZE | F_MULTIPORT,
+      queues,
+      config,
+    });
     this.#output = new ConsoleOutput(host);
     this.#names = options.ports.map((p) => new TextEncoder().encode(p.name ?? '').slice(0, 200));
     this.#consoles = options.ports.map((p, i) => i === 0 || p.console === true);

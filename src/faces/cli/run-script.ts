@@ -5,7 +5,7 @@
  *   /dev/vport0p1  standard output     /dev/vport0p2  standard error
  *   /dev/vport0p3  the exit status in decimal, at the end
  */
-import type { ImageBoot, Instance, KernelBoot } from '../../index.js';
+import type { ImageBoot, KernelBoot } from '../../index.js';
 import { describeEnd, type Guest } from './run.js';
 
 const RUN = `until [ -c /dev/vport0p1 ] && [ -c /dev/vport0p2 ] && [ -c /dev/vport0p3 ]; do sleep 0.01; done
@@ -20,22 +20,21 @@ const CONSOLE_LINES = 20;
 
 export async function runScript(guest: Guest, script: string): Promise<number> {
   const { computer, options, boot, interruption } = guest;
-  let instance: Instance | undefined;
   let broken = false;
-  const stop = (): void => void instance?.destroy();
+  const closed = new AbortController();
   const onClosed = (): void => {
     broken = true;
-    stop();
+    closed.abort();
   };
   const output = new Capture(options.json ? undefined : process.stdout, onClosed);
   const errors = new Capture(options.json ? undefined : process.stderr, onClosed);
   const status = new Capture(undefined, onClosed);
   const started = performance.now();
 
-  const booted = await computer.boot(withScript(boot, script));
-  instance = booted;
+  const instance = await computer.boot(withScript(boot, script));
+  const stop = (): void => void instance.destroy();
   [output, errors, status].forEach((capture, i) => {
-    booted.os.console.ports[i + 1].onData = (bytes) => capture.add(bytes);
+    instance.os.console.ports[i + 1].onData = (bytes) => capture.add(bytes);
   });
   let timedOut = false;
   const timer =
@@ -45,9 +44,11 @@ export async function runScript(guest: Guest, script: string): Promise<number> {
           timedOut = true;
           stop();
         }, options.timeout);
-  interruption.signal.addEventListener('abort', stop, { once: true });
-  if (interruption.signal.aborted) stop();
-  const end = await booted.ended;
+  for (const signal of [interruption.signal, closed.signal]) {
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+  }
+  const end = await instance.ended;
   clearTimeout(timer);
 
   if (interruption.status !== undefined) return interruption.status;
@@ -63,7 +64,7 @@ export async function runScript(guest: Guest, script: string): Promise<number> {
     const why = timedOut
       ? `the time of ${(options.timeout ?? 0) / 1000} s was over`
       : (describeEnd(end) ?? `the guest ended (${end.kind}) before the command did`);
-    const last = booted.console.text.trimEnd().split(/\r?\n/).slice(-CONSOLE_LINES).join('\n');
+    const last = instance.console.text.trimEnd().split(/\r?\n/).slice(-CONSOLE_LINES).join('\n');
     process.stderr.write(`understudy: ${why}. Its console's last lines:\n${last}\n`);
   }
   return code;

@@ -1,0 +1,188 @@
+/** `understudy` from the command line: a guest in a terminal, a command in a guest, and its end at any moment. */
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { start, understudy, understudyCommand } from './testing/command-line.js';
+import { testImage } from './testing/images.js';
+
+let folder = '';
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'understudy-run-'));
+  await Promise.all([testImage('trixie'), testImage('backports')]);
+});
+after(() => rm(folder, { recursive: true }));
+
+/** The shell asks where the cursor is. */
+const PROMPT = /understudy:~# (?:\x1b\[6n)?$/;
+
+const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** `understudy ARGS` before a terminal of 100 by 30 characters; afterwards the terminal's modes are shown. */
+function inTerminal(args: readonly string[]) {
+  const [node, nodeArgs] = understudyCommand(args);
+  const line = [node, ...nodeArgs].map(quote).join(' ');
+  const script = `stty rows 30 cols 100; stty -g > ${folder}/before; ${line}; echo "status=$?"; stty -g > ${folder}/after; cmp ${folder}/before ${folder}/after && echo terminal-restored`;
+  return start('script', ['-qefc', script, '/dev/null'], { SHELL: '/bin/sh', TERM: 'linux' });
+}
+
+describe('command lines', () => {
+  for (const [args, wanted] of [
+    [['--help'], /Usage: understudy/],
+    [['help', 'run'], /Usage: understudy run/],
+    [['run', '--help'], /--forward/],
+    [['images', '--help'], /prepare/],
+    [['keys', '--help'], /rotate/],
+    [['version'], /^understudy \d+\.\d+\.\d+\n$/],
+  ] as const) {
+    test(`understudy ${args.join(' ')}`, async () => {
+      const { status, stdout, stderr } = await understudy(args);
+      assert.deepEqual([status, stderr], [0, '']);
+      assert.match(stdout, wanted);
+    });
+  }
+
+  for (const [args, complaint] of [
+    [[], /Usage/],
+    [['fly'], /there is no command "fly"/],
+    [['run', '--warp'], /--warp/],
+    [['run', 'something'], /something/],
+    [['run', '--memory', 'much'], /--memory much: a size/],
+    [['run', '--memory', '5G'], /at most 4G/],
+    [['run', '--harts', '0'], /from 1 to 64/],
+    [['run', '--forward', '80'], /tcp:8080:80/],
+    [['run', '--forward', 'tcp:70000:80'], /65535/],
+    [['run', '--no-network', '--forward', '0:80'], /--no-network/],
+    [['run', '--initrd', 'file'], /--kernel/],
+    [['run', '--debian', '12'], /13, trixie, backports/],
+    [['run', '--console', 'tty0', '--kernel', 'x'], /hvc0, ttyS0/],
+    [['run', '--json'], /--command/],
+    [['run', '--profile', 'nobody'], /shell, redis/],
+  ] as const) {
+    test(`understudy ${args.join(' ')} makes no sense`, async () => {
+      const { status, stdout, stderr } = await understudy(args);
+      assert.deepEqual([status, stdout], [2, '']);
+      assert.match(stderr, complaint);
+    });
+  }
+});
+
+test('a command: its output, its status, a disk, and a server outside', { timeout: 240_000 }, async () => {
+  const server = createServer((_, response) => void response.end('hello from outside'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const disk = join(folder, 'disk.img');
+  await writeFile(disk, Buffer.alloc(1 << 20, 'disk'));
+  const { port } = server.address() as AddressInfo;
+  const script = `uname -r; head -c 8 /dev/vda; echo; echo changed > /dev/vda; sync
+    wget -q -O - http://10.0.2.2:${port}/; echo; printf 'to\\000standard error' >&2; exit 7`;
+  const { status, stdout, stderr } = await understudy([
+    ...['run', '--command', script, '--disk', `${disk},discard`, '--memory', '256', '--timeout', '200'],
+  ]);
+  server.close();
+  const lines = stdout.split('\n');
+  assert.match(lines[0], /^6\.12\./);
+  assert.deepEqual(lines.slice(1), ['diskdisk', 'hello from outside', '']);
+  assert.match(stderr, /to\0standard error$/);
+  assert.equal(status, 7);
+  assert.equal((await import('node:fs')).readFileSync(disk).toString('latin1', 0, 8), 'diskdisk');
+});
+
+test('a command as JSON', { timeout: 240_000 }, async () => {
+  const { status, stdout } = await understudy([
+    ...['run', '--debian', 'backports', '--json', '--memory', '256M', '--harts', '2'],
+    ...['--command', 'uname -r; nproc; echo oh >&2; false'],
+  ]);
+  assert.equal(status, 1);
+  const result = JSON.parse(stdout) as Record<string, unknown>;
+  assert.deepEqual([result['status'], result['ok'], result['stderr']], [1, true, 'oh\n']);
+  assert.match(String(result['stdout']), /^7\.2\..*\n2\n$/);
+});
+
+test('a command that does not end in time', { timeout: 60_000 }, async () => {
+  const args = ['run', '--json', '--memory', '256M', '--timeout', '1', '--command', 'sleep 1000'];
+  const { status, stdout, stderr } = await understudy(args);
+  assert.equal(status, 124);
+  assert.equal((JSON.parse(stdout) as Record<string, unknown>)['ok'], false);
+  assert.match(stderr, /the time of 1 s was over/);
+});
+
+test('a terminal is the guest’s until one leaves, and then as it was', { timeout: 240_000 }, async () => {
+  const { child, until, output, finished } = inTerminal(['run', '--memory', '256', '--forward', 'tcp:0:80']);
+  const type = (text: string): void => void child.stdin?.write(text);
+  await until(PROMPT);
+  assert.match(output(), /256 MiB, 1 hart, 10\.0\.2\.15, tcp 127\.0\.0\.1:\d+ leads to port 80; Ctrl-A X leaves/);
+  type('stty size\r');
+  await until(/30 100/);
+  // Ctrl-C is the guest's.
+  type('sleep 1000\r');
+  await delay(500);
+  type('\x03');
+  type('echo after-$?\r');
+  await until(/after-130/);
+  // Ctrl-A twice is one for the guest: it goes to the line's beginning.
+  type('cho doubled\x01\x01e\r');
+  await until(/\ndoubled/);
+  type('\x01c');
+  await until(/on for \d/);
+  type('\x01h');
+  await until(/Ctrl-A S {3}has the guest shut down/);
+  type('\x01x');
+  await until(/status=0/);
+  await until(/terminal-restored/);
+  child.stdin?.end();
+  assert.equal((await finished).status, 0);
+});
+
+test(
+  'a kernel and an initramfs of one’s own, driven through a pipe, rebooting once',
+  { timeout: 240_000 },
+  async () => {
+    const { kernel, initramfs } = await testImage('backports');
+    const own = ['run', '--kernel', kernel, '--initrd', initramfs, '--memory', '256', '--harts', '2'];
+    const extra = ['--append', 'cryptomgr.notests=1 initcall_blacklist=jent_mod_init quiet', '--no-network'];
+    const { child, until, output, finished } = start(...understudyCommand([...own, ...extra]));
+    await until(PROMPT);
+    child.stdin?.write('echo "harts: $(nproc)"; reboot -f\n');
+    await until(/harts: 2/);
+    await until(/harts: 2[^]*understudy:~# (?:\x1b\[6n)?$/);
+    child.stdin?.end('echo second boot; ls /sys/class/net\n');
+    const { status } = await finished;
+    assert.equal(status, 0, output());
+    assert.match(output(), /second boot\r\nlo\r\n/);
+  },
+);
+
+/** Files of the cache that are on their way to their final name. */
+async function unfinished(): Promise<string[]> {
+  const root = process.env['UNDERSTUDY_CACHE'] ?? join(process.env['HOME'] ?? '', '.cache', 'understudy');
+  return (await readdir(root, { recursive: true })).filter((name) => /\.(part|tmp|new)$|partial-/.test(name));
+}
+
+describe('Ctrl-C and its like at any moment', () => {
+  const moments = [0, 150, 400, 900, 1800, 4000];
+  for (const [i, moment] of moments.entries()) {
+    const [signal, wanted] = i % 2 === 0 ? (['SIGINT', 130] as const) : (['SIGTERM', 143] as const);
+    test(`${signal} after ${moment} ms`, { timeout: 60_000 }, async () => {
+      const { child, finished, until } = start(...understudyCommand(['run', '--memory', '256', '--harts', '2']));
+      // Before its code is loaded a program ends as the system has it.
+      await until(/checking the image/);
+      await delay(moment);
+      child.kill(signal);
+      const { status, stderr } = await finished;
+      assert.equal(status, wanted);
+      assert.doesNotMatch(stderr, /Error|at file:/);
+      assert.deepEqual(await unfinished(), []);
+    });
+  }
+
+  test('a command whose reader goes away ends as well', { timeout: 120_000 }, async () => {
+    const { child, finished, until } = start(...understudyCommand(['run', '--memory', '256', '-c', 'yes']));
+    await until(/^y\n/);
+    child.stdout?.destroy();
+    assert.equal((await finished).status, 141);
+  });
+});
