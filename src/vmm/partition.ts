@@ -1,7 +1,16 @@
 import { ComputerError } from '../computer/errors.js';
 import { FRAME_SIZE } from '../computer/memory.js';
 import * as S from '../hart/state.js';
-import { FETCH_TLB_SIZE, MODES, TLB_SIZE, TLB_START } from '../hart/tlb.js';
+import {
+  FETCH_TLB_SIZE,
+  JUMP_CACHE,
+  JUMP_CACHE_SIZE,
+  MODES,
+  PREDECODE_DIRECTORY,
+  PREDECODE_PAGES,
+  TLB_SIZE,
+  TLB_START,
+} from '../hart/tlb.js';
 import { LogicalAddressSpace, RAM_BASE } from './address-space.js';
 import type { HartAssignment, HartMessage } from './assignment.js';
 import type { Hart } from './hart.js';
@@ -138,6 +147,9 @@ export class Partition {
     const { words, view, bytes } = machine;
     bytes.fill(0, block, block + S.HART_STATE_SIZE);
     bytes.fill(0xff, block + TLB_START, block + TLB_START + MODES * TLB_SIZE + 2 * FETCH_TLB_SIZE);
+    // Code of the OS instance that had the hart before must not be taken for this one's.
+    bytes.fill(0, block + PREDECODE_DIRECTORY, block + PREDECODE_DIRECTORY + 16 * PREDECODE_PAGES);
+    bytes.fill(0xff, block + JUMP_CACHE, block + JUMP_CACHE + JUMP_CACHE_SIZE);
     view.setBigInt64(block + S.STIMECMP, -1n, true);
     // As firmware leaves it: 6.12 without a performance monitor relies on it for rdtime in user mode.
     view.setBigInt64(block + S.SCOUNTEREN, 7n, true);

@@ -116,9 +116,10 @@ export class BareHart {
   reset(): void {
     const { h, space, words } = this;
     const signal = this.bytes.subarray(h, h + S.HART_STATE_SIZE);
-    const threshold = words[(h + S.HOT_THRESHOLD) >> 2];
+    // What belongs to the engine, not to the architecture, outlives a reset.
+    const kept = [S.HOT_THRESHOLD, S.EPOCH].map((at) => [at, words[(h + at) >> 2]] as const);
     signal.fill(0);
-    words[(h + S.HOT_THRESHOLD) >> 2] = threshold;
+    for (const [at, value] of kept) words[(h + at) >> 2] = value;
     this.set(S.RAM_BASE, space.ramBase);
     words[(h + S.RAM_PAGES) >> 2] = space.ramPages;
     words[(h + S.PAGE_MAP) >> 2] = PAGE_MAP_AT;
