@@ -8,7 +8,7 @@ import { OP_FIRST, OP_ILLEGAL, OP_STRADDLE, OP_UNDECODED, packSlot } from './slo
 export interface Decoded {
   /** Index in the instruction table, or -1: illegal. */
   readonly index: number;
-  readonly operands: Operands;
+  readonly operands: Readonly<Operands>;
   /** 2 or 4 bytes. */
   readonly length: 2 | 4;
 }
@@ -33,8 +33,23 @@ const illegal = (bits: number, length: 2 | 4): Decoded => ({
   length,
 });
 
+/** Programs use few different encodings: most have been decoded before. */
+const recent = new Map<number, Decoded>();
+const MAX_RECENT = 1 << 16;
+
 /** Decodes the instruction that starts with `bits`; of a compressed one only the low 16 bits count. */
 export function decode(bits: number): Decoded {
+  const key = (bits & 3) === 3 ? bits : bits & 0xffff;
+  let decoded = recent.get(key);
+  if (decoded === undefined) {
+    if (recent.size >= MAX_RECENT) recent.clear();
+    decoded = decodeAfresh(key);
+    recent.set(key, decoded);
+  }
+  return decoded;
+}
+
+function decodeAfresh(bits: number): Decoded {
   if ((bits & 3) !== 3) {
     const low = bits & 0xffff;
     for (const c of short[(low & 3) | ((low >>> 13) << 2)]) {

@@ -9,8 +9,8 @@ import { Translator, type TranslatorCounters } from './translator/translator.js'
 export type EngineHost = Omit<CoreImports, 'hot'>;
 
 export interface EngineOptions {
-  /** Arrivals that make a place hot, 1 to 253; 0: never translate. */
-  readonly threshold: number;
+  /** Arrivals that make a place hot, 1 to 65,000; 0: never translate; 3000 unless told. */
+  readonly threshold?: number;
   /** Regions compiled together at most; 16 unless told. */
   readonly batch?: number;
   /** Translate ahead of execution: also what has never been reached. For tests. */
@@ -27,6 +27,11 @@ export interface Engine {
   readonly counters: Readonly<TranslatorCounters>;
 }
 
+/**
+ * Translating a region costs as much as interpreting some 50,000 instructions: a place pays for
+ * it when it has been reached about that often, divided by the length of a path through it.
+ */
+const DEFAULT_THRESHOLD = 3000;
 const DEFAULT_BATCH = 16;
 const DEFAULT_MAX_STEPS = 300;
 
@@ -36,7 +41,7 @@ export function createEngine(
   memory: WebAssembly.Memory,
   h: number,
   host: EngineHost,
-  { threshold, batch = DEFAULT_BATCH, eager = false, maxSteps = DEFAULT_MAX_STEPS }: EngineOptions,
+  { threshold = DEFAULT_THRESHOLD, batch = DEFAULT_BATCH, eager = false, maxSteps = DEFAULT_MAX_STEPS }: EngineOptions,
 ): Engine {
   const table = new WebAssembly.Table({ initial: MAX_REGIONS, element: 'anyfunc' });
   const translator = new Translator(code, memory, table, h, { batch, eager, maxSteps });

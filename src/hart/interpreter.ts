@@ -199,11 +199,11 @@ function refund(f: FunctionBuilder, r: Registers): void {
 
 /** Counts an arrival at ip; a place that has become hot is reported, a translated one is entered. */
 function emitCount(f: FunctionBuilder, r: Registers, imports: Imports, enter: Label): void {
-  const at = f.local(I32, i32.add(r.slots, i32.shrU(i32.sub(r.ip, r.slots), i32.const(3))));
-  const count = f.local(I32, i32.load8U(at, COUNTERS));
+  const at = f.local(I32, i32.add(r.slots, i32.shrU(i32.sub(r.ip, r.slots), i32.const(2))));
+  const count = f.local(I32, i32.load16U(at, COUNTERS));
   f.if(i32.ltU(count, i32.load(r.h, HOT_THRESHOLD)), () => {
     f.set(count, i32.add(count, i32.const(1)));
-    f.store8(at, count, COUNTERS);
+    f.store16(at, count, COUNTERS);
     f.if(i32.eq(count, i32.load(r.h, HOT_THRESHOLD)), () => {
       f.store64(r.h, pcOf(r), PC);
       f.call(imports.hot, r.h);
@@ -346,11 +346,11 @@ class InterpreterContext implements Context {
   private stayIf(inside: ExprI32): void {
     const { f, r } = this;
     f.if(inside, () => {
-      const at = f.local(I32, i32.add(r.slots, i32.shrU(i32.sub(r.ip, r.slots), i32.const(3))));
-      const count = f.local(I32, i32.load8U(at, COUNTERS));
+      const at = f.local(I32, i32.add(r.slots, i32.shrU(i32.sub(r.ip, r.slots), i32.const(2))));
+      const count = f.local(I32, i32.load16U(at, COUNTERS));
       f.brIf(this.exits.next, i32.eq(count, i32.const(COUNT_QUEUED)));
       f.if(i32.ltU(i32.add(count, i32.const(1)), i32.load(r.h, HOT_THRESHOLD)), () => {
-        f.store8(at, i32.add(count, i32.const(1)), COUNTERS);
+        f.store16(at, i32.add(count, i32.const(1)), COUNTERS);
         f.br(this.exits.next);
       });
       // Nothing is counted, or it is for `enter` to do what comes next.

@@ -94,7 +94,7 @@ export const HART_STATE_SIZE = 0x1000;
 export const EPOCH = 0x1e8;
 /** Instructions left of the turn, while translated code runs. */
 export const BUDGET = 0x1ec;
-/** Arrivals at a place of interpreted code that make it hot; 0: nothing ever is. At most 253. */
+/** Arrivals at a place of interpreted code that make it hot; 0: nothing ever is. At most 65,000. */
 export const HOT_THRESHOLD = 0x1f0;
 
 /** SBI hart state management: a HSM_* value (shared); where a start begins and its argument (i64 each). */

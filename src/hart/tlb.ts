@@ -11,7 +11,7 @@
  *   h + 0x20000  jump cache                            4096 entries × 16 bytes
  *   h + 0x30000  code pages seen in this epoch, by virtual page number   4096 × 1 byte
  *   h + 0x31000  region descriptors                    16384 × 32 bytes
- *   h + 0xb1000  predecoded pages                      1024 × 0x6880 bytes
+ *   h + 0xb1000  predecoded pages                      1024 × 0x7080 bytes
  *
  * A data entry is direct-mapped by the virtual page number:
  *
@@ -27,7 +27,7 @@
  *   +0  pc with the privilege in bit 0 (i64)   +8 epoch (i32)   +12 region, or -1: none (i32)
  *
  * A predecoded page: 2048 slots of 8 bytes and the sentinel that ends the page; at 0x4080
- * a byte per halfword that counts arrivals (see COUNT_*); at 0x4880 a word per halfword,
+ * a 16-bit count of arrivals per halfword (see COUNT_*); at 0x5080 a word per halfword,
  * 1 + the region that starts there, or 0.
  *
  * A region descriptor names the pages its code depends on besides the one it starts in,
@@ -90,12 +90,12 @@ export const PREDECODED = 0xb1000;
 /** Bytes of slots, without the sentinel. */
 export const PREDECODED_SIZE = 0x4000;
 export const COUNTERS = 0x4080;
-export const REGIONS = 0x4880;
-export const PREDECODED_STRIDE = 0x6880;
+export const REGIONS = 0x5080;
+export const PREDECODED_STRIDE = 0x7080;
 
 /** Values of a counter that count nothing any more: the place is being translated, or is. */
-export const COUNT_QUEUED = 254;
-export const COUNT_TRANSLATED = 255;
+export const COUNT_QUEUED = 0xfffe;
+export const COUNT_TRANSLATED = 0xffff;
 
 export const HART_BLOCK_SIZE = PREDECODED + PREDECODE_PAGES * PREDECODED_STRIDE;
 

@@ -35,7 +35,7 @@ export class Vmm {
   /** Throws ComputerError `too-large` or `memory`. */
   constructor(
     readonly platform: Platform,
-    { memory, harts, engine = { threshold: 0 } }: VmmOptions,
+    { memory, harts, engine = {} }: VmmOptions,
   ) {
     const control = harts * (HART_FRAMES * FRAME_SIZE + CONTROL_BYTES_PER_HART);
     const limits = MachineMemory.limits(memory + control + memory / 1024);

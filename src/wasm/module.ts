@@ -20,15 +20,22 @@ export interface MemoryLimits {
  * All imported functions must be declared before the first function is added.
  */
 export class ModuleBuilder {
-  private readonly types: string[] = [];
-  private readonly typeBytes: Uint8Array[] = [];
+  private readonly types: string[];
+  private readonly typeBytes: Uint8Array[];
   private readonly imports: ImportedFunction[] = [];
   private readonly functions: FunctionBuilder[] = [];
   private readonly functionTypes: number[] = [];
   private readonly exports: [string, number][] = [];
   private importsTable = false;
 
-  constructor(private readonly memory: MemoryLimits) {}
+  /** With `types`, the module starts with the types of another one, under the same indices. */
+  constructor(
+    private readonly memory: MemoryLimits,
+    types?: ModuleBuilder,
+  ) {
+    this.types = types === undefined ? [] : [...types.types];
+    this.typeBytes = types === undefined ? [] : [...types.typeBytes];
+  }
 
   /** Index of a function type. */
   type(params: readonly ValueType[], result: ValueType | undefined): number {

@@ -220,7 +220,7 @@ function buildRegionAtPc(module: ModuleBuilder, { mmu }: Parts, fetch: Callable<
         f.if(i32.or(i32.ne(host, expected), i32.ne(word, i32.load(descriptor, field + 8))), () => {
           // Forgotten: it may become hot again and be translated for what is there now.
           f.store32(at, i32.const(0), REGIONS);
-          f.store8(i32.add(slots, i32.shrU(inPage, i32.const(1))), i32.const(0), COUNTERS);
+          f.store16(i32.add(slots, inPage), i32.const(0), COUNTERS);
           f.set(region, i32.const(-1));
         });
       });

@@ -5,7 +5,7 @@
  */
 import type { Callable, ValueType } from '../../wasm/expr.js';
 import { FunctionBuilder } from '../../wasm/function.js';
-import type { ModuleBuilder } from '../../wasm/module.js';
+import { ModuleBuilder, type MemoryLimits } from '../../wasm/module.js';
 import type { CoreFunctions } from './functions.js';
 
 /** A core function as a translated module imports it. */
@@ -49,14 +49,31 @@ export function coreTable(signatures: readonly Signature[], exports: object): We
   return table;
 }
 
-/** The core's functions as a translated module calls them, in the shape of CoreFunctions. */
-export function linkCoreFunctions(module: ModuleBuilder, signatures: readonly Signature[]): CoreFunctions {
-  const root: Record<string, unknown> = {};
-  signatures.forEach(({ name, params, result }, slot) => {
-    const path = name.split('.');
-    let at = root;
-    for (const key of path.slice(0, -1)) at = (at[key] ??= {}) as Record<string, unknown>;
-    at[path[path.length - 1]] = module.inTable(slot, params, result);
-  });
-  return root as unknown as CoreFunctions;
+/** Makes translated modules that can call the core. */
+export class Linkage {
+  /** The core's functions as a translated module calls them. */
+  readonly functions: CoreFunctions;
+  /** A module with nothing but the types of those functions: the same in every translated module. */
+  readonly #prototype: ModuleBuilder;
+
+  constructor(
+    private readonly limits: MemoryLimits,
+    signatures: readonly Signature[],
+  ) {
+    this.#prototype = new ModuleBuilder(limits);
+    const root: Record<string, unknown> = {};
+    signatures.forEach(({ name, params, result }, slot) => {
+      const path = name.split('.');
+      let at = root;
+      for (const key of path.slice(0, -1)) at = (at[key] ??= {}) as Record<string, unknown>;
+      at[path[path.length - 1]] = this.#prototype.inTable(slot, params, result);
+    });
+    this.functions = root as unknown as CoreFunctions;
+  }
+
+  module(): ModuleBuilder {
+    const module = new ModuleBuilder(this.limits, this.#prototype);
+    module.importTable();
+    return module;
+  }
 }

@@ -24,7 +24,8 @@ function coreModule(limits: MemoryLimits): CoreCode {
 const withThreshold =
   (threshold: number): Engine =>
   (memory, limits, h, host) =>
-    createEngine(coreModule(limits), memory, h, host, { threshold, batch: 1, eager: threshold === 1, maxSteps: 40 }).core;
+    createEngine(coreModule(limits), memory, h, host, { threshold, batch: 1, eager: threshold === 1, maxSteps: 40 })
+      .core;
 
 const engines: Readonly<Record<string, Engine>> = {
   interpreter: withThreshold(0),

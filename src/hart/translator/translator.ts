@@ -2,9 +2,9 @@
  * The translator of one hart: turns hot places into regions, compiles them in batches,
  * and hands them to the run loop.
  */
-import { ModuleBuilder } from '../../wasm/module.js';
+import type { ModuleBuilder } from '../../wasm/module.js';
 import type { Core, CoreCode } from '../core/index.js';
-import { coreTable, linkCoreFunctions } from '../core/linkage.js';
+import { coreTable, Linkage } from '../core/linkage.js';
 import type { CoreFunctions } from '../core/functions.js';
 import { OP_MASK, OP_STRADDLE, OP_UNDECODED } from '../slots.js';
 import { FRAME_WORDS, PC } from '../state.js';
@@ -81,6 +81,7 @@ export class Translator {
   #batch: Batch | undefined;
   #nextIndex = 0;
   #coreTable: WebAssembly.Table | undefined;
+  readonly #linkage: Linkage;
 
   constructor(
     private readonly code: CoreCode,
@@ -89,6 +90,7 @@ export class Translator {
     private readonly h: number,
     private readonly options: TranslatorOptions,
   ) {
+    this.#linkage = new Linkage(code.limits, code.signatures);
     this.#words = new Int32Array(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
     this.#halfwords = new Uint16Array(memory.buffer);
@@ -106,7 +108,7 @@ export class Translator {
     const known = this.#known.get((hostPage >>> 0) + offset);
     if (known !== undefined && this.#isValid(known)) return this.#install(known);
 
-    this.#bytes[slots + COUNTERS + (offset >> 1)] = COUNT_QUEUED;
+    this.#halfwords[(slots + COUNTERS + offset) >>> 1] = COUNT_QUEUED;
     const start = performance.now();
     this.#translate(pc, hostPage >>> 0, offset);
     this.counters.building += performance.now() - start;
@@ -150,9 +152,8 @@ export class Translator {
   }
 
   #begin(): Batch {
-    const module = new ModuleBuilder(this.code.limits);
-    module.importTable();
-    return { module, functions: linkCoreFunctions(module, this.code.signatures), regions: [] };
+    const module = this.#linkage.module();
+    return { module, functions: this.#linkage.functions, regions: [] };
   }
 
   /** Compiles what is waiting. Cheap when nothing is. */
@@ -193,7 +194,7 @@ export class Translator {
     if (slots === undefined || !this.#isValid(region)) return;
     const offset = region.host & 0xfff;
     this.#words[(slots + REGIONS + offset * 2) >>> 2] = region.index + 1;
-    this.#bytes[slots + COUNTERS + (offset >> 1)] = COUNT_TRANSLATED;
+    this.#halfwords[(slots + COUNTERS + offset) >>> 1] = COUNT_TRANSLATED;
     // The jump cache may remember that nothing was there.
     const jump = this.h + JUMP_CACHE;
     const low = offset << 3;
