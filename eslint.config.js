@@ -31,7 +31,10 @@ const forbid = (folder, allowed) => {
         'error',
         {
           patterns: [
-            { regex: `^(\\.\\./)+(${others.join('|')})(/|$)`, message: `src/${folder} lies below or beside that floor` },
+            {
+              regex: `^(\\.\\./)+(${others.join('|')})(/|$)`,
+              message: `src/${folder} lies below or beside that floor`,
+            },
             { regex: '^node:', message: 'the core is platform-blind: use an adapter' },
           ],
         },
@@ -51,7 +54,14 @@ export default tseslint.config(
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
       '@typescript-eslint/no-confusing-void-expression': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
-      '@typescript-eslint/no-floating-promises': ['error', { allowForKnownSafeCalls: [{ from: 'package', name: ['test', 'describe', 'it', 'suite'], package: 'node:test' }] }],
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        {
+          allowForKnownSafeCalls: [
+            { from: 'package', name: ['test', 'describe', 'it', 'suite'], package: 'node:test' },
+          ],
+        },
+      ],
       '@typescript-eslint/no-unnecessary-condition': 'off',
       '@typescript-eslint/prefer-literal-enum-member': 'off',
       '@typescript-eslint/unbound-method': 'off',

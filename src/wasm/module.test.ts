@@ -4,10 +4,10 @@ import { call, choose, I32, I64, i32, i64, select } from './expr.js';
 import { ModuleBuilder } from './module.js';
 
 const limits = { initial: 1, maximum: 1 };
-function instantiate(module: ModuleBuilder): Record<string, CallableFunction> {
+function instantiate(module: ModuleBuilder): Record<string, (...args: number[]) => unknown> {
   const memory = new WebAssembly.Memory({ ...limits, shared: true });
   return new WebAssembly.Instance(new WebAssembly.Module(module.toBytes()), { env: { memory } })
-    .exports as unknown as Record<string, CallableFunction>;
+    .exports as unknown as Record<string, (...args: number[]) => unknown>;
 }
 
 test('64-bit constants survive their variable-length encoding', () => {
