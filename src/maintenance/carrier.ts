@@ -92,6 +92,7 @@ export function consoleTail(instance: Instance, lines = CONSOLE_LINES): string {
 /** Waits for the hands, or for the instance's end, whichever comes first. */
 async function takeHands(instance: Instance, timeout: number): Promise<{ hands: Hands; transport: MailboxTransport }> {
   const port = instance.os.port('hands');
+  const waits = new Set<() => void>();
   const host = {
     name: instance.name,
     mailbox: instance.os.mailbox,
@@ -99,14 +100,25 @@ async function takeHands(instance: Instance, timeout: number): Promise<{ hands: 
     wake: () => void port.write(new Uint8Array(1)),
     now: () => performance.now(),
     after: (milliseconds: number, fn: () => void) => {
-      const timer = setTimeout(fn, milliseconds);
-      return () => clearTimeout(timer);
+      const cancel = (): void => {
+        clearTimeout(timer);
+        waits.delete(over);
+      };
+      const over = (): void => {
+        cancel();
+        fn();
+      };
+      const timer = setTimeout(over, milliseconds);
+      waits.add(over);
+      return cancel;
     },
     onRing: (): void => undefined,
   };
   instance.os.onRing = () => host.onRing();
   const connecting = connectHands(host, timeout);
   const ended = instance.os.ended.then((end): never => {
+    // Nobody will answer any more: whoever waits need not do so to the end of their time.
+    for (const over of [...waits]) over();
     throw new Error(describeEnd(end));
   });
   // Whoever loses the race has nothing more to say.

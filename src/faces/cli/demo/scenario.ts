@@ -83,9 +83,10 @@ export class Scenario {
     telling.say(`a computer with 2 harts and ${size.computer} MiB of memory`);
     const before = { harts: computer.freeHarts, bytes: computer.freeMemory };
 
+    const port = await this.#openPort(computer);
     const a = await this.#boot(computer, images.a, size.instance * MIB);
     const taken = { harts: before.harts - computer.freeHarts, bytes: before.bytes - computer.freeMemory };
-    const domain = await this.#serve(computer, a);
+    const domain = await this.#serve(a, port);
     const keeper = await this.#fill(a);
     const identity = await identify(keeper);
     result.pids = await pidsInside(domain);
@@ -97,7 +98,7 @@ export class Scenario {
       onEvent: (event) => this.#on(event),
     });
     const b = await maintenance.bootUnderstudy({ name: 'b', image: images.b, memory: size.instance * MIB });
-    result.bootSeconds.b = b.bootSeconds;
+    result.bootSeconds.b = round(b.bootSeconds);
     this.#calmFrom = performance.now();
     await sleep(CALM);
 
@@ -155,21 +156,23 @@ export class Scenario {
     const a = await Carrier.boot(computer, { name: 'a', image, memory });
     this.telling.say(`a is up after ${a.bootSeconds.toFixed(1)} s: Linux ${a.kernel}`);
     this.#lanes.push({ name: 'a', kernel: a.kernel, spans: [{ what: 'boot', from, to: performance.now() }] });
-    this.result.bootSeconds.a = a.bootSeconds;
+    this.result.bootSeconds.a = round(a.bootSeconds);
     this.result.kernelBefore = a.kernel;
     return a;
   }
 
-  async #serve(computer: Computer, a: Carrier): Promise<RunningDomain> {
+  /** The way in from this host. It comes first: a port that is taken shall be known at once. */
+  async #openPort(computer: Computer): Promise<number> {
     if (computer.network === undefined) throw new TypeError('the computer has a network');
-    this.#forward = await computer.network.gateway.forward({
-      port: this.options.port,
-      guest: ADDRESS,
-      guestPort: REDIS_PORT,
-    });
+    const { port } = this.options;
+    this.#forward = await computer.network.gateway.forward({ port, guest: ADDRESS, guestPort: REDIS_PORT });
+    return this.#forward.port;
+  }
+
+  async #serve(a: Carrier, port: number): Promise<RunningDomain> {
     const domain = await launch(a.hands, SPEC, { argv: REDIS, cwd: '/var/lib/redis', output: LOG });
     try {
-      this.#keeper = await connectSoon(this.#forward.port, () => {
+      this.#keeper = await connectSoon(port, () => {
         this.#keeperBroken++;
       });
     } catch (cause) {
@@ -177,8 +180,8 @@ export class Scenario {
       const said = `Its log: ${log}\nThe console of a:\n${consoleTail(a.instance)}`;
       throw new Error(`redis-server does not answer. ${said}`, { cause });
     }
-    this.telling.say(`redis-server runs in a; this host reaches it as 127.0.0.1:${this.#forward.port}`);
-    await this.#steady.start(this.#forward.port, this.options.every);
+    this.telling.say(`redis-server runs in a; this host reaches it as 127.0.0.1:${port}`);
+    await this.#steady.start(port, this.options.every);
     return domain;
   }
 
