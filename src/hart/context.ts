@@ -1,6 +1,7 @@
 import type { ExprI32, ExprI64 } from '../wasm/expr.js';
 import type { FunctionBuilder } from '../wasm/function.js';
 import type { CoreFunctions } from './core/functions.js';
+import type { FloatOperations } from './float/operations.js';
 
 /** Sizes of an access, as log2 of the bytes. */
 export type Width = 0 | 1 | 2 | 3;
@@ -41,6 +42,11 @@ export interface Context {
   fs2(): ExprI64;
   fs3(): ExprI64;
   fd(value: ExprI64): void;
+  /** The single in source register 1, 2 or 3; the canonical NaN where none is boxed. */
+  single(source: 1 | 2 | 3): ExprI32;
+  /** Writes a single, boxed. */
+  fdSingle(bits: ExprI32): void;
+  readonly floats: FloatOperations;
   /** The 3-bit rounding mode field. */
   rmField(): ExprI32;
 

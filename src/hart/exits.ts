@@ -7,3 +7,6 @@ export const EXIT_WFI = 1;
 export const EXIT_SBI = 2;
 /** The hands' ring: pc is at it. */
 export const EXIT_HANDS = 3;
+
+/** What a region's function returns when it has done nothing: what it was translated for does not hold. */
+export const REGION_REFUSES = -1;

@@ -22,7 +22,9 @@ import type { Context } from './context.js';
 import type { CoreFunctions } from './core/functions.js';
 import type { Imports } from './core/imports.js';
 import { SSTATUS_FS } from './core/sstatus.js';
-import { EXIT_SIGNAL } from './exits.js';
+import { EXIT_SIGNAL, REGION_REFUSES } from './exits.js';
+import { calledOperations, type FloatOperations } from './float/operations.js';
+import { boxed, unboxed } from './nan-boxing.js';
 import {
   LENGTH_MASK,
   LENGTH_SHIFT,
@@ -71,7 +73,7 @@ export interface InterpreterParts {
   readonly fetchStraddle: Callable<typeof I32>;
   readonly regionAtPc: Callable<typeof I32>;
   readonly takeInterrupt: Callable<undefined>;
-  /** Type of a region's function: (h) → 0, or 1 + an EXIT_* reason. */
+  /** Type of a region's function: (h) → 0, 1 + an EXIT_* reason, or REGION_REFUSES. */
   readonly regionType: number;
 }
 
@@ -178,8 +180,10 @@ function emitRegion(
     f.set(r.reason, callIndirect(I32, parts.regionType, region, h));
     f.set(r.budget, i32.load(h, BUDGET));
     f.brIf(enter, i32.eqz(r.reason));
-    f.set(r.reason, i32.sub(r.reason, i32.const(1)));
-    f.br(leave);
+    f.if(i32.ne(r.reason, i32.const(REGION_REFUSES)), () => {
+      f.set(r.reason, i32.sub(r.reason, i32.const(1)));
+      f.br(leave);
+    });
   });
   f.if(i32.eq(region, i32.const(-2)), () => {
     afterFetchTrap(f, r);
@@ -268,6 +272,7 @@ const pcOf = (r: Registers): ExprI64 => i64.add(r.page, i64.extendS(i32.shrS(i32
 /** Operands come out of the slot, registers out of the hart's state. */
 class InterpreterContext implements Context {
   readonly h: ExprI32;
+  readonly floats: FloatOperations;
 
   constructor(
     readonly f: FunctionBuilder,
@@ -276,6 +281,7 @@ class InterpreterContext implements Context {
     private readonly exits: Exits,
   ) {
     this.h = r.h;
+    this.floats = calledOperations(core.float, r.h);
   }
 
   /** Hart block plus the byte offset of the register a field names. */
@@ -321,6 +327,12 @@ class InterpreterContext implements Context {
   }
   fd(value: ExprI64): void {
     this.f.store64(this.register(RD_SHIFT, RD_MASK), value, F);
+  }
+  single(source: 1 | 2 | 3): ExprI32 {
+    return unboxed(this.f, source === 1 ? this.fs1() : source === 2 ? this.fs2() : this.fs3());
+  }
+  fdSingle(bits: ExprI32): void {
+    this.fd(boxed(bits));
   }
   rmField(): ExprI32 {
     return i32.and(i32.shrU(this.r.w, i32.const(RM_SHIFT)), i32.const(7));

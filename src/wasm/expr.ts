@@ -74,6 +74,9 @@ function binary<A extends ValueType, T extends ValueType>(type: T, op: number) {
 function neutral<T extends ValueType>(type: T, op: number) {
   return (a: Expr<T>, b: Expr<T>): Expr<T> => (isZero(b) ? a : new Expr(type, Kind.Operation, op, 0, 0, [a, b]));
 }
+/** What `a` was made from, if it was made by the operation that the next one would undo. */
+const undo = <T extends ValueType>(a: Expr, type: T, op: number): Expr<T> | undefined =>
+  a.kind === Kind.Operation && a.op === op && a.args[0].type === type ? (a.args[0] as Expr<T>) : undefined;
 function load<T extends ValueType>(type: T, op: number) {
   return (address: ExprI32, offset = 0): Expr<T> => new Expr(type, Kind.Load, op, offset, 0, [address]);
 }
@@ -118,7 +121,7 @@ export const i32 = {
   truncSatF32S: unary<typeof F32, typeof I32>(I32, 0xfc00),
   truncSatF64S: unary<typeof F64, typeof I32>(I32, 0xfc02),
   truncSatF64U: unary<typeof F64, typeof I32>(I32, 0xfc03),
-  reinterpretF32: unary<typeof F32, typeof I32>(I32, 0xbc),
+  reinterpretF32: (a: ExprF32): ExprI32 => undo(a, I32, 0xbe) ?? new Expr(I32, Kind.Operation, 0xbc, 0, 0, [a]),
   extend8: unary<typeof I32, typeof I32>(I32, 0xc0),
   extend16: unary<typeof I32, typeof I32>(I32, 0xc1),
   load: load(I32, 0x28),
@@ -190,7 +193,7 @@ export const i64 = {
   extend32: unary<typeof I64, typeof I64>(I64, 0xc4),
   truncSatF64S: unary<typeof F64, typeof I64>(I64, 0xfc06),
   truncSatF64U: unary<typeof F64, typeof I64>(I64, 0xfc07),
-  reinterpretF64: unary<typeof F64, typeof I64>(I64, 0xbd),
+  reinterpretF64: (a: ExprF64): ExprI64 => undo(a, I64, 0xbf) ?? new Expr(I64, Kind.Operation, 0xbd, 0, 0, [a]),
   load: load(I64, 0x29),
   load8S: load(I64, 0x30),
   load8U: load(I64, 0x31),
@@ -220,7 +223,7 @@ export const f32 = {
   convertI64S: unary<typeof I64, typeof F32>(F32, 0xb4),
   convertI64U: unary<typeof I64, typeof F32>(F32, 0xb5),
   demote: unary<typeof F64, typeof F32>(F32, 0xb6),
-  reinterpretI32: unary<typeof I32, typeof F32>(F32, 0xbe),
+  reinterpretI32: (a: ExprI32): ExprF32 => undo(a, F32, 0xbc) ?? new Expr(F32, Kind.Operation, 0xbe, 0, 0, [a]),
   load: load(F32, 0x2a),
 };
 
@@ -248,7 +251,7 @@ export const f64 = {
   convertI64S: unary<typeof I64, typeof F64>(F64, 0xb9),
   convertI64U: unary<typeof I64, typeof F64>(F64, 0xba),
   promote: unary<typeof F32, typeof F64>(F64, 0xbb),
-  reinterpretI64: unary<typeof I64, typeof F64>(F64, 0xbf),
+  reinterpretI64: (a: ExprI64): ExprF64 => undo(a, F64, 0xbd) ?? new Expr(F64, Kind.Operation, 0xbf, 0, 0, [a]),
   load: load(F64, 0x2b),
 };
 

@@ -49,6 +49,11 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
     return local;
   }
 
+  /** A local that no scope takes back. */
+  lasting<T extends ValueType>(type: T): Local<T> {
+    return localExpr(type, this.paramTypes.length + this.localTypes.push(type) - 1);
+  }
+
   /** Locals made inside `body` may be used again after it. A reused local holds its old value, not zero. */
   scope(body: () => void): void {
     const outer = this.scopeLocals;

@@ -1,8 +1,8 @@
 /** F and D: floating point (unprivileged specification 21, 22). What the operations compute is in `float/`. */
-import { I32, I64, call, choose, i32, i64, select, type Expr, type ExprI32, type ExprI64 } from '../../wasm/expr.js';
+import { I32, I64, choose, i32, i64, type Expr, type ExprI32 } from '../../wasm/expr.js';
 import { CAUSE_ILLEGAL } from '../causes.js';
 import type { Context } from '../context.js';
-import type { FormatFunctions } from '../float/index.js';
+import type { FormatOperations } from '../float/operations.js';
 import { emitLoad, emitStore } from '../memory-access.js';
 import { FRM } from '../state.js';
 import { funct7, instruction, type Instruction } from './instruction.js';
@@ -19,10 +19,10 @@ interface Precision<V extends Bits> {
   /** fmt field, bits 26:25. */
   readonly fmt: number;
   readonly width: 2 | 3;
-  readonly functions: (c: Context) => FormatFunctions<V>;
-  /** Raw bits of a register; a single that is not NaN-boxed reads as the canonical NaN (21.2). */
-  readonly unbox: (c: Context, register: ExprI64) => Expr<V>;
-  readonly box: (bits: Expr<V>) => ExprI64;
+  readonly operations: (c: Context) => FormatOperations<V>;
+  /** Source register 1, 2 or 3, and the destination. */
+  readonly read: (c: Context, source: 1 | 2 | 3) => Expr<V>;
+  readonly write: (c: Context, bits: Expr<V>) => void;
   readonly signBit: () => Expr<V>;
   readonly xor: (a: Expr<V>, b: Expr<V>) => Expr<V>;
   readonly and: (a: Expr<V>, b: Expr<V>) => Expr<V>;
@@ -31,18 +31,13 @@ interface Precision<V extends Bits> {
   readonly local: (c: Context, value: Expr<V>) => Expr<V>;
 }
 
-const boxed = (bits: ExprI32): ExprI64 => i64.or(i64.extendU(bits), i64.pair(-1, 0));
-
 const single: Precision<typeof I32> = {
   suffix: 's',
   fmt: 0,
   width: 2,
-  functions: (c) => c.core.float.single,
-  unbox: (c, register) => {
-    const value = c.f.local(I64, register);
-    return select(i64.geU(value, i64.pair(-1, 0)), i32.wrap(value), i32.const(0x7fc00000));
-  },
-  box: boxed,
+  operations: (c) => c.floats.single,
+  read: (c, source) => c.single(source),
+  write: (c, bits) => c.fdSingle(bits),
   signBit: () => i32.const(-0x80000000),
   xor: i32.xor,
   and: i32.and,
@@ -55,9 +50,9 @@ const double: Precision<typeof I64> = {
   suffix: 'd',
   fmt: 1,
   width: 3,
-  functions: (c) => c.core.float.double,
-  unbox: (_, register) => register,
-  box: (bits) => bits,
+  operations: (c) => c.floats.double,
+  read: (c, source) => (source === 1 ? c.fs1() : source === 2 ? c.fs2() : c.fs3()),
+  write: (c, bits) => c.fd(bits),
   signBit: () => i64.pair(-0x80000000, 0),
   xor: i64.xor,
   and: i64.and,
@@ -94,38 +89,38 @@ const unit = (
 
 function forPrecision<V extends Bits>(p: Precision<V>): Instruction[] {
   const s = p.suffix;
-  const a = (c: Context): Expr<V> => p.unbox(c, c.fs1());
-  const b = (c: Context): Expr<V> => p.unbox(c, c.fs2());
+  const a = (c: Context): Expr<V> => p.read(c, 1);
+  const b = (c: Context): Expr<V> => p.read(c, 2);
   const op = (funct5: number): number => funct7((funct5 << 2) | p.fmt);
   const rs2 = (field: number): number => field << 20;
 
   const arithmetic = (name: 'add' | 'sub' | 'mul' | 'div', funct5: number): Instruction =>
     unit(`f${name}.${s}`, 'floatRounded', OP_FP, 0, op(funct5), (c) => {
       const rm = roundingMode(c);
-      c.fd(p.box(call(p.functions(c)[name], c.h, a(c), b(c), rm)));
+      p.write(c, p.operations(c).arithmetic(name, a(c), b(c), rm));
     });
   const minMax = (name: 'min' | 'max', funct3: number): Instruction =>
     unit(`f${name}.${s}`, 'floatR', OP_FP, funct3, op(0x05), (c) =>
-      c.fd(p.box(call(p.functions(c)[name], c.h, a(c), b(c)))),
+      p.write(c, p.operations(c).minMax(name, a(c), b(c))),
     );
   const compare = (name: 'eq' | 'lt' | 'le', funct3: number): Instruction =>
     unit(`f${name}.${s}`, 'floatCompare', OP_FP, funct3, op(0x14), (c) =>
-      c.rd(c.f.local(I64, i64.extendU(call(p.functions(c)[name], c.h, a(c), b(c))))),
+      c.rd(c.f.local(I64, i64.extendU(p.operations(c).compare(name, a(c), b(c))))),
     );
   /** Sign injection works on the bits; NaNs pass. */
   const sign = (name: string, funct3: number, combine: (a: Expr<V>, b: Expr<V>) => Expr<V>): Instruction =>
     unit(`f${name}.${s}`, 'floatR', OP_FP, funct3, op(0x04), (c) => {
       const x = p.local(c, a(c));
       const injected = p.and(combine(x, b(c)), p.signBit());
-      c.fd(p.box(p.or(p.and(x, p.not(p.signBit())), injected)));
+      p.write(c, p.or(p.and(x, p.not(p.signBit())), injected));
     });
   /** The four fused operations differ in the signs of product and addend only. */
   const fused = (name: string, opcode: number, negateProduct: boolean, negateAddend: boolean): Instruction =>
     unit(`${name}.${s}`, 'floatR4', opcode, 0, p.fmt << 25, (c) => {
       const rm = roundingMode(c);
       const flip = (value: Expr<V>, negate: boolean): Expr<V> => (negate ? p.xor(value, p.signBit()) : value);
-      const addend = p.unbox(c, c.fs3());
-      c.fd(p.box(call(p.functions(c).fma, c.h, flip(a(c), negateProduct), b(c), flip(addend, negateAddend), rm)));
+      const addend = p.read(c, 3);
+      p.write(c, p.operations(c).fma(flip(a(c), negateProduct), b(c), flip(addend, negateAddend), rm));
     });
 
   const integers = ['w', 'wu', 'l', 'lu'] as const;
@@ -154,7 +149,7 @@ function forPrecision<V extends Bits>(p: Precision<V>): Instruction[] {
     arithmetic('div', 0x03),
     unit(`fsqrt.${s}`, 'floatUnaryRounded', OP_FP, 0, op(0x0b), (c) => {
       const rm = roundingMode(c);
-      c.fd(p.box(call(p.functions(c).sqrt, c.h, a(c), rm)));
+      p.write(c, p.operations(c).sqrt(a(c), rm));
     }),
     sign('sgnj', 0, (_, y) => y),
     sign('sgnjn', 1, (_, y) => p.not(y)),
@@ -164,19 +159,17 @@ function forPrecision<V extends Bits>(p: Precision<V>): Instruction[] {
     compare('le', 0),
     compare('lt', 1),
     compare('eq', 2),
-    unit(`fclass.${s}`, 'floatToInteger', OP_FP, 1, op(0x1c), (c) =>
-      c.rd(i64.extendU(call(p.functions(c).classify, c.h, a(c)))),
-    ),
+    unit(`fclass.${s}`, 'floatToInteger', OP_FP, 1, op(0x1c), (c) => c.rd(i64.extendU(p.operations(c).classify(a(c))))),
     ...integers.map((type, i) =>
       unit(`fcvt.${type}.${s}`, 'floatToIntegerRounded', OP_FP, 0, op(0x18) | rs2(i), (c) => {
         const rm = roundingMode(c);
-        c.rd(c.f.local(I64, call(p.functions(c).toInteger[type], c.h, a(c), rm)));
+        c.rd(c.f.local(I64, p.operations(c).toInteger(type, a(c), rm)));
       }),
     ),
     ...integers.map((type, i) =>
       unit(`fcvt.${s}.${type}`, 'integerToFloatRounded', OP_FP, 0, op(0x1a) | rs2(i), (c) => {
         const rm = roundingMode(c);
-        c.fd(p.box(call(p.functions(c).fromInteger[type], c.h, c.rs1(), rm)));
+        p.write(c, p.operations(c).fromInteger(type, c.rs1(), rm));
       }),
     ),
   ];
@@ -187,12 +180,12 @@ export const float: readonly Instruction[] = [
   ...forPrecision(double),
   unit('fcvt.s.d', 'floatUnaryRounded', OP_FP, 0, funct7(0x20) | (1 << 20), (c) => {
     const rm = roundingMode(c);
-    c.fd(boxed(call(c.core.float.narrow, c.h, c.fs1(), rm)));
+    c.fdSingle(c.floats.narrow(c.fs1(), rm));
   }),
   // Widening is exact; a reserved rounding mode traps all the same.
   unit('fcvt.d.s', 'floatUnaryRounded', OP_FP, 0, funct7(0x21), (c) => {
     roundingMode(c);
-    c.fd(call(c.core.float.widen, c.h, single.unbox(c, c.fs1())));
+    c.fd(c.floats.widen(c.single(1)));
   }),
   unit('fmv.x.w', 'floatToInteger', OP_FP, 0, funct7(0x70), (c) => c.rd(i64.extend32(c.fs1()))),
   unit('fmv.w.x', 'integerToFloat', OP_FP, 0, funct7(0x78), (c) =>

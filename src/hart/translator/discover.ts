@@ -3,7 +3,6 @@
  * far as it has been executed before, within limits of size and pages.
  */
 import { decode, type Decoded } from '../decoder.js';
-import { formats } from '../table/format.js';
 import { instructions } from '../table/index.js';
 import { REGION_EXTRA_PAGES } from '../tlb.js';
 import { Node, type Call, type CodePage, type Graph, type Step } from './graph.js';
@@ -214,15 +213,4 @@ class Discovery {
 /** The graph of the region that starts `entryAt` bytes into its page, of about `maxSteps` instructions at most. */
 export function discover(source: CodeSource, entryAt: number, maxSteps: number): Graph {
   return new Discovery(source, entryAt, maxSteps).run();
-}
-
-/** True if any instruction of the graph needs the floating-point unit. */
-export function usesFloat(nodes: Iterable<Node>): boolean {
-  for (const node of nodes) {
-    for (const { decoded } of node.steps) {
-      const { files } = formats[instructions[decoded.index].format];
-      if (files.rd === 'f' || files.rs1 === 'f' || files.rs2 === 'f') return true;
-    }
-  }
-  return false;
 }

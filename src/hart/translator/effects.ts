@@ -2,6 +2,8 @@
 import type { Decoded } from '../decoder.js';
 import { formats } from '../table/format.js';
 import { instructions } from '../table/index.js';
+import type { Node } from './graph.js';
+import type { FloatGuard } from './region-context.js';
 
 /** One bit per register; x0 is never set. */
 export interface Masks {
@@ -41,4 +43,21 @@ export function effectsOf({ index, operands }: Decoded): Effects {
     writes.x &= ~1;
   }
   return { reads, writes };
+}
+
+const DYNAMIC = 7;
+
+/** What the instructions of a region need of the floating-point unit. */
+export function floatGuard(nodes: readonly Node[]): FloatGuard {
+  let uses = false;
+  let dynamicRounding = false;
+  for (const node of nodes) {
+    for (const { decoded } of node.steps) {
+      const { files, syntax } = formats[instructions[decoded.index].format];
+      if (files.rd === 'x' && files.rs1 === 'x' && files.rs2 === 'x') continue;
+      uses = true;
+      if (syntax.includes('rm') && decoded.operands.rm === DYNAMIC) dynamicRounding = true;
+    }
+  }
+  return { uses, dynamicRounding };
 }

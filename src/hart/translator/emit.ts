@@ -1,11 +1,11 @@
-/** Emission of a region as one WebAssembly function: (h) → 0, or 1 + an EXIT_* reason. */
+/** Emission of a region as one WebAssembly function: (h) → 0, 1 + an EXIT_* reason, or REGION_REFUSES. */
 import { I32, I64, i32, i64, type Callable, type ExprI64 } from '../../wasm/expr.js';
 import type { FunctionBuilder, Label } from '../../wasm/function.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
 import type { CoreFunctions } from '../core/functions.js';
 import { PC, SIGNAL } from '../state.js';
 import { instructions } from '../table/index.js';
-import { usesFloat } from './discover.js';
+import { floatGuard } from './effects.js';
 import type { Masks } from './effects.js';
 import type { Graph, Node } from './graph.js';
 import { analyse } from './liveness.js';
@@ -37,7 +37,7 @@ class RegionEmitter {
     this.#nodes = structure(graph.entry);
     const { load, store, used } = analyse(this.#nodes);
     this.#store = store;
-    this.#c = new RegionContext(f, core, used, load, usesFloat(this.#nodes));
+    this.#c = new RegionContext(f, core, used, load, floatGuard(this.#nodes));
   }
 
   emit(): void {

@@ -1,11 +1,27 @@
-import { I32, I64, hasEffects, i32, i64, type ExprI32, type ExprI64, type Local } from '../../wasm/expr.js';
+import {
+  F32,
+  F64,
+  I32,
+  I64,
+  f32,
+  f64,
+  hasEffects,
+  i32,
+  i64,
+  type ExprI32,
+  type ExprI64,
+  type Local,
+} from '../../wasm/expr.js';
 import type { FunctionBuilder } from '../../wasm/function.js';
-import { CAUSE_ILLEGAL } from '../causes.js';
 import type { Context } from '../context.js';
 import type { CoreFunctions } from '../core/functions.js';
 import { SSTATUS_FS } from '../core/sstatus.js';
+import { REGION_REFUSES } from '../exits.js';
+import { InlineFloat } from '../float/index.js';
+import { inlineOperations, type FloatOperations } from '../float/operations.js';
+import { boxed, unboxed } from '../nan-boxing.js';
 import type { Operands } from '../table/format.js';
-import { BUDGET, F, PC, SSTATUS, TLB_BASE, X } from '../state.js';
+import { BUDGET, F, FRM, PC, SSTATUS, TLB_BASE, X } from '../state.js';
 import type { Masks } from './effects.js';
 import type { Node, Step } from './graph.js';
 
@@ -19,6 +35,15 @@ export interface RegionFlow {
   leave(): void;
 }
 
+const DYNAMIC = 7;
+
+/** What a region needs of the floating-point unit. */
+export interface FloatGuard {
+  readonly uses: boolean;
+  /** An instruction rounds as frm says. */
+  readonly dynamicRounding: boolean;
+}
+
 /** Registers live in locals, operands are constants. */
 export class RegionContext implements Context {
   readonly h: ExprI32;
@@ -29,25 +54,28 @@ export class RegionContext implements Context {
   readonly reason: Local<typeof I32>;
   private readonly tlbBase: Local<typeof I32>;
   private readonly x: (Local<typeof I64> | undefined)[] = [];
-  private readonly fr: (Local<typeof I64> | undefined)[] = [];
-  private floatOff: Local<typeof I32> | undefined;
+  private readonly fr: (Local<typeof F64> | undefined)[] = [];
+  /** The single in a register, while this node knows that one is boxed there. */
+  private readonly singles: (Local<typeof F32> | undefined)[] = [];
+  private knownSingles = 0;
+  readonly floats: FloatOperations;
 
   flow!: RegionFlow;
   private step!: Step;
   /** Instructions of the node behind the present one: counted already, taken back by a trap. */
   private behind = 0;
-  /** Whether this node has looked at sstatus.FS. */
-  private floatKnown = false;
 
   constructor(
     readonly f: FunctionBuilder,
     readonly core: CoreFunctions,
     used: Masks,
     load: Masks,
-    float: boolean,
+    guard: FloatGuard,
   ) {
     const h = f.param(I32, 0);
     this.h = h;
+    this.guard(guard);
+    this.floats = inlineOperations(core.float, h, new InlineFloat(f, h, core.float));
     this.page = f.local(I64, i64.and(i64.load(h, PC), i64.const(-4096)));
     this.budget = f.local(I32, i32.load(h, BUDGET));
     this.reason = f.local(I32);
@@ -57,10 +85,9 @@ export class RegionContext implements Context {
         this.x[r] = f.local(I64, ((load.x >>> r) & 1) !== 0 ? i64.load(h, X + 8 * r) : undefined);
       }
       if (((used.f >>> r) & 1) !== 0) {
-        this.fr[r] = f.local(I64, ((load.f >>> r) & 1) !== 0 ? i64.load(h, F + 8 * r) : undefined);
+        this.fr[r] = f.local(F64, ((load.f >>> r) & 1) !== 0 ? f64.load(h, F + 8 * r) : undefined);
       }
     }
-    if (float) this.floatOff = f.local(I32, i32.eqz(i32.and(i32.load(h, SSTATUS), i32.const(SSTATUS_FS))));
   }
 
   /** Stores registers and the budget back. */
@@ -70,13 +97,13 @@ export class RegionContext implements Context {
       if (local !== undefined && ((masks.x >>> r) & 1) !== 0) f.store64(h, local, X + 8 * r);
     });
     this.fr.forEach((local, r) => {
-      if (local !== undefined && ((masks.f >>> r) & 1) !== 0) f.store64(h, local, F + 8 * r);
+      if (local !== undefined && ((masks.f >>> r) & 1) !== 0) f.storeF64(h, local, F + 8 * r);
     });
     f.store32(h, this.budget, BUDGET);
   }
 
   enterNode(node: Node): void {
-    this.floatKnown = false;
+    this.knownSingles = 0;
     if (node.steps.length > 0) this.f.set(this.budget, i32.sub(this.budget, i32.const(node.steps.length)));
   }
 
@@ -122,25 +149,56 @@ export class RegionContext implements Context {
     return i32.const(this.operands.imm);
   }
 
+  /**
+   * Translated code takes it that the floating-point unit is on and, where it rounds as frm
+   * says, that this is to nearest: neither changes inside a region.
+   */
+  private guard({ uses, dynamicRounding }: FloatGuard): void {
+    if (!uses) return;
+    const { f, h } = this;
+    const off = i32.eqz(i32.and(i32.load(h, SSTATUS), i32.const(SSTATUS_FS)));
+    f.if(dynamicRounding ? i32.or(off, i32.load(h, FRM)) : off, () => f.return(i32.const(REGION_REFUSES)));
+  }
   requireFloat(): void {
-    if (this.floatKnown || this.floatOff === undefined) return;
-    this.floatKnown = true;
-    this.f.if(this.floatOff, () => this.trap(CAUSE_ILLEGAL, i64.const(0)));
+    // See `guard`.
+  }
+
+  private source(source: 1 | 2 | 3): number {
+    return source === 1 ? this.operands.rs1 : source === 2 ? this.operands.rs2 : this.operands.imm;
+  }
+  private readF(register: number): ExprI64 {
+    return i64.reinterpretF64(this.fr[register]!);
   }
   fs1(): ExprI64 {
-    return this.fr[this.operands.rs1]!;
+    return this.readF(this.source(1));
   }
   fs2(): ExprI64 {
-    return this.fr[this.operands.rs2]!;
+    return this.readF(this.source(2));
   }
   fs3(): ExprI64 {
-    return this.fr[this.operands.imm]!;
+    return this.readF(this.source(3));
   }
   fd(value: ExprI64): void {
-    this.f.set(this.fr[this.operands.rd]!, value);
+    const { rd } = this.operands;
+    this.f.set(this.fr[rd]!, f64.reinterpretI64(value));
+    this.knownSingles &= ~(1 << rd);
+  }
+  single(source: 1 | 2 | 3): ExprI32 {
+    const register = this.source(source);
+    const known = this.singles[register];
+    if (known !== undefined && ((this.knownSingles >>> register) & 1) !== 0) return i32.reinterpretF32(known);
+    return unboxed(this.f, this.readF(register));
+  }
+  fdSingle(bits: ExprI32): void {
+    const { rd } = this.operands;
+    const local = (this.singles[rd] ??= this.f.lasting(F32));
+    this.f.set(local, f32.reinterpretI32(bits));
+    this.fd(boxed(i32.reinterpretF32(local)));
+    this.knownSingles |= 1 << rd;
   }
   rmField(): ExprI32 {
-    return i32.const(this.operands.rm);
+    const { rm } = this.operands;
+    return i32.const(rm === DYNAMIC ? 0 : rm);
   }
 
   pc(): ExprI64 {
