@@ -5,8 +5,8 @@ import { HOT_THRESHOLD } from './state.js';
 import { MAX_REGIONS } from './tlb.js';
 import { Translator, type TranslatorCounters } from './translator/translator.js';
 
-/** What the worker gives; the translator answers `hot` itself. */
-export type EngineHost = Omit<CoreImports, 'hot'>;
+/** What the worker gives; the translator answers the rest itself. */
+export type EngineHost = Omit<CoreImports, 'hot' | 'predecoded'>;
 
 export interface EngineOptions {
   /** Arrivals that make a place hot, 1 to 65,000; 0: never translate; 3000 unless told. */
@@ -45,7 +45,11 @@ export function createEngine(
 ): Engine {
   const table = new WebAssembly.Table({ initial: MAX_REGIONS, element: 'anyfunc' });
   const translator = new Translator(code, memory, table, h, { batch, eager, maxSteps });
-  const core = instantiateCore(code, memory, table, { ...host, hot: () => translator.hot() });
+  const core = instantiateCore(code, memory, table, {
+    ...host,
+    hot: () => translator.hot(),
+    predecoded: (hostPage) => translator.relink(hostPage >>> 0),
+  });
   translator.core = core;
   new Int32Array(memory.buffer)[(h + HOT_THRESHOLD) >> 2] = threshold;
   return { core, settle: () => translator.settle(), counters: translator.counters };

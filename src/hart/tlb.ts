@@ -6,12 +6,12 @@
  *   h + 0x11000  data TLB, supervisor with sstatus.SUM (user pages allowed)
  *   h + 0x19000  fetch TLB, user                       256 entries × 16 bytes
  *   h + 0x1a000  fetch TLB, supervisor
- *   h + 0x1b000  directory of predecoded pages         1024 entries × 16 bytes
- *   h + 0x1f000  scratch slots for an instruction that straddles two pages
+ *   h + 0x1b000  scratch slots for an instruction that straddles two pages
  *   h + 0x20000  jump cache                            4096 entries × 16 bytes
  *   h + 0x30000  code pages seen in this epoch, by virtual page number   4096 × 1 byte
  *   h + 0x31000  region descriptors                    16384 × 32 bytes
- *   h + 0xb1000  predecoded pages                      1024 × 0x7080 bytes
+ *   h + 0xb1000  directory of predecoded pages         4096 entries × 16 bytes
+ *   h + 0xc1000  predecoded pages                      4096 × 0x6080 bytes
  *
  * A data entry is direct-mapped by the virtual page number:
  *
@@ -27,7 +27,7 @@
  *   +0  pc with the privilege in bit 0 (i64)   +8 epoch (i32)   +12 region, or -1: none (i32)
  *
  * A predecoded page: 2048 slots of 8 bytes and the sentinel that ends the page; at 0x4080
- * a 16-bit count of arrivals per halfword (see COUNT_*); at 0x5080 a word per halfword,
+ * a 16-bit count of arrivals per halfword (see COUNT_*); at 0x5080 16 bits per halfword,
  * 1 + the region that starts there, or 0.
  *
  * A region descriptor names the pages its code depends on besides the one it starts in,
@@ -63,12 +63,13 @@ export const FETCH_TAG = 0;
 export const FETCH_SLOTS = 8;
 export const FETCH_HOST_PAGE = 12;
 
-export const PREDECODE_DIRECTORY = 0x1b000;
-export const PREDECODE_PAGES = 1024;
+export const PREDECODE_DIRECTORY = 0xb1000;
+/** More than the pages of a kernel's code, which lie in a row: they do not evict each other. */
+export const PREDECODE_PAGES = 4096;
 export const DIRECTORY_FRAME = 0;
 export const DIRECTORY_WORD = 4;
 
-export const STRADDLE_SLOTS = 0x1f000;
+export const STRADDLE_SLOTS = 0x1b000;
 
 export const JUMP_CACHE = 0x20000;
 export const JUMP_CACHE_SIZE = 0x10000;
@@ -86,12 +87,12 @@ export const REGION_DESCRIPTOR_SIZE = 32;
 export const REGION_EXTRA_PAGES = 2;
 export const REGION_PAGE_SIZE = 12;
 
-export const PREDECODED = 0xb1000;
+export const PREDECODED = 0xc1000;
 /** Bytes of slots, without the sentinel. */
 export const PREDECODED_SIZE = 0x4000;
 export const COUNTERS = 0x4080;
 export const REGIONS = 0x5080;
-export const PREDECODED_STRIDE = 0x7080;
+export const PREDECODED_STRIDE = 0x6080;
 
 /** Values of a counter that count nothing any more: the place is being translated, or is. */
 export const COUNT_QUEUED = 0xfffe;

@@ -121,6 +121,7 @@ function buildPredecodedPage(
   f.call(flushFetch, h);
   f.store32(directory, frame, PREDECODE_DIRECTORY + DIRECTORY_FRAME);
   f.store32(directory, word, PREDECODE_DIRECTORY + DIRECTORY_WORD);
+  f.call(imports.predecoded, hostPage);
   f.return(slots);
   return f;
 }
@@ -202,8 +203,8 @@ function buildRegionAtPc(module: ModuleBuilder, { mmu }: Parts, fetch: Callable<
   const low = i32.wrap(pc);
   const slots = f.local(I32, i32.load(entry, FETCH_SLOTS));
   const inPage = f.local(I32, i32.and(low, i32.const(0xffe)));
-  const at = f.local(I32, i32.add(slots, i32.shl(inPage, i32.const(1))));
-  const region = f.local(I32, i32.sub(i32.load(at, REGIONS), i32.const(1)));
+  const at = f.local(I32, i32.add(slots, inPage));
+  const region = f.local(I32, i32.sub(i32.load16U(at, REGIONS), i32.const(1)));
   f.if(i32.geS(region, i32.const(0)), () => {
     const descriptor = f.local(I32, i32.add(h, i32.mul(region, i32.const(REGION_DESCRIPTOR_SIZE))));
     const page = f.local(I64, i64.and(pc, i64.const(-4096)));
@@ -219,8 +220,8 @@ function buildRegionAtPc(module: ModuleBuilder, { mmu }: Parts, fetch: Callable<
         );
         f.if(i32.or(i32.ne(host, expected), i32.ne(word, i32.load(descriptor, field + 8))), () => {
           // Forgotten: it may become hot again and be translated for what is there now.
-          f.store32(at, i32.const(0), REGIONS);
-          f.store16(i32.add(slots, inPage), i32.const(0), COUNTERS);
+          f.store16(at, i32.const(0), REGIONS);
+          f.store16(at, i32.const(0), COUNTERS);
           f.set(region, i32.const(-1));
         });
       });

@@ -11,6 +11,7 @@ export interface Imports {
   readonly decodeStraddle: Callable<undefined>;
   readonly shootDownWrites: Callable<undefined>;
   readonly hot: Callable<undefined>;
+  readonly predecoded: Callable<undefined>;
 }
 
 export function declareImports(module: ModuleBuilder): Imports {
@@ -21,6 +22,7 @@ export function declareImports(module: ModuleBuilder): Imports {
     timer: module.importFunction('host', 'timer', [I32], undefined),
     decode: module.importFunction('host', 'decode', [I32, I32, I32], undefined),
     decodeStraddle: module.importFunction('host', 'decodeStraddle', [I32, I32, I32], undefined),
+    predecoded: module.importFunction('host', 'predecoded', [I32], undefined),
     hot: module.importFunction('host', 'hot', [I32], undefined),
     shootDownWrites: module.importFunction('host', 'shootDownWrites', [I32, I32], undefined),
   };

@@ -76,8 +76,8 @@ export class Translator {
   readonly #bytes: Uint8Array;
   readonly #halfwords: Uint16Array;
   readonly #view: DataView;
-  /** Regions by where they start. */
-  readonly #known = new Map<number, Region>();
+  /** Regions by the host page they start in, then by where. */
+  readonly #known = new Map<number, Map<number, Region>>();
   #batch: Batch | undefined;
   #nextIndex = 0;
   #coreTable: WebAssembly.Table | undefined;
@@ -105,7 +105,7 @@ export class Translator {
     if ((hostPage & 0xfff) !== 0) return;
     const slots = this.#predecoded(hostPage >>> 0);
     if (slots === undefined) return;
-    const known = this.#known.get((hostPage >>> 0) + offset);
+    const known = this.#known.get(hostPage >>> 0)?.get(offset);
     if (known !== undefined && this.#isValid(known)) return this.#install(known);
 
     this.#halfwords[(slots + COUNTERS + offset) >>> 1] = COUNT_QUEUED;
@@ -169,12 +169,33 @@ export class Translator {
     for (const region of batch.regions) {
       this.table.set(region.index, exports[`r${region.index}`]);
       this.#describe(region);
-      this.#known.set(region.host, region);
+      this.#remember(region);
       this.#install(region);
     }
     this.counters.modules++;
     this.counters.bytes += bytes.length;
     this.counters.compiling += performance.now() - start;
+  }
+
+  #remember(region: Region): void {
+    const page = (region.host & ~0xfff) >>> 0;
+    let regions = this.#known.get(page);
+    if (regions === undefined) {
+      regions = new Map();
+      this.#known.set(page, regions);
+    }
+    regions.set(region.host & 0xfff, region);
+  }
+
+  /** Lets the run loop find the regions of a page again. */
+  relink(hostPage: number): void {
+    const regions = this.#known.get(hostPage);
+    if (regions === undefined) return;
+    for (const [offset, region] of regions) {
+      if (this.#isValid(region)) this.#install(region);
+      else regions.delete(offset);
+    }
+    if (regions.size === 0) this.#known.delete(hostPage);
   }
 
   #describe({ index, extra }: Region): void {
@@ -193,7 +214,7 @@ export class Translator {
     const slots = this.#predecoded(hostPage >>> 0);
     if (slots === undefined || !this.#isValid(region)) return;
     const offset = region.host & 0xfff;
-    this.#words[(slots + REGIONS + offset * 2) >>> 2] = region.index + 1;
+    this.#halfwords[(slots + REGIONS + offset) >>> 1] = region.index + 1;
     this.#halfwords[(slots + COUNTERS + offset) >>> 1] = COUNT_TRANSLATED;
     // The jump cache may remember that nothing was there.
     const jump = this.h + JUMP_CACHE;
