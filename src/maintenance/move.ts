@@ -6,6 +6,11 @@ import type { Carrier } from './carrier.js';
 import type { OnMaintenance } from './events.js';
 import { switchGate } from './gate.js';
 
+/** While a domain stands still nothing else wants its harts: hands that went to sleep would have to be woken (µs). */
+const LINGER_WHILE_FROZEN = 2000;
+/** As `connectHands` sets it: longer would take time from the domain. */
+const LINGER = 300;
+
 /**
  * Moves `domain` from `from` to `to`. Its packets wait at the switch meanwhile. Throws what `migrate` throws; then the
  * domain goes on in `from`, unless the error's code is `undo-failed`.
@@ -27,6 +32,9 @@ export async function moveDomain(
     network === undefined || outside === undefined || source === undefined || destination === undefined
       ? undefined
       : switchGate(outside, network, { source, destination });
+  const linger = (microseconds: number): void => {
+    for (const carrier of [from, to]) carrier.transport.setLinger(microseconds);
+  };
   await onEvent({ type: 'moving', domain: name, from: from.name, to: to.name, at: performance.now() });
   try {
     const moved = await migrate({
@@ -34,12 +42,17 @@ export async function moveDomain(
       to: to.hands,
       mover: new FrameFlipper([from, to], random),
       now: () => performance.now(),
-      onStep: (step) => onEvent({ type: 'step', domain: name, step, at: performance.now() }),
+      onStep: async (step) => {
+        await onEvent({ type: 'step', domain: name, step, at: performance.now() });
+        if (step === 'freeze') linger(LINGER_WHILE_FROZEN);
+        if (step === 'resume') linger(LINGER);
+      },
       ...(gate && { gate }),
     });
     await onEvent({ type: 'moved', domain: name, report: moved.report, at: performance.now() });
     return moved;
   } catch (cause) {
+    linger(LINGER);
     const error = cause instanceof Error ? cause : new Error(String(cause));
     await onEvent({ type: 'move-failed', domain: name, stays: from.name, error, at: performance.now() });
     throw error;

@@ -48,8 +48,23 @@ export class MemoryBuilder {
     for (const r of drop) steps.push((b) => [b.call(SYS.munmap, r.start, r.end - r.start)]);
     for (const p of make) steps.push(await this.#mapStep(p));
     await this.#inBatches(steps, 'mapping memory');
+    await this.#warm(make);
     this.#pieces = [...keep, ...make].sort((a, b) => a.start - b.start);
     this.#populated = intersect(this.#populated, normalize(keep));
+  }
+
+  /**
+   * Has the kernel enter the pages of programs and libraries that it has in memory: each would cost the process a fault
+   * when it goes on, while its clients wait. Only a help: what cannot be entered is faulted in later.
+   */
+  async #warm(pieces: readonly Piece[]): Promise<void> {
+    const text = pieces.filter((p) => p.vma.backing.kind === 'file' && (p.vma.prot & PROT.WRITE) === 0);
+    for (let start = 0; start < text.length; start += CALLS_PER_BATCH) {
+      const b = this.tracee.batch();
+      for (const p of text.slice(start, start + CALLS_PER_BATCH))
+        b.call(SYS.madvise, p.start, p.end - p.start, MADV.POPULATE_READ);
+      await b.run();
+    }
   }
 
   async #mapStep(p: Piece): Promise<(b: Batch) => Ref[]> {
