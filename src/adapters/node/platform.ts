@@ -1,5 +1,6 @@
 /** Harts on Node's worker threads. */
 import { randomFillSync } from 'node:crypto';
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { HartMessage } from '../../vmm/assignment.js';
 import type { HartThread, Platform } from '../../vmm/hart.js';
@@ -35,6 +36,14 @@ class WorkerThread implements HartThread {
     return worker;
   }
 }
+
+/**
+ * V8 hands a WebAssembly function to its optimizing compiler after so many bytes of it have run.
+ * Its own figure is for pages that load a module once; a guest that boots would have thousands of
+ * functions optimized that run for a moment only (docs/performance.md has what it costs).
+ */
+const TIERING_BUDGET = 40_000_000;
+setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
 
 export const nodePlatform: Platform = {
   startHartThread: () => new WorkerThread(),
