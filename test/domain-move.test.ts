@@ -6,7 +6,10 @@ import { readDir, readText } from '../src/domain/linux/os.js';
 import { compilePrograms, programNames } from './domain/programs.js';
 import { nextLine, Stage } from './domain/stage.js';
 
-const PROGRAMS = programNames();
+// DOMAIN_PROGRAMS=tcp,unix runs some of them only.
+const PROGRAMS = programNames(process.env['DOMAIN_PROGRAMS']?.split(','));
+/** Milliseconds that a domain needs after its moves until all it began before is verified. */
+const SETTLE: Readonly<Record<string, number>> = { calls: 4000 };
 
 let stage: Stage;
 before(async () => {
@@ -41,16 +44,19 @@ for (const program of PROGRAMS) {
   test(`${program} goes from one kernel to the other and back, twice, and never notices`, async () => {
     let domain = await start(program, program);
     let turn = turnOf(await nextLine(domain.hands, output(domain)));
+    const pids = await stage.pids(domain);
     for (let hop = 0; hop < 4; hop++) {
       const moved = await stage.move(domain);
       assert.ok(moved.report.framesFlipped > 0, 'its memory was flipped');
-      assert.ok(moved.report.bytesCopied < 0x10000, 'and not copied');
       assert.ok(moved.report.pids.includes(2));
       domain = moved.domain;
       const line = await nextLine(domain.hands, output(domain), await nextLine(domain.hands, output(domain)));
       assert.ok(turnOf(line) > turn, `it counts on: ${line}`);
       turn = turnOf(line);
     }
+    if (SETTLE[program] !== undefined) await new Promise((resolve) => setTimeout(resolve, SETTLE[program]));
+    assert.doesNotMatch((await readText(domain.hands, output(domain))) ?? '', /broken/, 'no process of it found fault');
+    assert.deepEqual(await stage.pids(domain), pids, 'its processes are the same');
     await domain.anchor.cgroup.kill();
     await domain.anchor.cgroup.remove();
   });

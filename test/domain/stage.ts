@@ -2,6 +2,7 @@ import { randomBytes, randomFillSync } from 'node:crypto';
 import { FrameFlipper } from '../../src/domain/memory/flipper.js';
 import { migrate, type MigrationReport, type Step } from '../../src/domain/migrate.js';
 import type { RunningDomain } from '../../src/domain/launch.js';
+import { surveyProcesses } from '../../src/domain/proc/survey.js';
 import { readText } from '../../src/domain/linux/os.js';
 import { connectHands } from '../../src/guest/hands/connect.js';
 import { handsElf } from '../../src/guest/hands/elf.js';
@@ -57,6 +58,12 @@ export class Stage {
     const side = this.sides.find((s) => s.hands !== hands);
     if (side === undefined) throw new Error('there is no other side');
     return side;
+  }
+
+  /** Ids of the domain's processes, as the domain itself sees them. */
+  async pids(domain: RunningDomain): Promise<number[]> {
+    const views = await surveyProcesses(domain.hands, await domain.anchor.cgroup.processes());
+    return views.map((v) => v.pid).sort((x, y) => x - y);
   }
 
   move(

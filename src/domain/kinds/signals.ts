@@ -10,6 +10,7 @@ const ACTION_SIZE = 24;
 const SIGINFO_SIZE = 128;
 const MAX_PENDING = 64;
 const PEEKSIGINFO_SHARED = 1;
+const SI_TIMER = -2;
 
 interface SignalState {
   /** By signal number, those that are not the default. */
@@ -74,5 +75,12 @@ export async function peekSignals(hands: Hands, tid: number, flags: number): Pro
   const r = await b.run();
   const count = check(r.value(n), `reading the pending signals of thread ${tid}`);
   if (count === MAX_PENDING) throw unsupported(`more than ${MAX_PENDING - 1} pending signals`, `thread ${tid}`);
-  return Array.from({ length: count }, (_, i) => r.bytes(out).slice(SIGINFO_SIZE * i, SIGINFO_SIZE * (i + 1)));
+  const all = r.bytes(out);
+  return Array.from({ length: count }, (_, i) => {
+    const info = all.slice(SIGINFO_SIZE * i, SIGINFO_SIZE * (i + 1));
+    const fields = new DataView(info.buffer);
+    // What the source's kernel noted for itself about the timer must not lead another kernel to a timer.
+    if (fields.getInt32(8, true) === SI_TIMER) fields.setInt32(32, 0, true);
+    return info;
+  });
 }

@@ -60,7 +60,7 @@ export const timers = processKind<TimerState>({
     const r = await b.run();
     for (const p of posix) check(r.value(p.n), `reading timer ${p.t.id}`);
     const state: TimerState = {
-      interval: interval.map((buf) => r.bytes(buf)),
+      interval: interval.map((buf) => rearmed(r.bytes(buf))),
       posix: posix.map(({ t, old }) => ({ ...t, tid: domainTid(process, t.tid), time: r.bytes(old) })),
     };
     context.undo.add('arming the timers again', () =>
@@ -93,6 +93,18 @@ export function parseTimers(text: string): PosixTimer[] {
   }
   // The kernel lists the newest first.
   return out.sort((a, b) => a.id - b.id);
+}
+
+/**
+ * A periodic interval timer stands still from its expiry until its signal is taken, with no time left: the
+ * next expiry is then an interval away. Arming it with no time left would stop it for ever.
+ */
+function rearmed(time: Uint8Array): Uint8Array {
+  const expired = isZero(time.subarray(16)) && !isZero(time.subarray(0, 16));
+  if (!expired) return time;
+  const out = time.slice();
+  out.set(time.subarray(0, 16), 16);
+  return out;
 }
 
 function domainTid({ frozen, view, context }: CheckpointProcess, hostTid: number): number {

@@ -13,6 +13,8 @@ interface Piece extends Range {
 }
 
 const CALLS_PER_BATCH = 300;
+/** Bytes from which on a mapping may exceed what the kernel would promise. */
+const LARGE = 256 * 2 ** 20;
 const POPULATE_PIECE = 4 * 2 ** 20;
 
 /**
@@ -76,7 +78,8 @@ export class MemoryBuilder {
     switch (vma.backing.kind) {
       case 'anonymous': {
         const extra = vma.path === '[stack]' ? MAP.GROWSDOWN | MAP.STACK : 0;
-        const reserve = isReservation(vma) ? MAP.NORESERVE : 0;
+        // What the original was promised without being accounted for shall not be refused here.
+        const reserve = isReservation(vma) || length > LARGE ? MAP.NORESERVE : 0;
         return (b) => [
           b.call(SYS.mmap, p.start, length, prot, share | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE | extra | reserve, -1, 0),
         ];
