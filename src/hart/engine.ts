@@ -17,6 +17,8 @@ export interface EngineOptions {
   readonly eager?: boolean;
   /** Instructions in a region, about; 300 unless told. */
   readonly maxSteps?: number;
+  /** Regions kept at a time, at most MAX_REGIONS. For tests. */
+  readonly maxRegions?: number;
 }
 
 /** A hart's engine. */
@@ -41,10 +43,16 @@ export function createEngine(
   memory: WebAssembly.Memory,
   h: number,
   host: EngineHost,
-  { threshold = DEFAULT_THRESHOLD, batch = DEFAULT_BATCH, eager = false, maxSteps = DEFAULT_MAX_STEPS }: EngineOptions,
+  {
+    threshold = DEFAULT_THRESHOLD,
+    batch = DEFAULT_BATCH,
+    eager = false,
+    maxSteps = DEFAULT_MAX_STEPS,
+    maxRegions = MAX_REGIONS,
+  }: EngineOptions,
 ): Engine {
   const table = new WebAssembly.Table({ initial: MAX_REGIONS, element: 'anyfunc' });
-  const translator = new Translator(code, memory, table, h, { batch, eager, maxSteps });
+  const translator = new Translator(code, memory, table, h, { batch, eager, maxSteps, maxRegions });
   const core = instantiateCore(code, memory, table, {
     ...host,
     hot: () => translator.hot(),

@@ -22,10 +22,15 @@ function coreModule(limits: MemoryLimits): CoreCode {
 }
 
 const withThreshold =
-  (threshold: number): Engine =>
+  (threshold: number, maxRegions?: number): Engine =>
   (memory, limits, h, host) =>
-    createEngine(coreModule(limits), memory, h, host, { threshold, batch: 1, eager: threshold === 1, maxSteps: 40 })
-      .core;
+    createEngine(coreModule(limits), memory, h, host, {
+      threshold,
+      batch: 1,
+      eager: threshold === 1,
+      maxSteps: 40,
+      ...(maxRegions !== undefined && { maxRegions }),
+    }).core;
 
 const engines: Readonly<Record<string, Engine>> = {
   interpreter: withThreshold(0),
@@ -33,6 +38,8 @@ const engines: Readonly<Record<string, Engine>> = {
   translator: withThreshold(1),
   /** Code is interpreted for a while, then translated. */
   mixed: withThreshold(3),
+  /** Everything is translated, and room is always short. */
+  crowded: withThreshold(1, 8),
 };
 
 /** Name of the engine under test. */

@@ -14,7 +14,7 @@ import { structure } from './structure.js';
 
 export function emitRegion(module: ModuleBuilder, core: CoreFunctions, graph: Graph): Callable {
   const f = module.function([I32], I32);
-  new RegionEmitter(f as unknown as FunctionBuilder, core, graph).emit();
+  new RegionEmitter(f, core, graph).emit();
   return f;
 }
 

@@ -39,6 +39,8 @@ export interface TranslatorOptions {
   readonly eager: boolean;
   /** Instructions of one region, about: the larger, the longer the optimizing compiler takes. */
   readonly maxSteps: number;
+  /** Regions kept at a time. */
+  readonly maxRegions: number;
 }
 
 /** A region that is compiled or about to be. */
@@ -130,7 +132,7 @@ export class Translator {
     // An illegal instruction is for the interpreter: a region must get on by at least one.
     if (graph.entry.steps.length === 0) return;
     const index = this.#nextIndex++;
-    if (index >= MAX_REGIONS) {
+    if (index >= this.options.maxRegions) {
       this.#evictAll();
       return;
     }
