@@ -9,6 +9,7 @@ import { readFile } from './linux/os.js';
 import { mappedObjects, type MemoryObject } from './memory/objects.js';
 import { outlineProcess, type Outline } from './outline.js';
 import { surveyProcesses, type ProcessView } from './proc/survey.js';
+import { birthOrder } from './tree.js';
 import type { Registers } from './trace/tracee.js';
 
 export interface ThreadImage {
@@ -38,6 +39,7 @@ export interface DomainImage {
 
 /** Looks at everything a running domain has, and refuses by name what cannot be moved. Throws `unsupported`. */
 export function refuseUnsupported(views: readonly ProcessView[], anchor: ProcessView): void {
+  birthOrder(views);
   for (const view of views) {
     for (const kind of processKinds) kind.describe?.(view);
     for (const d of view.descriptors) kindOf(d, view).describe?.(d, view);

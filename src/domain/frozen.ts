@@ -7,6 +7,7 @@ import { check, readDirs, readText } from './linux/os.js';
 import { findHole, parseMaps } from './proc/maps.js';
 import { AREA_SIZE } from './trace/runner.js';
 import { FP_SIZE, parseStatus, Tracee, type Registers } from './trace/tracee.js';
+import { uninterrupted } from './restart.js';
 import { Undo } from './undo.js';
 
 /** A thread of the domain at the moment it was stopped. */
@@ -100,7 +101,10 @@ export class FrozenDomain {
       const all = threadsOf.flat();
       detach.push(...all);
       const tracees = await seizeAll(hands, all, PTRACE.O_TRACESYSGOOD);
-      const threads = await readThreads(tracees);
+      const seen = await readThreads(tracees);
+      const owners = threadsOf.flatMap((tids, i) => tids.map(() => pids[i] ?? 0));
+      const goOn = await uninterrupted(seen.map((thread, i) => ({ hostPid: owners[i] ?? 0, thread })));
+      const threads = seen.map((t, i): FrozenThread => ({ ...t, regs: goOn[i] ?? t.regs }));
       // Every thread is stopped by ptrace now; the freezer would keep it from making the calls it is told.
       await cgroup.thaw();
       const byTid = new Map(threads.map((t) => [t.tracee.tid, t]));

@@ -49,6 +49,8 @@ export const STEPS = [
   'resume',
   'bury',
 ] as const;
+/** How often a look at a domain whose processes come and go is begun again. */
+const MOST_LOOKS = 20;
 export type Step = (typeof STEPS)[number];
 
 export interface MigrationReport {
@@ -84,19 +86,11 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
   };
   const spec = options.spec ?? domain.spec;
   const undo = new Undo();
-  const { hands } = domain;
   try {
     await step('survey');
-    const all = await surveyProcesses(hands, await domain.anchor.cgroup.processes());
-    const anchorView = all.find((v) => v.hostPid === domain.anchor.pid);
-    if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
-    const views = all.filter((v) => v !== anchorView);
-    refuseUnsupported(views, anchorView);
-    await inspectFiles(hands, views);
+    const early = await lookAround(domain);
 
     await step('prepare');
-    const early: Outline[] = [];
-    for (const v of views) early.push(await outlineProcess(hands, v));
     let skeletonUndo = new Undo();
     undo.add('removing what was prepared', () => skeletonUndo.run());
     const prepare = async (outlines: readonly Outline[]): Promise<Restoration> => {
@@ -190,6 +184,31 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
   } catch (e) {
     await takeBack(undo, e);
     throw e;
+  }
+}
+
+/**
+ * Refuses what cannot be moved, and outlines the processes, while the domain runs: one that ends while it is
+ * looked at makes the look begin again.
+ */
+async function lookAround(domain: RunningDomain): Promise<Outline[]> {
+  const { hands, anchor } = domain;
+  for (let turn = 0; ; turn++) {
+    const pids = await anchor.cgroup.processes();
+    try {
+      const all = (await surveyProcesses(hands, pids)).filter((v) => v.status.state !== 'Z');
+      const anchorView = all.find((v) => v.hostPid === anchor.pid);
+      if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
+      const views = all.filter((v) => v !== anchorView);
+      refuseUnsupported(views, anchorView);
+      await inspectFiles(hands, views);
+      const outlines: Outline[] = [];
+      for (const v of views) outlines.push(await outlineProcess(hands, v));
+      return outlines;
+    } catch (e) {
+      const still = new Set(await anchor.cgroup.processes());
+      if (turn === MOST_LOOKS || pids.every((p) => still.has(p))) throw e;
+    }
   }
 }
 

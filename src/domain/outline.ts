@@ -77,6 +77,8 @@ export function stillFits(earlier: readonly Outline[], now: readonly Outline[]):
       o.view.pid,
       o.view.status.ppid,
       o.view.status.nsSid,
+      o.view.status.nsPgid,
+      o.view.dead,
       o.view.threads.map((t) => t.tid),
       [o.vdso, ...o.keptVdsos].map((v) => [v.vvar, v.vdso]),
     ]);

@@ -4,12 +4,14 @@ import type { DomainImage } from './checkpoint.js';
 import type { Outline } from './outline.js';
 import { DomainError } from './errors.js';
 import type { RestoreContext, SavedFile, Stage } from './kinds/kind.js';
-import { PTRACE, SIG } from './linux/flags.js';
+import { CLONE, PTRACE, SIG } from './linux/flags.js';
 import { check } from './linux/os.js';
 import type { FlipReceipt } from './memory/mover.js';
 import { makeObject, ObjectTransfer, sealObject } from './memory/objects.js';
+import { end, forgetChildSignal } from './dead.js';
 import { Reborn } from './reborn.js';
 import { cloneArgs } from './trace/clone.js';
+import { ANCHOR, birthOrder } from './tree.js';
 import { Tracee } from './trace/tracee.js';
 
 /**
@@ -37,19 +39,25 @@ export class Restoration {
 
   /** Parents before children: every process with its id, empty but for the runner and the vDSO. */
   async bear(outlines: readonly Outline[]): Promise<void> {
-    const waiting = new Map(outlines.map((p) => [p.view.pid, p]));
-    const parents = new Map<number, number>(outlines.map((p) => [p.view.hostPid, p.view.pid]));
-    while (waiting.size > 0) {
-      const ready = [...waiting.values()].filter((p) => {
-        const parent = parents.get(p.view.status.ppid);
-        return parent === undefined || this.processes.has(parent);
-      });
-      if (ready.length === 0) throw new DomainError('state', 'the process tree has a cycle');
-      for (const p of ready) {
-        waiting.delete(p.view.pid);
-        const parent = parents.get(p.view.status.ppid);
-        await this.#bearOne(p, parent === undefined ? this.anchor.tracee : this.#reborn(parent).leader);
+    const parentOf = new Map(outlines.flatMap((o) => o.view.dead.map((d) => [d.pid, o.view.pid])));
+    for (const birth of birthOrder(outlines.map((o) => o.view))) {
+      if (birth.act === 'setsid') {
+        check(await this.#reborn(birth.pid).leader.syscall(SYS.setsid), 'setsid');
+        continue;
       }
+      const by = birth.by === ANCHOR ? this.anchor.tracee : this.#reborn(birth.by).leader;
+      const tracee = await this.#beget(by, birth.pid, birth.sibling);
+      this.processes.set(birth.pid, new Reborn(this.context, birth.pid, tracee));
+    }
+    const dead = new Map<number, Tracee>();
+    for (const [pid, parent] of parentOf) dead.set(pid, await this.#beget(this.#reborn(parent).leader, pid, false));
+    await this.#joinGroups(outlines, dead);
+    for (const o of outlines) {
+      for (const d of o.view.dead) {
+        const tracee = dead.get(d.pid);
+        if (tracee !== undefined) await end(tracee, d.waitStatus);
+      }
+      if (o.view.dead.length > 0) await forgetChildSignal(this.#reborn(o.view.pid).leader);
     }
     for (const p of outlines) {
       const reborn = this.#reborn(p.view.pid);
@@ -59,17 +67,50 @@ export class Restoration {
     }
   }
 
-  async #bearOne(p: Outline, parent: Tracee): Promise<void> {
-    const b = parent.batch();
-    const args = cloneArgs(b, { flags: 0n, exitSignal: SIG.CHLD, setTid: p.view.pid });
+  async #beget(by: Tracee, pid: number, sibling: boolean): Promise<Tracee> {
+    const b = by.batch();
+    const how = sibling ? { flags: BigInt(CLONE.PARENT) } : { flags: 0n, exitSignal: SIG.CHLD };
+    const args = cloneArgs(b, { ...how, setTid: pid });
     const made = b.call(SYS.clone3, args, args.length);
-    check((await b.run()).value(made), `making process ${p.view.pid}`);
-    const [born] = parent.born;
+    check((await b.run()).value(made), `making process ${pid}`);
+    const [born] = by.born;
     if (born === undefined) throw new DomainError('lost', 'a new process was not announced');
-    const tracee = new Tracee(this.context.hands, born, parent.area);
+    const tracee = new Tracee(this.context.hands, born, by.area);
     await tracee.awaitStop();
-    this.processes.set(p.view.pid, new Reborn(this.context, p.view.pid, tracee));
-    if (p.view.status.nsSid.at(-1) === p.view.pid) check(await tracee.syscall(SYS.setsid), 'setsid');
+    return tracee;
+  }
+
+  /** Process groups. A leader that is gone is made for as long as it takes the others to join its group. */
+  async #joinGroups(outlines: readonly Outline[], dead: ReadonlyMap<number, Tracee>): Promise<void> {
+    const members = new Map<number, Tracee[]>();
+    const join = (group: number, tracee: Tracee): void => {
+      members.set(group, [...(members.get(group) ?? []), tracee]);
+    };
+    for (const { view } of outlines) {
+      const group = view.status.nsPgid.at(-1) ?? -1;
+      // The leader of a session leads its group, and cannot leave it.
+      if (view.status.nsSid.at(-1) !== view.pid && group !== ANCHOR) join(group, this.#reborn(view.pid).leader);
+      for (const d of view.dead) {
+        const tracee = dead.get(d.pid);
+        if (tracee === undefined) continue;
+        if (d.session === d.pid) check(await tracee.syscall(SYS.setsid), 'setsid');
+        else if (d.group !== ANCHOR) join(d.group, tracee);
+      }
+    }
+    for (const [group, tracees] of members) {
+      const leader = this.processes.get(group)?.leader ?? dead.get(group);
+      const [first] = tracees;
+      if (first === undefined) continue;
+      const ghost = leader === undefined ? await this.#beget(first, group, false) : undefined;
+      const head = leader ?? ghost;
+      if (head !== undefined && (tracees.includes(head) || head === ghost))
+        check(await head.syscall(SYS.setpgid, 0, 0), 'making a process group');
+      for (const t of tracees) if (t !== head) check(await t.syscall(SYS.setpgid, 0, group), 'joining a process group');
+      if (ghost === undefined) continue;
+      await end(ghost, 0);
+      check(await first.syscall(SYS.wait4, group, 0, 0, 0), 'burying the leader of a process group');
+      await forgetChildSignal(first);
+    }
   }
 
   #reborn(pid: number): Reborn {

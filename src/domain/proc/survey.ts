@@ -14,6 +14,15 @@ export interface DescriptorView {
 }
 
 /** A thread of a process, by both its ids. */
+/** A child that has ended and that its parent has not asked about. */
+export interface DeadChild {
+  readonly pid: number;
+  /** As wait(2) tells it. */
+  readonly waitStatus: number;
+  readonly group: number;
+  readonly session: number;
+}
+
 export interface ThreadView {
   readonly hostTid: number;
   readonly tid: number;
@@ -36,6 +45,7 @@ export interface ProcessView {
   readonly timers: string;
   readonly namespaces: Readonly<Record<string, string>>;
   readonly oomScoreAdj: number;
+  readonly dead: readonly DeadChild[];
 }
 
 const NAMESPACES = ['pid_for_children', 'mnt', 'net', 'ipc', 'uts', 'time', 'user', 'cgroup'] as const;
@@ -69,6 +79,7 @@ export async function surveyProcesses(hands: Hands, hostPids: readonly number[])
     tasks.map(({ p, tid }) => `/proc/${p}/task/${tid}/status`),
     1,
   );
+  const dead = await deadChildren(hands, tasks, hostPids);
 
   const fdPaths = hostPids.flatMap((p, i) => (dirs[2 * i + 1] ?? []).map((fd) => ({ p, fd })));
   const fdLinks = await readLinks(
@@ -107,8 +118,47 @@ export async function surveyProcesses(hands: Hands, hostPids: readonly number[])
       timers: text(3),
       namespaces: Object.fromEntries(NAMESPACES.map((n, k) => [n, link(3 + k)])),
       oomScoreAdj: Number(text(4)),
+      dead: dead.get(hostPid) ?? [],
     };
   });
+}
+
+/** Zombies by their parents. They are in no list of a cgroup's processes. */
+async function deadChildren(
+  hands: Hands,
+  tasks: readonly { p: number; tid: number }[],
+  alive: readonly number[],
+): Promise<Map<number, DeadChild[]>> {
+  const lists = await readTexts(
+    hands,
+    tasks.map(({ p, tid }) => `/proc/${p}/task/${tid}/children`),
+    1,
+  );
+  const candidates = tasks.flatMap(({ p }, k) =>
+    (lists[k] ?? '')
+      .split(' ')
+      .filter((word) => word.trim() !== '')
+      .map((word) => ({ parent: p, hostPid: Number(word) }))
+      .filter((c) => !alive.includes(c.hostPid)),
+  );
+  const out = new Map<number, DeadChild[]>();
+  const texts = await readTexts(
+    hands,
+    candidates.flatMap((c) => [`/proc/${c.hostPid}/status`, `/proc/${c.hostPid}/stat`]),
+    1,
+  );
+  candidates.forEach(({ parent }, i) => {
+    const status = parseStatus(texts[2 * i] ?? '');
+    if (status.state !== 'Z') return;
+    const child = {
+      pid: status.nsPid.at(-1) ?? -1,
+      waitStatus: parseProcStat(texts[2 * i + 1] ?? '').exitCode,
+      group: status.nsPgid.at(-1) ?? -1,
+      session: status.nsSid.at(-1) ?? -1,
+    };
+    out.set(parent, [...(out.get(parent) ?? []), child]);
+  });
+  return out;
 }
 
 function threadViews(

@@ -23,6 +23,8 @@ export const ROW = 88;
 /** Entry points, from the start of the area. */
 export const AT_STOP = 0;
 export const AT_RUN = 4;
+/** The system call of {@link run}: after it, the runner goes on with its list. */
+export const AT_CALL = 36;
 export const AT_REAP = 0x100;
 export const AT_IDENTIFY = 0x140;
 

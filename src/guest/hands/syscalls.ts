@@ -5,6 +5,7 @@ export const SYS = {
   epoll_create1: 20,
   epoll_ctl: 21,
   epoll_pwait: 22,
+  epoll_pwait2: 441,
   dup: 23,
   dup3: 24,
   fcntl: 25,
