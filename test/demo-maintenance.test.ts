@@ -114,7 +114,7 @@ test('the work goes to the understudy and back, the understudy is sent away, and
   assert.equal(broken, 0);
   const move = (end: 'moved' | 'move-failed') => ['moving', 'step', end] as const;
   assert.deepEqual(events, [
-    ...['booting', 'booted'],
+    ...['booting', 'rehearsing', 'booted'],
     ...[...move('move-failed'), ...move('moved'), ...move('move-failed'), ...move('moved')],
     ...['retiring', 'retired'],
   ]);

@@ -5,7 +5,9 @@ import type { Carrier } from './carrier.js';
 export type MaintenanceEvent =
   /** The understudy begins to boot. */
   | { readonly type: 'booting'; readonly name: string; readonly at: number }
-  /** It is up, and has hands. */
+  /** A small domain moves there and back, to see whether it can take over. */
+  | { readonly type: 'rehearsing'; readonly name: string; readonly at: number }
+  /** It is up, and can take over. */
   | { readonly type: 'booted'; readonly understudy: Carrier; readonly at: number }
   | {
       readonly type: 'moving';

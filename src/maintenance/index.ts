@@ -4,4 +4,4 @@ export { MaintenanceError, type MaintenanceErrorCode } from './errors.js';
 export type { MaintenanceEvent, OnMaintenance } from './events.js';
 export { switchGate } from './gate.js';
 export { Maintenance, type MaintenanceOptions, type MaintenanceState } from './maintenance.js';
-export { moveDomain } from './move.js';
+export { moveDomain, type MoveOptions } from './move.js';

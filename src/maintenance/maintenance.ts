@@ -17,6 +17,7 @@ import { Carrier, type CarrierOptions } from './carrier.js';
 import { MaintenanceError } from './errors.js';
 import type { OnMaintenance } from './events.js';
 import { moveDomain } from './move.js';
+import { rehearse } from './rehearsal.js';
 
 export type MaintenanceState = 'serving' | 'ready' | 'taken-over' | 'done';
 
@@ -66,13 +67,20 @@ export class Maintenance {
   }
 
   /**
-   * Boots the understudy beside the instance in service, in a partition of its own.
-   * Throws MaintenanceError `boot-failed` or `state`, or what `Computer.boot` throws. Effect then: none.
+   * Boots the understudy beside the instance in service, in a partition of its own, and rehearses.
+   * Throws MaintenanceError `boot-failed`, `rehearsal-failed` or `state`, or what `Computer.boot` throws. Effect then: none.
    */
   bootUnderstudy(options: CarrierOptions): Promise<Carrier> {
     return this.#step('serving', async () => {
       await this.#onEvent({ type: 'booting', name: options.name, at: performance.now() });
       const understudy = await Carrier.boot(this.#computer, options);
+      try {
+        await this.#onEvent({ type: 'rehearsing', name: understudy.name, at: performance.now() });
+        await rehearse(this.#active, understudy);
+      } catch (error) {
+        await understudy.instance.destroy();
+        throw error;
+      }
       this.#understudy = understudy;
       this.#state = 'ready';
       await this.#onEvent({ type: 'booted', understudy, at: performance.now() });
@@ -135,7 +143,7 @@ export class Maintenance {
     const reports: MigrationReport[] = [];
     for (const domain of this.#domains) {
       try {
-        const { domain: there, report } = await moveDomain(domain, from, to, this.#onEvent);
+        const { domain: there, report } = await moveDomain(domain, from, to, { onEvent: this.#onEvent });
         moved.push(there);
         reports.push(report);
       } catch (cause) {

@@ -11,6 +11,12 @@ const LINGER_WHILE_FROZEN = 2000;
 /** As `connectHands` sets it: longer would take time from the domain. */
 const LINGER = 300;
 
+export interface MoveOptions {
+  readonly onEvent?: OnMaintenance;
+  /** Something else in these instances serves meanwhile: the hands leave it the harts whenever they can. */
+  readonly underLoad?: boolean;
+}
+
 /**
  * Moves `domain` from `from` to `to`. Its packets wait at the switch meanwhile. Throws what `migrate` throws; then the
  * domain goes on in `from`, unless the error's code is `undo-failed`.
@@ -21,7 +27,7 @@ export async function moveDomain(
   domain: RunningDomain,
   from: Carrier,
   to: Carrier,
-  onEvent: OnMaintenance = () => undefined,
+  { onEvent = () => undefined, underLoad = false }: MoveOptions = {},
 ): Promise<{ domain: RunningDomain; report: MigrationReport }> {
   const { name, network } = domain.spec;
   const random = (into: Uint8Array): void => from.computer.vmm.platform.randomBytes(into);
@@ -44,7 +50,7 @@ export async function moveDomain(
       now: () => performance.now(),
       onStep: async (step) => {
         await onEvent({ type: 'step', domain: name, step, at: performance.now() });
-        if (step === 'freeze') linger(LINGER_WHILE_FROZEN);
+        if (step === 'freeze' && !underLoad) linger(LINGER_WHILE_FROZEN);
         if (step === 'resume') linger(LINGER);
       },
       ...(gate && { gate }),

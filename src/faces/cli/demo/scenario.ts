@@ -208,10 +208,13 @@ export class Scenario {
       case 'booting':
         this.#bootFrom = event.at;
         return telling.say(`${event.name} boots beside it, while a serves`);
+      case 'rehearsing':
+        this.#bootTo = event.at;
+        return telling.say(`${event.name} runs; a small domain moves there and back to see that it can take over`);
       case 'booted': {
         const { name, kernel, bootSeconds } = event.understudy;
-        this.#lanes.push({ name, kernel, spans: [{ what: 'boot', from: this.#bootFrom, to: event.at }] });
-        return telling.say(`${name} is up after ${bootSeconds.toFixed(1)} s: Linux ${kernel}`);
+        this.#lanes.push({ name, kernel, spans: [{ what: 'boot', from: this.#bootFrom, to: this.#bootTo }] });
+        return telling.say(`${name} is ready: Linux ${kernel}, up after ${bootSeconds.toFixed(1)} s`);
       }
       case 'moving':
         return telling.say(`redis-server moves from ${event.from} to ${event.to}`);
@@ -244,6 +247,7 @@ export class Scenario {
   }
 
   #bootFrom = 0;
+  #bootTo = 0;
 
   /** The instance has served until now; `then`: what it does from now on. */
   #endLane(name: string, then?: Span['what']): void {

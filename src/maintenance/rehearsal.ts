@@ -1,0 +1,44 @@
+/**
+ * A rehearsal: a small domain moves into the understudy, back and there again before anything real does. What does not
+ * work there is found out while nothing depends on it; and every way through the host's and the guests' code that the
+ * real move takes has been gone once, which is half of the time a first move would take.
+ */
+import { launch, type Program, type RunningDomain } from '../domain/launch.js';
+import { SYS } from '../guest/hands/syscalls.js';
+import type { Carrier } from './carrier.js';
+import { MaintenanceError } from './errors.js';
+import { moveDomain } from './move.js';
+
+const NAME = 'rehearsal';
+/** Three processes, a pipe and a socket, of what every image of ours has. */
+const PROGRAM: Program = {
+  argv: ['/usr/bin/busybox', 'sh', '-c', 'sleep 1000000 | nc -l -p 9'],
+};
+const HOPS = 3;
+
+/** Throws MaintenanceError `rehearsal-failed`; nothing of the rehearsal is left either way. */
+export async function rehearse(active: Carrier, understudy: Carrier): Promise<void> {
+  let [from, to] = [active, understudy];
+  try {
+    let domain = await launch(from.hands, { name: NAME }, PROGRAM);
+    try {
+      for (let hop = 0; hop < HOPS; hop++) {
+        ({ domain } = await moveDomain(domain, from, to, { underLoad: true }));
+        [from, to] = [to, from];
+      }
+    } finally {
+      await end(domain);
+    }
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new MaintenanceError('rehearsal-failed', `${understudy.name} cannot take over from ${active.name}: ${why}`, {
+      cause,
+    });
+  }
+}
+
+async function end({ hands, anchor }: RunningDomain): Promise<void> {
+  await anchor.cgroup.kill();
+  await hands.syscall(SYS.close, anchor.netns);
+  await anchor.cgroup.remove();
+}
