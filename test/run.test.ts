@@ -61,7 +61,7 @@ describe('command lines', () => {
     [['run', '--debian', '12'], /13, trixie, backports/],
     [['run', '--console', 'tty0', '--kernel', 'x'], /hvc0, ttyS0/],
     [['run', '--json'], /--command/],
-    [['run', '--profile', 'nobody'], /shell, redis/],
+    [['run', '--image', 'nobody'], /shell, redis/],
   ] as const) {
     test(`understudy ${args.join(' ')} makes no sense`, async () => {
       const { status, stdout, stderr } = await understudy(args);

@@ -10,6 +10,7 @@ import type { SlotDecoder } from '../hart/decoder.js';
 import { EXIT_HANDS, EXIT_SBI, EXIT_SIGNAL, EXIT_WFI } from '../hart/exits.js';
 import * as S from '../hart/state.js';
 import type { Clock } from './clock.js';
+import { sample, type HartProfile } from './hart-profile.js';
 import type { MmioBus } from './mmio-bus.js';
 
 /** Instructions between looks at the clock: well under the 4 ms of a Linux tick even when interpreted. */
@@ -32,6 +33,7 @@ export class HartRunner {
   readonly #siblings: readonly number[];
   readonly #clock: Clock;
   #engine!: Engine;
+  #profile: HartProfile | undefined;
   #core!: Core;
   #hooks!: HartHooks;
   /** When the timer interrupt is due, in ticks. */
@@ -52,12 +54,16 @@ export class HartRunner {
     const valueAt = (this.h + S.EXIT_A) >> 2;
     return {
       mmioLoad: (_, address, width) => {
+        if (this.#profile !== undefined) this.#profile.registerAccesses++;
         if (!bus.load(address, width)) return 1;
         words[valueAt] = bus.low;
         words[valueAt + 1] = bus.high;
         return 0;
       },
-      mmioStore: (_, address, width) => (bus.store(address, width, words[valueAt], words[valueAt + 1]) ? 0 : 1),
+      mmioStore: (_, address, width) => {
+        if (this.#profile !== undefined) this.#profile.registerAccesses++;
+        return bus.store(address, width, words[valueAt], words[valueAt + 1]) ? 0 : 1;
+      },
       time: () => this.#clock.ticks(),
       timer: () => this.timerChanged(),
       decode: (slots, host, count) => decoder.decode(slots, host, count),
@@ -67,7 +73,8 @@ export class HartRunner {
   }
 
   /** Runs until the VMM asks the hart to stop. */
-  run(engine: Engine, hooks: HartHooks): void {
+  run(engine: Engine, hooks: HartHooks, profile?: HartProfile): void {
+    this.#profile = profile;
     this.#engine = engine;
     this.#core = engine.core;
     this.#hooks = hooks;
@@ -105,7 +112,30 @@ export class HartRunner {
   #turn(): void {
     if (this.#deadline !== Infinity && this.#clock.ticks() >= this.#deadline) this.#raiseTimer();
     this.#engine.settle();
-    switch (this.#core.run(this.h, BUDGET)) {
+    if (this.#profile !== undefined) return this.#profiledTurn(this.#profile);
+    this.#serve(this.#core.run(this.h, BUDGET));
+  }
+
+  #profiledTurn(profile: HartProfile): void {
+    const start = performance.now();
+    const reason = this.#core.run(this.h, BUDGET);
+    const ran = performance.now();
+    profile.turns++;
+    profile.running += ran - start;
+    if (reason === EXIT_SIGNAL) {
+      sample(profile.samples, this.pc, this.words[(this.h + S.PRIVILEGE) >> 2] === 0);
+    }
+    this.#serve(reason);
+    const served = performance.now() - ran;
+    if (reason === EXIT_WFI) profile.idle += served;
+    else profile.serving += served;
+    if (reason === EXIT_SBI) profile.sbiCalls++;
+    if (reason === EXIT_HANDS) profile.rings++;
+  }
+
+  /** Does what the core came back for. */
+  #serve(reason: number): void {
+    switch (reason) {
       case EXIT_SIGNAL:
         return;
       case EXIT_WFI:

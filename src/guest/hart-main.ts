@@ -6,13 +6,13 @@
 import { boardRegions } from '../computer/board.js';
 import { Clock } from '../computer/clock.js';
 import type { DmaSpace } from '../computer/dma.js';
+import { emptyProfile } from '../computer/hart-profile.js';
 import { HartRunner } from '../computer/hart-runner.js';
 import { MmioBus } from '../computer/mmio-bus.js';
 import { createEngine } from '../hart/engine.js';
-import type { TranslatorCounters } from '../hart/translator/translator.js';
 import { SlotDecoder } from '../hart/decoder.js';
 import * as S from '../hart/state.js';
-import type { HartAssignment, HartMessage } from '../vmm/assignment.js';
+import type { HartAssignment, HartMessage, HartReport } from '../vmm/assignment.js';
 import { Sbi } from '../vmm/sbi.js';
 import { GuestMemoryView } from '../vmm/guest-memory-view.js';
 import { Mailbox } from './hands/mailbox.js';
@@ -21,7 +21,7 @@ import { ring, type HartView } from './hands/ring.js';
 /** Runs one assignment to its end. */
 export function runHart(assignment: HartAssignment, send: (message: HartMessage) => void): void {
   try {
-    send({ type: 'stopped', counters: new AssignedHart(assignment, send).run() });
+    send({ type: 'stopped', report: new AssignedHart(assignment, send).run() });
   } catch (error) {
     send({ type: 'failed', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
@@ -41,7 +41,7 @@ class AssignedHart {
     this.#runner = new HartRunner(this.#buffer, harts[hartId], siblings, new Clock(epoch));
   }
 
-  run(): TranslatorCounters {
+  run(): HartReport {
     const { assignment } = this;
     const runner = this.#runner;
     const guestMemory = new GuestMemoryView(this.#buffer, runner.h);
@@ -61,11 +61,17 @@ class AssignedHart {
     });
     const mailbox = new Mailbox(this.#buffer, assignment.mailbox);
     const view = this.#hartView(guestMemory);
-    runner.run(engine, {
-      sbi: () => sbi.call(),
-      ring: () => ring(mailbox, view, () => this.#doorbell()) === 'handled',
-    });
-    return engine.counters;
+    const profile = assignment.profile ? emptyProfile() : undefined;
+    runner.run(
+      engine,
+      {
+        sbi: () => sbi.call(),
+        ring: () => ring(mailbox, view, () => this.#doorbell()) === 'handled',
+      },
+      profile,
+    );
+    const instructions = Number(new DataView(this.#buffer).getBigUint64(runner.h + S.INSTRET, true));
+    return { hartId: assignment.hartId, instructions, translator: engine.counters, ...(profile && { profile }) };
   }
 
   #bus(dma: DmaSpace): MmioBus {

@@ -9,11 +9,10 @@ import { VirtioEntropy } from '../computer/virtio/entropy.js';
 import { VirtioNet, type NetOptions } from '../computer/virtio/net.js';
 import { FRAME_SIZE } from '../computer/memory.js';
 import { RAM_BASE } from '../vmm/address-space.js';
-import type { HartMessage } from '../vmm/assignment.js';
+import type { HartMessage, HartReport } from '../vmm/assignment.js';
 import type { Partition } from '../vmm/partition.js';
 import type { ResetKind } from '../vmm/sbi.js';
 import type { Vmm } from '../vmm/vmm.js';
-import type { TranslatorCounters } from '../hart/translator/translator.js';
 import { buildDeviceTree } from './device-tree.js';
 import { GuestError } from './errors.js';
 import { Mailbox, MAILBOX_SIZE } from './hands/mailbox.js';
@@ -61,8 +60,8 @@ export class OsInstance {
   onDeviceFault: (message: string) => void = () => undefined;
 
   readonly board: Board;
-  /** What the translators of the harts did; filled as the harts stop. */
-  readonly counters: TranslatorCounters[] = [];
+  /** What the harts did; filled as they stop. */
+  readonly reports: HartReport[] = [];
   readonly #vmm: Vmm;
   readonly #pages: { readonly board: number; readonly mailbox: number; readonly doorbell: number };
   #end!: (end: OsEnd) => void;
@@ -205,7 +204,7 @@ export class OsInstance {
         void this.partition.stop().then(() => this.#end({ kind: 'hart-failed', message: message.message }));
         return;
       case 'stopped':
-        this.counters.push(message.counters);
+        this.reports.push(message.report);
         return;
     }
   }

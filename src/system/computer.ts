@@ -28,6 +28,8 @@ export interface ComputerOptions {
   readonly harts?: number;
   /** The network outside; false: the computer has none. */
   readonly network?: NetworkOptions | false;
+  /** Have the harts keep account of where their time goes: `instance.os.reports` has it at the end. */
+  readonly profile?: boolean;
 }
 
 /** What a boot has opened, and what it has to let go of. */
@@ -47,14 +49,17 @@ export class Computer {
   #count = 0;
 
   /** Throws ComputerError `too-large` or `memory`, SystemError `invalid`, NetError `BAD_CONFIG`. */
-  constructor(platform: SystemPlatform, { memory = 2 ** 30, harts = 2, network = {} }: ComputerOptions = {}) {
+  constructor(
+    platform: SystemPlatform,
+    { memory = 2 ** 30, harts = 2, network = {}, profile = false }: ComputerOptions = {},
+  ) {
     if (!Number.isInteger(harts) || harts < 1 || harts > MAX_HARTS) {
       throw new SystemError('invalid', `a computer has 1 to ${MAX_HARTS} harts, not ${harts}`);
     }
     if (!Number.isSafeInteger(memory) || memory <= 0) throw new SystemError('invalid', `${memory} bytes of memory`);
     this.#platform = platform;
     this.network = network === false ? undefined : new Network(network, platform);
-    this.vmm = new Vmm(platform, { memory, harts });
+    this.vmm = new Vmm(platform, { memory, harts, profile });
   }
 
   /** Harts that belong to no OS instance. */

@@ -1,3 +1,4 @@
+import type { HartProfile } from '../computer/hart-profile.js';
 import type { CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
 import type { TranslatorCounters } from '../hart/translator/translator.js';
@@ -8,6 +9,8 @@ export interface HartAssignment {
   readonly memory: WebAssembly.Memory;
   readonly core: CoreCode;
   readonly engine: EngineOptions;
+  /** Keep account of where the time goes. */
+  readonly profile: boolean;
   /** Hart blocks of the OS instance by hart id, and which of them this thread runs. */
   readonly harts: readonly number[];
   readonly hartId: number;
@@ -20,11 +23,20 @@ export interface HartAssignment {
   readonly doorbell: number;
 }
 
+/** What a hart did in an assignment. */
+export interface HartReport {
+  readonly hartId: number;
+  readonly instructions: number;
+  readonly translator: TranslatorCounters;
+  /** Only if the assignment asked for it. */
+  readonly profile?: HartProfile;
+}
+
 /** What a hart's thread says. */
 export type HartMessage =
   | { readonly type: 'doorbell' }
   | { readonly type: 'console'; readonly bytes: Uint8Array }
   | { readonly type: 'reset'; readonly kind: ResetKind }
   /** The last word of an assignment. */
-  | { readonly type: 'stopped'; readonly counters: TranslatorCounters }
+  | { readonly type: 'stopped'; readonly report: HartReport }
   | { readonly type: 'failed'; readonly message: string };

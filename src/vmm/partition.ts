@@ -71,6 +71,7 @@ export class Partition {
         memory: vmm.machine.memory,
         core: vmm.core,
         engine: vmm.engine,
+        profile: vmm.profile,
         harts: blocks,
         hartId,
         epoch: vmm.clock.epoch,

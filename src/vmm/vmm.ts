@@ -17,6 +17,8 @@ export interface VmmOptions {
   readonly harts: number;
   /** How harts run code; mostly for tests. */
   readonly engine?: EngineOptions;
+  /** Have the harts keep account of where their time goes. */
+  readonly profile?: boolean;
 }
 
 const HART_FRAMES = Math.ceil(HART_BLOCK_SIZE / FRAME_SIZE);
@@ -28,6 +30,7 @@ export class Vmm {
   readonly clock: Clock;
   readonly core: CoreCode;
   readonly engine: EngineOptions;
+  readonly profile: boolean;
   readonly #free: Hart[];
   readonly #all: readonly Hart[];
   readonly #partitions = new Set<Partition>();
@@ -35,7 +38,7 @@ export class Vmm {
   /** Throws ComputerError `too-large` or `memory`. */
   constructor(
     readonly platform: Platform,
-    { memory, harts, engine = {} }: VmmOptions,
+    { memory, harts, engine = {}, profile = false }: VmmOptions,
   ) {
     const control = harts * (HART_FRAMES * FRAME_SIZE + CONTROL_BYTES_PER_HART);
     const limits = MachineMemory.limits(memory + control + memory / 1024);
@@ -43,6 +46,7 @@ export class Vmm {
     this.clock = new Clock(hostNow());
     this.core = buildCore(limits);
     this.engine = engine;
+    this.profile = profile;
     this.#all = Array.from({ length: harts }, () => ({
       block: this.machine.frames.allocateRun(HART_FRAMES) * FRAME_SIZE,
       thread: platform.startHartThread(),

@@ -10,7 +10,7 @@ Boots Debian to a shell in this terminal. Ctrl-A X leaves, Ctrl-A H shows the ot
 What to boot:
   --debian RELEASE        13 (Linux 6.12, the default) or backports (Linux 7.2); made of Debian
                           packages at the first use, see "understudy images"
-  --profile PROFILE       shell (the default) or redis (with Redis installed)
+  --image IMAGE           shell (the default) or redis (with Redis installed)
   --kernel FILE           a RISC-V Linux "Image" of yours instead, uncompressed
   --initrd FILE           its initramfs; several are put together
   --append ARGUMENTS      kernel arguments, behind ours
@@ -30,13 +30,14 @@ The machine:
 Without a person:
   --command SCRIPT        runs the shell script in the guest, its output is ours, and its exit status too
   --timeout SECONDS       gives up after that, with exit status 124
+  --profile               at the end, on standard error: where guest and host time went
   --json                  with --command: one JSON object on standard output
   --help
 `;
 
 export interface RunOptions {
   readonly debian: 'trixie' | 'backports';
-  readonly profile: string;
+  readonly image: string;
   readonly kernel?: string;
   readonly initrds: readonly string[];
   readonly append?: string;
@@ -51,11 +52,12 @@ export interface RunOptions {
   /** Milliseconds. */
   readonly timeout?: number;
   readonly json: boolean;
+  readonly profile: boolean;
 }
 
 const OPTIONS = {
   debian: { type: 'string', default: '13' },
-  profile: { type: 'string', default: 'shell' },
+  image: { type: 'string', default: 'shell' },
   kernel: { type: 'string', short: 'k' },
   initrd: { type: 'string', short: 'i', multiple: true },
   append: { type: 'string' },
@@ -68,6 +70,7 @@ const OPTIONS = {
   command: { type: 'string', short: 'c' },
   timeout: { type: 'string' },
   json: { type: 'boolean', default: false },
+  profile: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
@@ -87,6 +90,7 @@ export function parseRunOptions(args: string[]): RunOptions | 'help' {
   }
   return {
     debian: oneOf('debian', values.debian, { '13': 'trixie', trixie: 'trixie', backports: 'backports' } as const),
+    image: values.image,
     profile: values.profile,
     initrds,
     memory: parseSize('memory', values.memory),

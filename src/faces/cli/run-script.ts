@@ -50,6 +50,7 @@ export async function runScript(guest: Guest, script: string): Promise<number> {
   }
   const end = await instance.ended;
   clearTimeout(timer);
+  guest.ended(instance.os.reports);
 
   if (interruption.status !== undefined) return interruption.status;
   if (broken) return BROKEN_PIPE;

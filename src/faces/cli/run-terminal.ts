@@ -38,7 +38,7 @@ export async function runTerminal(guest: Guest): Promise<number> {
 }
 
 /** One boot, to its end or until the person leaves. */
-async function session({ computer, boot, interruption }: Guest, terminal: Terminal): Promise<Outcome> {
+async function session({ computer, boot, interruption, ended }: Guest, terminal: Terminal): Promise<Outcome> {
   const started = performance.now();
   const instance = await computer.boot({ ...boot, ...terminal.size });
   if (terminal.interactive) greet(instance, terminal);
@@ -85,6 +85,7 @@ async function session({ computer, boot, interruption }: Guest, terminal: Termin
   } finally {
     interruption.signal.removeEventListener('abort', leave);
     terminal.release();
+    ended(instance.os.reports);
   }
 }
 

@@ -2,10 +2,12 @@
 import { Computer, PROFILES, shellProfile, type ImageBoot, type KernelBoot, type OsEnd } from '../../index.js';
 import { obtainImage } from './images.js';
 import { catchSignals, type Interruption } from './interruption.js';
+import { describeReports } from './profile.js';
 import { parseRunOptions, RUN_USAGE, type RunOptions } from './run-options.js';
 import { runScript } from './run-script.js';
 import { runTerminal } from './run-terminal.js';
 import { UsageError } from './usage.js';
+import type { HartReport } from '../../vmm/assignment.js';
 
 /** What a mode needs to boot the guest, again if it reboots. */
 export interface Guest {
@@ -13,6 +15,8 @@ export interface Guest {
   readonly options: RunOptions;
   readonly boot: ImageBoot | KernelBoot;
   readonly interruption: Interruption;
+  /** To be called with what the harts reported when an OS instance has ended. */
+  ended(reports: readonly HartReport[]): void;
 }
 
 /** Beyond the guest's memory: the VMM's bookkeeping for it. */
@@ -31,8 +35,8 @@ export async function runCommand(args: string[]): Promise<number> {
     process.stdout.write(RUN_USAGE);
     return 0;
   }
-  if (!Object.hasOwn(PROFILES, options.profile)) {
-    throw new UsageError(`--profile ${options.profile}: there are ${Object.keys(PROFILES).join(', ')}`);
+  if (!Object.hasOwn(PROFILES, options.image)) {
+    throw new UsageError(`--image ${options.image}: there are ${Object.keys(PROFILES).join(', ')}`);
   }
   const interruption = catchSignals();
   try {
@@ -51,10 +55,19 @@ async function run(options: RunOptions, interruption: Interruption): Promise<num
   const computer = await Computer.create({
     memory: Math.min(options.memory + OVERHEAD, MOST_MEMORY),
     harts: options.harts,
+    profile: options.profile,
     ...(options.network ? {} : { network: false }),
   });
   try {
-    const guest: Guest = { computer, options, boot, interruption };
+    const guest: Guest = {
+      computer,
+      options,
+      boot,
+      interruption,
+      ended: (reports) => {
+        if (options.profile) process.stderr.write(describeReports(reports));
+      },
+    };
     return await (options.command === undefined ? runTerminal(guest) : runScript(guest, options.command));
   } finally {
     await computer.close();
@@ -76,7 +89,7 @@ async function whatToBoot(options: RunOptions, signal: AbortSignal): Promise<Ima
     const { kernel, initrds: initramfs, console } = options;
     return { ...common, kernel, initramfs, ...(console && { console }) };
   }
-  const profile = (PROFILES[options.profile] ?? shellProfile)(options.debian);
+  const profile = (PROFILES[options.image] ?? shellProfile)(options.debian);
   return { ...common, image: await obtainImage(profile, { signal }) };
 }
 

@@ -21,8 +21,8 @@ import {
   CAUSE_STORE_MISALIGNED,
   CAUSE_STORE_PAGE,
 } from '../causes.js';
-import { EXIT_A, EXIT_B, PRIVILEGE } from '../state.js';
-import { ACCESS_READ, ACCESS_WRITE } from '../tlb.js';
+import { EXIT_A, EXIT_B, TLB_BASE, PRIVILEGE } from '../state.js';
+import { ACCESS_READ, ACCESS_WRITE, TLB_HOST_PAGE, TLB_INDEX_MASK, TLB_INDEX_SHIFT, TLB_READ_TAG } from '../tlb.js';
 import type { Imports } from './imports.js';
 import { REFILL_ACCESS_FAULT, REFILL_MMIO, REFILL_PAGE_FAULT, type MmuFunctions } from './mmu.js';
 import type { TrapFunctions } from './traps.js';
@@ -45,11 +45,12 @@ interface Parts {
 
 /** Everything a load or store can be when its TLB entry does not match. */
 export function buildAccess(module: ModuleBuilder, parts: Parts): AccessFunctions {
+  const lookUp = buildLookUp(module, parts);
   return {
     loadSlow: buildLoadSlow(module, parts),
     storeSlow: buildStoreSlow(module, parts),
-    atomicHost: buildAtomicHost(module, parts),
-    cboZero: buildCboZero(module, parts),
+    atomicHost: buildAtomicHost(module, parts, lookUp),
+    cboZero: buildCboZero(module, parts, lookUp),
   };
 }
 
@@ -57,6 +58,26 @@ const crosses = (va: ExprI64, size: ExprI32): ExprI32 =>
   i32.gtU(i32.add(i32.and(i32.wrap(va), i32.const(0xfff)), size), i32.const(4096));
 
 const pageOffset = (va: ExprI64): ExprI32 => i32.and(i32.wrap(va), i32.const(0xfff));
+
+/** (h, va, ACCESS_READ or ACCESS_WRITE): host page of va out of the data TLB, or as `refill` answers. */
+function buildLookUp(module: ModuleBuilder, { mmu }: Parts): Callable<typeof I32> {
+  const f = module.function([I32, I64, I32], I32);
+  const h = f.param(I32, 0);
+  const va = f.param(I64, 1);
+  const access = f.param(I32, 2);
+  const entry = f.local(
+    I32,
+    i32.add(
+      i32.add(h, i32.load(h, TLB_BASE)),
+      i32.and(i32.shrU(i32.wrap(va), i32.const(TLB_INDEX_SHIFT)), i32.const(TLB_INDEX_MASK)),
+    ),
+  );
+  // The write tag stands behind the read tag.
+  const tag = i64.load(i32.add(entry, i32.shl(access, i32.const(3))), TLB_READ_TAG);
+  f.if(i64.eq(tag, i64.and(va, i64.const(-4096))), () => f.return(i32.load(entry, TLB_HOST_PAGE)));
+  f.return(call(mmu.refill, h, va, access));
+  return f;
+}
 
 /** Traps for a REFILL_* answer other than MMIO; does nothing for the rest. */
 function trapOnFault(
@@ -185,7 +206,7 @@ function buildStoreSlow(module: ModuleBuilder, parts: Parts): Callable<typeof I3
 }
 
 /** Atomics must be aligned, and work on memory only. */
-function buildAtomicHost(module: ModuleBuilder, parts: Parts): Callable<typeof I32> {
+function buildAtomicHost(module: ModuleBuilder, parts: Parts, lookUp: Callable<typeof I32>): Callable<typeof I32> {
   const f = module.function([I32, I64, I64, I32, I32], I32, 'atomicHost');
   const h = f.param(I32, 0);
   const pc = f.param(I64, 1);
@@ -197,7 +218,7 @@ function buildAtomicHost(module: ModuleBuilder, parts: Parts): Callable<typeof I
   };
   const misaligned = i32.and(i32.wrap(va), i32.sub(i32.shl(i32.const(1), f.param(I32, 3)), i32.const(1)));
   f.if(misaligned, trap(CAUSE_LOAD_MISALIGNED, CAUSE_STORE_MISALIGNED));
-  const host = f.local(I32, call(parts.mmu.refill, h, va, f.param(I32, 4)));
+  const host = f.local(I32, call(lookUp, h, va, f.param(I32, 4)));
   f.if(i32.eq(host, i32.const(REFILL_PAGE_FAULT)), trap(CAUSE_LOAD_PAGE, CAUSE_STORE_PAGE));
   f.if(i32.eq(host, i32.const(REFILL_ACCESS_FAULT)), trap(CAUSE_LOAD_ACCESS, CAUSE_STORE_ACCESS));
   f.if(i32.eq(host, i32.const(REFILL_MMIO)), trap(CAUSE_LOAD_ACCESS, CAUSE_STORE_ACCESS));
@@ -206,7 +227,7 @@ function buildAtomicHost(module: ModuleBuilder, parts: Parts): Callable<typeof I
 }
 
 /** Zicboz (CMO specification 2.7): blocks of 64 bytes. */
-function buildCboZero(module: ModuleBuilder, parts: Parts): Callable<typeof I32> {
+function buildCboZero(module: ModuleBuilder, parts: Parts, lookUp: Callable<typeof I32>): Callable<typeof I32> {
   const f = module.function([I32, I64, I64], I32, 'cboZero');
   const h = f.param(I32, 0);
   const pc = f.param(I64, 1);
@@ -216,14 +237,16 @@ function buildCboZero(module: ModuleBuilder, parts: Parts): Callable<typeof I32>
     f.call(parts.traps.trap, h, pc, i64.const(CAUSE_ILLEGAL), i64.const(0));
     f.return(i32.const(1));
   });
-  const host = f.local(I32, call(parts.mmu.refill, h, va, i32.const(ACCESS_WRITE)));
+  const host = f.local(I32, call(lookUp, h, va, i32.const(ACCESS_WRITE)));
   trapOnFault(f, parts, h, pc, va, host, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS);
   f.if(i32.eq(host, i32.const(REFILL_MMIO)), () => {
     f.call(parts.traps.trap, h, pc, i64.const(CAUSE_STORE_ACCESS), va);
     f.return(i32.const(1));
   });
   const block = i32.and(pageOffset(va), i32.const(~63));
-  f.fill(i32.or(host, block), i32.const(0), i32.const(64));
+  // Eight stores: a bulk operation costs a call of the host's.
+  const at = f.local(I32, i32.or(host, block));
+  for (let i = 0; i < 64; i += 8) f.store64(at, i64.const(0), i);
   f.return(i32.const(0));
   return f;
 }
