@@ -11,6 +11,9 @@ const LINGER_WHILE_FROZEN = 2000;
 /** As `connectHands` sets it: longer would take time from the domain. */
 const LINGER = 300;
 
+/** Time that a domain which has just come to life has its hart for itself (ms). */
+const CLIENTS_FIRST = 100;
+
 export interface MoveOptions {
   readonly onEvent?: OnMaintenance;
   /** Something else in these instances serves meanwhile: the hands leave it the harts whenever they can. */
@@ -52,6 +55,8 @@ export async function moveDomain(
         await onEvent({ type: 'step', domain: name, step, at: performance.now() });
         if (step === 'freeze' && !underLoad) linger(LINGER_WHILE_FROZEN);
         if (step === 'resume') linger(LINGER);
+        // What waited so long goes first; the original can be buried when its clients have been answered.
+        if (step === 'bury') await new Promise((resolve) => setTimeout(resolve, CLIENTS_FIRST));
       },
       ...(gate && { gate }),
     });

@@ -44,7 +44,7 @@ export interface DemoResult {
 
 /** One stretch of time for the timeline, in ms of `performance.now()`. */
 export interface Span {
-  readonly what: 'boot' | 'serve' | 'shutdown';
+  readonly what: 'boot' | 'ready' | 'serve' | 'shutdown';
   readonly from: number;
   readonly to: number;
 }

@@ -256,9 +256,12 @@ export class Scenario {
     const now = performance.now();
     const booted = lane.spans.at(-1)?.to ?? now;
     const resumed = this.#steps.find((s) => s.step === 'resume')?.at ?? this.#moveTo;
-    // What is relieved serves until the move, who relieves it from then on.
-    if (then === undefined) lane.spans.push({ what: 'serve', from: Math.max(booted, resumed), to: now });
-    else lane.spans.push({ what: 'serve', from: booted, to: resumed }, { what: then, from: now, to: now });
+    if (then === undefined) {
+      lane.spans.push({ what: 'ready', from: booted, to: resumed }, { what: 'serve', from: resumed, to: now });
+    } else {
+      lane.spans.push({ what: 'serve', from: booted, to: resumed }, { what: 'ready', from: resumed, to: now });
+      lane.spans.push({ what: then, from: now, to: now });
+    }
   }
 
   #take(report: MigrationReport): void {

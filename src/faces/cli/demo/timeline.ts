@@ -6,8 +6,10 @@ import type { Chronicle, Span } from './result.js';
 import { styleFor, type Output, type Style } from './style.js';
 
 const LABEL = 12;
+/** Room behind the bars of the move for milliseconds. */
+const AFTER = 10;
 const CELLS = { least: 30, most: 100 };
-const SHADES: Readonly<Record<Span['what'], string>> = { boot: '░', serve: '█', shutdown: '▒' };
+const SHADES: Readonly<Record<Span['what'], string>> = { boot: '░', ready: '·', serve: '█', shutdown: '▒' };
 const LEVELS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /** Shown before the freeze and after the end of the move, as a share of what lies between. */
 const MARGIN = 0.15;
@@ -15,7 +17,7 @@ const MARGIN = 0.15;
 export function drawTimeline(chronicle: Chronicle, output: Output): string {
   const style = styleFor(output);
   const width = Math.min(CELLS.most, Math.max(CELLS.least, (output.columns ?? 80) - LABEL - 2));
-  return `\n${whole(chronicle, width, style)}\n${move(chronicle, width, style)}`;
+  return `\n${whole(chronicle, width, style)}\n${move(chronicle, width - AFTER, style)}`;
 }
 
 /** A stretch of time, cut into cells. */
@@ -67,7 +69,7 @@ function whole({ start, end, lanes, replies, steps }: Chronicle, width: number, 
     ...rows,
     row('replies', style('cyan', levels)),
     row('', `${pointer.join('').trimEnd()} the move`),
-    row('', style('dim', '░ boots   █ serves   ▒ shuts down')),
+    row('', style('dim', '░ boots   · stands by   █ serves   ▒ shuts down')),
     '',
   ].join('\n');
 }
@@ -86,7 +88,7 @@ function move({ replies, steps }: Chronicle, width: number, style: Style): strin
     const line = ruler.empty();
     const until = steps[frozenAt + i + 1].at;
     ruler.bar(line, at, Math.min(until, ruler.to), step === 'bury' ? '░' : '█');
-    return row(step, style('yellow', line.join('')), ` ${(until - at).toFixed(1)} ms`);
+    return row(step, style('yellow', line.join('')), ` ${(until - at).toFixed(1).padStart(6)} ms`);
   });
   const marks = ruler.count(replies).map((n) => (n === 0 ? ' ' : '│'));
   return [
