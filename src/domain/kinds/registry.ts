@@ -8,13 +8,13 @@ import { pipe } from './pipe.js';
 import { signalfd } from './signalfd.js';
 import { signals } from './signals.js';
 import { surroundings } from './surroundings.js';
-import { tcp } from './tcp.js';
+import { socket } from './socket.js';
 import { threads } from './threads.js';
 import { timerfd } from './timerfd.js';
 import { timers } from './timers.js';
 
 /** Kinds of open files. The first that matches is asked. */
-export const fileKinds: readonly FileKind[] = [pipe, eventfd, timerfd, signalfd, epoll, tcp, memoryFile, pathFile];
+export const fileKinds: readonly FileKind[] = [pipe, eventfd, timerfd, signalfd, epoll, socket, memoryFile, pathFile];
 
 /** Kinds of what a process has, in the order they are asked. */
 export const processKinds: readonly ProcessKind[] = [timers, signals, threads, surroundings, credentials];
