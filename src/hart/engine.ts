@@ -9,7 +9,7 @@ import { Translator, type TranslatorCounters } from './translator/translator.js'
 export type EngineHost = Omit<CoreImports, 'hot' | 'predecoded'>;
 
 export interface EngineOptions {
-  /** Arrivals that make a place hot, 1 to 65,000; 0: never translate; 3000 unless told. */
+  /** Arrivals that make a place hot, 1 to 65,000; 0: never translate; 8000 unless told. */
   readonly threshold?: number;
   /** Regions compiled together at most; 16 unless told. */
   readonly batch?: number;
@@ -30,10 +30,10 @@ export interface Engine {
 }
 
 /**
- * Translating a region costs as much as interpreting some 50,000 instructions: a place pays for
- * it when it has been reached about that often, divided by the length of a path through it.
+ * Translating a region costs as much as interpreting tens of thousands of instructions; docs/performance.md
+ * has what a boot costs by threshold.
  */
-const DEFAULT_THRESHOLD = 3000;
+const DEFAULT_THRESHOLD = 8000;
 const DEFAULT_BATCH = 16;
 const DEFAULT_MAX_STEPS = 300;
 
