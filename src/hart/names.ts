@@ -1,4 +1,5 @@
 /** Names of registers, CSRs and rounding modes as assembler text has them. */
+import { CSR } from './csr-numbers.js';
 
 /** ABI names of x0 … x31 (psABI, register convention). */
 export const integerNames: readonly string[] = (
@@ -17,27 +18,8 @@ export const roundingNames: readonly string[] = ['rne', 'rtz', 'rdn', 'rup', 'rm
 /** Suffixes of atomics by aq (2) and rl (1). */
 export const orderingNames: readonly string[] = ['', '.rl', '.aq', '.aqrl'];
 
-/** CSR addresses by name (privileged specification 2.2). */
-export const csrNumbers: Readonly<Record<string, number>> = {
-  fflags: 0x001,
-  frm: 0x002,
-  fcsr: 0x003,
-  sstatus: 0x100,
-  sie: 0x104,
-  stvec: 0x105,
-  scounteren: 0x106,
-  senvcfg: 0x10a,
-  sscratch: 0x140,
-  sepc: 0x141,
-  scause: 0x142,
-  stval: 0x143,
-  sip: 0x144,
-  stimecmp: 0x14d,
-  satp: 0x180,
-  cycle: 0xc00,
-  time: 0xc01,
-  instret: 0xc02,
-};
+/** CSR addresses by name. */
+export const csrNumbers: Readonly<Record<string, number>> = CSR;
 
 const csrNames = new Map(Object.entries(csrNumbers).map(([name, number]) => [number, name]));
 

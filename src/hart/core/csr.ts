@@ -5,6 +5,7 @@
 import { I32, I64, call, choose, i32, i64, type Callable, type ExprI32, type ExprI64 } from '../../wasm/expr.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
 import { CAUSE_ILLEGAL } from '../causes.js';
+import { CSR } from '../csr-numbers.js';
 import {
   EXIT_A,
   FFLAGS,
@@ -38,28 +39,6 @@ export const CSR_CLEAR = 2;
 
 /** senvcfg.CBZE: user mode may use cbo.zero. */
 export const ENVCFG_CBZE = 1 << 7;
-
-/** Addresses (privileged specification 2.2). */
-const CSR = {
-  fflags: 0x001,
-  frm: 0x002,
-  fcsr: 0x003,
-  sstatus: 0x100,
-  sie: 0x104,
-  stvec: 0x105,
-  scounteren: 0x106,
-  senvcfg: 0x10a,
-  sscratch: 0x140,
-  sepc: 0x141,
-  scause: 0x142,
-  stval: 0x143,
-  sip: 0x144,
-  stimecmp: 0x14d,
-  satp: 0x180,
-  cycle: 0xc00,
-  time: 0xc01,
-  instret: 0xc02,
-} as const;
 
 interface Access {
   readonly read: () => ExprI64;
