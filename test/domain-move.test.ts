@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, type RunningDomain } from '../src/domain/launch.js';
+import { DomainError } from '../src/domain/errors.js';
 import { STEPS } from '../src/domain/migrate.js';
 import { readDir, readText } from '../src/domain/linux/os.js';
 import { compilePrograms, programNames } from './domain/programs.js';
@@ -29,18 +30,18 @@ function turnOf(line: string): number {
   return Number(m[1]);
 }
 
-async function start(name: string, program: string): Promise<RunningDomain> {
+async function start(name: string, program: string, ...args: string[]): Promise<RunningDomain> {
   const domain = await launch(
     stage.sides[0].hands,
     { name },
-    { argv: [`/opt/${program}`], output: `/tmp/${name}.out` },
+    { argv: [`/opt/${program}`, ...args], output: `/tmp/${name}.out` },
   );
   await nextLine(domain.hands, output(domain));
   return domain;
 }
 
 /** What each test domain keeps and verifies is said at the top of its source. */
-for (const program of PROGRAMS) {
+for (const program of PROGRAMS.filter((p) => p !== 'refused')) {
   test(`${program} goes from one kernel to the other and back, twice, and never notices`, async () => {
     let domain = await start(program, program);
     let turn = turnOf(await nextLine(domain.hands, output(domain)));
@@ -57,6 +58,35 @@ for (const program of PROGRAMS) {
     if (SETTLE[program] !== undefined) await new Promise((resolve) => setTimeout(resolve, SETTLE[program]));
     assert.doesNotMatch((await readText(domain.hands, output(domain))) ?? '', /broken/, 'no process of it found fault');
     assert.deepEqual(await stage.pids(domain), pids, 'its processes are the same');
+    await domain.anchor.cgroup.kill();
+    await domain.anchor.cgroup.remove();
+  });
+}
+
+/** By the argument of `refused`: the name with which it is refused. */
+const REFUSED: Readonly<Record<string, RegExp>> = {
+  udp: /type 2, protocol 17/,
+  inotify: /inotify/,
+  deleted: /a deleted file/,
+  lock: /a file lock/,
+  pty: /device .*pt/,
+  realtime: /scheduling policy/,
+  stopped: /a stopped job/,
+  namespace: /a uts namespace/,
+  missing: /only-here/,
+  closing: /being closed/,
+};
+for (const [what, name] of Object.entries(REFUSED)) {
+  test(`${what}: refused by name before anything is frozen`, async () => {
+    const domain = await start(`refused-${what}`, 'refused', what);
+    const steps: string[] = [];
+    await assert.rejects(
+      stage.move(domain, (s) => void steps.push(s)),
+      (e) => e instanceof DomainError && name.test(e.resource ?? ''),
+    );
+    assert.ok(!steps.includes('freeze'), `it was refused at ${steps.at(-1)}`);
+    const line = await nextLine(domain.hands, output(domain));
+    assert.ok(turnOf(await nextLine(domain.hands, output(domain), line)) > turnOf(line), 'and it counts on');
     await domain.anchor.cgroup.kill();
     await domain.anchor.cgroup.remove();
   });

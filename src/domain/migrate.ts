@@ -7,6 +7,7 @@ import { FrozenDomain } from './frozen.js';
 import type { RestoreContext } from './kinds/kind.js';
 import type { RunningDomain } from './launch.js';
 import { CLOCK } from './linux/flags.js';
+import { carriedPaths, compareMapped } from './memory/carried.js';
 import { total } from './memory/ranges.js';
 import type { FrameMover } from './memory/mover.js';
 import { surveyProcesses } from './proc/survey.js';
@@ -88,7 +89,7 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
   const undo = new Undo();
   try {
     await step('survey');
-    const early = await lookAround(domain);
+    const early = await lookAround(domain, to);
 
     await step('prepare');
     let skeletonUndo = new Undo();
@@ -105,11 +106,13 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
         objectFds: new Map(),
         fileFds: new Map(),
         pipes: new Map(),
+        carried: new Set(),
         counters: { bytesCopied: 0 },
       };
       const restoration = new Restoration(anchor, context);
       await restoration.bear(outlines);
-      await restoration.shape(outlines.map(withoutObjects));
+      const later = carriedPaths(outlines.map((o) => o.view));
+      await restoration.shape(outlines.map((o) => withoutObjects(o, later)));
       return restoration;
     };
     await step('bear');
@@ -142,6 +145,7 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
       restoration = await prepare(image.processes);
     }
     restoration.image = image;
+    await restoration.carryFiles();
     await restoration.makeObjects();
     await restoration.shape(image.processes);
     const { anchor, context } = restoration;
@@ -191,7 +195,7 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
  * Refuses what cannot be moved, and outlines the processes, while the domain runs: one that ends while it is
  * looked at makes the look begin again.
  */
-async function lookAround(domain: RunningDomain): Promise<Outline[]> {
+async function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> {
   const { hands, anchor } = domain;
   for (let turn = 0; ; turn++) {
     const pids = await anchor.cgroup.processes();
@@ -202,6 +206,7 @@ async function lookAround(domain: RunningDomain): Promise<Outline[]> {
       const views = all.filter((v) => v !== anchorView);
       refuseUnsupported(views, anchorView);
       await inspectFiles(hands, views);
+      await compareMapped(hands, to, views);
       const outlines: Outline[] = [];
       for (const v of views) outlines.push(await outlineProcess(hands, v));
       return outlines;

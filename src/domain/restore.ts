@@ -5,7 +5,8 @@ import type { Outline } from './outline.js';
 import { DomainError } from './errors.js';
 import type { RestoreContext, SavedFile, Stage } from './kinds/kind.js';
 import { CLONE, PTRACE, SIG } from './linux/flags.js';
-import { check } from './linux/os.js';
+import { check, statPath } from './linux/os.js';
+import { carriedPaths, readContents, writeContents } from './memory/carried.js';
 import type { FlipReceipt } from './memory/mover.js';
 import { makeObject, ObjectTransfer, sealObject } from './memory/objects.js';
 import { end, forgetChildSignal } from './dead.js';
@@ -13,6 +14,9 @@ import { Reborn } from './reborn.js';
 import { cloneArgs } from './trace/clone.js';
 import { ANCHOR, birthOrder } from './tree.js';
 import { Tracee } from './trace/tracee.js';
+
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
 
 /**
  * A domain coming to life in an OS instance. Its methods are called in the order in which they stand here;
@@ -156,6 +160,19 @@ export class Restoration {
     for (const fd of this.context.fileFds.values()) b.call(SYS.close, fd);
     await b.run();
     this.context.fileFds.clear();
+  }
+
+  /** Contents of files that the domain may be writing, before anything maps or opens them. */
+  async carryFiles(): Promise<void> {
+    const { hands, carried, counters } = this.context;
+    for (const path of carriedPaths(this.image.processes.map((p) => p.view))) {
+      const stat = await statPath(this.image.source, path);
+      if (stat === undefined || (stat.mode & S_IFMT) !== S_IFREG) continue;
+      const contents = await readContents(this.image.source, path, stat.size);
+      await writeContents(hands, path, stat.mode & 0o7777, contents);
+      carried.add(path);
+      counters.bytesCopied += contents.length;
+    }
   }
 
   /** Memory objects, still empty. */

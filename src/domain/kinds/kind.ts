@@ -38,6 +38,8 @@ export interface RestoreContext {
   readonly fileFds: Map<string, number>;
   /** Both ends of pipes already made, by inode of the original; descriptors of the hands. */
   readonly pipes: Map<string, { read: number; write: number }>;
+  /** Paths of files whose contents have come along already. */
+  readonly carried: Set<string>;
   readonly counters: { bytesCopied: number };
 }
 

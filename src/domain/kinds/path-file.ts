@@ -1,14 +1,14 @@
 import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError, unsupported } from '../errors.js';
+import { unsupported } from '../errors.js';
 import { AT_FDCWD, O } from '../linux/flags.js';
 import { check, parseStat } from '../linux/os.js';
+import { readContents, writeContents } from '../memory/carried.js';
 import { fileKind } from './kind.js';
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
 const S_IFCHR = 0o020000;
-const CHUNK = 0x80000;
 
 /** Character devices that are the same in every OS instance, by `major << 8 | minor`. */
 const PLAIN_DEVICES = new Map([
@@ -59,22 +59,7 @@ export const pathFile = fileKind<PathFileState>({
     if (type !== S_IFREG && type !== S_IFDIR && type !== S_IFCHR) throw unsupported(`a special file`, link);
     let contents: Uint8Array | undefined;
     if (type === S_IFREG && (info.flags & O.ACCMODE) !== O.RDONLY) {
-      contents = new Uint8Array(size);
-      // Through a description of its own: this one may not be readable, and its offset must stay.
-      const open = hands.batch();
-      const own = open.call(SYS.openat, AT_FDCWD, open.str(link), O.RDONLY | O.CLOEXEC, 0);
-      const fd = check((await open.run()).value(own), `opening ${link}`);
-      for (let at = 0; at < size;) {
-        const c = hands.batch();
-        const buf = c.out(Math.min(CHUNK, size - at));
-        const got = c.call(SYS.pread64, fd, buf, buf.length, at);
-        const cr = await c.run();
-        const length = check(cr.value(got), `reading ${link}`);
-        if (length === 0) break;
-        contents.set(cr.bytes(buf, length), at);
-        at += length;
-      }
-      await hands.syscall(SYS.close, fd);
+      contents = await readContents(hands, link, size);
     }
     return {
       path: link,
@@ -84,24 +69,10 @@ export const pathFile = fileKind<PathFileState>({
       contents,
     };
   },
-  async restore({ hands, counters }, state) {
-    if (state.contents !== undefined) {
-      const b = hands.batch();
-      const made = b.call(
-        SYS.openat,
-        AT_FDCWD,
-        b.str(state.path),
-        O.WRONLY | O.CREAT | O.TRUNC | O.CLOEXEC,
-        state.mode,
-      );
-      const fd = check((await b.run()).value(made), `making ${state.path}`);
-      for (let at = 0; at < state.contents.length; at += CHUNK) {
-        const c = hands.batch();
-        const part = state.contents.subarray(at, at + CHUNK);
-        const wrote = c.call(SYS.pwrite64, fd, c.bytes(part), part.length, at);
-        if ((await c.run()).value(wrote) !== part.length) throw new DomainError('guest', `cannot write ${state.path}`);
-      }
-      await hands.syscall(SYS.close, fd);
+  async restore({ hands, counters, carried }, state) {
+    if (state.contents !== undefined && !carried.has(state.path)) {
+      carried.add(state.path);
+      await writeContents(hands, state.path, state.mode, state.contents);
       counters.bytesCopied += state.contents.length;
     }
     const b = hands.batch();

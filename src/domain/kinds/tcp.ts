@@ -92,6 +92,7 @@ export const tcp = fileKind<TcpState>({
     const { state } = await tcpInfo(hands, file.held);
     if (state === STATE.SYN_SENT || state === STATE.SYN_RECV)
       throw unsupported('a TCP connection that is being made', where);
+    if (finReceived(state) || finSent(state)) throw unsupported('a TCP connection that is being closed', where);
   },
   async checkpoint({ hands, undo }, file) {
     const fd = file.held;

@@ -1,0 +1,36 @@
+// Has one thing that cannot be moved, the one its argument names, and counts on.
+#include "domain.h"
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/mman.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+int main(int argc, char **argv) {
+  const char *what = argc > 1 ? argv[1] : "";
+  if (!strcmp(what, "udp")) CHECK(socket(AF_INET, SOCK_DGRAM, 0) >= 0);
+  if (!strcmp(what, "inotify")) CHECK(inotify_init() >= 0);
+  if (!strcmp(what, "deleted")) { CHECK(open("/tmp/refused", O_RDWR | O_CREAT, 0600) >= 0); unlink("/tmp/refused"); }
+  if (!strcmp(what, "lock")) { int fd = open("/tmp/locked", O_RDWR | O_CREAT, 0600); CHECK(fd >= 0 && flock(fd, LOCK_EX) == 0); }
+  if (!strcmp(what, "pty")) CHECK(posix_openpt(O_RDWR | O_NOCTTY) >= 0);
+  if (!strcmp(what, "realtime")) { struct sched_param p = {.sched_priority = 1}; CHECK(sched_setscheduler(0, SCHED_FIFO, &p) == 0); }
+  if (!strcmp(what, "stopped")) { pid_t c = fork(); if (c == 0) for (;;) pause(); kill(c, SIGSTOP); waitpid(c, 0, WUNTRACED); }
+  if (!strcmp(what, "namespace")) CHECK(unshare(CLONE_NEWUTS) == 0);
+  if (!strcmp(what, "missing")) { int fd = open("/tmp/only-here", O_RDWR | O_CREAT, 0600); CHECK(write(fd, "x", 1) == 1); mmap(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0); close(fd); }
+  if (!strcmp(what, "closing")) {
+    int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7003), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK(bind(server, (void *)&a, sizeof a) == 0 && listen(server, 1) == 0 && connect(client, (void *)&a, sizeof a) == 0);
+    CHECK(accept(server, 0, 0) >= 0 && shutdown(client, SHUT_WR) == 0);
+  }
+  for (uint64_t turn = 0;; turn++) {
+    turn_done(turn);
+    rest_ms(50);
+  }
+}
