@@ -75,6 +75,7 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   namespace: /a uts namespace/,
   missing: /only-here/,
   closing: /being closed/,
+  unreadable: /unreadable mapping/,
 };
 for (const [what, name] of Object.entries(REFUSED)) {
   test(`${what}: refused by name before anything is frozen`, async () => {

@@ -2,13 +2,13 @@ import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import { createAnchor, type ClockOffsets, type DomainSpec } from './anchor.js';
 import { checkpoint, inspectFiles, refuseUnsupported } from './checkpoint.js';
-import { DomainError } from './errors.js';
+import { DomainError, unsupported } from './errors.js';
 import { FrozenDomain } from './frozen.js';
 import type { RestoreContext } from './kinds/kind.js';
 import type { RunningDomain } from './launch.js';
-import { CLOCK } from './linux/flags.js';
+import { CLOCK, PROT } from './linux/flags.js';
 import { carriedPaths, compareMapped } from './memory/carried.js';
-import { total } from './memory/ranges.js';
+import { intersect, normalize, total } from './memory/ranges.js';
 import type { FrameMover } from './memory/mover.js';
 import { surveyProcesses } from './proc/survey.js';
 import { outlineProcess, stillFits, withoutObjects, type Outline } from './outline.js';
@@ -191,6 +191,13 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
   }
 }
 
+/** Memory without access is kept as address space only; contents in it would be lost. Throws `unsupported`. */
+function refuseUnreadable(o: Outline): void {
+  const closed = o.vmas.filter((v) => !v.shared && v.prot === PROT.NONE);
+  if (intersect(o.pages, normalize(closed)).length > 0)
+    throw unsupported('an unreadable mapping with contents', `process ${o.view.pid}`);
+}
+
 /**
  * Refuses what cannot be moved, and outlines the processes, while the domain runs: one that ends while it is
  * looked at makes the look begin again.
@@ -209,6 +216,7 @@ async function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> 
       await compareMapped(hands, to, views);
       const outlines: Outline[] = [];
       for (const v of views) outlines.push(await outlineProcess(hands, v));
+      outlines.forEach(refuseUnreadable);
       return outlines;
     } catch (e) {
       const still = new Set(await anchor.cgroup.processes());

@@ -23,6 +23,7 @@ int main(int argc, char **argv) {
   if (!strcmp(what, "stopped")) { pid_t c = fork(); if (c == 0) for (;;) pause(); kill(c, SIGSTOP); waitpid(c, 0, WUNTRACED); }
   if (!strcmp(what, "namespace")) CHECK(unshare(CLONE_NEWUTS) == 0);
   if (!strcmp(what, "missing")) { int fd = open("/tmp/only-here", O_RDWR | O_CREAT, 0600); CHECK(write(fd, "x", 1) == 1); mmap(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0); close(fd); }
+  if (!strcmp(what, "unreadable")) { char *p = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); p[0] = 1; CHECK(mprotect(p, 8192, PROT_NONE) == 0); }
   if (!strcmp(what, "closing")) {
     int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7003), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
