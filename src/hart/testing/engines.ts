@@ -22,13 +22,13 @@ function coreModule(limits: MemoryLimits): CoreCode {
 }
 
 const withThreshold =
-  (threshold: number, maxRegions?: number): Engine =>
+  (threshold: number, maxRegions?: number, maxSteps = 40): Engine =>
   (memory, limits, h, host) =>
     createEngine(coreModule(limits), memory, h, host, {
       threshold,
       batch: 1,
       eager: threshold === 1,
-      maxSteps: 40,
+      maxSteps,
       ...(maxRegions !== undefined && { maxRegions }),
     }).core;
 
@@ -40,6 +40,8 @@ const engines: Readonly<Record<string, Engine>> = {
   mixed: withThreshold(3),
   /** Everything is translated, and room is always short. */
   crowded: withThreshold(1, 8),
+  /** Regions of one or two instructions. */
+  stepper: withThreshold(1, undefined, 1),
 };
 
 /** Name of the engine under test. */
