@@ -19,6 +19,8 @@ export interface CodeSource {
   halfword(hostPage: number, offset: number): number;
   /** Whether code at that offset of a page has been executed before. */
   executed(page: CodePage, offset: number): boolean;
+  /** Offsets in a page that jumps have often led to. */
+  arrivals(page: CodePage): readonly number[];
 }
 
 const RA = 1;
@@ -28,6 +30,13 @@ const isLink = (register: number): boolean => register === RA || register === T0
 
 export const isReturn = ({ index, operands }: Decoded): boolean =>
   index >= 0 && instructions[index].name === 'jalr' && operands.rd === 0 && operands.imm === 0 && isLink(operands.rs1);
+
+/** A jump through a table: not a return, not a call. */
+const isSwitch = ({ index, operands }: Decoded): boolean =>
+  index >= 0 && instructions[index].flow === 'indirect' && operands.rd === 0 && !isLink(operands.rs1);
+
+/** A page with more jump targets than this says nothing about where one jump may lead. */
+const MAX_TARGETS = 48;
 
 const isCall = ({ index, operands }: Decoded): boolean =>
   index >= 0 && instructions[index].flow === 'jump' && isLink(operands.rd);
@@ -113,11 +122,20 @@ class Discovery {
         const { flow } = instructions[decoded.index];
         if (flow === 'branch' || flow === 'jump') reach(here + decoded.operands.imm);
         if (flow === 'branch' || isCall(decoded)) reach(after);
+        if (isSwitch(decoded)) this.#switchTargets(here).forEach(reach);
         if (flow !== 'next') break;
         here = after;
       }
     }
     return leaders;
+  }
+
+  /** Where a jump through a table may lead: what has often been jumped to in its page. */
+  #switchTargets(at: number): number[] {
+    const page = this.#page(at);
+    if (page === undefined) return [];
+    const arrivals = this.source.arrivals(page);
+    return arrivals.length > MAX_TARGETS ? [] : arrivals.map((offset) => page.distance + offset);
   }
 
   #node(at: number, call: Call | undefined): Node {
@@ -170,6 +188,11 @@ class Discovery {
     } else if (flow === 'indirect' && isReturn(decoded) && node.call !== undefined) {
       node.takenAt = node.call.returnsTo;
       node.taken = this.#successor(node.takenAt, node.call.within);
+    } else if (isSwitch(decoded)) {
+      for (const target of this.#switchTargets(at)) {
+        const to = this.#successor(target, node.call);
+        if (to !== undefined) node.targets.push(to);
+      }
     }
     return true;
   }

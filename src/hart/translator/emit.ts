@@ -103,8 +103,25 @@ class RegionEmitter {
     if (node.taken !== undefined) {
       f.if(i64.eq(to, c.address(node.takenAt)), () => this.#go(node, node.taken, node.takenAt));
     }
+    this.#switch(node, to);
     f.store64(c.h, to, PC);
     this.#leaveFrom(node);
+  }
+
+  /** Goes on inside the region if `to` is a place it knows. */
+  #switch(node: Node, to: ExprI64): void {
+    const { f } = this;
+    const targets = node.targets.filter(({ order }) => order > node.order);
+    if (targets.length === 0) return;
+    const first = Math.min(...targets.map(({ at }) => at));
+    const places = (Math.max(...targets.map(({ at }) => at)) - first) / 2 + 1;
+    f.block((unknown) => {
+      const distance = f.local(I64, i64.sub(to, this.#c.address(first)));
+      f.brIf(unknown, i64.geU(distance, i64.const(2 * places)));
+      const labels = new Array<Label>(places).fill(unknown);
+      for (const target of targets) labels[(target.at - first) / 2] = this.#merges.get(target)!;
+      f.brTable(i32.shrU(i32.wrap(distance), i32.const(1)), labels, unknown);
+    });
   }
 
   #go(from: Node, to: Node | undefined, at: number): void {

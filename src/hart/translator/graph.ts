@@ -38,6 +38,8 @@ export class Node {
   /** Successors inside the region; an edge that is missing leaves it. */
   taken: Node | undefined;
   next: Node | undefined;
+  /** Of an indirect jump: places inside the region that it may lead to, seen as targets of jumps before. */
+  targets: Node[] = [];
   /** Where the edges lead, whether inside or not. */
   takenAt = 0;
   nextAt = 0;

@@ -19,7 +19,7 @@ export function structure(entry: Node): Node[] {
 }
 
 export const successors = (node: Node): Node[] => {
-  const list: Node[] = [];
+  const list: Node[] = [...node.targets];
   if (node.next !== undefined) list.push(node.next);
   if (node.taken !== undefined) list.push(node.taken);
   return list;
@@ -98,6 +98,11 @@ function cutIrreducible(nodes: readonly Node[]): boolean {
       node.next = undefined;
       cut = true;
     }
+    const kept = node.targets.filter((to) => !bad(node, to));
+    if (kept.length < node.targets.length) {
+      node.targets = kept;
+      cut = true;
+    }
   }
   return cut;
 }
@@ -109,6 +114,8 @@ function classify(nodes: readonly Node[]): void {
       else to.forwardEdges++;
     }
   }
+  // A jump through a table needs a label to go to, so its targets count as merges.
+  for (const node of nodes) for (const to of node.targets) if (to.order > node.order) to.forwardEdges += 2;
   for (const node of nodes) {
     if (node.forwardEdges > 1) node.dominator?.mergeChildren.push(node);
   }

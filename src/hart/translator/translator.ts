@@ -7,7 +7,7 @@ import type { Core, CoreCode } from '../core/index.js';
 import { coreTable, Linkage } from '../core/linkage.js';
 import type { CoreFunctions } from '../core/functions.js';
 import { OP_MASK, OP_STRADDLE, OP_UNDECODED } from '../slots.js';
-import { FRAME_WORDS, PC } from '../state.js';
+import { FRAME_WORDS, HOT_THRESHOLD, PC } from '../state.js';
 import {
   ACCESS_FETCH,
   COUNTERS,
@@ -42,6 +42,9 @@ export interface TranslatorOptions {
   /** Regions kept at a time. */
   readonly maxRegions: number;
 }
+
+/** Arrivals that make a place one that a jump may lead to. */
+const OFTEN = 200;
 
 /** A region that is compiled or about to be. */
 interface Region {
@@ -127,6 +130,7 @@ export class Translator {
         const slots = this.#predecoded(page.hostPage);
         return slots !== undefined && this.#isDecoded(slots, at);
       },
+      arrivals: (page) => this.#arrivals(page.hostPage),
     };
     const graph = discover(source, offset, this.options.maxSteps);
     // An illegal instruction is for the interpreter: a region must get on by at least one.
@@ -243,6 +247,17 @@ export class Translator {
     if (this.#words[directory + (DIRECTORY_FRAME >> 2)] !== frame) return undefined;
     if (this.#words[directory + (DIRECTORY_WORD >> 2)] !== this.#frameWord(hostPage)) return undefined;
     return this.h + PREDECODED + index * PREDECODED_STRIDE;
+  }
+
+  #arrivals(hostPage: number): number[] {
+    const slots = this.#predecoded(hostPage);
+    if (slots === undefined) return [];
+    const least = Math.min(OFTEN, this.#words[(this.h + HOT_THRESHOLD) >> 2]);
+    const offsets: number[] = [];
+    for (let offset = 0; offset < 4096; offset += 2) {
+      if (this.#halfwords[(slots + COUNTERS + offset) >>> 1] >= least) offsets.push(offset);
+    }
+    return offsets;
   }
 
   #isDecoded(slots: number, offset: number): boolean {
