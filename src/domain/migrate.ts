@@ -1,3 +1,4 @@
+import { HandsError } from '../guest/hands/errors.js';
 import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import { createAnchor, type ClockOffsets, type DomainSpec } from './anchor.js';
@@ -7,11 +8,12 @@ import { FrozenDomain } from './frozen.js';
 import type { RestoreContext } from './kinds/kind.js';
 import type { RunningDomain } from './launch.js';
 import { CLOCK, PROT } from './linux/flags.js';
+import { readText } from './linux/os.js';
 import { carriedPaths, compareMapped } from './memory/carried.js';
 import { intersect, normalize, total } from './memory/ranges.js';
 import type { FrameMover } from './memory/mover.js';
 import { surveyProcesses } from './proc/survey.js';
-import { outlineProcess, stillFits, withoutObjects, type Outline } from './outline.js';
+import { NO_VDSO, outlineProcess, stillFits, withoutObjects, type Outline } from './outline.js';
 import { Restoration } from './restore.js';
 import { Undo } from './undo.js';
 
@@ -93,7 +95,14 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
 
     await step('prepare');
     let skeletonUndo = new Undo();
-    undo.add('removing what was prepared', () => skeletonUndo.run());
+    undo.add('removing what was prepared', async () => {
+      try {
+        await skeletonUndo.run();
+      } catch (e) {
+        // With the destination all went that was prepared in it.
+        if (!(await isGone(to))) throw e;
+      }
+    });
     const prepare = async (outlines: readonly Outline[]): Promise<Restoration> => {
       const clocks = await clockOffsets(domain, to);
       const avoid = outlines.flatMap((o) => o.view.vmas);
@@ -187,7 +196,21 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
     };
   } catch (e) {
     await takeBack(undo, e);
+    if (await isGone(to)) {
+      const why = e instanceof Error ? e.message : String(e);
+      throw new DomainError('lost', `OS instance ${to.name} ended during the move: ${why}`, { cause: e });
+    }
     throw e;
+  }
+}
+
+/** Whether the OS instance with these hands has ended. */
+async function isGone(hands: Hands): Promise<boolean> {
+  try {
+    await hands.syscall(SYS.getpid);
+    return false;
+  } catch (e) {
+    return e instanceof HandsError && e.code === 'gone';
   }
 }
 
@@ -196,6 +219,25 @@ function refuseUnreadable(o: Outline): void {
   const closed = o.vmas.filter((v) => !v.shared && v.prot === PROT.NONE);
   if (intersect(o.pages, normalize(closed)).length > 0)
     throw unsupported('an unreadable mapping with contents', `process ${o.view.pid}`);
+}
+
+/** Bytes that the destination shall have left besides: page tables, kernel objects, and what its own programs need. */
+const MEMORY_TO_SPARE = 8 * 2 ** 20;
+
+/**
+ * Each page of the domain needs one in the destination to change places with. Where there are too few, its kernel
+ * would end processes to have them. Throws `mismatch`.
+ */
+async function compareMemory(to: Hands, outlines: readonly Outline[]): Promise<void> {
+  const available = /^MemAvailable: +(\d+) kB$/m.exec((await readText(to, '/proc/meminfo')) ?? '')?.[1];
+  const needed = outlines.reduce((n, o) => n + total(o.pages), 0) + MEMORY_TO_SPARE;
+  if (available === undefined || Number(available) * 1024 >= needed) return;
+  const mib = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
+  throw new DomainError(
+    'mismatch',
+    `OS instance ${to.name} has ${mib(Number(available) * 1024)} MiB of memory available; the domain needs ${mib(needed)} MiB there`,
+    { resource: 'memory' },
+  );
 }
 
 /**
@@ -217,10 +259,14 @@ async function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> 
       const outlines: Outline[] = [];
       for (const v of views) outlines.push(await outlineProcess(hands, v));
       outlines.forEach(refuseUnreadable);
+      await compareMemory(to, outlines);
       return outlines;
     } catch (e) {
       const still = new Set(await anchor.cgroup.processes());
-      if (turn === MOST_LOOKS || pids.every((p) => still.has(p))) throw e;
+      // A process has no memory for a moment while it executes another program.
+      const executing = e instanceof DomainError && e.resource === NO_VDSO;
+      if (turn === MOST_LOOKS || (!executing && pids.every((p) => still.has(p)))) throw e;
+      if (executing) await new Promise<void>((resolve) => setTimeout(resolve, 20));
     }
   }
 }
@@ -235,6 +281,8 @@ async function takeBack(undo: Undo, reason: unknown): Promise<void> {
     throw new DomainError('undo-failed', `${why}; and taking it back: ${left}`, { cause: reason });
   }
 }
+
+const CLOCK_LOOKS = 4;
 
 /** The domain's clocks in the destination: as if nothing had happened. */
 async function clockOffsets(domain: RunningDomain, to: Hands): Promise<ClockOffsets> {
@@ -252,8 +300,14 @@ async function clockOffsets(domain: RunningDomain, to: Hands): Promise<ClockOffs
       return view.getBigInt64(0, true) * 1_000_000_000n + view.getBigInt64(8, true);
     });
   };
-  const from = await read(domain.hands);
-  const there = await read(to);
-  const offset = (i: number): bigint => (from[i] ?? 0n) - (there[i] ?? 0n);
-  return { monotonic: domain.anchor.clocks.monotonic + offset(0), boottime: domain.anchor.clocks.boottime + offset(1) };
+  // What passes between the two looks makes the offset too large, never too small, as the destination is looked at
+  // first: clocks may step forward by it, never back. The best of a few looks steps least.
+  let [monotonic, boottime] = [0n, 0n];
+  for (let look = 0; look < CLOCK_LOOKS; look++) {
+    const there = await read(to);
+    const from = await read(domain.hands);
+    const offset = (i: number): bigint => (from[i] ?? 0n) - (there[i] ?? 0n);
+    if (look === 0 || offset(0) < monotonic) [monotonic, boottime] = [offset(0), offset(1)];
+  }
+  return { monotonic: domain.anchor.clocks.monotonic + monotonic, boottime: domain.anchor.clocks.boottime + boottime };
 }

@@ -17,6 +17,9 @@ export interface VdsoImage {
   readonly image: Uint8Array;
 }
 
+/** What is refused where a process has no vDSO: it is statically without, or in the middle of an exec. */
+export const NO_VDSO = 'a process without a vDSO';
+
 /** The shape of a process: enough to make an empty one like it, while the original still runs. */
 export interface Outline {
   readonly view: ProcessView;
@@ -35,7 +38,7 @@ export async function outlineProcess(hands: Hands, view: ProcessView, area = -1)
   const vdsoVma = view.vmas.find(isVdso);
   const vvars = view.vmas.filter(isVvar);
   if (vdsoVma === undefined || vvars.length === 0)
-    throw new DomainError('unsupported', `process ${view.pid} has no vDSO`);
+    throw new DomainError('unsupported', `process ${view.pid} has no vDSO`, { resource: NO_VDSO });
   const vvar = { start: Math.min(...vvars.map((v) => v.start)), end: Math.max(...vvars.map((v) => v.end)) };
   return {
     view,
