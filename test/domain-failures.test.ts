@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { DomainError } from '../src/domain/errors.js';
 import { launch, type RunningDomain } from '../src/domain/launch.js';
-import { readText } from '../src/domain/linux/os.js';
+import { readText, writeText } from '../src/domain/linux/os.js';
 import type { MigrationReport, Step } from '../src/domain/migrate.js';
 import { connectSoon, type RedisConnection } from '../src/faces/cli/demo/connection.js';
 import { DataSet } from '../src/faces/cli/demo/data.js';
@@ -171,6 +171,20 @@ for (const { step, awaited } of DESTROYED) {
     assert.deepEqual({ harts: computer.freeHarts, memory: computer.freeMemory }, free);
   });
 }
+
+test('the kernel of the destination panics when the memory is there already: it comes back', async () => {
+  const to = await boot('b-panic', 'backports');
+  const { steps, error } = await move(source, to, async (step) => {
+    if (step === 'finish') await writeText(to.hands, '/proc/sysrq-trigger', 'c');
+  });
+  assert.equal(steps.at(-1), 'finish');
+  assert.ok(error instanceof DomainError, String(error));
+  assert.equal(error.code, 'lost', error.message);
+  assert.match(error.message, /b-panic ended during the move/);
+  await assertServes('after the destination panicked');
+  await to.instance.destroy();
+  await assertServes('after what was left of the destination was removed');
+});
 
 test('too little memory in the destination: refused by name, and moved once there is enough', async () => {
   const to = await boot('b', 'backports');

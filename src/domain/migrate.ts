@@ -163,7 +163,17 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
     const t3 = now();
     await step('flip');
     const receipt = await restoration.flip();
-    undo.add('flipping the frames back', () => receipt.undo(), true);
+    undo.add(
+      'flipping the frames back',
+      async () => {
+        try {
+          await receipt.undo();
+        } finally {
+          receipt.settle();
+        }
+      },
+      true,
+    );
     const t4 = now();
     await step('finish');
     await restoration.finish();
@@ -173,6 +183,7 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
     await restoration.resume();
     undo.forget();
     skeletonUndo.forget();
+    receipt.settle();
     await gate?.release('destination');
     const t6 = now();
 

@@ -33,6 +33,9 @@ export class Partition {
   #whenStopped: (() => void)[] = [];
   #pauses = 0;
   #released = false;
+  #holds = 0;
+  /** It was released, and its harts stand still, but somebody holds it. */
+  #toGiveBack = false;
 
   /** Throws ComputerError `no-frames`, having taken nothing. */
   constructor(
@@ -127,11 +130,33 @@ export class Partition {
     await stopped;
   }
 
-  /** Stops the harts and returns everything to the computer. */
+  /**
+   * Until the function that it answers is called, what the partition has stays its own, even when it is released
+   * meanwhile: somebody may want back what lies in its memory. Once each.
+   */
+  hold(): () => void {
+    this.#holds++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#holds--;
+      if (this.#toGiveBack) this.#giveBack();
+    };
+  }
+
+  /** Stops the harts and returns everything to the computer, as soon as nobody holds it. */
   async release(): Promise<void> {
     if (this.#released) return;
     this.#released = true;
     await this.stop();
+    this.#toGiveBack = true;
+    this.#giveBack();
+  }
+
+  #giveBack(): void {
+    if (this.#holds > 0) return;
+    this.#toGiveBack = false;
     this.space.release();
     for (const [first, count] of this.#runs) this.vmm.machine.frames.releaseRun(first, count);
     this.onRelease();

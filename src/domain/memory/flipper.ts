@@ -13,6 +13,8 @@ export interface FlipSide {
   readonly transport: MailboxTransport;
   readonly partition: {
     readonly space: LogicalAddressSpace;
+    /** Keeps its memory until the function that is answered is called, even if the OS instance ends. */
+    hold(): () => void;
     pause(): Promise<void>;
     resume(): void;
   };
@@ -61,14 +63,23 @@ export class FrameFlipper implements FrameMover {
   }
 
   async flip(moves: readonly Move[]): Promise<FlipReceipt> {
-    const receipt = await this.#exchange(moves, true);
-    return {
-      ...receipt,
-      undo: async () => {
-        // The kernels may have moved pages meanwhile: the tables say where they are now.
-        await this.#exchange(moves, false);
-      },
-    };
+    const sides = new Set(moves.flatMap((m) => [this.#side(m.from.hands), this.#side(m.to.hands)]));
+    const letGo = [...sides].map((side) => side.partition.hold());
+    const settle = (): void => letGo.forEach((go) => go());
+    try {
+      const receipt = await this.#exchange(moves, true);
+      return {
+        ...receipt,
+        undo: async () => {
+          // The kernels may have moved pages meanwhile: the tables say where they are now.
+          await this.#exchange(moves, false);
+        },
+        settle,
+      };
+    } catch (e) {
+      settle();
+      throw e;
+    }
   }
 
   /**

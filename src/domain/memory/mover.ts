@@ -26,6 +26,11 @@ export interface FlipReceipt {
   readonly bytesCopied: number;
   /** Exchanges the mappings once more: everything is where it was. */
   undo(): Promise<void>;
+  /**
+   * Nothing will be taken back any more. Until then the memory of both OS instances outlives them: one that ends
+   * meanwhile takes nothing with it that belongs to the other.
+   */
+  settle(): void;
 }
 
 /**
