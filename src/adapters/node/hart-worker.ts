@@ -1,8 +1,11 @@
 /** The worker thread of a hart. */
 import { parentPort } from 'node:worker_threads';
+import { shareHostClock } from '../../computer/clock.js';
+import { monotonicMilliseconds } from './monotonic.js';
 import { runHart } from '../../guest/hart-main.js';
 import type { HartAssignment } from '../../vmm/assignment.js';
 
+shareHostClock(monotonicMilliseconds);
 parentPort?.on('message', (assignment: HartAssignment) => {
   runHart(assignment, (message) => parentPort?.postMessage(message));
 });

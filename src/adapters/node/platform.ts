@@ -2,8 +2,10 @@
 import { randomFillSync } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
+import { shareHostClock } from '../../computer/clock.js';
 import type { HartMessage } from '../../vmm/assignment.js';
 import type { HartThread, Platform } from '../../vmm/hart.js';
+import { monotonicMilliseconds } from './monotonic.js';
 
 /** A hart's thread. A worker that has failed is replaced at the next assignment, so that its hart is not lost. */
 class WorkerThread implements HartThread {
@@ -44,6 +46,7 @@ class WorkerThread implements HartThread {
  */
 const TIERING_BUDGET = 40_000_000;
 setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
+shareHostClock(monotonicMilliseconds);
 
 export const nodePlatform: Platform = {
   startHartThread: () => new WorkerThread(),
