@@ -2,6 +2,7 @@ import { randomBytes, randomFillSync } from 'node:crypto';
 import { FrameFlipper } from '../../src/domain/memory/flipper.js';
 import { migrate, type MigrationReport, type Step } from '../../src/domain/migrate.js';
 import type { RunningDomain } from '../../src/domain/launch.js';
+import { DomainError } from '../../src/domain/errors.js';
 import { surveyProcesses } from '../../src/domain/proc/survey.js';
 import { readText } from '../../src/domain/linux/os.js';
 import { connectHands } from '../../src/guest/hands/connect.js';
@@ -60,10 +61,24 @@ export class Stage {
     return side;
   }
 
-  /** Ids of the domain's processes, as the domain itself sees them. */
+  /** Ids of the domain's processes that stay, as the domain itself sees them: some have children that come and go. */
   async pids(domain: RunningDomain): Promise<number[]> {
-    const views = await surveyProcesses(domain.hands, await domain.anchor.cgroup.processes());
-    return views.map((v) => v.pid).sort((x, y) => x - y);
+    const first = await this.#look(domain);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const second = await this.#look(domain);
+    return second.filter((pid) => first.includes(pid)).sort((x, y) => x - y);
+  }
+
+  async #look(domain: RunningDomain): Promise<number[]> {
+    for (let turn = 0; ; turn++) {
+      try {
+        const views = await surveyProcesses(domain.hands, await domain.anchor.cgroup.processes());
+        return views.map((v) => v.pid);
+      } catch (error) {
+        // One ended between being listed and being looked at.
+        if (!(error instanceof DomainError && error.code === 'lost') || turn === 20) throw error;
+      }
+    }
   }
 
   move(
