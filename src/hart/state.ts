@@ -97,6 +97,9 @@ export const BUDGET = 0x1ec;
 /** Arrivals at a place of interpreted code that make it hot; 0: nothing ever is. At most 65,000. */
 export const HOT_THRESHOLD = 0x1f0;
 
+/** The predecoded page that the clock which makes room looks at next. */
+export const PREDECODE_HAND = 0x1f4;
+
 /** SBI hart state management: a HSM_* value (shared); where a start begins and its argument (i64 each). */
 export const HSM = 0x1d4;
 export const HSM_START = 0x1d8;

@@ -11,7 +11,8 @@
  *   h + 0x30000  code pages seen in this epoch, by virtual page number   4096 × 1 byte
  *   h + 0x31000  region descriptors                    16384 × 32 bytes
  *   h + 0xb1000  directory of predecoded pages         4096 entries × 16 bytes
- *   h + 0xc1000  predecoded pages                      4096 × 0x6080 bytes
+ *   h + 0xc1000  predecoded page of each frame         2^20 entries × 2 bytes: 1 + its index, or 0: none
+ *   h + 0x2c1000 predecoded pages                      4096 × 0x6080 bytes
  *
  * A data entry is direct-mapped by the virtual page number:
  *
@@ -34,7 +35,8 @@
  * at most two: +0 distance in bytes from the first page, +4 host page, +8 frame word; +12, +16,
  * +20 the same. Host page 0: none.
  *
- * A directory entry: +0 frame number, +4 the frame word the predecoded page is valid for.
+ * A directory entry: +0 frame number (0: none), +4 the frame word the predecoded page is valid
+ * for, +8 whether it has been used since the clock's hand came by.
  */
 export const TLB_ENTRIES = 1024;
 export const TLB_ENTRY_SIZE = 32;
@@ -64,10 +66,14 @@ export const FETCH_SLOTS = 8;
 export const FETCH_HOST_PAGE = 12;
 
 export const PREDECODE_DIRECTORY = 0xb1000;
-/** More than the pages of a kernel's code, which lie in a row: they do not evict each other. */
 export const PREDECODE_PAGES = 4096;
 export const DIRECTORY_FRAME = 0;
 export const DIRECTORY_WORD = 4;
+export const DIRECTORY_USED = 8;
+
+export const PREDECODED_OF_FRAME = 0xc1000;
+/** All frames that 32-bit offsets can reach. */
+export const PREDECODED_OF_FRAME_SIZE = 2 << 20;
 
 export const STRADDLE_SLOTS = 0x1b000;
 
@@ -87,7 +93,7 @@ export const REGION_DESCRIPTOR_SIZE = 32;
 export const REGION_EXTRA_PAGES = 2;
 export const REGION_PAGE_SIZE = 12;
 
-export const PREDECODED = 0xc1000;
+export const PREDECODED = PREDECODED_OF_FRAME + PREDECODED_OF_FRAME_SIZE;
 /** Bytes of slots, without the sentinel. */
 export const PREDECODED_SIZE = 0x4000;
 export const COUNTERS = 0x4080;

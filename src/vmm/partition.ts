@@ -7,7 +7,7 @@ import {
   JUMP_CACHE_SIZE,
   MODES,
   PREDECODE_DIRECTORY,
-  PREDECODE_PAGES,
+  PREDECODED,
   TLB_SIZE,
   TLB_START,
 } from '../hart/tlb.js';
@@ -174,7 +174,7 @@ export class Partition {
     bytes.fill(0, block, block + S.HART_STATE_SIZE);
     bytes.fill(0xff, block + TLB_START, block + TLB_START + MODES * TLB_SIZE + 2 * FETCH_TLB_SIZE);
     // Code of the OS instance that had the hart before must not be taken for this one's.
-    bytes.fill(0, block + PREDECODE_DIRECTORY, block + PREDECODE_DIRECTORY + 16 * PREDECODE_PAGES);
+    bytes.fill(0, block + PREDECODE_DIRECTORY, block + PREDECODED);
     bytes.fill(0xff, block + JUMP_CACHE, block + JUMP_CACHE + JUMP_CACHE_SIZE);
     view.setBigInt64(block + S.STIMECMP, -1n, true);
     // As firmware leaves it: 6.12 without a performance monitor relies on it for rdtime in user mode.

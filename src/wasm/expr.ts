@@ -25,13 +25,11 @@ export const enum Kind {
   If,
 }
 
-/** What can be called: a function of the module under construction, or one in its table. */
+/** What can be called: a function of the module under construction. */
 export interface Callable<R extends ValueType | undefined = ValueType | undefined> {
-  /** Function index; of a function in the table, its place there. */
+  /** Function index. */
   readonly index: number;
   readonly result: R;
-  /** Of a function in the table: its type, an index given by `ModuleBuilder.type`. */
-  readonly indirectType?: number;
 }
 
 /** One node; all kinds share this shape so that the emitter stays monomorphic. */
@@ -267,9 +265,6 @@ export function choose<T extends ValueType>(cond: ExprI32, a: Expr<T>, b: Expr<T
 
 /** The result of a call. */
 export function call<T extends ValueType>(target: Callable<T>, ...args: Expr[]): Expr<T> {
-  if (target.indirectType !== undefined) {
-    return callIndirect(target.result, target.indirectType, i32.const(target.index), ...args);
-  }
   return new Expr(target.result, Kind.Call, target.index, 0, 0, args);
 }
 

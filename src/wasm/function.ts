@@ -1,6 +1,6 @@
 import { ByteWriter } from './bytes.js';
 import type { Callable, Expr, ExprI32, ExprI64, Local, ValueType } from './expr.js';
-import { I32, i32, Kind, localExpr } from './expr.js';
+import { I32, Kind, localExpr } from './expr.js';
 
 /** Where a branch goes: a block's end, a loop's start. */
 export interface Label {
@@ -83,36 +83,22 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
   /** A call without a result. */
   call(target: Callable<undefined>, ...args: readonly Expr[]): void {
     for (const arg of args) this.emit(arg);
-    if (target.indirectType !== undefined) {
-      this.emit(i32.const(target.index));
-      this.code.u8(0x11);
-      this.code.u32(target.indirectType);
-      this.code.u8(0);
-      return;
-    }
     this.code.u8(0x10);
     this.code.u32(target.index);
+  }
+
+  /** A call through table 0, without a result; `type` is an index given by `ModuleBuilder.type`. */
+  callIndirect(type: number, slot: ExprI32, ...args: readonly Expr[]): void {
+    for (const arg of args) this.emit(arg);
+    this.emit(slot);
+    this.code.u8(0x11);
+    this.code.u32(type);
+    this.code.u8(0);
   }
 
   return(value?: Expr): void {
     if (value !== undefined) this.emit(value);
     this.code.u8(0x0f);
-  }
-
-  /** Tail call of a function with the same result. */
-  returnCall(target: Callable, ...args: readonly Expr[]): void {
-    for (const arg of args) this.emit(arg);
-    this.code.u8(0x12);
-    this.code.u32(target.index);
-  }
-
-  /** Tail call through table 0. */
-  returnCallIndirect(type: number, slot: ExprI32, ...args: readonly Expr[]): void {
-    for (const arg of args) this.emit(arg);
-    this.emit(slot);
-    this.code.u8(0x13);
-    this.code.u32(type);
-    this.code.u8(0);
   }
 
   unreachable(): void {

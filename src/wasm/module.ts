@@ -20,22 +20,15 @@ export interface MemoryLimits {
  * All imported functions must be declared before the first function is added.
  */
 export class ModuleBuilder {
-  private readonly types: string[];
-  private readonly typeBytes: Uint8Array[];
+  private readonly types: string[] = [];
+  private readonly typeBytes: Uint8Array[] = [];
   private readonly imports: ImportedFunction[] = [];
   private readonly functions: FunctionBuilder[] = [];
   private readonly functionTypes: number[] = [];
   private readonly exports: [string, number][] = [];
   private importsTable = false;
 
-  /** With `types`, the module starts with the types of another one, under the same indices. */
-  constructor(
-    private readonly memory: MemoryLimits,
-    types?: ModuleBuilder,
-  ) {
-    this.types = types === undefined ? [] : [...types.types];
-    this.typeBytes = types === undefined ? [] : [...types.typeBytes];
-  }
+  constructor(private readonly memory: MemoryLimits) {}
 
   /** Index of a function type. */
   type(params: readonly ValueType[], result: ValueType | undefined): number {
@@ -64,11 +57,6 @@ export class ModuleBuilder {
     if (this.functions.length > 0) throw new Error('imports come before functions');
     const index = this.imports.push({ module, name, type: this.type(params, result) }) - 1;
     return { index, result };
-  }
-
-  /** A function in the imported table. */
-  inTable<R extends ValueType | undefined>(slot: number, params: readonly ValueType[], result: R): Callable<R> {
-    return { index: slot, result, indirectType: this.type(params, result) };
   }
 
   /** Imports `env.table`. */

@@ -11,13 +11,14 @@ import { I32, I64, call, i32, i64, select, type Callable, type ExprI32 } from '.
 import type { ModuleBuilder } from '../../wasm/module.js';
 import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE } from '../causes.js';
 import { OP_PAGE_END } from '../slots.js';
-import { EPOCH, FRAME_CODE, FRAME_WORDS, PC, PRIVILEGE, TLB_FILLED } from '../state.js';
+import { EPOCH, FRAME_CODE, FRAME_WORDS, PC, PREDECODE_HAND, PRIVILEGE, TLB_FILLED } from '../state.js';
 import {
   ACCESS_FETCH,
   CODE_PAGES,
   CODE_PAGES_SIZE,
   COUNTERS,
   DIRECTORY_FRAME,
+  DIRECTORY_USED,
   DIRECTORY_WORD,
   FETCH_HOST_PAGE,
   FETCH_INDEX_MASK,
@@ -32,6 +33,7 @@ import {
   JUMP_REGION,
   JUMP_TAG,
   PREDECODED,
+  PREDECODED_OF_FRAME,
   PREDECODED_SIZE,
   PREDECODED_STRIDE,
   PREDECODE_DIRECTORY,
@@ -94,19 +96,21 @@ function buildPredecodedPage(
   { imports, mmu }: Parts,
   flushFetch: Callable<undefined>,
 ): Callable<typeof I32> {
+  const allocate = buildAllocate(module, flushFetch);
   const f = module.function([I32, I32], I32, 'predecodedPage');
   const h = f.param(I32, 0);
   const hostPage = f.param(I32, 1);
   const frame = f.local(I32, i32.shrU(hostPage, i32.const(12)));
-  const index = f.local(I32, i32.and(frame, i32.const(PREDECODE_PAGES - 1)));
-  const directory = f.local(I32, i32.add(h, i32.shl(index, i32.const(4))));
-  const slots = f.local(I32, i32.add(i32.add(h, i32.const(PREDECODED)), i32.mul(index, i32.const(PREDECODED_STRIDE))));
   const wordAt = f.local(I32, i32.add(i32.load(h, FRAME_WORDS), i32.shl(frame, i32.const(2))));
   const word = f.local(I32, i32.atomicLoad(wordAt));
-  const same = i32.and(
-    i32.eq(i32.load(directory, PREDECODE_DIRECTORY + DIRECTORY_FRAME), frame),
-    i32.eq(i32.load(directory, PREDECODE_DIRECTORY + DIRECTORY_WORD), word),
-  );
+  const known = i32.load16U(i32.add(h, i32.shl(frame, i32.const(1))), PREDECODED_OF_FRAME);
+  const index = f.local(I32, i32.sub(known, i32.const(1)));
+  const isNew = f.local(I32, i32.ltS(index, i32.const(0)));
+  f.if(isNew, () => f.set(index, call(allocate, h, frame)));
+  const directory = f.local(I32, directoryEntry(h, index));
+  f.store32(directory, i32.const(1), PREDECODE_DIRECTORY + DIRECTORY_USED);
+  const slots = f.local(I32, i32.add(i32.add(h, i32.const(PREDECODED)), i32.mul(index, i32.const(PREDECODED_STRIDE))));
+  const same = i32.and(i32.eqz(isNew), i32.eq(i32.load(directory, PREDECODE_DIRECTORY + DIRECTORY_WORD), word));
   f.if(i32.and(same, i32.and(word, i32.const(FRAME_CODE))), () => f.return(slots));
 
   // First forbid unnoticed writes, then read: what is decoded cannot be older than the word.
@@ -117,12 +121,44 @@ function buildPredecodedPage(
   });
   f.fill(slots, i32.const(0), i32.const(PREDECODED_STRIDE));
   f.store64(slots, i64.const(OP_PAGE_END), PREDECODED_SIZE);
-  // Another frame's code is evicted: no fetch entry may lead to it any more.
-  f.call(flushFetch, h);
-  f.store32(directory, frame, PREDECODE_DIRECTORY + DIRECTORY_FRAME);
   f.store32(directory, word, PREDECODE_DIRECTORY + DIRECTORY_WORD);
   f.call(imports.predecoded, hostPage);
   f.return(slots);
+  return f;
+}
+
+const directoryEntry = (h: ExprI32, index: ExprI32): ExprI32 => i32.add(h, i32.shl(index, i32.const(4)));
+
+/**
+ * (h, frame): index of the predecoded page that is the frame's from now on. One that has not
+ * been used for a while makes room: the clock algorithm, F. Corbató, "A Paging Experiment
+ * with the Multics System" (1968).
+ */
+function buildAllocate(module: ModuleBuilder, flushFetch: Callable<undefined>): Callable<typeof I32> {
+  const f = module.function([I32, I32], I32);
+  const h = f.param(I32, 0);
+  const frame = f.param(I32, 1);
+  const index = f.local(I32);
+  const directory = f.local(I32);
+  f.loop((again) => {
+    f.set(index, i32.load(h, PREDECODE_HAND));
+    f.store32(h, i32.and(i32.add(index, i32.const(1)), i32.const(PREDECODE_PAGES - 1)), PREDECODE_HAND);
+    f.set(directory, directoryEntry(h, index));
+    f.if(i32.load(directory, PREDECODE_DIRECTORY + DIRECTORY_USED), () => {
+      f.store32(directory, i32.const(0), PREDECODE_DIRECTORY + DIRECTORY_USED);
+      f.br(again);
+    });
+  });
+  const evicted = f.local(I32, i32.load(directory, PREDECODE_DIRECTORY + DIRECTORY_FRAME));
+  const entryOf = (of: ExprI32): ExprI32 => i32.add(h, i32.shl(of, i32.const(1)));
+  f.if(evicted, () => {
+    f.store16(entryOf(evicted), i32.const(0), PREDECODED_OF_FRAME);
+    // No fetch entry may lead to its code any more.
+    f.call(flushFetch, h);
+  });
+  f.store32(directory, frame, PREDECODE_DIRECTORY + DIRECTORY_FRAME);
+  f.store16(entryOf(frame), i32.add(index, i32.const(1)), PREDECODED_OF_FRAME);
+  f.return(index);
   return f;
 }
 

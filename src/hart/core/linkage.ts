@@ -2,8 +2,12 @@
  * How translated modules call the core's functions: through a table of their own that holds
  * the core's exports in a fixed order. Not through imports: V8 compiles a wrapper for each
  * imported function's type, for each module anew, with its optimizing compiler.
+ *
+ * A region has a hundred cold calls. So that the optimizing compiler need not look at what a
+ * call through a table takes for each of them, a module has a function of its own, a thunk,
+ * for each core function that it uses.
  */
-import type { Callable, ValueType } from '../../wasm/expr.js';
+import { callIndirect, i32, type Callable, type ValueType } from '../../wasm/expr.js';
 import { FunctionBuilder } from '../../wasm/function.js';
 import { ModuleBuilder, type MemoryLimits } from '../../wasm/module.js';
 import type { CoreFunctions } from './functions.js';
@@ -49,31 +53,55 @@ export function coreTable(signatures: readonly Signature[], exports: object): We
   return table;
 }
 
-/** Makes translated modules that can call the core. */
-export class Linkage {
-  /** The core's functions as a translated module calls them. */
-  readonly functions: CoreFunctions;
-  /** A module with nothing but the types of those functions: the same in every translated module. */
-  readonly #prototype: ModuleBuilder;
+/** Calls a core function through the table; becomes a function of its module when it is first used. */
+class Thunk implements Callable {
+  #function: FunctionBuilder | undefined;
 
   constructor(
+    private readonly module: ModuleBuilder,
+    private readonly slot: number,
+    private readonly params: readonly ValueType[],
+    readonly result: ValueType | undefined,
+  ) {}
+
+  get index(): number {
+    this.#function ??= this.#build();
+    return this.#function.index;
+  }
+
+  #build(): FunctionBuilder {
+    const { module, slot, params, result } = this;
+    const f = module.function(params, result);
+    const type = module.type(params, result);
+    if (result === undefined) f.callIndirect(type, i32.const(slot), ...f.params);
+    else f.return(callIndirect(result, type, i32.const(slot), ...f.params));
+    return f;
+  }
+}
+
+/** A module of translated code that can call the core. */
+export interface LinkedModule {
+  readonly module: ModuleBuilder;
+  readonly functions: CoreFunctions;
+}
+
+/** Makes translated modules that can call the core. */
+export class Linkage {
+  constructor(
     private readonly limits: MemoryLimits,
-    signatures: readonly Signature[],
-  ) {
-    this.#prototype = new ModuleBuilder(limits);
+    private readonly signatures: readonly Signature[],
+  ) {}
+
+  module(): LinkedModule {
+    const module = new ModuleBuilder(this.limits);
+    module.importTable();
     const root: Record<string, unknown> = {};
-    signatures.forEach(({ name, params, result }, slot) => {
+    this.signatures.forEach(({ name, params, result }, slot) => {
       const path = name.split('.');
       let at = root;
       for (const key of path.slice(0, -1)) at = (at[key] ??= {}) as Record<string, unknown>;
-      at[path[path.length - 1]] = this.#prototype.inTable(slot, params, result);
+      at[path[path.length - 1]] = new Thunk(module, slot, params, result);
     });
-    this.functions = root as unknown as CoreFunctions;
-  }
-
-  module(): ModuleBuilder {
-    const module = new ModuleBuilder(this.limits, this.#prototype);
-    module.importTable();
-    return module;
+    return { module, functions: root as unknown as CoreFunctions };
   }
 }

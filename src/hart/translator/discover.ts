@@ -35,7 +35,7 @@ export const isReturn = ({ index, operands }: Decoded): boolean =>
 const isSwitch = ({ index, operands }: Decoded): boolean =>
   index >= 0 && instructions[index].flow === 'indirect' && operands.rd === 0 && !isLink(operands.rs1);
 
-/** A page with more jump targets than this says nothing about where one jump may lead. */
+/** A page with more jump targets than this says nothing about where one jump may lead; and what a dispatch has at most. */
 const MAX_TARGETS = 48;
 
 const isCall = ({ index, operands }: Decoded): boolean =>
@@ -189,12 +189,26 @@ class Discovery {
       node.takenAt = node.call.returnsTo;
       node.taken = this.#successor(node.takenAt, node.call.within);
     } else if (isSwitch(decoded)) {
-      for (const target of this.#switchTargets(at)) {
-        const to = this.#successor(target, node.call);
-        if (to !== undefined) node.targets.push(to);
-      }
+      node.taken = this.#dispatch(this.#switchTargets(at), node.call);
     }
     return true;
+  }
+
+  /** The one node through which all jumps through tables within a call go, so that each target has one edge from them. */
+  #dispatch(targets: readonly number[], call: Call | undefined): Node | undefined {
+    if (targets.length === 0) return undefined;
+    const key = `dispatch:${call?.id ?? 0}`;
+    let dispatch = this.nodes.get(key);
+    if (dispatch === undefined) {
+      dispatch = new Node(this.entryAt, call);
+      dispatch.end = 'dispatch';
+      this.nodes.set(key, dispatch);
+    }
+    for (const target of targets) {
+      const to = dispatch.targets.length < MAX_TARGETS ? this.#successor(target, call) : undefined;
+      if (to !== undefined && !dispatch.targets.includes(to)) dispatch.targets.push(to);
+    }
+    return dispatch;
   }
 
   #successor(at: number, call: Call | undefined): Node | undefined {

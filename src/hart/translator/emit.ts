@@ -1,10 +1,11 @@
 /** Emission of a region as one WebAssembly function: (h) → 0, 1 + an EXIT_* reason, or REGION_REFUSES. */
-import { I32, I64, i32, i64, type Callable, type ExprI64 } from '../../wasm/expr.js';
+import { I32, I64, i32, i64, type Callable, type ExprI64, type Local } from '../../wasm/expr.js';
 import type { FunctionBuilder, Label } from '../../wasm/function.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
 import type { CoreFunctions } from '../core/functions.js';
 import { PC, SIGNAL } from '../state.js';
 import { instructions } from '../table/index.js';
+import { hashOf } from './dispatch-hash.js';
 import { floatGuard } from './effects.js';
 import type { Masks } from './effects.js';
 import type { Graph, Node } from './graph.js';
@@ -28,6 +29,8 @@ class RegionEmitter {
   readonly #leave = new Map<string, Label>();
   readonly #merges = new Map<Node, Label>();
   readonly #loops = new Map<Node, Label>();
+  /** Where a jump through a table leads. */
+  #dispatchTo: Local<typeof I64> | undefined;
 
   constructor(
     private readonly f: FunctionBuilder,
@@ -83,7 +86,8 @@ class RegionEmitter {
       c.enterStep(step, node.steps.length - 1 - i);
       f.scope(() => instructions[step.decoded.index].emit(c));
     });
-    if (node.end === 'stop') this.#exit(node, node.at);
+    if (node.end === 'dispatch') this.#dispatch(node);
+    else if (node.end === 'stop') this.#exit(node, node.at);
     else if (node.end === 'fall' || node.end === 'branch') this.#go(node, node.next, node.nextAt);
   }
 
@@ -95,33 +99,43 @@ class RegionEmitter {
     };
   }
 
-  /** A return from a followed call goes on behind the call if that is where it leads. */
+  /**
+   * A return from a followed call goes on behind the call if that is where it leads; a jump
+   * through a table goes to the dispatch.
+   */
   #indirect(node: Node, target: ExprI64): void {
     const { f } = this;
     const c = this.#c;
+    if (node.taken?.end === 'dispatch') {
+      this.#dispatchTo ??= f.lasting(I64);
+      f.set(this.#dispatchTo, target);
+      return this.#go(node, node.taken, node.takenAt);
+    }
     const to = f.local(I64, target);
     if (node.taken !== undefined) {
       f.if(i64.eq(to, c.address(node.takenAt)), () => this.#go(node, node.taken, node.takenAt));
     }
-    this.#switch(node, to);
-    f.store64(c.h, to, PC);
-    this.#leaveFrom(node);
+    this.#exitTo(node, to);
   }
 
-  /** Goes on inside the region if `to` is a place it knows. */
-  #switch(node: Node, to: ExprI64): void {
+  /** Goes on inside the region if the address is that of a target: a hash picks one, a comparison makes sure. */
+  #dispatch(node: Node): void {
     const { f } = this;
-    const targets = node.targets.filter(({ order }) => order > node.order);
-    if (targets.length === 0) return;
-    const first = Math.min(...targets.map(({ at }) => at));
-    const places = (Math.max(...targets.map(({ at }) => at)) - first) / 2 + 1;
+    const c = this.#c;
+    const to = this.#dispatchTo!;
+    const hash = hashOf(node.targets.map(({ at }) => at));
     f.block((unknown) => {
-      const distance = f.local(I64, i64.sub(to, this.#c.address(first)));
-      f.brIf(unknown, i64.geU(distance, i64.const(2 * places)));
-      const labels = new Array<Label>(places).fill(unknown);
-      for (const target of targets) labels[(target.at - first) / 2] = this.#merges.get(target)!;
-      f.brTable(i32.shrU(i32.wrap(distance), i32.const(1)), labels, unknown);
+      const distance = f.local(I32, i32.wrap(i64.sub(to, c.page)));
+      const cases = node.targets.map(() => f.begin('block'));
+      const labels = hash.places.map((i) => (i === undefined ? unknown : cases[i]));
+      f.brTable(i32.shrU(i32.mul(distance, i32.const(hash.factor)), i32.const(hash.shift)), labels, unknown);
+      for (const target of [...node.targets].reverse()) {
+        f.end();
+        f.brIf(unknown, i64.ne(to, c.address(target.at)));
+        this.#go(node, target, target.at);
+      }
     });
+    this.#exitTo(node, to);
   }
 
   #go(from: Node, to: Node | undefined, at: number): void {
@@ -129,7 +143,9 @@ class RegionEmitter {
     if (to === undefined) return this.#exit(from, at);
     if (to.order <= from.order) {
       const c = this.#c;
-      f.if(i32.leS(c.budget, i32.load(c.h, SIGNAL)), () => this.#exit(from, at));
+      f.if(i32.leS(c.budget, i32.load(c.h, SIGNAL)), () =>
+        to.end === 'dispatch' ? this.#exitTo(from, this.#dispatchTo!) : this.#exit(from, at),
+      );
       return f.br(this.#loops.get(to)!);
     }
     if (to.forwardEdges > 1) return f.br(this.#merges.get(to)!);
@@ -137,7 +153,11 @@ class RegionEmitter {
   }
 
   #exit(node: Node, at: number): void {
-    this.f.store64(this.#c.h, this.#c.address(at), PC);
+    this.#exitTo(node, this.#c.address(at));
+  }
+
+  #exitTo(node: Node, pc: ExprI64): void {
+    this.f.store64(this.#c.h, pc, PC);
     this.#leaveFrom(node);
   }
 

@@ -27,6 +27,8 @@ export type End =
   | 'branch'
   | 'jump'
   | 'indirect'
+  /** No instructions: goes on at the address that a jump through a table has left. */
+  | 'dispatch'
   /** Leaves the region after its last instruction. */
   | 'system'
   /** The first instruction cannot be translated: leaves the region before it. */
@@ -38,7 +40,7 @@ export class Node {
   /** Successors inside the region; an edge that is missing leaves it. */
   taken: Node | undefined;
   next: Node | undefined;
-  /** Of an indirect jump: places inside the region that it may lead to, seen as targets of jumps before. */
+  /** Of a dispatch: places inside the region that it may lead to, seen as targets of jumps before. */
   targets: Node[] = [];
   /** Where the edges lead, whether inside or not. */
   takenAt = 0;

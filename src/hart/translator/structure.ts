@@ -114,8 +114,6 @@ function classify(nodes: readonly Node[]): void {
       else to.forwardEdges++;
     }
   }
-  // A jump through a table needs a label to go to, so its targets count as merges.
-  for (const node of nodes) for (const to of node.targets) if (to.order > node.order) to.forwardEdges += 2;
   for (const node of nodes) {
     if (node.forwardEdges > 1) node.dominator?.mergeChildren.push(node);
   }

@@ -2,10 +2,8 @@
  * The translator of one hart: turns hot places into regions, compiles them in batches,
  * and hands them to the run loop.
  */
-import type { ModuleBuilder } from '../../wasm/module.js';
 import type { Core, CoreCode } from '../core/index.js';
-import { coreTable, Linkage } from '../core/linkage.js';
-import type { CoreFunctions } from '../core/functions.js';
+import { coreTable, Linkage, type LinkedModule } from '../core/linkage.js';
 import { OP_MASK, OP_STRADDLE, OP_UNDECODED } from '../slots.js';
 import { FRAME_WORDS, HOT_THRESHOLD, PC } from '../state.js';
 import {
@@ -13,7 +11,6 @@ import {
   COUNTERS,
   COUNT_QUEUED,
   COUNT_TRANSLATED,
-  DIRECTORY_FRAME,
   DIRECTORY_WORD,
   JUMP_CACHE,
   JUMP_CACHE_SIZE,
@@ -21,6 +18,7 @@ import {
   PREDECODE_DIRECTORY,
   PREDECODE_PAGES,
   PREDECODED,
+  PREDECODED_OF_FRAME,
   PREDECODED_STRIDE,
   REGIONS,
   REGION_DESCRIPTORS,
@@ -56,9 +54,7 @@ interface Region {
   readonly extra: readonly CodePage[];
 }
 
-interface Batch {
-  readonly module: ModuleBuilder;
-  readonly functions: CoreFunctions;
+interface Batch extends LinkedModule {
   readonly regions: Region[];
 }
 
@@ -158,8 +154,7 @@ export class Translator {
   }
 
   #begin(): Batch {
-    const module = this.#linkage.module();
-    return { module, functions: this.#linkage.functions, regions: [] };
+    return { ...this.#linkage.module(), regions: [] };
   }
 
   /** Compiles what is waiting. Cheap when nothing is. */
@@ -242,9 +237,9 @@ export class Translator {
   /** Address of the predecoded page of a host page if there is a current one. */
   #predecoded(hostPage: number): number | undefined {
     const frame = hostPage >>> 12;
-    const index = frame & (PREDECODE_PAGES - 1);
+    const index = this.#halfwords[(this.h + PREDECODED_OF_FRAME + 2 * frame) >>> 1] - 1;
+    if (index < 0) return undefined;
     const directory = (this.h + PREDECODE_DIRECTORY + index * 16) >>> 2;
-    if (this.#words[directory + (DIRECTORY_FRAME >> 2)] !== frame) return undefined;
     if (this.#words[directory + (DIRECTORY_WORD >> 2)] !== this.#frameWord(hostPage)) return undefined;
     return this.h + PREDECODED + index * PREDECODED_STRIDE;
   }
