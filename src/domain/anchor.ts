@@ -6,7 +6,8 @@ import { CATCHABLE } from './kinds/signals.js';
 import { CLONE, O, PTRACE, SIG } from './linux/flags.js';
 import { check, open, readText } from './linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './network/netlink.js';
-import { findHole, isVdso, parseMaps } from './proc/maps.js';
+import type { VdsoImage } from './outline.js';
+import { findHole, isVdso, parseMaps, type Vma } from './proc/maps.js';
 import { cloneArgs } from './trace/clone.js';
 import { AREA_SIZE, AT_REAP } from './trace/runner.js';
 import { PC, Tracee } from './trace/tracee.js';
@@ -70,18 +71,25 @@ export class Anchor {
   }
 }
 
-/** An `ecall` that stands in the vDSO of a process: every Linux puts `__vdso_rt_sigreturn` there. */
-export async function findEcall(tracee: Tracee): Promise<number> {
-  const vmas = parseMaps((await readText(tracee.hands, `/proc/${tracee.tid}/maps`)) ?? '');
+/**
+ * An `ecall` that stands in the vDSO of a process: every Linux puts `__vdso_rt_sigreturn` there. `vmas`: the process's
+ * mappings; `known`: its vDSO as it was seen before, which saves a look if it is still there.
+ */
+export async function ecallOf(tracee: Tracee, vmas: readonly Vma[], known?: VdsoImage): Promise<number> {
   const vdso = vmas.find(isVdso);
   if (vdso === undefined)
     throw new DomainError('unsupported', `process ${tracee.tid} has no vDSO`, { resource: 'a process without a vDSO' });
-  const code = await tracee.peek(vdso.start, vdso.end - vdso.start);
-  const view = new DataView(code.buffer);
+  const same = known !== undefined && known.vdso.start === vdso.start && known.vdso.end === vdso.end;
+  const code = same ? known.image : await tracee.peek(vdso.start, vdso.end - vdso.start);
+  return vdso.start + ecallIn(code);
+}
+
+/** Bytes from the start of a vDSO image to an `ecall`. Throws `unsupported`. */
+export function ecallIn(image: Uint8Array): number {
+  const view = new DataView(image.buffer, image.byteOffset, image.length);
   // li a7, 139 (rt_sigreturn); ecall
-  for (let at = 0; at + 8 <= code.length; at += 2) {
-    if (view.getUint32(at, true) === 0x08b00893 && view.getUint32(at + 4, true) === 0x73) return vdso.start + at + 4;
-  }
+  for (let at = 0; at + 8 <= image.length; at += 2)
+    if (view.getUint32(at, true) === 0x08b00893 && view.getUint32(at + 4, true) === 0x73) return at + 4;
   throw new DomainError('unsupported', 'the vDSO has no rt_sigreturn', { resource: 'an unknown vDSO' });
 }
 
@@ -150,16 +158,13 @@ export async function createAnchor(
 
   const tracee = await Tracee.seize(hands, pid, RESTORATION_OPTIONS);
   await tracee.blockSignals();
-  const area = findHole(
-    [...avoid, ...parseMaps((await readText(hands, `/proc/${pid}/maps`)) ?? '')],
-    AREA_SIZE,
-    0x8_0000_0000,
-  );
+  const vmas = parseMaps((await readText(hands, `/proc/${pid}/maps`)) ?? '');
+  const area = findHole([...avoid, ...vmas], AREA_SIZE, 0x8_0000_0000);
   if (area < 0)
     throw new DomainError('unsupported', 'no free address range for the runner', {
       resource: 'the whole address space',
     });
-  await tracee.plantRunner(await findEcall(tracee), area);
+  await tracee.plantRunner(await ecallOf(tracee, vmas), area);
 
   // Whatever the hands' own parent ignored, the domain shall not.
   const defaults = tracee.batch();

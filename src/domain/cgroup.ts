@@ -1,8 +1,10 @@
+import type { Batch, BatchResult } from '../guest/hands/batch.js';
 import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import { DomainError } from './errors.js';
-import { AT_FDCWD, AT_REMOVEDIR, EEXIST, ENOENT } from './linux/flags.js';
+import { AT_FDCWD, AT_REMOVEDIR, EEXIST, ENOENT, O } from './linux/flags.js';
 import { check, readText, writeText } from './linux/os.js';
+import { together } from './together.js';
 
 const ROOT = '/sys/fs/cgroup';
 
@@ -43,21 +45,33 @@ export class Cgroup {
       .map(Number);
   }
 
-  /** Stops every task in it; returns when all stand still. */
-  async freeze(): Promise<void> {
-    check(await writeText(this.hands, `${this.path}/cgroup.freeze`, '1'), `freezing ${this.path}`);
+  /** Stops every task in it; answers its processes when all stand still. */
+  async freeze(): Promise<number[]> {
     for (let turn = 0; turn < 2000; turn++) {
-      const events = (await readText(this.hands, `${this.path}/cgroup.events`)) ?? '';
-      if (/^frozen 1$/m.test(events)) return;
-      // Tasks stop at their next return to user mode; let them run.
-      await this.#sleep(turn < 20 ? 200_000 : 2_000_000);
+      const [written, , events, processes] = await together([
+        turn === 0 ? writeText(this.hands, `${this.path}/cgroup.freeze`, '1') : 0,
+        // Tasks stop at their next return to user mode; let them run.
+        this.#sleep(turn < 20 ? 100_000 : 2_000_000),
+        readText(this.hands, `${this.path}/cgroup.events`),
+        this.processes(),
+      ]);
+      check(written, `freezing ${this.path}`);
+      if (/^frozen 1$/m.test(events ?? '')) return processes;
     }
     throw new DomainError('state', `${this.path} does not freeze: a task in it cannot be interrupted`);
   }
 
-  /** Asks for the freeze without waiting: for tasks that stand still already. */
-  async holdStill(): Promise<void> {
-    check(await writeText(this.hands, `${this.path}/cgroup.freeze`, '1'), `freezing ${this.path}`);
+  /**
+   * Adds asking for the freeze without waiting, for tasks that stand still already. If it fails the rest of the batch is
+   * left out, and what is answered throws.
+   */
+  addHoldStill(b: Batch): (r: BatchResult) => void {
+    const fd = b.must(SYS.openat, AT_FDCWD, b.str(`${this.path}/cgroup.freeze`), O.WRONLY | O.CLOEXEC, 0);
+    const n = b.must(SYS.write, fd, b.str('1'), 1);
+    b.call(SYS.close, fd);
+    return (r) => {
+      for (const ref of [fd, n]) check(r.value(ref), `freezing ${this.path}`);
+    };
   }
 
   async thaw(): Promise<void> {

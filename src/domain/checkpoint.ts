@@ -3,12 +3,13 @@ import { SYS } from '../guest/hands/syscalls.js';
 import { DomainError } from './errors.js';
 import { holdFiles, kindOf } from './files.js';
 import type { FrozenDomain, FrozenProcess } from './frozen.js';
-import type { CheckpointContext, SavedFile, SavedPart } from './kinds/kind.js';
+import type { CheckpointContext, OpenFile, ProcessKind, SavedFile, SavedPart } from './kinds/kind.js';
 import { processKinds } from './kinds/registry.js';
 import { readFile } from './linux/os.js';
 import { mappedObjects, type MemoryObject } from './memory/objects.js';
 import { outlineProcess, type Outline } from './outline.js';
 import { surveyProcesses, type ProcessView } from './proc/survey.js';
+import { Queue, together } from './together.js';
 import { birthOrder } from './tree.js';
 import type { Registers } from './trace/tracee.js';
 
@@ -57,10 +58,12 @@ export function refuseUnsupported(views: readonly ProcessView[], anchor: Process
 export async function inspectFiles(hands: Hands, views: readonly ProcessView[]): Promise<void> {
   const held = await holdFiles(hands, views);
   try {
-    for (const f of held) {
-      const process = views.find((v) => v.pid === f.users[0]?.pid);
-      if (process !== undefined) await kindOf(f.view, process).inspect?.(hands, f);
-    }
+    await together(
+      held.map((f) => {
+        const process = views.find((v) => v.pid === f.users[0]?.pid);
+        return process === undefined ? undefined : kindOf(f.view, process).inspect?.(hands, f);
+      }),
+    );
   } finally {
     const b = hands.batch();
     for (const f of held) b.call(SYS.close, f.held);
@@ -68,13 +71,19 @@ export async function inspectFiles(hands: Hands, views: readonly ProcessView[]):
   }
 }
 
-/** Describes a frozen domain with planted runners. The domain can still go on where it is. */
-export async function checkpoint(frozen: FrozenDomain): Promise<DomainImage> {
+/**
+ * Describes a frozen domain, with runners planted into its processes. The domain can still go on where it is. `known`:
+ * what was seen of the processes while they ran.
+ */
+export async function checkpoint(frozen: FrozenDomain, known: readonly Outline[] = []): Promise<DomainImage> {
   const { hands, anchor, undo } = frozen;
-  const views = await surveyProcesses(
-    hands,
-    frozen.processes.map((p) => p.hostPid),
-  );
+  const [views] = await together([
+    surveyProcesses(
+      hands,
+      frozen.processes.map((p) => p.hostPid),
+    ),
+    frozen.plantRunners(known),
+  ]);
   const context: CheckpointContext = {
     hands,
     anchor,
@@ -84,15 +93,7 @@ export async function checkpoint(frozen: FrozenDomain): Promise<DomainImage> {
     objects: new Map(),
   };
 
-  const processes: ProcessImage[] = [];
-  for (const p of frozen.processes) {
-    const view = views.find((v) => v.hostPid === p.hostPid);
-    if (view === undefined) throw new DomainError('lost', `process ${p.hostPid} is gone`);
-    processes.push(await checkpointProcess(context, p, view));
-  }
-
-  await mappedObjects(hands, views, context.objects);
-  const held = await holdFiles(hands, views);
+  const held: OpenFile[] = [];
   const close = async (): Promise<void> => {
     const b = hands.batch();
     for (const f of held.splice(0)) b.call(SYS.close, f.held);
@@ -101,29 +102,56 @@ export async function checkpoint(frozen: FrozenDomain): Promise<DomainImage> {
     await b.run();
   };
   undo.add('closing held descriptors', close);
-  const files: SavedFile[] = [];
-  for (const f of held) {
-    const process = views.find((v) => v.pid === f.users[0]?.pid);
-    if (process === undefined) continue;
-    files.push(await kindOf(f.view, process).checkpoint(context, f));
-  }
+  const [processes, files] = await together([
+    together(frozen.processes.map((p) => checkpointProcess(context, p))),
+    checkpointFiles(context, held),
+  ]);
   return { source: hands, processes, files, objects: [...context.objects.values()], close };
 }
 
-async function checkpointProcess(
-  context: CheckpointContext,
-  frozen: FrozenProcess,
-  view: ProcessView,
-): Promise<ProcessImage> {
+/** Open files, and the memory objects that they and mappings lead to. `held`: is filled with what the hands hold of them. */
+async function checkpointFiles(context: CheckpointContext, held: OpenFile[]): Promise<SavedFile[]> {
+  const { hands, views, objects } = context;
+  await together([
+    mappedObjects(hands, views, objects),
+    holdFiles(hands, views).then((files) => {
+      held.push(...files);
+    }),
+  ]);
+  const queue = new Queue();
+  const saved = await together(
+    held.map((file) => {
+      const process = views.find((v) => v.pid === file.users[0]?.pid);
+      if (process === undefined) return undefined;
+      const kind = kindOf(file.view, process);
+      const work = (): Promise<SavedFile> => kind.checkpoint(context, file);
+      return kind.independent === true ? work() : queue.run(work);
+    }),
+  );
+  return saved.filter((f) => f !== undefined);
+}
+
+async function checkpointProcess(context: CheckpointContext, frozen: FrozenProcess): Promise<ProcessImage> {
   const { hands } = context;
+  const view = context.views.find((v) => v.hostPid === frozen.hostPid);
+  if (view === undefined) throw new DomainError('lost', `process ${frozen.hostPid} is gone`);
   const leader = frozen.leader.tracee;
-  const parts: SavedPart[] = [];
-  for (const kind of processKinds) parts.push(await kind.checkpoint({ context, view, frozen, leader }));
+  const partsOf = (kinds: readonly ProcessKind[]): Promise<SavedPart[]> =>
+    together(kinds.map((kind) => kind.checkpoint({ context, view, frozen, leader })));
+  const [parts, outline, brk, auxv] = await together([
+    (async () => {
+      const first = await partsOf(processKinds.filter((k) => k.stops === true));
+      return [...first, ...(await partsOf(processKinds.filter((k) => k.stops !== true)))];
+    })(),
+    outlineProcess(hands, view, leader.area),
+    leader.syscall(SYS.brk, 0),
+    readFile(hands, `/proc/${view.hostPid}/auxv`),
+  ]);
   return {
-    ...(await outlineProcess(hands, view, leader.area)),
+    ...outline,
     frozen,
-    brk: await leader.syscall(SYS.brk, 0),
-    auxv: (await readFile(hands, `/proc/${view.hostPid}/auxv`)) ?? new Uint8Array(0),
+    brk,
+    auxv: auxv ?? new Uint8Array(0),
     threads: frozen.threads.map((t) => {
       const tid = context.threadIds.get(t.tracee.tid);
       if (tid === undefined) throw new DomainError('lost', `thread ${t.tracee.tid} is gone`);

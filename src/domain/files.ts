@@ -6,6 +6,7 @@ import { fileKinds } from './kinds/registry.js';
 import { KCMP, O } from './linux/flags.js';
 import { check } from './linux/os.js';
 import type { DescriptorView, ProcessView } from './proc/survey.js';
+import { together } from './together.js';
 
 /** The kind that takes care of a descriptor. Throws `unsupported`. */
 export function kindOf(view: DescriptorView, process: ProcessView): (typeof fileKinds)[number] {
@@ -14,15 +15,16 @@ export function kindOf(view: DescriptorView, process: ProcessView): (typeof file
   return kind;
 }
 
+interface Entry {
+  readonly process: ProcessView;
+  readonly view: DescriptorView;
+}
+
 /**
  * Holds every open file of the domain by a descriptor of the hands, and learns which descriptors share one
  * description (kcmp(2)). The caller closes {@link OpenFile.held}.
  */
 export async function holdFiles(hands: Hands, views: readonly ProcessView[]): Promise<OpenFile[]> {
-  interface Entry {
-    readonly process: ProcessView;
-    readonly view: DescriptorView;
-  }
   // Only descriptors that look alike can be the same description.
   const groups = new Map<string, Entry[]>();
   for (const process of views) {
@@ -31,58 +33,98 @@ export async function holdFiles(hands: Hands, views: readonly ProcessView[]): Pr
       groups.set(key, [...(groups.get(key) ?? []), { process, view }]);
     }
   }
-  const descriptions: Entry[][] = [];
-  for (const entries of groups.values()) {
-    const found: Entry[][] = [];
-    for (const e of entries) {
-      let home: Entry[] | undefined;
-      for (const d of found) {
-        const first = d[0];
-        if (first === undefined) continue;
-        const same = await hands.syscall(
-          SYS.kcmp,
-          first.process.hostPid,
-          e.process.hostPid,
-          KCMP.FILE,
-          first.view.fd,
-          e.view.fd,
-        );
-        if (check(same, 'comparing descriptors') === 0) {
-          home = d;
-          break;
-        }
-      }
-      if (home === undefined) found.push([e]);
-      else home.push(e);
-    }
-    descriptions.push(...found);
+  const found = await together([...groups.values()].map((entries) => sameDescriptions(hands, entries)));
+  const byProcess = new Map<number, Entry[][]>();
+  for (const d of found.flat()) {
+    const pid = d[0]?.process.hostPid ?? -1;
+    byProcess.set(pid, [...(byProcess.get(pid) ?? []), d]);
   }
+  const held = (
+    await together(
+      [...byProcess].flatMap(([pid, descriptions]) => {
+        const parts: Promise<Held[]>[] = [];
+        for (let start = 0; start < descriptions.length; start += FILES_AT_ONCE)
+          parts.push(holdSome(hands, pid, descriptions.slice(start, start + FILES_AT_ONCE)));
+        return parts;
+      }),
+    )
+  ).flat();
+  const failed = held.find((h) => h.fd < 0);
+  if (failed !== undefined) {
+    await letGoOf(
+      hands,
+      held.map((h) => h.fd),
+    );
+    const { fd, link } = failed.description.view;
+    check(failed.fd, `holding descriptor ${fd} (${link})`);
+  }
+  return held.map(({ description, entries, fd }, i) => ({
+    id: `file ${i}`,
+    view: description.view,
+    held: fd,
+    users: entries.map((e) => ({
+      pid: e.process.pid,
+      fd: e.view.fd,
+      cloexec: (e.view.info.flags & O.CLOEXEC) !== 0,
+    })),
+  }));
+}
 
-  const pidfds = new Map<number, number>();
-  for (const p of views) pidfds.set(p.hostPid, check(await hands.syscall(SYS.pidfd_open, p.hostPid, 0), 'pidfd_open'));
-  try {
-    const b = hands.batch();
-    const refs = descriptions.map((d) => {
+/** An open file and a descriptor of the hands for it, or `-errno`. */
+interface Held {
+  readonly description: Entry;
+  readonly entries: readonly Entry[];
+  readonly fd: number;
+}
+
+/** Open files that fit into one batch, of a few hundred calls. */
+const FILES_AT_ONCE = 300;
+
+/** Holds open files of one process. */
+async function holdSome(hands: Hands, hostPid: number, descriptions: readonly Entry[][]): Promise<Held[]> {
+  const b = hands.batch();
+  const pidfd = b.call(SYS.pidfd_open, hostPid, 0);
+  const refs = descriptions.flatMap((entries) => {
+    const [description] = entries;
+    return description === undefined
+      ? []
+      : [{ description, entries, ref: b.call(SYS.pidfd_getfd, pidfd, description.view.fd, 0) }];
+  });
+  b.call(SYS.close, pidfd);
+  const r = await b.run();
+  return refs.map(({ description, entries, ref }) => ({ description, entries, fd: r.value(ref) }));
+}
+
+/** Closes descriptors of the hands; negative ones are none. */
+async function letGoOf(hands: Hands, fds: readonly number[]): Promise<void> {
+  const b = hands.batch();
+  for (const fd of fds) if (fd >= 0) b.call(SYS.close, fd);
+  await b.run();
+}
+
+/** The descriptors of `entries`, by the description that they share. */
+async function sameDescriptions(hands: Hands, entries: readonly Entry[]): Promise<Entry[][]> {
+  const found: Entry[][] = [];
+  for (const e of entries) {
+    let home: Entry[] | undefined;
+    for (const d of found) {
       const first = d[0];
-      return first === undefined
-        ? undefined
-        : b.call(SYS.pidfd_getfd, pidfds.get(first.process.hostPid) ?? -1, first.view.fd, 0);
-    });
-    const r = await b.run();
-    return descriptions.flatMap((d, i): OpenFile[] => {
-      const first = d[0];
-      const ref = refs[i];
-      if (first === undefined || ref === undefined) return [];
-      return [
-        {
-          id: `file ${i}`,
-          view: first.view,
-          held: check(r.value(ref), `holding descriptor ${first.view.fd} (${first.view.link})`),
-          users: d.map((e) => ({ pid: e.process.pid, fd: e.view.fd, cloexec: (e.view.info.flags & O.CLOEXEC) !== 0 })),
-        },
-      ];
-    });
-  } finally {
-    for (const fd of pidfds.values()) await hands.syscall(SYS.close, fd);
+      if (first === undefined) continue;
+      const same = await hands.syscall(
+        SYS.kcmp,
+        first.process.hostPid,
+        e.process.hostPid,
+        KCMP.FILE,
+        first.view.fd,
+        e.view.fd,
+      );
+      if (check(same, 'comparing descriptors') === 0) {
+        home = d;
+        break;
+      }
+    }
+    if (home === undefined) found.push([e]);
+    else home.push(e);
   }
+  return found;
 }

@@ -1,10 +1,13 @@
+import type { Batch, BatchResult } from '../guest/hands/batch.js';
 import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
-import { Anchor, findEcall } from './anchor.js';
+import { ecallOf, type Anchor } from './anchor.js';
 import { DomainError } from './errors.js';
 import { NT_PRFPREG, NT_PRSTATUS, PTRACE, WNOHANG, __WALL, SIG } from './linux/flags.js';
 import { check, readDirs, readText } from './linux/os.js';
 import { findHole, parseMaps } from './proc/maps.js';
+import type { Outline } from './outline.js';
+import { together } from './together.js';
 import { AREA_SIZE } from './trace/runner.js';
 import { FP_SIZE, parseStatus, Tracee, type Registers } from './trace/tracee.js';
 import { uninterrupted } from './restart.js';
@@ -24,44 +27,78 @@ export interface FrozenProcess {
   readonly threads: readonly FrozenThread[];
 }
 
-/** Seizes many threads at once and waits until each has stopped. */
-export async function seizeAll(hands: Hands, tids: readonly number[], options: number): Promise<Tracee[]> {
-  const b = hands.batch();
-  const refs = tids.map((tid) => {
-    const seized = b.call(SYS.ptrace, PTRACE.SEIZE, tid, 0, options);
-    b.call(SYS.ptrace, PTRACE.INTERRUPT, tid, 0, 0);
-    return seized;
-  });
-  const r = await b.run();
-  refs.forEach((ref, i) => check(r.value(ref), `tracing thread ${tids[i] ?? 0}`));
-  await awaitStops(hands, tids);
-  return tids.map((tid) => new Tracee(hands, tid));
+/** Threads that fit into one batch, with all that is asked about each. */
+const THREADS_AT_ONCE = 100;
+/** What a thread needs to come to its stop, in nanoseconds. */
+const STOP_TIME = 50_000;
+
+/**
+ * Seizes many threads at once, waits until each has stopped, and reads what it was about to do. Throws `lost` if one
+ * ends instead, or does not stop.
+ */
+export async function seizeAll(hands: Hands, tids: readonly number[], options: number): Promise<FrozenThread[]> {
+  const parts: Promise<FrozenThread[]>[] = [];
+  for (let start = 0; start < tids.length; start += THREADS_AT_ONCE)
+    parts.push(seizeSome(hands, tids.slice(start, start + THREADS_AT_ONCE), options));
+  return (await together(parts)).flat();
 }
 
-/** Waits until every one of the threads has stopped. Throws `lost` if one ends instead, or does not stop. */
-export async function awaitStops(hands: Hands, tids: readonly number[]): Promise<void> {
-  let waiting = [...tids];
+async function seizeSome(hands: Hands, tids: readonly number[], options: number): Promise<FrozenThread[]> {
+  const seen = new Map<number, FrozenThread>();
   for (let turn = 0; turn < 200; turn++) {
+    const waiting = tids.filter((tid) => !seen.has(tid));
+    if (waiting.length === 0) return tids.flatMap((tid) => seen.get(tid) ?? []);
     const b = hands.batch();
-    if (turn > 0) {
-      const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
-      b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(new Uint8Array(new BigInt64Array([0n, 100_000_000n]).buffer)), 8);
-    }
-    const looks = waiting.map((tid) => {
-      const status = b.out(8);
-      return { tid, status, got: b.call(SYS.wait4, tid, status, WNOHANG | __WALL, 0) };
+    const seized = (turn === 0 ? tids : []).map((tid) => {
+      const ref = b.call(SYS.ptrace, PTRACE.SEIZE, tid, 0, options);
+      b.call(SYS.ptrace, PTRACE.INTERRUPT, tid, 0, 0);
+      return { tid, ref };
     });
-    const r = await b.run();
-    waiting = [];
-    for (const { tid, status, got } of looks) {
-      if (check(r.value(got), `waiting for thread ${tid}`) === 0) waiting.push(tid);
-      else if (parseStatus(r.view(status).getInt32(0, true)).kind !== 'stopped')
-        throw new DomainError('lost', `thread ${tid} ended`);
+    if (turn === 0) b.call(SYS.nanosleep, b.bytes(timespec(STOP_TIME * tids.length)), 0);
+    else {
+      const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
+      b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(timespec(turn < 10 ? 1_000_000 : 100_000_000)), 8);
     }
-    if (waiting.length === 0) return;
+    const looks = waiting.map((tid) => addLook(b, hands, tid));
+    const r = await b.run();
+    for (const { tid, ref } of seized) check(r.value(ref), `tracing thread ${tid}`);
+    for (const look of looks) {
+      const thread = look(r);
+      if (thread !== undefined) seen.set(thread.tracee.tid, thread);
+    }
   }
-  throw new DomainError('lost', `threads ${waiting.join(', ')} do not stop`);
+  throw new DomainError('lost', `threads ${tids.filter((t) => !seen.has(t)).join(', ')} do not stop`);
 }
+
+/** Adds a look at a thread that is to stop. What is answered tells how it stands, or undefined if it has not stopped yet. */
+function addLook(b: Batch, hands: Hands, tid: number): (r: BatchResult) => FrozenThread | undefined {
+  const status = b.out(8);
+  const regs = b.out(256);
+  const fp = b.out(FP_SIZE);
+  const mask = b.out(8);
+  const got = b.call(SYS.wait4, tid, status, WNOHANG | __WALL, 0);
+  const refs = [
+    b.call(SYS.ptrace, PTRACE.GETREGSET, tid, NT_PRSTATUS, b.iovec(regs)),
+    b.call(SYS.ptrace, PTRACE.GETREGSET, tid, NT_PRFPREG, b.iovec(fp)),
+    b.call(SYS.ptrace, PTRACE.GETSIGMASK, tid, 8, mask),
+  ];
+  return (r) => {
+    if (check(r.value(got), `waiting for thread ${tid}`) === 0) return undefined;
+    if (parseStatus(r.view(status).getInt32(0, true)).kind !== 'stopped')
+      throw new DomainError('lost', `thread ${tid} ended`);
+    for (const ref of refs) check(r.value(ref), `reading registers of thread ${tid}`);
+    return {
+      tracee: new Tracee(hands, tid),
+      regs: new BigUint64Array(r.bytes(regs).buffer, 0, 32),
+      fp: r.bytes(fp),
+      mask: r.view(mask).getBigUint64(0, true),
+    };
+  };
+}
+
+/** `struct timespec` of less than a second. */
+const timespec = (nanoseconds: number): Uint8Array =>
+  new Uint8Array(new BigInt64Array([0n, BigInt(nanoseconds)]).buffer);
 
 /**
  * A domain that stands still, every thread of it stopped under the hands' ptrace. Nothing of it runs until
@@ -88,8 +125,7 @@ export class FrozenDomain {
     const undo = new Undo();
     const detach: number[] = [];
     try {
-      await cgroup.freeze();
-      const pids = (await cgroup.processes()).sort((a, b) => a - b);
+      const pids = (await cgroup.freeze()).sort((a, b) => a - b);
       const tasks = await readDirs(
         hands,
         pids.map((p) => `/proc/${p}/task`),
@@ -100,8 +136,7 @@ export class FrozenDomain {
       });
       const all = threadsOf.flat();
       detach.push(...all);
-      const tracees = await seizeAll(hands, all, PTRACE.O_TRACESYSGOOD);
-      const seen = await readThreads(tracees);
+      const seen = await seizeAll(hands, all, PTRACE.O_TRACESYSGOOD);
       const owners = threadsOf.flatMap((tids, i) => tids.map(() => pids[i] ?? 0));
       const goOn = await uninterrupted(seen.map((thread, i) => ({ hostPid: owners[i] ?? 0, thread })));
       const threads = seen.map((t, i): FrozenThread => ({ ...t, regs: goOn[i] ?? t.regs }));
@@ -131,24 +166,39 @@ export class FrozenDomain {
     }
   }
 
-  /** Places runners into every process, so that it can be asked what only it can tell. */
-  async plantRunners(): Promise<void> {
-    for (const p of this.processes) {
-      const tracee = p.leader.tracee;
-      const ecall = await findEcall(tracee);
-      const vmas = parseMaps((await readText(this.hands, `/proc/${p.hostPid}/maps`)) ?? '');
-      const area = findHole(vmas, AREA_SIZE, 0x8_0000_0000);
-      if (area < 0)
-        throw new DomainError('unsupported', 'no free address range for the runner', {
-          resource: 'the whole address space',
-        });
-      for (const t of p.threads) await t.tracee.blockSignals();
-      await tracee.plantRunner(ecall, area);
-      for (const t of p.threads) t.tracee.area = area;
-      this.undo.add('taking the runner out', async () => {
-        check(await tracee.inject(ecall, SYS.munmap, area, AREA_SIZE), 'unmapping the runner');
+  /**
+   * Places runners into every process, so that it can be asked what only it can tell. `known`: what was seen of the
+   * processes while they ran; it saves a look.
+   */
+  async plantRunners(known: readonly Outline[] = []): Promise<void> {
+    await together(
+      this.processes.map((p) =>
+        this.#plant(
+          p,
+          known.find((o) => o.view.hostPid === p.hostPid),
+        ),
+      ),
+    );
+  }
+
+  async #plant(p: FrozenProcess, known: Outline | undefined): Promise<void> {
+    const { tracee } = p.leader;
+    const [maps] = await together([
+      readText(this.hands, `/proc/${p.hostPid}/maps`),
+      ...p.threads.map((t) => t.tracee.blockSignals()),
+    ]);
+    const vmas = parseMaps(maps ?? '');
+    const ecall = await ecallOf(tracee, vmas, known?.vdso);
+    const area = findHole(vmas, AREA_SIZE, 0x8_0000_0000);
+    if (area < 0)
+      throw new DomainError('unsupported', 'no free address range for the runner', {
+        resource: 'the whole address space',
       });
-    }
+    await tracee.plantRunner(ecall, area);
+    for (const t of p.threads) if (tracee.runner !== undefined) t.tracee.runner = tracee.runner;
+    this.undo.add('taking the runner out', async () => {
+      check(await tracee.inject(ecall, SYS.munmap, area, AREA_SIZE), 'unmapping the runner');
+    });
   }
 
   /** Puts everything back and lets the domain go on where it was. */
@@ -156,14 +206,11 @@ export class FrozenDomain {
     const { hands } = this;
     await this.undo.run();
     const all = [this.anchorThread, ...this.processes.flatMap((p) => p.threads)];
-    for (const t of all) {
-      await t.tracee.setRegisters(t.regs, t.fp);
-      await t.tracee.setSignalMask(t.mask);
-    }
-    await this.anchor.cgroup.holdStill();
+    await together(all.flatMap((t) => [t.tracee.setRegisters(t.regs, t.fp), t.tracee.setSignalMask(t.mask)]));
     const b = hands.batch();
+    const held = this.anchor.cgroup.addHoldStill(b);
     for (const t of all) b.call(SYS.ptrace, PTRACE.DETACH, t.tracee.tid, 0, 0);
-    await b.run();
+    held(await b.run());
     await this.anchor.cgroup.thaw();
   }
 
@@ -173,35 +220,4 @@ export class FrozenDomain {
     await this.hands.syscall(SYS.close, this.anchor.netns);
     await this.anchor.cgroup.remove();
   }
-}
-
-/** Registers and masks of many stopped threads, in one batch per hundred. */
-async function readThreads(tracees: readonly Tracee[]): Promise<FrozenThread[]> {
-  const out: FrozenThread[] = [];
-  for (let start = 0; start < tracees.length; start += 100) {
-    const part = tracees.slice(start, start + 100);
-    const hands = part[0]?.hands;
-    if (hands === undefined) break;
-    const b = hands.batch();
-    const reads = part.map((tracee) => {
-      const regs = b.out(256);
-      const fp = b.out(FP_SIZE);
-      const mask = b.out(8);
-      const ok = b.call(SYS.ptrace, PTRACE.GETREGSET, tracee.tid, NT_PRSTATUS, b.iovec(regs));
-      b.call(SYS.ptrace, PTRACE.GETREGSET, tracee.tid, NT_PRFPREG, b.iovec(fp));
-      b.call(SYS.ptrace, PTRACE.GETSIGMASK, tracee.tid, 8, mask);
-      return { tracee, regs, fp, mask, ok };
-    });
-    const r = await b.run();
-    for (const { tracee, regs, fp, mask, ok } of reads) {
-      check(r.value(ok), `reading registers of thread ${tracee.tid}`);
-      out.push({
-        tracee,
-        regs: new BigUint64Array(r.bytes(regs).buffer, 0, 32),
-        fp: r.bytes(fp),
-        mask: r.view(mask).getBigUint64(0, true),
-      });
-    }
-  }
-  return out;
 }

@@ -138,11 +138,10 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
     // After the freeze: an answer given between the two would be lost, and sent again only a second later.
     await gate?.hold();
     held = true;
-    await frozen.plantRunners();
     const t1 = now();
 
     await step('describe');
-    const image = await checkpoint(frozen);
+    const image = await checkpoint(frozen, early);
     const t2 = now();
 
     await step('shape');

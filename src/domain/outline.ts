@@ -7,6 +7,7 @@ import { ownPages } from './memory/scan.js';
 import { keptVvarPages } from './memory/vdso.js';
 import { isVdso, isVvar } from './proc/maps.js';
 import type { ProcessView } from './proc/survey.js';
+import { together } from './together.js';
 import { AREA_SIZE } from './trace/runner.js';
 import { Tracee } from './trace/tracee.js';
 
@@ -40,30 +41,32 @@ export async function outlineProcess(hands: Hands, view: ProcessView, area = -1)
   if (vdsoVma === undefined || vvars.length === 0)
     throw new DomainError('unsupported', `process ${view.pid} has no vDSO`, { resource: NO_VDSO });
   const vvar = { start: Math.min(...vvars.map((v) => v.start)), end: Math.max(...vvars.map((v) => v.end)) };
+  const [pages, image, kept] = await together([
+    ownPages(hands, view.hostPid),
+    memory.peek(vdsoVma.start, vdsoVma.end - vdsoVma.start),
+    keptVdsos(memory, vmas),
+  ]);
   return {
     view,
     vmas,
-    pages: intersect(await ownPages(hands, view.hostPid), normalize(vmas.filter((v) => !v.shared))),
-    vdso: {
-      vvar,
-      vdso: { start: vdsoVma.start, end: vdsoVma.end },
-      image: await memory.peek(vdsoVma.start, vdsoVma.end - vdsoVma.start),
-    },
-    keptVdsos: await keptVdsos(memory, vmas),
+    pages: intersect(pages, normalize(vmas.filter((v) => !v.shared))),
+    vdso: { vvar, vdso: { start: vdsoVma.start, end: vdsoVma.end }, image },
+    keptVdsos: kept,
   };
 }
 
 /** Images of other kernels' vDSOs that earlier moves left in the process. */
 async function keptVdsos(memory: Tracee, vmas: readonly TargetVma[]): Promise<VdsoImage[]> {
-  const kept: VdsoImage[] = [];
-  for (const v of vmas) {
-    if (v.backing.kind !== 'anonymous' || v.prot !== (PROT.READ | PROT.EXEC) || v.end - v.start > 0x10000) continue;
-    const image = await memory.peek(v.start, v.end - v.start);
+  const candidates = vmas.filter(
+    (v) => v.backing.kind === 'anonymous' && v.prot === (PROT.READ | PROT.EXEC) && v.end - v.start <= 0x10000,
+  );
+  const images = await together(candidates.map((v) => memory.peek(v.start, v.end - v.start)));
+  return candidates.flatMap((v, i): VdsoImage[] => {
+    const image = images[i] ?? new Uint8Array(0);
     const pages = keptVvarPages(image);
-    if (pages > 0)
-      kept.push({ vvar: { start: v.start - pages * 4096, end: v.start }, vdso: { start: v.start, end: v.end }, image });
-  }
-  return kept;
+    if (pages <= 0) return [];
+    return [{ vvar: { start: v.start - pages * 4096, end: v.start }, vdso: { start: v.start, end: v.end }, image }];
+  });
 }
 
 /**

@@ -2,7 +2,7 @@ import { SYS } from '../guest/hands/syscalls.js';
 import type { ProcessImage } from './checkpoint.js';
 import type { VdsoImage } from './outline.js';
 import { DomainError } from './errors.js';
-import { findEcall, HANDS_FD } from './anchor.js';
+import { ecallIn, HANDS_FD } from './anchor.js';
 import type { RebornProcess, RestoreContext } from './kinds/kind.js';
 import { CLONE, F, MREMAP, O, PR, PROT } from './linux/flags.js';
 import { check, readText } from './linux/os.js';
@@ -12,6 +12,7 @@ import type { Move } from './memory/mover.js';
 import { normalize, subtract, type Range } from './memory/ranges.js';
 import { isSameVdso, redirectVdso } from './memory/vdso.js';
 import { findHole, isVdso, isVvar, parseMaps, type Vma } from './proc/maps.js';
+import { together } from './together.js';
 import { cloneArgs } from './trace/clone.js';
 import { AREA_SIZE } from './trace/runner.js';
 import { Tracee } from './trace/tracee.js';
@@ -180,12 +181,11 @@ export class Reborn implements RebornProcess {
       const vvarPages = (k.vdso.start - k.vvar.start) / 4096;
       await this.leader.poke(k.vdso.start, redirectVdso(k.image, k.vdso.start, vvarPages, plan.image, plan.imageBase));
     }
-    await this.#memory.protect();
-
     const { mm } = image.view.stat;
     const b = this.leader.batch();
     const exe = b.call(SYS.openat, -100, b.str(image.view.exe), O.RDONLY | O.CLOEXEC, 0);
-    const fd = check((await b.run()).value(exe), `opening ${image.view.exe}`);
+    const [opened] = await together([b.run(), this.#memory.protect()]);
+    const fd = check(opened.value(exe), `opening ${image.view.exe}`);
     // struct prctl_mm_map: 11 addresses, auxv pointer, auxv size u32, exe fd u32.
     const map = new Uint8Array(104);
     const view = new DataView(map.buffer);
@@ -226,7 +226,7 @@ export class Reborn implements RebornProcess {
     check((await b.run()).value(made), `making thread ${tid}`);
     const [born] = this.leader.born;
     if (born === undefined) throw new DomainError('lost', 'a new thread was not announced');
-    const tracee = new Tracee(this.context.hands, born, this.leader.area);
+    const tracee = new Tracee(this.context.hands, born, this.leader.runner);
     await tracee.awaitStop();
     this.threads.set(tid, tracee);
   }
@@ -282,14 +282,17 @@ export class Reborn implements RebornProcess {
 
   /** The last act: the runner goes, and every thread gets the registers and the mask it had. */
   async becomeOriginal(image: ProcessImage): Promise<void> {
-    const ecall = await findEcall(this.leader);
+    const plan = this.#plan;
+    if (plan === undefined) throw new DomainError('state', 'the vDSO has no place yet');
+    const ecall = plan.imageBase + ecallIn(plan.image);
     const gone = await this.leader.inject(ecall, SYS.munmap, this.leader.area, AREA_SIZE);
     check(gone, 'taking the runner out');
-    for (const t of image.threads) {
-      const tracee = this.threads.get(t.tid);
-      if (tracee === undefined) throw new DomainError('lost', `thread ${t.tid} was not made`);
-      await tracee.setRegisters(t.regs, t.fp);
-      await tracee.setSignalMask(t.mask);
-    }
+    await together(
+      image.threads.flatMap((t) => {
+        const tracee = this.threads.get(t.tid);
+        if (tracee === undefined) throw new DomainError('lost', `thread ${t.tid} was not made`);
+        return [tracee.setRegisters(t.regs, t.fp), tracee.setSignalMask(t.mask)];
+      }),
+    );
   }
 }

@@ -1,6 +1,7 @@
 import { SYS } from '../guest/hands/syscalls.js';
 import type { FrozenThread } from './frozen.js';
 import { readTexts } from './linux/os.js';
+import { together } from './together.js';
 import { PC, REG, type Registers } from './trace/tracee.js';
 
 const ECALL = 0x73;
@@ -35,21 +36,24 @@ export async function uninterrupted(
         (rule[1] === -1n && BigInt.asIntN(32, regs[rule[0]] ?? 0n) === -1n))
     );
   });
-  const texts =
-    hands === undefined || suspects.length === 0
-      ? []
-      : await readTexts(
-          hands,
-          suspects.map((s) => `/proc/${s.hostPid}/task/${s.thread.tracee.tid}/syscall`),
-          1,
-        );
-  const firstArguments = new Map(suspects.map((s, i) => [s.thread, texts[i]?.split(' ')[1]]));
+  if (hands === undefined || suspects.length === 0) return threads.map(({ thread }) => thread.regs);
+  const [texts, atCall] = await together([
+    readTexts(
+      hands,
+      suspects.map((s) => `/proc/${s.hostPid}/task/${s.thread.tracee.tid}/syscall`),
+      1,
+    ),
+    together(suspects.map(({ thread: { tracee, regs } }) => standsEcall(tracee, Number(regs[PC] ?? 0n) - 4))),
+  ]);
+  const firstArguments = new Map(
+    suspects.flatMap((s, i) => (atCall[i] ? [[s.thread, texts[i]?.split(' ')[1]]] : [])),
+  );
   const out: Registers[] = [];
   for (const { thread } of threads) {
-    const { regs, tracee } = thread;
+    const { regs } = thread;
     const first = firstArguments.get(thread);
     const pc = Number(regs[PC] ?? 0n) - 4;
-    if (first === undefined || !first.startsWith('0x') || !(await standsEcall(tracee, pc))) {
+    if (first?.startsWith('0x') !== true) {
       out.push(regs);
       continue;
     }

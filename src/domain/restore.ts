@@ -11,8 +11,10 @@ import type { FlipReceipt } from './memory/mover.js';
 import { makeObject, ObjectTransfer, sealObject } from './memory/objects.js';
 import { end, forgetChildSignal } from './dead.js';
 import { Reborn } from './reborn.js';
+import { Queue, together } from './together.js';
 import { cloneArgs } from './trace/clone.js';
 import { ANCHOR, birthOrder } from './tree.js';
+import { Runner } from './trace/running.js';
 import { Tracee } from './trace/tracee.js';
 
 const S_IFMT = 0o170000;
@@ -79,7 +81,7 @@ export class Restoration {
     check((await b.run()).value(made), `making process ${pid}`);
     const [born] = by.born;
     if (born === undefined) throw new DomainError('lost', 'a new process was not announced');
-    const tracee = new Tracee(this.context.hands, born, by.area);
+    const tracee = new Tracee(this.context.hands, born, new Runner(this.context.hands, by.area));
     await tracee.awaitStop();
     return tracee;
   }
@@ -125,29 +127,42 @@ export class Restoration {
 
   /** Mappings, populated where the originals have pages. To be repeated as the originals change. */
   async shape(outlines: readonly Outline[]): Promise<void> {
-    for (const p of outlines) await this.#reborn(p.view.pid).shapeMemory(p.vmas, p.vdso, p.pages);
+    await together(outlines.map((p) => this.#reborn(p.view.pid).shapeMemory(p.vmas, p.vdso, p.pages)));
   }
 
   /** Open files: made by the hands, then given to everyone who has them. */
   async openFiles(): Promise<void> {
     const { context } = this;
     context.undo.add('closing descriptors', () => this.#closeHeld());
-    for (const f of inOrder(this.image.files)) {
-      const fd = await f.restore(context);
-      context.fileFds.set(f.id, fd);
-    }
-    for (const p of this.image.processes) {
-      const files = this.image.files.flatMap((f) =>
-        f.users
-          .filter((u) => u.pid === p.view.pid)
-          .map((u) => ({ handsFd: context.fileFds.get(f.id) ?? -1, fd: u.fd, cloexec: u.cloexec })),
-      );
-      await this.#reborn(p.view.pid).installFiles(files);
-    }
-    for (const f of this.image.files) {
-      const user = f.users[0];
-      if (f.connect !== undefined && user !== undefined) await f.connect(this.#reborn(user.pid), user.fd);
-    }
+    const made = new Map<string, Promise<void>>();
+    const queue = new Queue();
+    await together(
+      inOrder(this.image.files).map((f) => {
+        const make = async (): Promise<void> => {
+          await together(f.after.map((id) => made.get(id)));
+          context.fileFds.set(f.id, await f.restore(context));
+        };
+        const done = f.independent ? make() : queue.run(make);
+        made.set(f.id, done);
+        return done;
+      }),
+    );
+    await together(
+      this.image.processes.map((p) => {
+        const files = this.image.files.flatMap((f) =>
+          f.users
+            .filter((u) => u.pid === p.view.pid)
+            .map((u) => ({ handsFd: context.fileFds.get(f.id) ?? -1, fd: u.fd, cloexec: u.cloexec })),
+        );
+        return this.#reborn(p.view.pid).installFiles(files);
+      }),
+    );
+    await together(
+      this.image.files.map((f) => {
+        const user = f.users[0];
+        return user === undefined ? undefined : f.connect?.(this.#reborn(user.pid), user.fd);
+      }),
+    );
   }
 
   async #closeHeld(): Promise<void> {
@@ -206,38 +221,52 @@ export class Restoration {
   /** Everything else, into its checkpoint state. */
   async finish(): Promise<void> {
     await this.#parts('early');
-    for (const o of this.image.objects)
-      await sealObject(this.context.hands, this.context.objectFds.get(o.key) ?? -1, o);
-    for (const p of this.image.processes) await this.#reborn(p.view.pid).finishMemory(p);
+    await together([
+      ...this.image.objects.map((o) => sealObject(this.context.hands, this.context.objectFds.get(o.key) ?? -1, o)),
+      ...this.image.processes.map((p) => this.#reborn(p.view.pid).finishMemory(p)),
+    ]);
     await this.#parts('late');
-    for (const p of this.image.processes) await this.#reborn(p.view.pid).closeSpares();
+    await together(this.image.processes.map((p) => this.#reborn(p.view.pid).closeSpares()));
     await this.#parts('last');
-    for (const p of this.image.processes) await this.#reborn(p.view.pid).becomeOriginal(p);
-    await this.anchor.becomeReaper();
+    await together([
+      this.anchor.becomeReaper(),
+      ...this.image.processes.map((p) => this.#reborn(p.view.pid).becomeOriginal(p)),
+    ]);
     // Let go by the tracer, but held by the freezer: one write then lets all go on together.
-    await this.anchor.cgroup.holdStill();
     const b = this.context.hands.batch();
+    const held = this.anchor.cgroup.addHoldStill(b);
     const tids = [
       this.anchor.pid,
       ...[...this.processes.values()].flatMap((p) => [...p.threads.values()].map((t) => t.tid)),
     ];
     const refs = tids.map((tid) => b.call(SYS.ptrace, PTRACE.DETACH, tid, 0, 0));
     const r = await b.run();
+    held(r);
     for (const ref of refs) check(r.value(ref), 'letting a thread go');
   }
 
+  /** A process's parts at the same time, but for the last: they take rights away, one after the other. */
   async #parts(stage: Stage): Promise<void> {
-    for (const p of this.image.processes) {
-      for (const part of p.parts) if (part.stage === stage) await part.restore(this.#reborn(p.view.pid));
-    }
+    await together(
+      this.image.processes.map(async (p) => {
+        const process = this.#reborn(p.view.pid);
+        const queue = new Queue();
+        const parts = p.parts.filter((part) => part.stage === stage);
+        await together(
+          parts.map((part) => (stage === 'last' ? queue.run(() => part.restore(process)) : part.restore(process))),
+        );
+      }),
+    );
   }
 
   /** The domain lives here from now on. */
   async resume(): Promise<void> {
-    for (const f of this.image.files) {
-      const fd = this.context.fileFds.get(f.id);
-      if (f.activate !== undefined && fd !== undefined) await f.activate(this.context.hands, fd);
-    }
+    await together(
+      this.image.files.map((f) => {
+        const fd = this.context.fileFds.get(f.id);
+        return fd === undefined ? undefined : f.activate?.(this.context.hands, fd);
+      }),
+    );
     await this.anchor.cgroup.thaw();
   }
 

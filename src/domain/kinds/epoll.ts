@@ -11,6 +11,7 @@ const EPOLL_CTL_ADD = 1;
 /** epoll(7): what is watched, for what, with which data. Entries are added anew in the name of the process. */
 export const epoll = fileKind<readonly EpollEntry[]>({
   name: 'epoll',
+  independent: true,
   matches: (view) => view.link === 'anon_inode:[eventpoll]',
   describe(view, process) {
     const open = new Set(process.descriptors.map((d) => d.fd));

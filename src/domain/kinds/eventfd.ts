@@ -16,6 +16,7 @@ interface EventfdState {
 /** eventfd(2): a counter. */
 export const eventfd = fileKind<EventfdState>({
   name: 'eventfd',
+  independent: true,
   matches: (view) => view.link === 'anon_inode:[eventfd]',
   async checkpoint({ hands }, file) {
     const info = await heldInfo(hands, file.held);

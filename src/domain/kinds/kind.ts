@@ -80,6 +80,8 @@ export interface SavedPart {
 
 export interface ProcessKind {
   readonly name: string;
+  /** Its checkpoint stops something that could change what other kinds see: it comes before theirs. */
+  readonly stops?: boolean;
   /** Refuses what cannot be moved, while the domain still runs. Throws `unsupported`. */
   describe?(view: ProcessView): void;
   checkpoint(process: CheckpointProcess): Promise<SavedPart>;
@@ -88,14 +90,16 @@ export interface ProcessKind {
 /** Makes a process kind of a typed pair of functions. */
 export function processKind<S>(definition: {
   name: string;
+  stops?: boolean;
   stage: Stage;
   describe?: (view: ProcessView) => void;
   checkpoint: (process: CheckpointProcess) => Promise<S>;
   restore: (process: RebornProcess, state: S) => Promise<void>;
 }): ProcessKind {
-  const { name, stage, describe, checkpoint, restore } = definition;
+  const { name, stage, stops = false, describe, checkpoint, restore } = definition;
   return {
     name,
+    stops,
     ...(describe === undefined ? {} : { describe }),
     async checkpoint(process) {
       const data = await checkpoint(process);
@@ -121,6 +125,8 @@ export interface SavedFile {
   readonly data: unknown;
   /** Files by id that must be made before. */
   readonly after: readonly string[];
+  /** See {@link FileKind.independent}. */
+  readonly independent: boolean;
   /** Makes it anew; answers a descriptor of the destination's hands. */
   restore(context: RestoreContext): Promise<number>;
   /** What can only be done once the processes have their descriptors; in the name of its first user. */
@@ -131,6 +137,8 @@ export interface SavedFile {
 
 export interface FileKind {
   readonly name: string;
+  /** Several of them can be worked on at the same time, with others' work between any two calls. */
+  readonly independent?: boolean;
   matches(view: DescriptorView): boolean;
   /** Refuses what cannot be moved, while the domain still runs. Throws `unsupported`. */
   describe?(view: DescriptorView, process: ProcessView): void;
@@ -142,6 +150,7 @@ export interface FileKind {
 /** Makes a file kind of a typed set of functions. */
 export function fileKind<S>(definition: {
   name: string;
+  independent?: boolean;
   matches: (view: DescriptorView) => boolean;
   describe?: (view: DescriptorView, process: ProcessView) => void;
   inspect?: (hands: Hands, file: OpenFile) => Promise<void>;
@@ -152,12 +161,15 @@ export function fileKind<S>(definition: {
     state: S,
     file: { readonly id: string; readonly users: OpenFile['users'] },
   ) => Promise<number>;
-  connect?: (user: RebornProcess, fd: number, state: S) => Promise<void>;
+  /** `held`: the destination's hands' descriptor of it. */
+  connect?: (user: RebornProcess, fd: number, state: S, held: number) => Promise<void>;
   activate?: (hands: Hands, fd: number, state: S) => Promise<void>;
 }): FileKind {
   const { name, matches, describe, inspect, checkpoint, after, restore, connect, activate } = definition;
+  const { independent = false } = definition;
   return {
     name,
+    independent,
     matches,
     ...(describe === undefined ? {} : { describe }),
     ...(inspect === undefined ? {} : { inspect }),
@@ -169,8 +181,14 @@ export function fileKind<S>(definition: {
         users: file.users,
         data,
         after: after?.(data) ?? [],
+        independent,
         restore: (c) => restore(c, data, file),
-        ...(connect === undefined ? {} : { connect: (user, fd) => connect(user, fd, data) }),
+        ...(connect === undefined
+          ? {}
+          : {
+              connect: (user: RebornProcess, fd: number) =>
+                connect(user, fd, data, user.context.fileFds.get(file.id) ?? -1),
+            }),
         ...(activate === undefined ? {} : { activate: (hands, fd) => activate(hands, fd, data) }),
       };
     },

@@ -34,6 +34,7 @@ interface PathFileState {
  */
 export const pathFile = fileKind<PathFileState>({
   name: 'file',
+  independent: true,
   matches: (view) =>
     view.link.startsWith('/') && !view.link.startsWith('/memfd:') && !view.link.startsWith('/dev/pts/'),
   describe(view) {

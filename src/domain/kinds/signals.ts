@@ -3,6 +3,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported } from '../errors.js';
 import { NSIG, PTRACE, SIG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
+import { together } from '../together.js';
 import { processKind } from './kind.js';
 
 /** `struct sigaction` of the kernel on RISC-V: handler u64, flags u64, mask u64. */
@@ -35,14 +36,14 @@ export const signals = processKind<SignalState>({
       const old = b.out(ACTION_SIZE);
       return { signal, old, n: b.call(SYS.rt_sigaction, signal, 0, old, 8) };
     });
-    const r = await b.run();
+    const [r, pending] = await together([b.run(), peekSignals(leader.hands, leader.tid, PEEKSIGINFO_SHARED)]);
     const actions = olds.map(({ signal, old, n }) => {
       check(r.value(n), `reading the action of signal ${signal}`);
       return { signal, action: r.bytes(old) };
     });
     return {
       actions: actions.filter((a) => a.action.some((byte) => byte !== 0)),
-      pending: await peekSignals(leader.hands, leader.tid, PEEKSIGINFO_SHARED),
+      pending,
     };
   },
   async restore({ leader, pid }, state) {

@@ -8,6 +8,7 @@ const AF_UNIX = 1;
 /** Sockets of every sort look alike in /proc: the socket itself says which kind takes care of it. */
 export const socket: FileKind = {
   name: 'socket',
+  independent: true,
   matches: (view) => view.link.startsWith('socket:['),
   async inspect(hands, file) {
     const { domain } = await socketKind(hands, file.held);

@@ -2,6 +2,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported } from '../errors.js';
 import { PR } from '../linux/flags.js';
 import { check, writeText } from '../linux/os.js';
+import { together } from '../together.js';
 import { processKind } from './kind.js';
 
 const RLIMITS = 16;
@@ -36,13 +37,12 @@ export const surroundings = processKind<Surroundings>({
       const out = b.out(16);
       return { out, n: b.call(SYS.prlimit64, view.hostPid, i, 0, out) };
     });
-    const r = await b.run();
-    for (const { n } of limits) check(r.value(n), 'reading limits');
     const t = leader.batch();
     const subreaper = t.out(8);
     t.call(SYS.prctl, PR.GET_CHILD_SUBREAPER, subreaper, 0, 0, 0);
     const thp = t.call(SYS.prctl, PR.GET_THP_DISABLE, 0, 0, 0, 0);
-    const tr = await t.run();
+    const [r, tr] = await together([b.run(), t.run()]);
+    for (const { n } of limits) check(r.value(n), 'reading limits');
     return {
       cwd: view.cwd,
       umask: view.status.umask,
@@ -59,11 +59,11 @@ export const surroundings = processKind<Surroundings>({
     t.call(SYS.umask, s.umask);
     if (s.subreaper !== 0) t.call(SYS.prctl, PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     if (s.thpDisable !== 0) t.call(SYS.prctl, PR.SET_THP_DISABLE, s.thpDisable, 0, 0, 0);
-    check((await t.run()).value(moved), `changing to ${s.cwd}`);
     const b = context.hands.batch();
     const refs = s.limits.map((limit, i) => b.call(SYS.prlimit64, leader.tid, i, b.bytes(limit), 0));
     if (s.nice !== 0) refs.push(b.call(SYS.setpriority, PRIO_PROCESS, leader.tid, s.nice));
-    const r = await b.run();
+    const [tr, r] = await together([t.run(), b.run()]);
+    check(tr.value(moved), `changing to ${s.cwd}`);
     for (const ref of refs) check(r.value(ref), 'setting limits');
     if (s.oomScoreAdj !== 0) await writeText(context.hands, `/proc/${leader.tid}/oom_score_adj`, String(s.oomScoreAdj));
   },

@@ -2,6 +2,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { PR, PTRACE } from '../linux/flags.js';
 import { check } from '../linux/os.js';
+import { together } from '../together.js';
 import { processKind } from './kind.js';
 import { peekSignals, signalOf } from './signals.js';
 
@@ -37,10 +38,9 @@ export const threads = processKind<readonly ThreadState[]>({
     });
     const r = await b.run();
 
-    const out: ThreadState[] = [];
-    for (const [i, { tracee }] of frozen.threads.entries()) {
+    const states = frozen.threads.map(async ({ tracee }, i): Promise<ThreadState | undefined> => {
       const look = looks[i];
-      if (look === undefined) continue;
+      if (look === undefined) return undefined;
       const t = tracee.batch();
       const altStack = t.out(24);
       const clearTid = t.out(8);
@@ -50,12 +50,12 @@ export const threads = processKind<readonly ThreadState[]>({
         t.call(SYS.prctl, PR.GET_TID_ADDRESS, clearTid),
         t.call(SYS.prctl, PR.GET_PDEATHSIG, death),
       ];
-      const tr = await t.run();
+      const [tr, pending] = await together([t.run(), peekSignals(hands, tracee.tid, 0)]);
       for (const ref of refs) check(tr.value(ref), `asking thread ${tracee.tid}`);
       const status = view.threads.find((v) => v.hostTid === tracee.tid)?.status;
       if (status === undefined) throw new DomainError('lost', `thread ${tracee.tid} is gone`);
       const rseq = r.view(look.rseq);
-      out.push({
+      return {
         tid: status.nsPid.at(-1) ?? -1,
         name: status.name,
         altStack: tr.bytes(altStack),
@@ -67,15 +67,15 @@ export const threads = processKind<readonly ThreadState[]>({
           size: rseq.getUint32(8, true),
           signature: rseq.getUint32(12, true),
         },
-        pending: await peekSignals(hands, tracee.tid, 0),
-      });
-    }
-    return out;
+        pending,
+      };
+    });
+    return (await together(states)).filter((s) => s !== undefined);
   },
   async restore(process, states) {
-    for (const s of states) {
+    const restore = async (s: ThreadState): Promise<void> => {
       const tracee = process.threads.get(s.tid);
-      if (tracee === undefined) continue;
+      if (tracee === undefined) return;
       const b = tracee.batch();
       const refs = [
         b.call(SYS.sigaltstack, b.bytes(s.altStack), 0),
@@ -89,6 +89,7 @@ export const threads = processKind<readonly ThreadState[]>({
         refs.push(b.call(SYS.rt_tgsigqueueinfo, process.pid, s.tid, signalOf(info), b.bytes(info)));
       const r = await b.run();
       refs.forEach((ref, i) => check(r.value(ref), `restoring thread ${s.tid} (call ${i})`));
-    }
+    };
+    await together(states.map(restore));
   },
 });

@@ -22,6 +22,7 @@ interface TimerfdState {
 /** timerfd_create(2): remaining time, interval, and expirations that nobody has read yet. */
 export const timerfd = fileKind<TimerfdState>({
   name: 'timerfd',
+  independent: true,
   matches: (view) => view.link === 'anon_inode:[timerfd]',
   async checkpoint({ hands }, file) {
     // Asking for the time lets a periodic timer that has expired unread run on; only then do the ticks count.

@@ -38,6 +38,7 @@ interface TimerState {
  */
 export const timers = processKind<TimerState>({
   name: 'timers',
+  stops: true,
   stage: 'late',
   describe(view) {
     for (const t of parseTimers(view.timers)) {

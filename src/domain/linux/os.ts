@@ -1,6 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
+import { together } from '../together.js';
 import { AT_FDCWD, O } from './flags.js';
 
 const utf8 = new TextDecoder();
@@ -13,47 +14,53 @@ export function check(value: number, what: string): number {
   return value;
 }
 
+/** As much as one batch of {@link readFiles} fetches. */
+const AT_ONCE = 120 * PAGE;
+/** Bytes of a read that is only to find the end. */
+const LAST_LOOK = 64;
+
 /**
- * Reads files of `/proc` and `/sys`, many in one batch: such files give about a page per read, so each
- * is read in pages until one comes short. Answers undefined for a file that cannot be opened.
+ * Reads files of `/proc` and `/sys`, many in one batch. Such a file gives about a page per read and tells its end by
+ * giving nothing: it is read `pages` times, and then a little. One that has more is read again, with room to spare.
+ * Answers undefined for a file that cannot be opened.
  */
-export async function readTexts(hands: Hands, paths: readonly string[], pages = 2): Promise<(string | undefined)[]> {
-  const out: (string | undefined)[] = [];
-  const perBatch = 24;
-  for (let start = 0; start < paths.length; start += perBatch) {
-    const part = paths.slice(start, start + perBatch);
-    const b = hands.batch();
-    const reads = part.map((path) => {
-      const fd = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDONLY | O.CLOEXEC, 0);
-      const chunks = Array.from({ length: pages }, () => {
-        const buf = b.out(PAGE);
-        return { buf, n: b.call(SYS.read, fd, buf, PAGE) };
-      });
-      b.call(SYS.close, fd);
-      return { fd, chunks };
-    });
-    const r = await b.run();
-    for (const [i, { fd, chunks }] of reads.entries()) {
-      if (r.value(fd) < 0) {
-        out.push(undefined);
-        continue;
-      }
-      const pieces: Uint8Array[] = [];
-      let ended = false;
-      for (const { buf, n } of chunks) {
-        const length = r.value(n);
-        if (length <= 0) ended = true;
-        else pieces.push(r.bytes(buf, length));
-      }
-      // Longer than was asked for: once more, with room to spare.
-      out.push(ended ? text(pieces) : await readLong(hands, part[i] ?? ''));
-    }
-  }
-  return out;
+export async function readFiles(
+  hands: Hands,
+  paths: readonly string[],
+  pages: number,
+): Promise<(Uint8Array | undefined)[]> {
+  const perBatch = Math.max(1, Math.floor(AT_ONCE / (pages * PAGE)));
+  const parts: Promise<(Uint8Array | undefined)[]>[] = [];
+  for (let start = 0; start < paths.length; start += perBatch)
+    parts.push(readSome(hands, paths.slice(start, start + perBatch), pages));
+  return (await together(parts)).flat();
 }
 
-function text(pieces: Uint8Array[]): string {
-  return utf8.decode(concat(pieces));
+async function readSome(hands: Hands, paths: readonly string[], pages: number): Promise<(Uint8Array | undefined)[]> {
+  const b = hands.batch();
+  const reads = paths.map((path) => {
+    const fd = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDONLY | O.CLOEXEC, 0);
+    const chunks = Array.from({ length: pages + 1 }, (_, i) => {
+      const length = i < pages ? PAGE : LAST_LOOK;
+      const buf = b.out(length);
+      return { buf, n: b.call(SYS.read, fd, buf, length) };
+    });
+    b.call(SYS.close, fd);
+    return { path, fd, chunks };
+  });
+  const r = await b.run();
+  return together(
+    reads.map(({ path, fd, chunks }) => {
+      if (r.value(fd) < 0) return Promise.resolve(undefined);
+      const pieces = chunks.map(({ buf, n }) => r.bytes(buf, r.value(n)));
+      return pieces.at(-1)?.length === 0 ? Promise.resolve(concat(pieces)) : readLong(hands, path);
+    }),
+  );
+}
+
+export async function readTexts(hands: Hands, paths: readonly string[], pages = 2): Promise<(string | undefined)[]> {
+  const files = await readFiles(hands, paths, pages);
+  return files.map((bytes) => (bytes === undefined ? undefined : utf8.decode(bytes)));
 }
 
 export function concat(pieces: readonly Uint8Array[]): Uint8Array {
@@ -66,13 +73,13 @@ export function concat(pieces: readonly Uint8Array[]): Uint8Array {
   return all;
 }
 
-async function readLong(hands: Hands, path: string): Promise<string | undefined> {
-  const bytes = await readFile(hands, path);
-  return bytes === undefined ? undefined : utf8.decode(bytes);
-}
-
 /** A whole file, or undefined if it cannot be opened. */
 export async function readFile(hands: Hands, path: string): Promise<Uint8Array | undefined> {
+  return (await readFiles(hands, [path], 1))[0];
+}
+
+/** As {@link readFile}, for a file of many pages. */
+async function readLong(hands: Hands, path: string): Promise<Uint8Array | undefined> {
   const open = hands.batch();
   const fdRef = open.call(SYS.openat, AT_FDCWD, open.str(path), O.RDONLY | O.CLOEXEC, 0);
   const fd = (await open.run()).value(fdRef);
@@ -96,7 +103,7 @@ export async function readFile(hands: Hands, path: string): Promise<Uint8Array |
 }
 
 export async function readText(hands: Hands, path: string): Promise<string | undefined> {
-  return (await readTexts(hands, [path], 4))[0];
+  return (await readTexts(hands, [path]))[0];
 }
 
 /** Writes a short text into an existing file (`/proc`, `/sys`, cgroups). Answers 0 or `-errno`. */
@@ -122,6 +129,12 @@ export async function readDir(hands: Hands, path: string): Promise<string[] | un
 }
 
 export async function readDirs(hands: Hands, paths: readonly string[]): Promise<(string[] | undefined)[]> {
+  const parts: Promise<(string[] | undefined)[]>[] = [];
+  for (let start = 0; start < paths.length; start += 8) parts.push(readSomeDirs(hands, paths.slice(start, start + 8)));
+  return (await together(parts)).flat();
+}
+
+async function readSomeDirs(hands: Hands, paths: readonly string[]): Promise<(string[] | undefined)[]> {
   const size = 0x4000;
   const b = hands.batch();
   const each = paths.map((path) => {
@@ -163,17 +176,20 @@ function direntNames(bytes: Uint8Array): string[] {
 
 /** Targets of symbolic links; undefined where there is none. */
 export async function readLinks(hands: Hands, paths: readonly string[]): Promise<(string | undefined)[]> {
-  const out: (string | undefined)[] = [];
-  for (let start = 0; start < paths.length; start += 200) {
-    const b = hands.batch();
-    const each = paths.slice(start, start + 200).map((path) => {
-      const buf = b.out(1024);
-      return { buf, n: b.call(SYS.readlinkat, AT_FDCWD, b.str(path), buf, 1024) };
-    });
-    const r = await b.run();
-    for (const { buf, n } of each) out.push(r.value(n) < 0 ? undefined : utf8.decode(r.bytes(buf, r.value(n))));
-  }
-  return out;
+  const parts: Promise<(string | undefined)[]>[] = [];
+  for (let start = 0; start < paths.length; start += 200)
+    parts.push(readSomeLinks(hands, paths.slice(start, start + 200)));
+  return (await together(parts)).flat();
+}
+
+async function readSomeLinks(hands: Hands, paths: readonly string[]): Promise<(string | undefined)[]> {
+  const b = hands.batch();
+  const each = paths.map((path) => {
+    const buf = b.out(1024);
+    return { buf, n: b.call(SYS.readlinkat, AT_FDCWD, b.str(path), buf, 1024) };
+  });
+  const r = await b.run();
+  return each.map(({ buf, n }) => (r.value(n) < 0 ? undefined : utf8.decode(r.bytes(buf, r.value(n)))));
 }
 
 /** The part of `struct stat` the domains look at. */

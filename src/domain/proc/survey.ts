@@ -1,6 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { DomainError } from '../errors.js';
 import { readDirs, readLinks, readTexts } from '../linux/os.js';
+import { together } from '../together.js';
 import { parseFdInfo, type FdInfo } from './fdinfo.js';
 import { parseMaps, type Vma } from './maps.js';
 import { parseProcStat, parseStatus, type ProcStat, type Status } from './status.js';
@@ -50,50 +51,59 @@ export interface ProcessView {
 
 const NAMESPACES = ['pid_for_children', 'mnt', 'net', 'ipc', 'uts', 'time', 'user', 'cgroup'] as const;
 
+const PER_PROCESS = ['status', 'stat', 'timers', 'oom_score_adj'] as const;
+
 /** Reads /proc of the given processes, in a handful of batches. Throws `lost` if one is gone. */
 export async function surveyProcesses(hands: Hands, hostPids: readonly number[]): Promise<ProcessView[]> {
-  const perProcess = ['status', 'stat', 'maps', 'timers', 'oom_score_adj'];
-  const texts = await readTexts(
-    hands,
-    hostPids.flatMap((p) => perProcess.map((f) => `/proc/${p}/${f}`)),
-    3,
-  );
-  const links = await readLinks(
-    hands,
-    hostPids.flatMap((p) => [
-      ...['cwd', 'root', 'exe'].map((f) => `/proc/${p}/${f}`),
-      ...NAMESPACES.map((n) => `/proc/${p}/ns/${n}`),
-    ]),
-  );
-  const dirs = await readDirs(
-    hands,
-    hostPids.flatMap((p) => [`/proc/${p}/task`, `/proc/${p}/fd`]),
-  );
   const linksEach = 3 + NAMESPACES.length;
+  const [texts, maps, links, dirs] = await together([
+    readTexts(
+      hands,
+      hostPids.flatMap((p) => PER_PROCESS.map((f) => `/proc/${p}/${f}`)),
+      1,
+    ),
+    readTexts(
+      hands,
+      hostPids.map((p) => `/proc/${p}/maps`),
+      3,
+    ),
+    readLinks(
+      hands,
+      hostPids.flatMap((p) => [
+        ...['cwd', 'root', 'exe'].map((f) => `/proc/${p}/${f}`),
+        ...NAMESPACES.map((n) => `/proc/${p}/ns/${n}`),
+      ]),
+    ),
+    readDirs(
+      hands,
+      hostPids.flatMap((p) => [`/proc/${p}/task`, `/proc/${p}/fd`]),
+    ),
+  ]);
 
   const tasks = hostPids
     .flatMap((p, i) => (dirs[2 * i] ?? []).map((t) => ({ p, tid: Number(t) })))
     .sort((a, b) => a.tid - b.tid);
-  const taskTexts = await readTexts(
-    hands,
-    tasks.map(({ p, tid }) => `/proc/${p}/task/${tid}/status`),
-    1,
-  );
-  const dead = await deadChildren(hands, tasks, hostPids);
-
   const fdPaths = hostPids.flatMap((p, i) => (dirs[2 * i + 1] ?? []).map((fd) => ({ p, fd })));
-  const fdLinks = await readLinks(
-    hands,
-    fdPaths.map(({ p, fd }) => `/proc/${p}/fd/${fd}`),
-  );
-  const fdInfos = await readTexts(
-    hands,
-    fdPaths.map(({ p, fd }) => `/proc/${p}/fdinfo/${fd}`),
-    1,
-  );
+  const [taskTexts, dead, fdLinks, fdInfos] = await together([
+    readTexts(
+      hands,
+      tasks.map(({ p, tid }) => `/proc/${p}/task/${tid}/status`),
+      1,
+    ),
+    deadChildren(hands, tasks, hostPids),
+    readLinks(
+      hands,
+      fdPaths.map(({ p, fd }) => `/proc/${p}/fd/${fd}`),
+    ),
+    readTexts(
+      hands,
+      fdPaths.map(({ p, fd }) => `/proc/${p}/fdinfo/${fd}`),
+      1,
+    ),
+  ]);
 
   return hostPids.map((hostPid, i) => {
-    const text = (k: number): string => texts[perProcess.length * i + k] ?? '';
+    const text = (k: number): string => texts[PER_PROCESS.length * i + k] ?? '';
     if (text(0) === '' || text(1) === '') throw new DomainError('lost', `process ${hostPid} is gone`);
     const status = parseStatus(text(0));
     const link = (k: number): string => links[linksEach * i + k] ?? '';
@@ -110,14 +120,14 @@ export async function surveyProcesses(hands: Hands, hostPids: readonly number[])
       threads: threadViews(hostPid, tasks, taskTexts),
       status,
       stat: parseProcStat(text(1)),
-      vmas: parseMaps(text(2)),
+      vmas: parseMaps(maps[i] ?? ''),
       descriptors,
       cwd: link(0),
       root: link(1),
       exe: link(2),
-      timers: text(3),
+      timers: text(2),
       namespaces: Object.fromEntries(NAMESPACES.map((n, k) => [n, link(3 + k)])),
-      oomScoreAdj: Number(text(4)),
+      oomScoreAdj: Number(text(3)),
       dead: dead.get(hostPid) ?? [],
     };
   });

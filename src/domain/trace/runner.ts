@@ -1,6 +1,6 @@
 import { EBREAK, ECALL, RING, add, addi, auipc, bgez, bltz, j, ld, li, sd, words } from '../../guest/hands/code.js';
 import type { LaidOut } from '../../guest/hands/batch.js';
-import { NOT_RUN } from '../../guest/hands/batch.js';
+import { NOT_RUN, ZERO_FAILS } from '../../guest/hands/batch.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { __WALL } from '../linux/flags.js';
 
@@ -15,7 +15,7 @@ import { __WALL } from '../linux/flags.js';
  * A row of the list, ROW bytes:
  *     +0 number (-1 ends the list)   +8 a0…a5   +56 result
  *     +64, +72 where else the result goes: byte distance from this row (its own result when nowhere)
- *     +80 -1 if a failure ends the list
+ *     +80 how far it is to the row to go on with after a failure: to the next one, or further
  */
 export const AREA_SIZE = 0x40000;
 export const LIST = 0x1000;
@@ -47,10 +47,10 @@ const run = words(
   ld('t0', 72, 's0'), //   56
   add('t0', 't0', 's0'),
   sd('a0', 0, 't0'), //    64
-  bgez('a0', 12), //       68
-  ld('t0', 80, 's0'), //   72
-  bltz('t0', -76), //      76  → 0
-  addi('s0', 's0', ROW), // 80
+  li('t0', ROW), //        68
+  bgez('a0', 8), //        72  → 80
+  ld('t0', 80, 's0'), //   76
+  add('s0', 's0', 't0'), // 80
   j(-80), //               84  → 4
 );
 
@@ -104,7 +104,7 @@ export function encodeList(work: LaidOut): Uint8Array {
     view.setBigInt64(at + 56, NOT_RUN, true);
     view.setBigInt64(at + 64, 56n, true);
     view.setBigInt64(at + 72, 56n, true);
-    view.setBigInt64(at + 80, work.must[i] === 1 ? -1n : 0n, true);
+    view.setBigInt64(at + 80, BigInt(ROW * Math.max(1, ((work.onFailure[i] ?? 0) & ~ZERO_FAILS) - i)), true);
   }
   for (let i = 0; i < work.count; i++) {
     for (let k = 0; k < 6; k++) {

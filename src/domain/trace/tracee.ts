@@ -1,10 +1,11 @@
-import { Batch, BatchResult, type Arg } from '../../guest/hands/batch.js';
+import { Batch, type Arg, type BatchResult, type Buf, type Ref } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { NT_PRFPREG, NT_PRSTATUS, PTRACE, SIG, WNOHANG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
-import { AREA_SIZE, AT_IDENTIFY, AT_RUN, LIST, ROW, WAIT_TRACEE, encodeList, listSize, runnerCode } from './runner.js';
+import { AREA_SIZE, AT_IDENTIFY, WAIT_TRACEE, runnerCode } from './runner.js';
+import { Runner } from './running.js';
 
 /** `struct user_regs_struct`: pc in the place of x0, then x1 … x31. */
 export type Registers = BigUint64Array;
@@ -27,7 +28,6 @@ export const REG = {
 /** 32 × f (u64), fcsr (u32): `struct __riscv_d_ext_state`. */
 export const FP_SIZE = 264;
 
-const EVENT_CAME = new DomainError('state', 'the awaited event came');
 const ALL_SIGNALS = new Uint8Array(8).fill(0xff);
 /** How long one step of a tracee may take before it counts as lost. */
 const STEP_LIMIT_MS = 20_000;
@@ -56,9 +56,14 @@ export class Tracee {
     readonly hands: Hands,
     /** Thread id in the hands' PID namespace. */
     readonly tid: number,
-    /** Where the runner lies in its address space, or -1. */
-    public area = -1,
+    /** The runner in its process, if there is one. */
+    public runner?: Runner,
   ) {}
+
+  /** Where the runner lies in its address space, or -1. */
+  get area(): number {
+    return this.runner?.area ?? -1;
+  }
 
   /** Begins to trace a running or frozen thread and stops it. No signal stays unblocked; {@link setSignalMask} puts the mask back. */
   static async seize(hands: Hands, tid: number, options: number): Promise<Tracee> {
@@ -69,15 +74,6 @@ export class Tracee {
     const tracee = new Tracee(hands, tid);
     await tracee.awaitStop();
     return tracee;
-  }
-
-  #addWait(b: Batch): { status: ReturnType<Batch['out']>; got: ReturnType<Batch['call']> } {
-    const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
-    const limit = b.bytes(new Uint8Array(new BigInt64Array([1n, 0n]).buffer));
-    const status = b.out(8);
-    b.call(SYS.rt_sigtimedwait, set, 0, limit, 8);
-    const got = b.call(SYS.wait4, this.tid, status, WNOHANG | WAIT_TRACEE, 0);
-    return { status, got };
   }
 
   /** Waits until the thread stops, or is gone. */
@@ -92,7 +88,7 @@ export class Tracee {
       if (check(r1.value(first), `waiting for thread ${this.tid}`) > 0)
         return parseStatus(r1.view(early).getInt32(0, true));
       const again = this.hands.batch();
-      const { status, got } = this.#addWait(again);
+      const { status, got } = lookForStop(again, this.tid);
       const r2 = await again.run();
       if (check(r2.value(got), `waiting for thread ${this.tid}`) > 0)
         return parseStatus(r2.view(status).getInt32(0, true));
@@ -103,8 +99,7 @@ export class Tracee {
   /** Lets the thread go on with a ptrace request and waits for its next stop. */
   async resume(request: number, signal = 0): Promise<Stop> {
     const b = this.hands.batch();
-    const go = b.must(SYS.ptrace, request, this.tid, 0, signal);
-    const { status, got } = this.#addWait(b);
+    const { go, status, got } = goOn(b, this.tid, request, signal);
     const r = await b.run();
     check(r.value(go), `resuming thread ${this.tid}`);
     return r.value(got) > 0 ? parseStatus(r.view(status).getInt32(0, true)) : this.awaitStop();
@@ -195,14 +190,27 @@ export class Tracee {
     regs[PC] = BigInt(ecallAt);
     regs[REG.a7] = BigInt(nr);
     for (let i = 0; i < 6; i++) regs[REG.a0 + i] = BigInt.asUintN(64, BigInt(args[i] ?? 0));
-    await this.setRegisters(regs);
-    for (let stop = 0; stop < 2; stop++) {
-      const s = await this.resume(PTRACE.SYSCALL);
-      if (s.kind !== 'stopped' || s.value !== (SIG.TRAP | 0x80)) {
-        throw new DomainError('lost', `thread ${this.tid} did not make system call ${nr}: ${describeStop(s)}`);
+    const b = this.hands.batch();
+    const set = this.addSetRegisters(b, regs);
+    // It stops before the call and after it.
+    const steps = [0, 1].map(() => goOn(b, this.tid, PTRACE.SYSCALL));
+    const out = b.out(256);
+    const read = b.call(SYS.ptrace, PTRACE.GETREGSET, this.tid, NT_PRSTATUS, b.iovec(out));
+    const r = await b.run();
+    check(r.value(set), `setting registers of thread ${this.tid}`);
+
+    let late = false;
+    for (const { status, got } of steps) {
+      const seen = r.value(got) > 0 ? parseStatus(r.view(status).getInt32(0, true)) : undefined;
+      // Where one look came too early the calls after it were left out.
+      const stop = seen ?? (late ? await this.resume(PTRACE.SYSCALL) : await this.awaitStop());
+      late ||= seen === undefined;
+      if (stop.kind !== 'stopped' || stop.value !== (SIG.TRAP | 0x80)) {
+        throw new DomainError('lost', `thread ${this.tid} did not make system call ${nr}: ${describeStop(stop)}`);
       }
     }
-    const after = await this.registers();
+    const after = late ? await this.registers() : new BigUint64Array(r.bytes(out).buffer, 0, 32);
+    if (!late) check(r.value(read), `reading registers of thread ${this.tid}`);
     return Number(BigInt.asIntN(64, after[REG.a0] ?? 0n));
   }
 
@@ -210,7 +218,7 @@ export class Tracee {
   async plantRunner(ecallAt: number, area: number): Promise<void> {
     const at = await this.inject(ecallAt, SYS.mmap, area, AREA_SIZE, 7, 0x100022, -1, 0);
     if (at !== area) throw new DomainError('guest', `no room for the runner at ${area.toString(16)}: ${at}`);
-    this.area = area;
+    this.runner = new Runner(this.hands, area);
     await this.poke(area, runnerCode);
   }
 
@@ -230,81 +238,23 @@ export class Tracee {
 
   /** As {@link run}, for a last call that does not return when it succeeds: answers undefined if it ended in the event. */
   async runUntilEvent(batch: Batch, event: number): Promise<BatchResult | undefined> {
-    this.#awaited = event;
-    try {
-      return await this.run(batch);
-    } catch (e) {
-      if (e === EVENT_CAME) return undefined;
-      throw e;
-    } finally {
-      this.#awaited = -1;
-    }
+    return this.#itsRunner.run(this, batch, event);
   }
-  #awaited = -1;
 
   /** Has the process make the calls of a batch. Throws `lost` if it stops for anything else. */
   async run(batch: Batch): Promise<BatchResult> {
-    if (this.area < 0) throw new DomainError('state', `thread ${this.tid} has no runner`);
-    const list = this.area + LIST;
-    const head = listSize(batch.length);
-    const work = batch.layout(list + head);
-    if (LIST + head + Math.max(work.outEnd, work.input.length) > AREA_SIZE) {
-      throw new DomainError('state', `a batch of ${batch.length} calls does not fit into the runner's area`);
-    }
-    const image = encodeList(work);
-    const regs = new BigUint64Array(32);
-    regs[PC] = BigInt(this.area + AT_RUN);
-    regs[REG.s0] = BigInt(list);
-
-    const b = this.hands.batch();
-    const data = b.bytes(image);
-    const put = b.must(SYS.process_vm_writev, this.tid, b.iovec(data), 1, b.iovec([list, image.length]), 1, 0);
-    this.addSetRegisters(b, regs);
-    const go = b.must(SYS.ptrace, PTRACE.CONT, this.tid, 0, 0);
-    const { status, got } = this.#addWait(b);
-    const rowsOut = b.out(head);
-    const dataOut = b.out(Math.max(8, work.outEnd - work.outStart));
-    const remote = b.iovec([list, head], [list + head + work.outStart, work.outEnd - work.outStart]);
-    const back = b.call(SYS.process_vm_readv, this.tid, b.iovec(rowsOut, dataOut), 2, remote, 2, 0);
-    const r = await b.run();
-    check(r.value(put), `writing calls into thread ${this.tid}`);
-    check(r.value(go), `resuming thread ${this.tid}`);
-    let stop = r.value(got) > 0 ? parseStatus(r.view(status).getInt32(0, true)) : undefined;
-    let rows = r.bytes(rowsOut);
-    let output = r.bytes(dataOut);
-    let fresh = stop !== undefined && isRunnerStop(stop) && r.value(back) >= head;
-
-    this.born = [];
-    for (;;) {
-      stop ??= await this.awaitStop();
-      if (isRunnerStop(stop)) break;
-      if (
-        stop.kind === 'stopped' &&
-        [PTRACE.EVENT_CLONE, PTRACE.EVENT_FORK, PTRACE.EVENT_VFORK].some((e) => e === stop?.event)
-      ) {
-        this.born.push(await this.#eventMessage());
-        stop = await this.resume(PTRACE.CONT);
-        fresh = false;
-        continue;
-      }
-      if (stop.kind === 'stopped' && stop.event === this.#awaited) throw EVENT_CAME;
-      const where = stop.kind === 'stopped' ? ` at ${((await this.registers())[PC] ?? 0n).toString(16)}` : '';
-      throw new DomainError('lost', `thread ${this.tid} did not finish its calls: ${describeStop(stop)}${where}`);
-    }
-    if (!fresh) {
-      rows = await this.peek(list, head);
-      output =
-        work.outEnd > work.outStart
-          ? await this.peek(list + head + work.outStart, work.outEnd - work.outStart)
-          : new Uint8Array(0);
-    }
-    const view = new DataView(rows.buffer, rows.byteOffset, rows.length);
-    const results = new BigInt64Array(work.count);
-    for (let i = 0; i < work.count; i++) results[i] = view.getBigInt64(ROW * i + 56, true);
-    return new BatchResult(batch, results, output, work.outStart);
+    const result = await this.#itsRunner.run(this, batch);
+    if (result === undefined) throw new DomainError('lost', `thread ${this.tid} did not finish its calls`);
+    return result;
   }
 
-  async #eventMessage(): Promise<number> {
+  get #itsRunner(): Runner {
+    if (this.runner === undefined) throw new DomainError('state', `thread ${this.tid} has no runner`);
+    return this.runner;
+  }
+
+  /** Whom the event that stopped it is about (PTRACE_GETEVENTMSG). */
+  async eventMessage(): Promise<number> {
     const b = this.hands.batch();
     const out = b.out(8);
     const n = b.call(SYS.ptrace, PTRACE.GETEVENTMSG, this.tid, 0, out);
@@ -320,14 +270,46 @@ export class Tracee {
     regs[PC] = BigInt(this.area + AT_IDENTIFY);
     regs[REG.a0] = view.getBigUint64(0, true);
     regs[REG.a1] = view.getBigUint64(8, true);
-    await this.setRegisters(regs);
-    const stop = await this.resume(PTRACE.CONT);
+    const b = this.hands.batch();
+    const set = this.addSetRegisters(b, regs);
+    const { go, status, got } = goOn(b, this.tid, PTRACE.CONT);
+    const r = await b.run();
+    check(r.value(set), `setting registers of thread ${this.tid}`);
+    check(r.value(go), `resuming thread ${this.tid}`);
+    const stop = r.value(got) > 0 ? parseStatus(r.view(status).getInt32(0, true)) : await this.awaitStop();
     if (!isRunnerStop(stop))
       throw new DomainError('lost', `thread ${this.tid} could not identify itself: ${describeStop(stop)}`);
   }
 }
 
-function isRunnerStop(s: Stop): boolean {
+/** How long a thread is waited for at a time: `struct timespec`. */
+const PATIENCE = new Uint8Array(new BigInt64Array([1n, 0n]).buffer);
+const NO_TIME = new Uint8Array(16);
+const CHILD_SIGNAL = new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer);
+
+/**
+ * Adds a ptrace request that lets a thread go on, and the wait for its next stop. An announcement that is left over
+ * from an earlier stop is put away first: it would end the wait at once.
+ */
+export function goOn(
+  b: Batch,
+  tid: number,
+  request: number,
+  signal = 0,
+): { readonly go: Ref; readonly status: Buf; readonly got: Ref } {
+  b.call(SYS.rt_sigtimedwait, b.bytes(CHILD_SIGNAL), 0, b.bytes(NO_TIME), 8);
+  const go = b.must(SYS.ptrace, request, tid, 0, signal);
+  return { go, ...lookForStop(b, tid) };
+}
+
+/** Adds the wait for a thread that was told to go on. What comes after it in the batch is left out if the thread is not found stopped. */
+function lookForStop(b: Batch, tid: number): { readonly status: Buf; readonly got: Ref } {
+  const status = b.out(8);
+  b.call(SYS.rt_sigtimedwait, b.bytes(CHILD_SIGNAL), 0, b.bytes(PATIENCE), 8);
+  return { status, got: b.mustFind(SYS.wait4, tid, status, WNOHANG | WAIT_TRACEE, 0) };
+}
+
+export function isRunnerStop(s: Stop): boolean {
   return s.kind === 'stopped' && s.value === SIG.TRAP && s.event === 0;
 }
 

@@ -34,21 +34,30 @@ export type Arg = number | bigint | Ref | Buf | Place;
 interface Call {
   readonly nr: number;
   readonly args: readonly Arg[];
-  readonly must: boolean;
+  readonly must: Must;
 }
+
+/** What ends a batch: nothing; a failure; a failure, or a result of 0. */
+type Must = 'no' | 'succeed' | 'find';
 
 /** The result value of a call that was not run, because one that had to succeed before it did not. */
 export const NOT_RUN = -125n; // -ECANCELED
 
-/** A batch laid out for memory at a known address. */
+/** A flag in {@link LaidOut.onFailure}. */
+export const ZERO_FAILS = 0x8000;
+
+/** Batches laid out, one after the other, for memory at a known address. */
 export interface LaidOut {
   readonly count: number;
   /** One row per call: number, six arguments. */
   readonly rows: BigInt64Array;
   /** refs[6 * i + j]: 1 + index of the call whose result is argument j of call i, or 0. */
   readonly refs: Uint16Array;
-  /** must[i]: 1 when the batch ends if call i fails. */
-  readonly must: Uint8Array;
+  /**
+   * onFailure[i]: the call to go on with if call i fails, those between being left out; 0: the next one, as always.
+   * With {@link ZERO_FAILS}, a result of 0 is a failure too.
+   */
+  readonly onFailure: Uint16Array;
   /** What to place at the start of the data before the first call. */
   readonly input: Uint8Array;
   /** The range of the data to bring back after the last call. */
@@ -84,17 +93,27 @@ export class Batch {
     return this.#calls.length;
   }
 
+  /** Whether one of the calls is one of these system calls. */
+  has(numbers: readonly number[]): boolean {
+    return this.#calls.some((c) => numbers.includes(c.nr));
+  }
+
   /** Adds a call; its failure is a value like any other. */
   call(nr: number, ...args: Arg[]): Ref {
-    return this.#add(nr, args, false);
+    return this.#add(nr, args, 'no');
   }
 
   /** Adds a call whose failure ends the batch: later calls answer {@link NOT_RUN}. */
   must(nr: number, ...args: Arg[]): Ref {
-    return this.#add(nr, args, true);
+    return this.#add(nr, args, 'succeed');
   }
 
-  #add(nr: number, args: Arg[], must: boolean): Ref {
+  /** As {@link must}, for a call that answers 0 when it found nothing, as wait4(2) does. */
+  mustFind(nr: number, ...args: Arg[]): Ref {
+    return this.#add(nr, args, 'find');
+  }
+
+  #add(nr: number, args: Arg[], must: Must): Ref {
     if (args.length > 6) throw new HandsError('misuse', `system call ${nr} was given ${args.length} arguments`);
     for (const a of args) {
       if (a instanceof Ref && a.batch !== this)
@@ -165,16 +184,24 @@ export class Batch {
     return this.#runner(this);
   }
 
+  /** Bytes of memory that it takes. */
+  get size(): number {
+    return this.#bufs.reduce((n, b) => n + aligned(b.length), 0);
+  }
+
   /**
-   * Lays the batch's memory out at guest address `base`: first what is only read, then what is read
-   * and wanted back, then what is only wanted back, so that one copy in and one copy out serve.
+   * Lays batches out at guest address `base`, to be run as one. Of the memory of all of them first comes what is
+   * only read, then what is read and wanted back, then what is only wanted back, so that one copy in and one copy
+   * out serve.
    */
-  layout(base: number): LaidOut {
+  static layOut(batches: readonly Batch[], base: number): LaidOut {
+    const bufs = batches.flatMap((b) => b.#bufs);
     let end = 0;
     const place = (pick: (b: Buf) => boolean): number => {
-      for (const b of this.#bufs.filter(pick)) {
+      for (const b of bufs) {
+        if (!pick(b)) continue;
         b.offset = end;
-        end += (b.length + 7) & ~7;
+        end += aligned(b.length);
       }
       return end;
     };
@@ -183,27 +210,45 @@ export class Batch {
     const outEnd = place((b) => b.wanted && b.initial === undefined);
 
     const input = new Uint8Array(inputEnd);
-    for (const b of this.#bufs) if (b.initial !== undefined) input.set(b.initial, b.offset);
+    for (const b of bufs) if (b.initial !== undefined) input.set(b.initial, b.offset);
     const view = new DataView(input.buffer);
-    for (const { at, to } of this.#pointers) {
+    for (const { at, to } of batches.flatMap((b) => b.#pointers)) {
       view.setBigUint64(at.buf.offset + at.at, BigInt(base + to.buf.offset + to.at), true);
     }
 
-    const count = this.#calls.length;
+    const count = batches.reduce((n, b) => n + b.length, 0);
     const rows = new BigInt64Array(7 * count);
     const refs = new Uint16Array(6 * count);
-    const must = new Uint8Array(count);
-    this.#calls.forEach((call, i) => {
-      rows[7 * i] = BigInt(call.nr);
-      must[i] = call.must ? 1 : 0;
-      call.args.forEach((arg, j) => {
-        if (arg instanceof Ref) refs[6 * i + j] = arg.index + 1;
-        else rows[7 * i + 1 + j] = argument(arg, base);
+    const onFailure = new Uint16Array(count);
+    let first = 0;
+    for (const batch of batches) {
+      const after = first + batch.length;
+      batch.#calls.forEach((call, k) => {
+        const i = first + k;
+        rows[7 * i] = BigInt(call.nr);
+        onFailure[i] = call.must === 'no' ? 0 : call.must === 'find' ? after | ZERO_FAILS : after;
+        call.args.forEach((arg, j) => {
+          if (arg instanceof Ref) refs[6 * i + j] = first + arg.index + 1;
+          else rows[7 * i + 1 + j] = argument(arg, base);
+        });
       });
+      first = after;
+    }
+    return { count, rows, refs, onFailure, input, outStart, outEnd };
+  }
+
+  /** Each batch's part of what batches that were laid out together came to. */
+  static results(batches: readonly Batch[], work: LaidOut, results: BigInt64Array, output: Uint8Array): BatchResult[] {
+    let first = 0;
+    return batches.map((b) => {
+      const own = results.subarray(first, first + b.length);
+      first += b.length;
+      return new BatchResult(b, own, output, work.outStart);
     });
-    return { count, rows, refs, must, input, outStart, outEnd };
   }
 }
+
+const aligned = (length: number): number => (length + 7) & ~7;
 
 function argument(arg: number | bigint | Buf | Place, base: number): bigint {
   if (arg instanceof Buf) return BigInt(base + arg.offset);

@@ -1,5 +1,5 @@
-import { Batch, BatchResult, type Arg, type LaidOut } from './batch.js';
-import { HandsError } from './errors.js';
+import { Batch, type Arg, type BatchResult, type LaidOut } from './batch.js';
+import { Gathering } from './gathering.js';
 
 /**
  * The way from the host to one agent in a guest. One implementation rings through shared memory
@@ -17,13 +17,21 @@ export interface HandsTransport {
 }
 
 /**
- * System calls in a guest, made by the host. Calls of different callers are queued, batches are never
- * torn apart.
+ * System calls in a guest, made by the host. Batches of callers who do not wait for each other travel together
+ * ({@link Gathering}); none is ever torn apart.
  *
  *     const pid = await hands.syscall(SYS.getpid);
  */
 export class Hands {
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #gathering = new Gathering<Batch, BatchResult>(
+    () => ({ calls: this.transport.maxCalls, bytes: this.transport.size }),
+    (batch) => ({ calls: batch.length, bytes: batch.size }),
+    async (batches) => {
+      const work = Batch.layOut(batches, this.transport.base);
+      const { results, output } = await this.transport.run(work);
+      return Batch.results(batches, work, results, output);
+    },
+  );
 
   constructor(
     readonly transport: HandsTransport,
@@ -43,18 +51,6 @@ export class Hands {
   }
 
   run(batch: Batch): Promise<BatchResult> {
-    const turn = this.#last.then(async () => {
-      if (batch.length > this.transport.maxCalls) {
-        throw new HandsError('batch-too-large', `${batch.length} calls, at most ${this.transport.maxCalls} fit`);
-      }
-      const work = batch.layout(this.transport.base);
-      if (Math.max(work.outEnd, work.input.length) > this.transport.size) {
-        throw new HandsError('batch-too-large', `${work.outEnd} bytes, at most ${this.transport.size} fit`);
-      }
-      const { results, output } = await this.transport.run(work);
-      return new BatchResult(batch, results, output, work.outStart);
-    });
-    this.#last = turn.catch(() => undefined);
-    return turn;
+    return this.#gathering.run(batch);
   }
 }

@@ -12,7 +12,7 @@
  *     0x1000  calls, MAX_CALLS × CALL_SIZE:
  *               +0 number i64   +8 a0…a5 6 × i64   +56 result i64
  *               +64 refs 6 × u16 (1 + index of the call whose result is this argument, or 0)
- *               +76 must u16    +78 padding
+ *               +76 u16: the call to go on with if this one fails, or 0: the next; bit 15: 0 is a failure   +78 padding
  *     0x10000 data, DATA_SIZE: copied to scratch memory before the first call, and back after the last
  */
 export const MAILBOX_SIZE = 0x100000;

@@ -1,3 +1,4 @@
+import { ZERO_FAILS } from './batch.js';
 import * as M from './mailbox.js';
 import type { Mailbox } from './mailbox.js';
 
@@ -145,9 +146,12 @@ function proceed(mailbox: Mailbox, hart: HartView, pc: bigint, index: number, do
   if (index > 0) {
     const done = M.CALLS + (index - 1) * M.CALL_SIZE;
     const result = view.getBigInt64(done + 56, true);
-    if (view.getUint16(done + 76, true) !== 0 && result < 0n && result >= -4095n) {
-      for (let i = index; i < count; i++) view.setBigInt64(M.CALLS + i * M.CALL_SIZE + 56, NOT_RUN, true);
-      index = count;
+    const word = view.getUint16(done + 76, true);
+    const onFailure = Math.min(word & ~ZERO_FAILS, count);
+    const failed = (result < 0n && result >= -4095n) || (result === 0n && (word & ZERO_FAILS) !== 0);
+    if (failed && onFailure > index) {
+      for (let i = index; i < onFailure; i++) view.setBigInt64(M.CALLS + i * M.CALL_SIZE + 56, NOT_RUN, true);
+      index = onFailure;
     }
   }
   if (index >= count) {

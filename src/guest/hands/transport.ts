@@ -64,7 +64,7 @@ export class MailboxTransport implements HandsTransport {
       const at = M.CALLS + i * M.CALL_SIZE;
       for (let j = 0; j < 7; j++) mailbox.view.setBigInt64(at + 8 * j, work.rows[7 * i + j] ?? 0n, true);
       for (let j = 0; j < 6; j++) mailbox.view.setUint16(at + 64 + 2 * j, work.refs[6 * i + j] ?? 0, true);
-      mailbox.view.setUint16(at + 76, work.must[i] ?? 0, true);
+      mailbox.view.setUint16(at + 76, work.onFailure[i] ?? 0, true);
     }
     mailbox.bytes.set(work.input, M.DATA);
     mailbox.set(M.COUNT, work.count);

@@ -1,0 +1,166 @@
+import { Batch, BatchResult, type Buf, type LaidOut, type Ref } from '../../guest/hands/batch.js';
+import { Gathering } from '../../guest/hands/gathering.js';
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError } from '../errors.js';
+import { PTRACE } from '../linux/flags.js';
+import { check } from '../linux/os.js';
+import { AREA_SIZE, AT_RUN, LIST, ROW, encodeList, listSize } from './runner.js';
+import { describeStop, goOn, isRunnerStop, parseStatus, PC, REG, type Stop, type Tracee } from './tracee.js';
+
+/** Calls of the hands for one thread's list. */
+const CALLS_EACH = 7;
+const MOST_CALLS = 600;
+/** Whoever makes one of these may stop before its list is done, and nothing may overwrite the list then. */
+const BEARING: readonly number[] = [SYS.clone, SYS.clone3, SYS.execve];
+/** The result of a call that was left out (guest/hands/batch.ts). */
+const LEFT_OUT = -125;
+
+interface Work {
+  readonly tracee: Tracee;
+  readonly batch: Batch;
+  /** PTRACE_EVENT_* in which the last call ends if it succeeds. */
+  readonly until?: number;
+}
+
+/** What one thread is to do, with the calls of the hands for it. */
+interface Turn {
+  readonly tracee: Tracee;
+  readonly batches: readonly Batch[];
+  readonly layout: LaidOut;
+  readonly until: number;
+}
+interface Asked {
+  readonly put: Ref;
+  readonly go: Ref;
+  readonly status: Buf;
+  readonly got: Ref;
+  readonly rows: Buf;
+  readonly data: Buf;
+  readonly back: Ref;
+}
+
+/**
+ * The runner in one process, shared by its threads: takes lists of system calls to them (runner.ts), one list at a
+ * time, as they share the place where it stands. What several callers want of the process goes in one conversation
+ * with the hands.
+ */
+export class Runner {
+  readonly #gathering = new Gathering<Work, BatchResult | undefined>(
+    () => ({ calls: MOST_CALLS, bytes: AREA_SIZE - LIST }),
+    ({ batch, until }) => {
+      const alone = until !== undefined || batch.has(BEARING);
+      const bytes = listSize(batch.length) + batch.size;
+      return { calls: alone ? MOST_CALLS : CALLS_EACH, bytes };
+    },
+    (work) => this.#runAll(work),
+  );
+
+  constructor(
+    readonly hands: Hands,
+    /** Where it lies in the process's address space. */
+    readonly area: number,
+  ) {}
+
+  /**
+   * Has a thread make the calls of a batch. Answers undefined if it ended in the event `until` instead. Throws `lost` if
+   * it stops for anything else.
+   */
+  run(tracee: Tracee, batch: Batch, until?: number): Promise<BatchResult | undefined> {
+    return this.#gathering.run({ tracee, batch, ...(until !== undefined && { until }) });
+  }
+
+  async #runAll(work: readonly Work[]): Promise<(BatchResult | undefined)[]> {
+    const byThread = new Map<Tracee, Work[]>();
+    for (const w of work) {
+      const sameThread = byThread.get(w.tracee);
+      if (sameThread === undefined) byThread.set(w.tracee, [w]);
+      else sameThread.push(w);
+    }
+    const results = new Map<Batch, BatchResult>();
+    for (let turns = [...byThread].map(([tracee, own]) => this.#turn(tracee, own)); turns.length > 0;)
+      turns = await this.#take(turns, results);
+    return work.map((w) => results.get(w.batch));
+  }
+
+  #turn(tracee: Tracee, work: readonly Work[]): Turn {
+    const batches = work.map((w) => w.batch);
+    const count = batches.reduce((n, b) => n + b.length, 0);
+    const layout = Batch.layOut(batches, this.area + LIST + listSize(count));
+    return { tracee, batches, layout, until: work[0]?.until ?? -1 };
+  }
+
+  /** Has the threads do it, one after the other. Answers those whose turn did not come because one before them took long. */
+  async #take(turns: readonly Turn[], results: Map<Batch, BatchResult>): Promise<Turn[]> {
+    const b = this.hands.batch();
+    const asked = turns.map((turn) => this.#ask(b, turn));
+    const r = await b.run();
+    const left: Turn[] = [];
+    for (const [i, turn] of turns.entries()) {
+      const a = asked[i];
+      if (a === undefined) continue;
+      const { tid } = turn.tracee;
+      if (r.value(a.put) === LEFT_OUT) {
+        left.push(turn);
+        continue;
+      }
+      check(r.value(a.put), `writing calls into thread ${tid}`);
+      check(r.value(a.go), `resuming thread ${tid}`);
+      const stop = r.value(a.got) > 0 ? parseStatus(r.view(a.status).getInt32(0, true)) : undefined;
+      const done = stop !== undefined && isRunnerStop(stop) && r.value(a.back) >= a.rows.length;
+      if (done) this.#note(turn, r.bytes(a.rows), r.bytes(a.data), results);
+      else await this.#finish(turn, stop, results);
+    }
+    return left;
+  }
+
+  #ask(b: Batch, { tracee, layout }: Turn): Asked {
+    const list = this.area + LIST;
+    const head = listSize(layout.count);
+    const image = encodeList(layout);
+    const regs = new BigUint64Array(32);
+    regs[PC] = BigInt(this.area + AT_RUN);
+    regs[REG.s0] = BigInt(list);
+
+    tracee.born = [];
+    const data = b.bytes(image);
+    const put = b.must(SYS.process_vm_writev, tracee.tid, b.iovec(data), 1, b.iovec([list, image.length]), 1, 0);
+    tracee.addSetRegisters(b, regs);
+    const { go, status, got } = goOn(b, tracee.tid, PTRACE.CONT);
+    const rowsOut = b.out(head);
+    const dataOut = b.out(Math.max(8, layout.outEnd - layout.outStart));
+    const remote = b.iovec([list, head], [list + head + layout.outStart, layout.outEnd - layout.outStart]);
+    const back = b.call(SYS.process_vm_readv, tracee.tid, b.iovec(rowsOut, dataOut), 2, remote, 2, 0);
+    return { put, go, status, got, rows: rowsOut, data: dataOut, back };
+  }
+
+  /** For a thread that has not come to the end of its list yet. */
+  async #finish(turn: Turn, seen: Stop | undefined, results: Map<Batch, BatchResult>): Promise<void> {
+    const { tracee, layout } = turn;
+    for (let stop = seen ?? (await tracee.awaitStop()); !isRunnerStop(stop);) {
+      if (stop.kind === 'stopped' && BIRTHS.includes(stop.event)) {
+        tracee.born.push(await tracee.eventMessage());
+        stop = await tracee.resume(PTRACE.CONT);
+        continue;
+      }
+      if (stop.kind === 'stopped' && stop.event === turn.until) return;
+      const where = stop.kind === 'stopped' ? ` at ${((await tracee.registers())[PC] ?? 0n).toString(16)}` : '';
+      throw new DomainError('lost', `thread ${tracee.tid} did not finish its calls: ${describeStop(stop)}${where}`);
+    }
+    const list = this.area + LIST;
+    const head = listSize(layout.count);
+    const rows = await tracee.peek(list, head);
+    const wanted = layout.outEnd - layout.outStart;
+    const output = wanted > 0 ? await tracee.peek(list + head + layout.outStart, wanted) : new Uint8Array(0);
+    this.#note(turn, rows, output, results);
+  }
+
+  #note({ batches, layout }: Turn, rows: Uint8Array, output: Uint8Array, results: Map<Batch, BatchResult>): void {
+    const view = new DataView(rows.buffer, rows.byteOffset, rows.length);
+    const values = new BigInt64Array(layout.count);
+    for (let i = 0; i < layout.count; i++) values[i] = view.getBigInt64(ROW * i + 56, true);
+    for (const result of Batch.results(batches, layout, values, output)) results.set(result.batch, result);
+  }
+}
+
+const BIRTHS: readonly number[] = [PTRACE.EVENT_CLONE, PTRACE.EVENT_FORK, PTRACE.EVENT_VFORK];
