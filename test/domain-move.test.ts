@@ -7,12 +7,8 @@ import { readDir, readText } from '../src/domain/linux/os.js';
 import { compilePrograms, programNames } from './domain/programs.js';
 import { nextLine, Stage } from './domain/stage.js';
 
-// Known to fail at times: back in an instance it was in before, its listening port may still be in use (docs/domains.md).
-// TCP is covered by the moves of Redis meanwhile.
-const UNSTEADY = ['tcp'];
 // DOMAIN_PROGRAMS=tcp,unix runs some of them only.
-const chosen = process.env['DOMAIN_PROGRAMS']?.split(',');
-const PROGRAMS = programNames(chosen).filter((name) => chosen !== undefined || !UNSTEADY.includes(name));
+const PROGRAMS = programNames(process.env['DOMAIN_PROGRAMS']?.split(','));
 /** Milliseconds that a domain needs after its moves until all it began before is verified. */
 const SETTLE: Readonly<Record<string, number>> = { calls: 4000 };
 

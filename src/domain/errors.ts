@@ -15,19 +15,30 @@ export class DomainError extends Error {
   override readonly name = 'DomainError';
   readonly errno: number;
   readonly resource: string | undefined;
+  /** True for a refusal of what may be over in a moment: it is worth to ask again. */
+  readonly passing: boolean;
 
   constructor(
     readonly code: DomainErrorCode,
     message: string,
-    detail: { errno?: number; resource?: string; cause?: unknown } = {},
+    detail: { errno?: number; resource?: string; passing?: boolean; cause?: unknown } = {},
   ) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
     this.errno = detail.errno ?? 0;
     this.resource = detail.resource;
+    this.passing = detail.passing ?? false;
   }
 }
 
 /** The refusal of a resource, by name. */
 export function unsupported(resource: string, where: string): DomainError {
   return new DomainError('unsupported', `${where} uses ${resource}, which cannot be moved`, { resource });
+}
+
+/** As {@link unsupported}, for what a program does not have for long, such as a connection that is being made. */
+export function unsupportedNow(resource: string, where: string): DomainError {
+  return new DomainError('unsupported', `${where} uses ${resource}, which cannot be moved`, {
+    resource,
+    passing: true,
+  });
 }

@@ -7,7 +7,7 @@ import { DomainError, unsupported } from './errors.js';
 import { FrozenDomain } from './frozen.js';
 import type { RestoreContext } from './kinds/kind.js';
 import type { RunningDomain } from './launch.js';
-import { CLOCK, PROT } from './linux/flags.js';
+import { CLOCK, EBADF, ENOENT, ESRCH, PROT } from './linux/flags.js';
 import { readText } from './linux/os.js';
 import { carriedPaths, compareMapped } from './memory/carried.js';
 import { intersect, normalize, total } from './memory/ranges.js';
@@ -54,6 +54,11 @@ export const STEPS = [
 ] as const;
 /** How often a look at a domain whose processes come and go is begun again. */
 const MOST_LOOKS = 20;
+/** How often a domain is frozen to be moved, where what it was just doing cannot be moved. */
+const MOST_ATTEMPTS = 8;
+/** Errors of a look at what a running domain has that mean: not any more. */
+const GONE: readonly number[] = [ENOENT, ESRCH, EBADF];
+const aMoment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 export type Step = (typeof STEPS)[number];
 
 export interface MigrationReport {
@@ -76,13 +81,34 @@ export interface MigrationReport {
   readonly domainBytes: number;
   /** Ids in the domain, the same before and after. */
   readonly pids: readonly number[];
+  /** How often the domain was frozen; more than once where it was first doing what cannot be moved. The pause is the last. */
+  readonly attempts: number;
+}
+
+/** What a move ends in. */
+export interface Moved {
+  /** The domain as it runs in the destination. */
+  readonly domain: RunningDomain;
+  readonly report: MigrationReport;
 }
 
 /**
  * Moves a running domain to another OS instance. Throws; then the domain goes on where it was, and nothing
- * of it is left in the destination. Answers the domain as it runs there.
+ * of it is left in the destination.
  */
-export async function migrate(options: MigrationOptions): Promise<{ domain: RunningDomain; report: MigrationReport }> {
+export async function migrate(options: MigrationOptions): Promise<Moved> {
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await moveOnce(options, attempts);
+    } catch (e) {
+      // The freeze came in the middle of what is over in a moment: the domain gets that moment.
+      if (!(e instanceof DomainError && e.passing) || attempts === MOST_ATTEMPTS) throw e;
+      await aMoment();
+    }
+  }
+}
+
+async function moveOnce(options: MigrationOptions, attempts: number): Promise<Moved> {
   const { domain, to, mover, gate, now } = options;
   const step = async (s: Step): Promise<void> => {
     await options.onStep?.(s);
@@ -202,6 +228,7 @@ export async function migrate(options: MigrationOptions): Promise<{ domain: Runn
         kernelBytesCopied: context.counters.bytesCopied,
         domainBytes: image.processes.reduce((n, p) => n + total(p.pages), 0),
         pids: image.processes.map((p) => p.view.pid),
+        attempts,
       },
     };
   } catch (e) {
@@ -251,8 +278,8 @@ async function compareMemory(to: Hands, outlines: readonly Outline[]): Promise<v
 }
 
 /**
- * Refuses what cannot be moved, and outlines the processes, while the domain runs: one that ends while it is
- * looked at makes the look begin again.
+ * Refuses what cannot be moved, and outlines the processes, while the domain runs: what ends while it is looked at
+ * makes the look begin again.
  */
 async function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> {
   const { hands, anchor } = domain;
@@ -273,10 +300,12 @@ async function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> 
       return outlines;
     } catch (e) {
       const still = new Set(await anchor.cgroup.processes());
-      // A process has no memory for a moment while it executes another program.
-      const executing = e instanceof DomainError && e.resource === NO_VDSO;
-      if (turn === MOST_LOOKS || (!executing && pids.every((p) => still.has(p)))) throw e;
-      if (executing) await new Promise<void>((resolve) => setTimeout(resolve, 20));
+      // A process has no memory for a moment while it executes another program; descriptors and threads come and go.
+      const passing =
+        e instanceof DomainError &&
+        (e.passing || e.resource === NO_VDSO || (e.code === 'guest' && GONE.includes(e.errno)));
+      if (turn === MOST_LOOKS || (!passing && pids.every((p) => still.has(p)))) throw e;
+      if (passing) await aMoment();
     }
   }
 }

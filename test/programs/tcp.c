@@ -1,5 +1,6 @@
-// TCP inside the domain: a listening socket and connections to it whose data nobody has read yet, or that could
-// not even be sent because the other side's window is full; IPv4 and IPv6.
+// TCP inside the domain: listening sockets, two of them on one port, and connections to them whose data nobody has
+// read yet, or that could not even be sent because the other side's window is full, or that the other side has ended
+// hard; IPv4 and IPv6.
 #include "domain.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -30,10 +31,34 @@ static struct link dial(int family, int server) {
   return l;
 }
 
+// The client says a last word and ends the connection hard.
+static void end_hard(struct link *l, const char *word) {
+  struct linger hard = {1, 0};
+  CHECK(write(l->client, word, strlen(word)) == (ssize_t)strlen(word));
+  CHECK(setsockopt(l->client, SOL_SOCKET, SO_LINGER, &hard, sizeof hard) == 0);
+  close(l->client);
+}
+
+// What the server sees of that, once: the word, if it has not read it, the error, if it was not told, the end.
+static void see_end(int server, const char *word, int error) {
+  char got[64] = {0};
+  if (word) CHECK(recv(server, got, sizeof got, 0) == (ssize_t)strlen(word) && strcmp(got, word) == 0);
+  if (error) CHECK(recv(server, got, 1, 0) == -1 && errno == ECONNRESET);
+  CHECK(recv(server, got, 1, 0) == 0);
+}
+
 static uint64_t next(uint64_t *s) { return *s = *s * 6364136223846793005 + 1442695040888963407; }
 
 int main(void) {
   int four = listener(AF_INET, 7001), six = listener(AF_INET6, 7002);
+  int shared[2];
+  for (int i = 0; i < 2; i++) {
+    int one = 1;
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7003), .sin_addr.s_addr = htonl(INADDR_ANY)};
+    CHECK((shared[i] = socket(AF_INET, SOCK_STREAM, 0)) >= 0);
+    CHECK(setsockopt(shared[i], SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0);
+    CHECK(bind(shared[i], (void *)&a, sizeof a) == 0 && listen(shared[i], 9) == 0);
+  }
   struct link quiet = dial(AF_INET, four), waiting = dial(AF_INET, four), full = dial(AF_INET, four), v6 = dial(AF_INET6, six);
   int one = 1, small = 8192;
   setsockopt(quiet.client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -56,7 +81,15 @@ int main(void) {
     int length = snprintf(text, sizeof text, "turn %lu", (unsigned long)turn);
     CHECK(write(waiting.client, text, length) == length);
     CHECK(write(v6.server, text, length) == length);
+    struct link told = dial(AF_INET, four), untold = dial(AF_INET6, six);
+    end_hard(&told, "bye"), end_hard(&untold, "farewell");
+    see_end(told.server, "bye", 1);
     rest_ms(100);
+    see_end(told.server, 0, 0), see_end(untold.server, "farewell", 1);
+    struct sockaddr_storage name;
+    socklen_t name_size = sizeof name;
+    CHECK(getsockname(untold.server, (void *)&name, &name_size) == 0 && ((struct sockaddr_in6 *)&name)->sin6_port == htons(7002));
+    close(told.server), close(untold.server);
     CHECK(write(quiet.client, &turn, 8) == 8);
     uint64_t v;
     CHECK(recv(quiet.server, &v, 8, MSG_WAITALL) == 8 && v == turn);

@@ -10,6 +10,7 @@ export const IPPROTO_IPV6 = 41;
 export const SO = {
   REUSEADDR: 2,
   TYPE: 3,
+  ERROR: 4,
   BROADCAST: 6,
   SNDBUF: 7,
   RCVBUF: 8,

@@ -1,6 +1,7 @@
 import type { Batch, BatchResult, Buf, Ref } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError } from '../errors.js';
 import { check } from '../linux/os.js';
 import { int, IPPROTO_TCP, SO, SOL_SOCKET } from './socket-options.js';
 
@@ -49,8 +50,11 @@ const SIOCOUTQ = 0x5411;
 const SIOCOUTQNSD = 0x894b;
 const MSG_PEEK = 2;
 const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
 const INFO_SIZE = 104;
 const CHUNK = 0x10000;
+/** How often a connection is read that changes while it is read. */
+export const MOST_LOOKS = 50;
 
 const INFO_TIMESTAMPS = 1;
 const INFO_SACK = 2;
@@ -137,50 +141,104 @@ export function finSent(state: number): boolean {
 }
 
 /**
- * Takes a connection out of the protocol's hands and reads it: it stands still, and closing it says nothing
- * to the other side. {@link repairOff} gives it back, unchanged.
+ * Takes a connection out of the protocol's hands and reads it: closing it says nothing to the other side.
+ * {@link repairOff} gives it back, unchanged. Repair does not stop what the kernel receives, or sends again when its
+ * time has come: what is read is of one moment, as the numbers stood the same before and after.
  */
 export async function readConnection(hands: Hands, fd: number): Promise<Connection> {
-  const b = hands.batch();
-  const info = b.out(INFO_SIZE);
-  const mss = b.out(4);
-  const timestamp = b.out(4);
-  const window = b.out(20);
-  const [inq, outq, unsentq, receiveSeq, sendSeq] = [b.out(4), b.out(4), b.out(4), b.out(4), b.out(4)];
+  for (let look = 0; look < MOST_LOOKS; look++) {
+    const b = hands.batch();
+    const info = b.out(INFO_SIZE);
+    const mss = b.out(4);
+    const timestamp = b.out(4);
+    const window = b.out(20);
+    const on = setOption(b, fd, TCP.REPAIR, int(1));
+    const before = addCounts(b, fd);
+    const refs = [
+      getOption(b, fd, TCP.INFO, info),
+      getOption(b, fd, TCP.MAXSEG, mss),
+      getOption(b, fd, TCP.TIMESTAMP, timestamp),
+      getOption(b, fd, TCP.REPAIR_WINDOW, window),
+    ];
+    const during = addCounts(b, fd);
+    const r = await b.run();
+    [on, ...refs].forEach((ref, i) => check(r.value(ref), `reading a TCP connection (${i})`));
+    const u32 = (buf: Buf): number => r.view(buf).getUint32(0, true);
+    const state = parseInfo(r.view(info));
+    const counts = before(r);
+    // A FIN in a queue counts as one byte that cannot be read.
+    const outBytes = Math.max(0, counts.outq - (finSent(state.state) && state.state !== STATE.FIN_WAIT2 ? 1 : 0));
+    const unsentBytes = Math.min(outBytes, counts.unsent);
+    const received = await peekQueue(hands, fd, RECV_QUEUE, counts.inq);
+    const out = await peekQueue(hands, fd, SEND_QUEUE, outBytes);
+    let after = during(r);
+    if (received.length + out.length > 0) {
+      const c = hands.batch();
+      const last = addCounts(c, fd);
+      after = last(await c.run());
+    }
+    const stood = (Object.keys(counts) as (keyof Counts)[]).every((k) => counts[k] === after[k]);
+    if (!stood || received.length !== counts.inq || out.length !== outBytes) continue;
+    return {
+      info: state,
+      mss: u32(mss),
+      timestamp: u32(timestamp),
+      receiveSeq: counts.receiveSeq,
+      sendSeq: counts.sendSeq,
+      received,
+      sent: out.subarray(0, out.length - unsentBytes),
+      unsent: out.subarray(out.length - unsentBytes),
+      window: r.bytes(window),
+    };
+  }
+  throw new DomainError('state', 'a TCP connection does not stand still');
+}
+
+/** Where the queues of a connection begin and end; u32 each. */
+interface Counts {
+  readonly inq: number;
+  readonly outq: number;
+  readonly unsent: number;
+  readonly receiveSeq: number;
+  readonly sendSeq: number;
+}
+
+function addCounts(b: Batch, fd: number): (r: BatchResult) => Counts {
+  const [inq, outq, unsent, receiveSeq, sendSeq] = [b.out(4), b.out(4), b.out(4), b.out(4), b.out(4)];
   const refs = [
-    setOption(b, fd, TCP.REPAIR, int(1)),
-    getOption(b, fd, TCP.INFO, info),
-    getOption(b, fd, TCP.MAXSEG, mss),
-    getOption(b, fd, TCP.TIMESTAMP, timestamp),
-    getOption(b, fd, TCP.REPAIR_WINDOW, window),
     b.call(SYS.ioctl, fd, SIOCINQ, inq),
     b.call(SYS.ioctl, fd, SIOCOUTQ, outq),
-    b.call(SYS.ioctl, fd, SIOCOUTQNSD, unsentq),
+    b.call(SYS.ioctl, fd, SIOCOUTQNSD, unsent),
     setOption(b, fd, TCP.REPAIR_QUEUE, int(RECV_QUEUE)),
     getOption(b, fd, TCP.QUEUE_SEQ, receiveSeq),
     setOption(b, fd, TCP.REPAIR_QUEUE, int(SEND_QUEUE)),
     getOption(b, fd, TCP.QUEUE_SEQ, sendSeq),
   ];
-  const r = await b.run();
-  refs.forEach((ref, i) => check(r.value(ref), `reading a TCP connection (${i})`));
-  const u32 = (buf: Buf): number => r.view(buf).getUint32(0, true);
-  const state = parseInfo(r.view(info));
-  // A FIN in a queue counts as one byte that cannot be read.
-  const outBytes = Math.max(0, u32(outq) - (finSent(state.state) && state.state !== STATE.FIN_WAIT2 ? 1 : 0));
-  const unsentBytes = Math.min(outBytes, u32(unsentq));
-  const received = await peekQueue(hands, fd, RECV_QUEUE, u32(inq));
-  const out = await peekQueue(hands, fd, SEND_QUEUE, outBytes);
-  return {
-    info: state,
-    mss: u32(mss),
-    timestamp: u32(timestamp),
-    receiveSeq: u32(receiveSeq),
-    sendSeq: u32(sendSeq),
-    received,
-    sent: out.subarray(0, out.length - unsentBytes),
-    unsent: out.subarray(out.length - unsentBytes),
-    window: r.bytes(window),
+  return (r) => {
+    refs.forEach((ref, i) => check(r.value(ref), `reading the queues of a TCP connection (${i})`));
+    const u32 = (buf: Buf): number => r.view(buf).getUint32(0, true);
+    return {
+      inq: u32(inq),
+      outq: u32(outq),
+      unsent: u32(unsent),
+      receiveSeq: u32(receiveSeq),
+      sendSeq: u32(sendSeq),
+    };
   };
+}
+
+/**
+ * True if two ends of one connection were read such that each knows no more of the other than that has been read
+ * to have: what one end was told to have arrived is in the other's queue. What the kernel sends on its own between
+ * the two reads would else be lost for ever.
+ */
+export function agree(x: Connection, y: Connection): boolean {
+  const fits = (from: Connection, to: Connection): boolean => {
+    const sentEnd = from.sendSeq - from.unsent.length;
+    // RFC 9293, section 3.4: SND.UNA =< RCV.NXT =< SND.NXT, in arithmetic modulo 2^32.
+    return ((to.receiveSeq - (sentEnd - from.sent.length)) | 0) >= 0 && ((sentEnd - to.receiveSeq) | 0) >= 0;
+  };
+  return fits(x, y) && fits(y, x);
 }
 
 /** Reads a queue without taking anything from it. A peek always begins at the front, so one read must do. */
@@ -224,8 +282,8 @@ async function peekLong(hands: Hands, fd: number, queue: number, length: number)
 }
 
 /**
- * Makes a bound socket under repair the end of a connection that exists already. It stays under repair;
- * {@link Connection.unsent} is to be sent after {@link repairOff}.
+ * Makes a bound socket under repair the end of a connection that exists already. It stays under repair, and does not
+ * know yet that anything was sent: the kernel might send it again before the other end is there, and be refused.
  */
 export async function writeConnection(hands: Hands, fd: number, peer: Uint8Array, c: Connection): Promise<void> {
   const { state, options, sendScale, receiveScale } = c.info;
@@ -241,14 +299,46 @@ export async function writeConnection(hands: Hands, fd: number, peer: Uint8Array
     setOption(b, fd, TCP.REPAIR_OPTIONS, repairOptions(c.mss, options, sendScale, receiveScale)),
   ];
   if ((options & INFO_TIMESTAMPS) !== 0) refs.push(setOption(b, fd, TCP.TIMESTAMP, int(c.timestamp | 0)));
+  // The window is that of after the queues are full.
+  if (c.received.length + c.sent.length === 0) refs.push(setOption(b, fd, TCP.REPAIR_WINDOW, c.window));
   const r = await b.run();
   refs.forEach((ref, i) => check(r.value(ref), `restoring a TCP connection (${i})`));
+  await fill(hands, fd, RECV_QUEUE, c.received);
+}
 
-  await fillQueue(hands, fd, RECV_QUEUE, c.received);
-  await fillQueue(hands, fd, SEND_QUEUE, c.sent);
-  const w = hands.batch();
-  const window = setOption(w, fd, TCP.REPAIR_WINDOW, c.window);
-  check((await w.run()).value(window), 'restoring a TCP window');
+/** Once both ends are there: what was sent, and not acknowledged, is sent. */
+export async function writeSent(hands: Hands, fd: number, c: Connection): Promise<void> {
+  if (c.received.length + c.sent.length === 0) return;
+  if (c.sent.length > 0) await makeRoom(hands, fd, AMPLE);
+  await fill(hands, fd, SEND_QUEUE, c.sent);
+  const b = hands.batch();
+  const window = setOption(b, fd, TCP.REPAIR_WINDOW, c.window);
+  check((await b.run()).value(window), 'restoring a TCP window');
+}
+
+/** Once {@link repairOff} has let it: sends what was to be sent. Throws `guest` rather than lose any of it. */
+export async function writeUnsent(hands: Hands, fd: number, c: Connection, buffer: SendBuffer): Promise<void> {
+  if (c.unsent.length > 0) {
+    await makeRoom(hands, fd, AMPLE);
+    await fill(hands, fd, undefined, c.unsent);
+  }
+  if (c.sent.length + c.unsent.length > 0) await makeRoom(hands, fd, buffer.size, buffer.lock);
+}
+
+/** How much a socket may keep to send, as SO_SNDBUF tells it, and whether its program has said so (SO_BUF_LOCK). */
+export interface SendBuffer {
+  readonly size: number;
+  readonly lock: number;
+}
+
+/** Bytes for whatever a send queue held: the same bytes count for more, or less, when they come in other pieces. */
+const AMPLE = 1 << 26;
+
+async function makeRoom(hands: Hands, fd: number, size: number, lock?: number): Promise<void> {
+  const b = hands.batch();
+  const done = b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.SNDBUFFORCE, b.bytes(int(size >> 1)), 4);
+  if (lock !== undefined) b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.BUF_LOCK, b.bytes(int(lock)), 4);
+  check((await b.run()).value(done), 'SO_SNDBUFFORCE');
 }
 
 /** `struct tcp_repair_opt`: code u32, value u32; codes are the option kinds of RFC 9293 and 7323. */
@@ -260,12 +350,13 @@ function repairOptions(mss: number, options: number, sendScale: number, receiveS
   return new Uint8Array(new Uint32Array(out).buffer);
 }
 
-async function fillQueue(hands: Hands, fd: number, queue: number, data: Uint8Array): Promise<void> {
+/** Puts bytes into a queue of a connection under repair, or (no queue) sends them. Throws `guest` unless all of them fit. */
+async function fill(hands: Hands, fd: number, queue: number | undefined, data: Uint8Array): Promise<void> {
   for (let at = 0; at < data.length;) {
     const part = data.subarray(at, at + CHUNK);
     const b = hands.batch();
-    setOption(b, fd, TCP.REPAIR_QUEUE, int(queue));
-    const n = b.call(SYS.sendto, fd, b.bytes(part), part.length, MSG_DONTWAIT, 0, 0);
+    if (queue !== undefined) setOption(b, fd, TCP.REPAIR_QUEUE, int(queue));
+    const n = b.call(SYS.sendto, fd, b.bytes(part), part.length, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0);
     at += check((await b.run()).value(n), 'filling a TCP queue');
   }
 }

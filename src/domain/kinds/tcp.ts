@@ -1,9 +1,9 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { unsupported } from '../errors.js';
-import { CLONE, F, O } from '../linux/flags.js';
+import { DomainError, unsupported, unsupportedNow } from '../errors.js';
+import { F, O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
-import { fileKind } from './kind.js';
+import { fileKind, type CheckpointContext } from './kind.js';
 import {
   COMMON_OPTIONS,
   int,
@@ -17,16 +17,22 @@ import {
   type OptionName,
   type SocketOption,
 } from './socket-options.js';
+import { makeSocket } from './make-socket.js';
+import { endedConnection, readEnded, type Ended } from './tcp-ended.js';
 import {
+  addInfo,
+  agree,
   finReceived,
   finSent,
+  MOST_LOOKS,
   readConnection,
   repairOff,
-  addInfo,
   STATE,
   TCP,
   tcpInfo,
   writeConnection,
+  writeSent,
+  writeUnsent,
   type Connection,
 } from './tcp-repair.js';
 
@@ -68,7 +74,10 @@ interface TcpState {
   readonly peer: Uint8Array;
   readonly tcpState: number;
   readonly backlog: number;
-  readonly connection: Connection | undefined;
+  /** Read again if the other end, read later, does not agree with it. */
+  connection: Connection | undefined;
+  /** Where the connection has ended and the program does not know yet. */
+  readonly ended: Ended | undefined;
 }
 
 /**
@@ -78,6 +87,7 @@ interface TcpState {
  */
 export const tcp = fileKind<TcpState>({
   name: 'tcp',
+  independent: true,
   matches: (view) => view.link.startsWith('socket:['),
   async inspect(hands, file) {
     const kind = await socketKind(hands, file.held);
@@ -89,38 +99,56 @@ export const tcp = fileKind<TcpState>({
     ) {
       throw unsupported(`a socket of domain ${kind.domain}, type ${kind.type}, protocol ${kind.protocol}`, where);
     }
-    const { state } = await tcpInfo(hands, file.held);
+    const { state, unacked } = await tcpInfo(hands, file.held);
+    if (state === STATE.LISTEN && unacked > 0)
+      throw unsupportedNow('a TCP connection that waits to be accepted', where);
     if (state === STATE.SYN_SENT || state === STATE.SYN_RECV)
-      throw unsupported('a TCP connection that is being made', where);
-    if (finReceived(state) || finSent(state)) throw unsupported('a TCP connection that is being closed', where);
+      throw unsupportedNow('a TCP connection that is being made', where);
+    if (finReceived(state) || finSent(state)) throw unsupportedNow('a TCP connection that is being closed', where);
   },
-  async checkpoint({ hands, undo }, file) {
+  async checkpoint(context, file) {
+    const { hands, undo } = context;
     const fd = file.held;
-    const first = await readSocket(hands, fd);
-    const { info, options } = first;
-    const base = { ...first, flags: file.view.info.flags & ~O.CLOEXEC, tcpState: info.state };
+    const where = `descriptor ${file.view.fd}`;
+    const { info, ...socket } = await readSocket(hands, fd);
+    const base = { ...socket, flags: file.view.info.flags & ~O.CLOEXEC };
+    const other = { backlog: 0, connection: undefined, ended: undefined };
+    const closed = async () => ({
+      ...base,
+      ...other,
+      tcpState: STATE.CLOSE,
+      ended: isBound(base.local) ? await readEnded(hands, fd) : undefined,
+    });
     switch (info.state) {
       case STATE.CLOSE:
-        return { ...base, backlog: 0, connection: undefined };
+        return closed();
       case STATE.LISTEN:
         // Whoever waits in the queue has been told that it is connected, and no descriptor leads to it yet.
-        if (info.unacked > 0)
-          throw unsupported('a TCP connection that waits to be accepted', `descriptor ${file.view.fd}`);
-        return { ...base, backlog: info.sacked, connection: undefined };
+        if (info.unacked > 0) throw unsupportedNow('a TCP connection that waits to be accepted', where);
+        return { ...base, ...other, tcpState: info.state, backlog: info.sacked };
       case STATE.SYN_SENT:
       case STATE.SYN_RECV:
-        throw unsupported('a TCP connection that is being made', `descriptor ${file.view.fd}`);
+        throw unsupportedNow('a TCP connection that is being made', where);
       default: {
-        undo.add('giving a connection back', () => repairOff(hands, fd, reuseOf(options)));
+        undo.add('giving a connection back', () => repairOff(hands, fd, reuseOf(base.options)));
         const connection = await readConnection(hands, fd);
-        if (finReceived(connection.info.state) || finSent(connection.info.state)) {
-          throw unsupported('a TCP connection that is being closed', `descriptor ${file.view.fd}`);
-        }
-        return { ...base, backlog: 0, connection };
+        const { state } = connection.info;
+        // The other side may have ended it since we looked.
+        if (state === STATE.CLOSE) return closed();
+        if (finReceived(state) || finSent(state)) throw unsupportedNow('a TCP connection that is being closed', where);
+        const saved: TcpState = { ...base, ...other, tcpState: state, connection };
+        await readPair(context, fd, saved);
+        return saved;
       }
     }
   },
   async restore({ hands, anchor, counters }, s) {
+    if (s.ended !== undefined) {
+      const fd = await endedConnection(hands, anchor.netns, s.domain, s.local, s.ended);
+      await setOptions(hands, fd, s);
+      counters.bytesCopied += s.ended.received.length;
+      return fd;
+    }
     const fd = await makeSocket(hands, anchor.netns, s.domain);
     const connected = s.connection !== undefined;
     const b = hands.batch();
@@ -128,69 +156,87 @@ export const tcp = fileKind<TcpState>({
     if (s.domain === AF_INET6)
       refs.push(b.call(SYS.setsockopt, fd, IPPROTO_IPV6, IPV6_V6ONLY, b.bytes(int(s.v6only)), 4));
     refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.REUSEADDR, b.bytes(int(1)), 4));
+    // Several that listen on one port say so before they are bound.
+    const shared = s.options.find((o) => o.level === SOL_SOCKET && o.name === SO.REUSEPORT)?.value ?? int(0);
+    refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.REUSEPORT, b.bytes(shared), shared.length));
     refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.SNDBUFFORCE, b.bytes(int(s.sendBuffer >> 1)), 4));
     refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.RCVBUFFORCE, b.bytes(int(s.receiveBuffer >> 1)), 4));
     if (connected) refs.push(b.call(SYS.setsockopt, fd, IPPROTO_TCP, TCP.REPAIR, b.bytes(int(1)), 4));
     if (isBound(s.local)) refs.push(b.call(SYS.bind, fd, b.bytes(s.local), s.local.length));
     const r = await b.run();
-    refs.forEach((ref, i) => check(r.value(ref), `making a TCP socket (${i})`));
+    refs.forEach((ref, i) => check(r.value(ref), `making a TCP socket in state ${s.tcpState} (${i})`));
     if (s.connection !== undefined) {
       await writeConnection(hands, fd, s.peer, s.connection);
       counters.bytesCopied += s.connection.received.length + s.connection.sent.length + s.connection.unsent.length;
     }
-
-    const o = hands.batch();
-    for (const { level, name, value } of s.options) {
-      if (level === SOL_SOCKET && name === SO.REUSEADDR && connected) continue; // repair needs it
-      if (level === IPPROTO_TCP && (name === TCP.FASTOPEN || name === TCP.DEFER_ACCEPT) && s.tcpState !== STATE.LISTEN)
-        continue;
-      o.call(SYS.setsockopt, fd, level, name, o.bytes(value), value.length);
-    }
-    o.call(SYS.setsockopt, fd, SOL_SOCKET, SO.BUF_LOCK, o.bytes(int(s.bufferLock)), 4);
-    const listening = s.tcpState === STATE.LISTEN ? o.call(SYS.listen, fd, s.backlog) : undefined;
-    o.call(SYS.fcntl, fd, F.SETFL, s.flags);
-    const or = await o.run();
-    if (listening !== undefined) check(or.value(listening), 'listening');
+    await setOptions(hands, fd, s);
     return fd;
+  },
+  async connect(user, _fd, s, held) {
+    if (s.connection !== undefined) await writeSent(user.context.hands, held, s.connection);
   },
   async activate(hands, fd, s) {
     if (s.connection === undefined) return;
     await repairOff(hands, fd, reuseOf(s.options));
-    const { unsent } = s.connection;
-    for (let at = 0; at < unsent.length;) {
-      const b = hands.batch();
-      const part = unsent.subarray(at, at + 0x40000);
-      const n = b.call(SYS.sendto, fd, b.bytes(part), part.length, 0x4040, 0, 0); // MSG_DONTWAIT | MSG_NOSIGNAL
-      const sent = (await b.run()).value(n);
-      if (sent <= 0) break;
-      at += sent;
-    }
+    await writeUnsent(hands, fd, s.connection, { size: s.sendBuffer, lock: s.bufferLock });
   },
 });
+
+interface ReadEnd {
+  readonly fd: number;
+  readonly state: TcpState;
+}
+/** Connections of a checkpoint by their addresses, here then there. */
+const readSoFar = new WeakMap<CheckpointContext, Map<string, ReadEnd>>();
+
+/**
+ * Where both ends of a connection are in the domain, they are read one after the other, and the kernel may have sent
+ * again, or acknowledged, between: then both are read anew.
+ */
+async function readPair(context: CheckpointContext, fd: number, state: TcpState): Promise<void> {
+  const known = readSoFar.get(context) ?? new Map<string, ReadEnd>();
+  readSoFar.set(context, known);
+  const [local, peer] = [endpoint(state.local), endpoint(state.peer)];
+  known.set(`${local} ${peer}`, { fd, state });
+  const other = known.get(`${peer} ${local}`);
+  if (other === undefined) return;
+  for (let look = 0; look < MOST_LOOKS; look++) {
+    const [here, there] = [state.connection, other.state.connection];
+    if (here === undefined || there === undefined || agree(here, there)) return;
+    other.state.connection = await readConnection(context.hands, other.fd);
+    state.connection = await readConnection(context.hands, fd);
+  }
+  throw new DomainError('state', 'a TCP connection between processes of the domain does not come to rest');
+}
+
+/** A socket address as both families name it: an IPv4 address in an IPv6 socket (RFC 4291, section 2.5.5.2) is the same. */
+function endpoint(name: Uint8Array): string {
+  // Port at 2 in both; address at 4 in struct sockaddr_in, at 8 in struct sockaddr_in6.
+  const address = name.length < 24 ? name.subarray(4, 8) : name.subarray(8, 24);
+  const mapped = address.length === 16 && address.every((byte, i) => i >= 12 || byte === (i < 10 ? 0 : 0xff));
+  return String([...name.subarray(2, 4), ...(mapped ? address.subarray(12) : address)]);
+}
+
+/** What may be said last; and that it listens. */
+async function setOptions(hands: Hands, fd: number, s: TcpState): Promise<void> {
+  const connected = s.connection !== undefined;
+  const b = hands.batch();
+  for (const { level, name, value } of s.options) {
+    if (level === SOL_SOCKET && name === SO.REUSEADDR && connected) continue; // repair needs it
+    if (level === IPPROTO_TCP && (name === TCP.FASTOPEN || name === TCP.DEFER_ACCEPT) && s.tcpState !== STATE.LISTEN)
+      continue;
+    b.call(SYS.setsockopt, fd, level, name, b.bytes(value), value.length);
+  }
+  b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.BUF_LOCK, b.bytes(int(s.bufferLock)), 4);
+  const listening = s.tcpState === STATE.LISTEN ? b.call(SYS.listen, fd, s.backlog) : undefined;
+  b.call(SYS.fcntl, fd, F.SETFL, s.flags);
+  const r = await b.run();
+  if (listening !== undefined) check(r.value(listening), 'listening');
+}
 
 /** Leaving repair forgets SO_REUSEADDR: what it shall be. */
 function reuseOf(options: readonly SocketOption[]): Uint8Array {
   return options.find((o) => o.level === SOL_SOCKET && o.name === SO.REUSEADDR)?.value ?? int(0);
-}
-
-/** A socket of the domain's network namespace, made by the hands. */
-export async function makeSocket(
-  hands: Hands,
-  netns: number,
-  domain: number,
-  type = SOCK_STREAM,
-  protocol = 0,
-): Promise<number> {
-  const b = hands.batch();
-  const own = b.must(SYS.openat, -100, b.str('/proc/self/ns/net'), O.RDONLY | O.CLOEXEC, 0);
-  const entered = b.must(SYS.setns, netns, CLONE.NEWNET);
-  const fd = b.call(SYS.socket, domain, type | O.CLOEXEC | O.NONBLOCK, protocol);
-  const left = b.call(SYS.setns, own, CLONE.NEWNET);
-  b.call(SYS.close, own);
-  const r = await b.run();
-  check(r.value(entered), 'entering the network namespace of the domain');
-  check(r.value(left), 'leaving the network namespace of the domain');
-  return check(r.value(fd), 'making a socket');
 }
 
 /** Everything about a socket but its connection, in one batch. */

@@ -2,7 +2,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
-import { makeSocket } from './tcp.js';
+import { makeSocket } from './make-socket.js';
 
 const AF_UNIX = 1;
 const AF_NETLINK = 16;

@@ -1,6 +1,6 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { unsupported } from '../errors.js';
+import { unsupported, unsupportedNow } from '../errors.js';
 import { F, O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { inNetns } from '../network/netlink.js';
@@ -14,7 +14,7 @@ import {
   type OptionName,
   type SocketOption,
 } from './socket-options.js';
-import { makeSocket } from './tcp.js';
+import { makeSocket } from './make-socket.js';
 import { unixSockets, type UnixSocketInfo } from './unix-diag.js';
 
 const AF_UNIX = 1;
@@ -85,7 +85,7 @@ export const unix = fileKind<UnixState>({
     const inode = Number(/\d+/.exec(file.view.link)?.[0] ?? '-1');
     const info = (await dump).get(inode);
     if (info === undefined) throw unsupported('a UNIX socket of another network namespace', where);
-    if (info.waiting > 0) throw unsupported('a UNIX connection that waits to be accepted', where);
+    if (info.waiting > 0) throw unsupportedNow('a UNIX connection that waits to be accepted', where);
     const inDomain = (peer: number): boolean =>
       context.views.some((v) => v.descriptors.some((d) => d.link === `socket:[${peer}]`));
     if (info.peer !== 0 && !inDomain(info.peer)) throw unsupported('a UNIX socket whose other end is outside', where);

@@ -154,6 +154,7 @@ export const CLOCK = { REALTIME: 0, MONOTONIC: 1, BOOTTIME: 7 } as const;
 
 export const ENOENT = 2;
 export const ESRCH = 3;
+export const EBADF = 9;
 export const EAGAIN = 11;
 export const EEXIST = 17;
 export const EINVAL = 22;
