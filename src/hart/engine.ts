@@ -24,7 +24,7 @@ export interface EngineOptions {
 /** A hart's engine. */
 export interface Engine {
   readonly core: Core;
-  /** Compiles what has become hot; to be called between turns of the core. */
+  /** Compiles what has become hot and waited; to be called between turns of the core. */
   settle(): void;
   readonly counters: Readonly<TranslatorCounters>;
 }

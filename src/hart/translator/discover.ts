@@ -41,6 +41,8 @@ const MAX_TARGETS = 48;
 const isCall = ({ index, operands }: Decoded): boolean =>
   index >= 0 && instructions[index].flow === 'jump' && isLink(operands.rd);
 
+const dispatchKey = (call: Call | undefined): string => `dispatch:${call?.id ?? 0}`;
+
 class Discovery {
   readonly pages = new Map<number, CodePage | undefined>();
   #extraPages = 0;
@@ -61,7 +63,16 @@ class Discovery {
     const entry = this.#node(this.entryAt, undefined);
     const leaders = this.#leaders();
     for (let node = this.#pending.shift(); node !== undefined; node = this.#pending.shift()) this.#fill(node, leaders);
-    return { entry, pages: [...this.pages.values()].filter((page) => page !== undefined), steps: this.steps };
+    const pages = [...this.pages.values()].filter((page) => page !== undefined);
+    const { steps } = this;
+    const dispatch = this.nodes.get(dispatchKey(undefined));
+    if (dispatch === undefined || dispatch.targets.length === 0) {
+      return { entry, entries: entry.steps.length > 0 ? [entry.at] : [], pages, steps };
+    }
+    // All targets can be entered through the dispatch: an interpreter is one region, not one for each operation.
+    if (!dispatch.targets.includes(entry)) dispatch.targets.push(entry);
+    const entries = dispatch.targets.filter((target) => target.steps.length > 0).map(({ at }) => at);
+    return { entry: dispatch, entries, pages, steps };
   }
 
   #page(at: number): CodePage | undefined {
@@ -130,12 +141,15 @@ class Discovery {
     return leaders;
   }
 
-  /** Where a jump through a table may lead: what has often been jumped to in its page. */
-  #switchTargets(at: number): number[] {
+  /**
+   * Where a jump through a table may lead: what has often been jumped to in its page. On other pages than
+   * the first one it leaves the region: there it is one region for all targets, here it would be one for each entry.
+   */
+  #switchTargets(at: number): readonly number[] {
     const page = this.#page(at);
-    if (page === undefined) return [];
+    if (page?.distance !== 0) return [];
     const arrivals = this.source.arrivals(page);
-    return arrivals.length > MAX_TARGETS ? [] : arrivals.map((offset) => page.distance + offset);
+    return arrivals.length > MAX_TARGETS ? [] : arrivals;
   }
 
   #node(at: number, call: Call | undefined): Node {
@@ -197,7 +211,7 @@ class Discovery {
   /** The one node through which all jumps through tables within a call go, so that each target has one edge from them. */
   #dispatch(targets: readonly number[], call: Call | undefined): Node | undefined {
     if (targets.length === 0) return undefined;
-    const key = `dispatch:${call?.id ?? 0}`;
+    const key = dispatchKey(call);
     let dispatch = this.nodes.get(key);
     if (dispatch === undefined) {
       dispatch = new Node(this.entryAt, call);

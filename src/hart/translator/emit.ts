@@ -47,6 +47,7 @@ class RegionEmitter {
     const { f } = this;
     const masks = new Map([...this.#store.values()].map((mask) => [keyOf(mask), mask]));
     for (const key of masks.keys()) this.#leave.set(key, f.begin('block'));
+    if (this.graph.entry.end === 'dispatch') this.#dispatchTo = f.local(I64, i64.load(this.#c.h, PC));
     this.#tree(this.graph.entry);
     // The blocks close in the reverse order of their opening.
     for (const mask of [...masks.values()].reverse()) {

@@ -44,17 +44,23 @@ export interface TranslatorOptions {
 /** Arrivals that make a place one that a jump may lead to. */
 const OFTEN = 200;
 
+/** Turns that a batch waits for more regions: a module costs a few hundred microseconds, whatever is in it. */
+const PATIENCE = 16;
+
 /** A region that is compiled or about to be. */
 interface Region {
   /** Its place in the function table. */
   readonly index: number;
-  /** Byte offset of its first instruction in shared memory, and the pages it depends on. */
-  readonly host: number;
+  /** The host page it begins in, and at which offsets; the page's frame word; other pages it depends on. */
+  readonly hostPage: number;
+  readonly entries: readonly number[];
   readonly word: number;
   readonly extra: readonly CodePage[];
 }
 
 interface Batch extends LinkedModule {
+  /** Turns of the hart that have ended since the batch was begun. */
+  turns: number;
   readonly regions: Region[];
 }
 
@@ -107,16 +113,18 @@ export class Translator {
     const slots = this.#predecoded(hostPage >>> 0);
     if (slots === undefined) return;
     const known = this.#known.get(hostPage >>> 0)?.get(offset);
-    if (known !== undefined && this.#isValid(known)) return this.#install(known);
+    if (known !== undefined && this.#isValid(known)) return this.#install(known, offset);
 
-    this.#halfwords[(slots + COUNTERS + offset) >>> 1] = COUNT_QUEUED;
     const start = performance.now();
-    this.#translate(pc, hostPage >>> 0, offset);
+    this.#halfwords[(slots + COUNTERS + offset) >>> 1] = COUNT_QUEUED;
+    const entries = this.#translate(pc, hostPage >>> 0, offset);
+    for (const entry of entries) this.#halfwords[(slots + COUNTERS + entry) >>> 1] = COUNT_QUEUED;
     this.counters.building += performance.now() - start;
-    if (this.#batch !== undefined && this.#batch.regions.length >= this.options.batch) this.settle();
+    if (this.#batch !== undefined && this.#batch.regions.length >= this.options.batch) this.#compile(this.#batch);
   }
 
-  #translate(pc: bigint, hostPage: number, offset: number): void {
+  /** Adds the region of a hot place to the batch; returns the offsets at which it can be entered. */
+  #translate(pc: bigint, hostPage: number, offset: number): readonly number[] {
     const firstPage = pc & ~0xfffn;
     const source: CodeSource = {
       page: (distance) => this.#page(firstPage, distance),
@@ -130,18 +138,19 @@ export class Translator {
     };
     const graph = discover(source, offset, this.options.maxSteps);
     // An illegal instruction is for the interpreter: a region must get on by at least one.
-    if (graph.entry.steps.length === 0) return;
+    if (graph.entries.length === 0) return [];
     const index = this.#nextIndex++;
     if (index >= this.options.maxRegions) {
       this.#evictAll();
-      return;
+      return [];
     }
     const batch = (this.#batch ??= this.#begin());
     batch.module.export(`r${index}`, emitRegion(batch.module, batch.functions, graph));
     const word = this.#frameWord(hostPage);
     const extra = graph.pages.filter(({ distance }) => distance !== 0);
-    batch.regions.push({ index, host: hostPage + offset, word, extra });
+    batch.regions.push({ index, hostPage, entries: graph.entries, word, extra });
     this.counters.regions++;
+    return graph.entries;
   }
 
   /** The page at `distance` from the first one, as it is mapped now; it counts as code from now on. */
@@ -154,13 +163,15 @@ export class Translator {
   }
 
   #begin(): Batch {
-    return { ...this.#linkage.module(), regions: [] };
+    return { ...this.#linkage.module(), regions: [], turns: 0 };
   }
 
-  /** Compiles what is waiting. Cheap when nothing is. */
+  /** To be called at the end of a turn: compiles what has been waiting long enough. Cheap when nothing is. */
   settle(): void {
-    const batch = this.#batch;
-    if (batch === undefined) return;
+    if (this.#batch !== undefined && ++this.#batch.turns >= PATIENCE) this.#compile(this.#batch);
+  }
+
+  #compile(batch: Batch): void {
     this.#batch = undefined;
     const start = performance.now();
     const bytes = batch.module.toBytes();
@@ -170,22 +181,28 @@ export class Translator {
     for (const region of batch.regions) {
       this.table.set(region.index, exports[`r${region.index}`]);
       this.#describe(region);
-      this.#remember(region);
-      this.#install(region);
+      for (const offset of this.#remember(region)) this.#install(region, offset);
     }
     this.counters.modules++;
     this.counters.bytes += bytes.length;
     this.counters.compiling += performance.now() - start;
   }
 
-  #remember(region: Region): void {
-    const page = (region.host & ~0xfff) >>> 0;
-    let regions = this.#known.get(page);
+  /** Returns the offsets that are this region's; where an older one begins, that stays. */
+  #remember(region: Region): number[] {
+    let regions = this.#known.get(region.hostPage);
     if (regions === undefined) {
       regions = new Map();
-      this.#known.set(page, regions);
+      this.#known.set(region.hostPage, regions);
     }
-    regions.set(region.host & 0xfff, region);
+    const taken: number[] = [];
+    for (const offset of region.entries) {
+      const known = regions.get(offset);
+      if (known !== undefined && this.#isValid(known)) continue;
+      regions.set(offset, region);
+      taken.push(offset);
+    }
+    return taken;
   }
 
   /** Lets the run loop find the regions of a page again. */
@@ -193,7 +210,7 @@ export class Translator {
     const regions = this.#known.get(hostPage);
     if (regions === undefined) return;
     for (const [offset, region] of regions) {
-      if (this.#isValid(region)) this.#install(region);
+      if (this.#isValid(region)) this.#install(region, offset);
       else regions.delete(offset);
     }
     if (regions.size === 0) this.#known.delete(hostPage);
@@ -209,12 +226,10 @@ export class Translator {
     }
   }
 
-  /** Lets the run loop find the region, if the code is still what was translated. */
-  #install(region: Region): void {
-    const hostPage = region.host & ~0xfff;
-    const slots = this.#predecoded(hostPage >>> 0);
+  /** Lets the run loop find the region at an offset, if the code is still what was translated. */
+  #install(region: Region, offset: number): void {
+    const slots = this.#predecoded(region.hostPage);
     if (slots === undefined || !this.#isValid(region)) return;
-    const offset = region.host & 0xfff;
     this.#halfwords[(slots + REGIONS + offset) >>> 1] = region.index + 1;
     this.#halfwords[(slots + COUNTERS + offset) >>> 1] = COUNT_TRANSLATED;
     // The jump cache may remember that nothing was there.
@@ -223,10 +238,8 @@ export class Translator {
     for (let at = low & 0xffff; at < JUMP_CACHE_SIZE; at += 0x8000) this.#view.setBigInt64(jump + at, -1n, true);
   }
 
-  #isValid({ host, word, extra }: Region): boolean {
-    return (
-      this.#frameWord(host & ~0xfff) === word && extra.every((page) => this.#frameWord(page.hostPage) === page.word)
-    );
+  #isValid({ hostPage, word, extra }: Region): boolean {
+    return this.#frameWord(hostPage) === word && extra.every((page) => this.#frameWord(page.hostPage) === page.word);
   }
 
   #frameWord(hostPage: number): number {
