@@ -37,6 +37,8 @@ export const RESTORATION_OPTIONS =
   PTRACE.O_TRACEEXEC |
   PTRACE.O_EXITKILL;
 
+const SCHED_FIFO = 1;
+const SCHED_RESET_ON_FORK = 0x40000000;
 const MS_REC = 0x4000;
 const MS_PRIVATE = 0x40000;
 /** Where the hands' pidfd stands in every process in its restoration state. */
@@ -94,13 +96,23 @@ export function ecallIn(image: Uint8Array): number {
 }
 
 /**
- * Makes the hands fit for tracing: SIGCHLD blocked, so that it can be waited for. Can be repeated.
+ * Makes the hands fit for tracing: SIGCHLD blocked, so that it can be waited for, and a real-time priority, so that
+ * those whom they wake do not keep them from going on. Can be repeated.
  */
 export async function prepareHands(hands: Hands): Promise<void> {
   const b = hands.batch();
   const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
   const done = b.call(SYS.rt_sigprocmask, 0, set, 0, 8);
-  check((await b.run()).value(done), 'blocking SIGCHLD');
+  // struct sched_param: priority i32. Whatever they beget is ordinary.
+  const first = b.call(
+    SYS.sched_setscheduler,
+    0,
+    SCHED_FIFO | SCHED_RESET_ON_FORK,
+    b.bytes(new Uint8Array([1, 0, 0, 0])),
+  );
+  const r = await b.run();
+  check(r.value(done), 'blocking SIGCHLD');
+  check(r.value(first), 'giving the hands a priority');
 }
 
 /**

@@ -6,8 +6,9 @@ import type { FrozenDomain, FrozenProcess } from './frozen.js';
 import type { CheckpointContext, OpenFile, ProcessKind, SavedFile, SavedPart } from './kinds/kind.js';
 import { processKinds } from './kinds/registry.js';
 import { readFile } from './linux/os.js';
+import type { FrameMover } from './memory/mover.js';
 import { mappedObjects, type MemoryObject } from './memory/objects.js';
-import { outlineProcess, type Outline } from './outline.js';
+import { outlineProcess, type Foresight, type Outline } from './outline.js';
 import { surveyProcesses, type ProcessView } from './proc/survey.js';
 import { Queue, together } from './together.js';
 import { birthOrder } from './tree.js';
@@ -72,17 +73,17 @@ export async function inspectFiles(hands: Hands, views: readonly ProcessView[]):
 }
 
 /**
- * Describes a frozen domain, with runners planted into its processes. The domain can still go on where it is. `known`:
- * what was seen of the processes while they ran.
+ * Describes a frozen domain, with runners planted into its processes. The domain can still go on where it is.
  */
-export async function checkpoint(frozen: FrozenDomain, known: readonly Outline[] = []): Promise<DomainImage> {
+export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresight?: Foresight): Promise<DomainImage> {
   const { hands, anchor, undo } = frozen;
   const [views] = await together([
     surveyProcesses(
       hands,
       frozen.processes.map((p) => p.hostPid),
+      foresight?.held,
     ),
-    frozen.plantRunners(known),
+    frozen.plantRunners(mover, foresight),
   ]);
   const context: CheckpointContext = {
     hands,
@@ -103,7 +104,7 @@ export async function checkpoint(frozen: FrozenDomain, known: readonly Outline[]
   };
   undo.add('closing held descriptors', close);
   const [processes, files] = await together([
-    together(frozen.processes.map((p) => checkpointProcess(context, p))),
+    together(frozen.processes.map((p) => checkpointProcess(context, mover, p, foresight))),
     checkpointFiles(context, held),
   ]);
   return { source: hands, processes, files, objects: [...context.objects.values()], close };
@@ -131,10 +132,16 @@ async function checkpointFiles(context: CheckpointContext, held: OpenFile[]): Pr
   return saved.filter((f) => f !== undefined);
 }
 
-async function checkpointProcess(context: CheckpointContext, frozen: FrozenProcess): Promise<ProcessImage> {
+async function checkpointProcess(
+  context: CheckpointContext,
+  mover: FrameMover,
+  frozen: FrozenProcess,
+  foresight: Foresight | undefined,
+): Promise<ProcessImage> {
   const { hands } = context;
   const view = context.views.find((v) => v.hostPid === frozen.hostPid);
   if (view === undefined) throw new DomainError('lost', `process ${frozen.hostPid} is gone`);
+  const { space } = frozen;
   const leader = frozen.leader.tracee;
   const partsOf = (kinds: readonly ProcessKind[]): Promise<SavedPart[]> =>
     together(kinds.map((kind) => kind.checkpoint({ context, view, frozen, leader })));
@@ -143,9 +150,9 @@ async function checkpointProcess(context: CheckpointContext, frozen: FrozenProce
       const first = await partsOf(processKinds.filter((k) => k.stops === true));
       return [...first, ...(await partsOf(processKinds.filter((k) => k.stops !== true)))];
     })(),
-    outlineProcess(hands, view, leader.area),
+    outlineProcess(hands, view, leader.area, space === undefined ? undefined : (ranges) => mover.look(space, ranges)),
     leader.syscall(SYS.brk, 0),
-    readFile(hands, `/proc/${view.hostPid}/auxv`),
+    readFile(hands, `/proc/${view.hostPid}/auxv`, foresight?.held),
   ]);
   return {
     ...outline,

@@ -4,9 +4,11 @@ import { SYS } from '../guest/hands/syscalls.js';
 import { ecallOf, type Anchor } from './anchor.js';
 import { DomainError } from './errors.js';
 import { NT_PRFPREG, NT_PRSTATUS, PTRACE, WNOHANG, __WALL, SIG } from './linux/flags.js';
+import type { HeldFiles } from './linux/held-files.js';
 import { check, readDirs, readText } from './linux/os.js';
 import { findHole, parseMaps } from './proc/maps.js';
-import type { Outline } from './outline.js';
+import type { FrameMover, Space } from './memory/mover.js';
+import type { Foresight } from './outline.js';
 import { together } from './together.js';
 import { AREA_SIZE } from './trace/runner.js';
 import { FP_SIZE, parseStatus, Tracee, type Registers } from './trace/tracee.js';
@@ -23,6 +25,8 @@ export interface FrozenThread {
 
 export interface FrozenProcess {
   readonly hostPid: number;
+  /** Its address space, known once it has a runner. */
+  space?: Space;
   readonly leader: FrozenThread;
   readonly threads: readonly FrozenThread[];
 }
@@ -30,7 +34,7 @@ export interface FrozenProcess {
 /** Threads that fit into one batch, with all that is asked about each. */
 const THREADS_AT_ONCE = 100;
 /** What a thread needs to come to its stop, in nanoseconds. */
-const STOP_TIME = 50_000;
+const STOP_TIME = 100_000;
 
 /**
  * Seizes many threads at once, waits until each has stopped, and reads what it was about to do. Throws `lost` if one
@@ -54,10 +58,11 @@ async function seizeSome(hands: Hands, tids: readonly number[], options: number)
       b.call(SYS.ptrace, PTRACE.INTERRUPT, tid, 0, 0);
       return { tid, ref };
     });
-    if (turn === 0) b.call(SYS.nanosleep, b.bytes(timespec(STOP_TIME * tids.length)), 0);
+    // The hands go before others: only while they sleep can many come to their stops.
+    if (turn < 10) b.call(SYS.nanosleep, b.bytes(timespec(STOP_TIME * waiting.length)), 0);
     else {
       const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
-      b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(timespec(turn < 10 ? 1_000_000 : 100_000_000)), 8);
+      b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(timespec(100_000_000)), 8);
     }
     const looks = waiting.map((tid) => addLook(b, hands, tid));
     const r = await b.run();
@@ -120,7 +125,7 @@ export class FrozenDomain {
   /**
    * Stops a running domain. Throws; then it runs as before.
    */
-  static async freeze(anchor: Anchor): Promise<FrozenDomain> {
+  static async freeze(anchor: Anchor, held?: HeldFiles): Promise<FrozenDomain> {
     const { hands, cgroup } = anchor;
     const undo = new Undo();
     const detach: number[] = [];
@@ -129,6 +134,7 @@ export class FrozenDomain {
       const tasks = await readDirs(
         hands,
         pids.map((p) => `/proc/${p}/task`),
+        held,
       );
       const threadsOf = pids.map((p, i) => {
         const tids = (tasks[i] ?? []).map(Number).sort((a, b) => a - b);
@@ -166,25 +172,16 @@ export class FrozenDomain {
     }
   }
 
-  /**
-   * Places runners into every process, so that it can be asked what only it can tell. `known`: what was seen of the
-   * processes while they ran; it saves a look.
-   */
-  async plantRunners(known: readonly Outline[] = []): Promise<void> {
-    await together(
-      this.processes.map((p) =>
-        this.#plant(
-          p,
-          known.find((o) => o.view.hostPid === p.hostPid),
-        ),
-      ),
-    );
+  /** Places runners into every process, so that it can be asked what only it can tell. */
+  async plantRunners(mover: FrameMover, foresight?: Foresight): Promise<void> {
+    await together(this.processes.map((p) => this.#plant(mover, p, foresight)));
   }
 
-  async #plant(p: FrozenProcess, known: Outline | undefined): Promise<void> {
+  async #plant(mover: FrameMover, p: FrozenProcess, foresight: Foresight | undefined): Promise<void> {
+    const known = foresight?.known.find((o) => o.view.hostPid === p.hostPid);
     const { tracee } = p.leader;
     const [maps] = await together([
-      readText(this.hands, `/proc/${p.hostPid}/maps`),
+      readText(this.hands, `/proc/${p.hostPid}/maps`, foresight?.held),
       ...p.threads.map((t) => t.tracee.blockSignals()),
     ]);
     const vmas = parseMaps(maps ?? '');
@@ -194,11 +191,12 @@ export class FrozenDomain {
       throw new DomainError('unsupported', 'no free address range for the runner', {
         resource: 'the whole address space',
       });
-    await tracee.plantRunner(ecall, area);
-    for (const t of p.threads) if (tracee.runner !== undefined) t.tracee.runner = tracee.runner;
     this.undo.add('taking the runner out', async () => {
-      check(await tracee.inject(ecall, SYS.munmap, area, AREA_SIZE), 'unmapping the runner');
+      if (tracee.runner !== undefined)
+        check(await tracee.inject(ecall, SYS.munmap, area, AREA_SIZE), 'unmapping the runner');
     });
+    p.space = await mover.space(tracee, (nonce) => tracee.plantRunner(ecall, area, nonce));
+    for (const t of p.threads) if (tracee.runner !== undefined) t.tracee.runner = tracee.runner;
   }
 
   /** Puts everything back and lets the domain go on where it was. */

@@ -12,7 +12,7 @@ import { readText } from './linux/os.js';
 import { carriedPaths, compareMapped } from './memory/carried.js';
 import { intersect, normalize, total } from './memory/ranges.js';
 import type { FrameMover } from './memory/mover.js';
-import { surveyProcesses } from './proc/survey.js';
+import { holdProc, surveyProcesses } from './proc/survey.js';
 import { NO_VDSO, outlineProcess, stillFits, withoutObjects, type Outline } from './outline.js';
 import { Restoration } from './restore.js';
 import { Undo } from './undo.js';
@@ -153,21 +153,28 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     await step('bear');
     let restoration = await prepare(early);
 
+    const held = await holdProc(
+      domain.hands,
+      early.map((o) => o.view),
+    );
+    undo.add('closing files of /proc', () => held.close());
+    const foresight = { known: early, held };
+
     await step('freeze');
     const t0 = now();
-    let held = false;
+    let waiting = false;
     undo.add('releasing the network', async () => {
-      if (held) await gate?.release('source');
+      if (waiting) await gate?.release('source');
     });
-    const frozen = await FrozenDomain.freeze(domain.anchor);
+    const frozen = await FrozenDomain.freeze(domain.anchor, held);
     undo.add('letting the domain go on', () => frozen.resume());
     // After the freeze: an answer given between the two would be lost, and sent again only a second later.
     await gate?.hold();
-    held = true;
+    waiting = true;
     const t1 = now();
 
     await step('describe');
-    const image = await checkpoint(frozen, early);
+    const image = await checkpoint(frozen, mover, foresight);
     const t2 = now();
 
     await step('shape');
@@ -215,6 +222,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     await step('bury');
     await restoration.letGo();
     await image.close();
+    await held.close();
     await frozen.kill();
 
     return {

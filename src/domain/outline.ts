@@ -1,8 +1,10 @@
 import type { Hands } from '../guest/hands/hands.js';
 import { DomainError } from './errors.js';
 import { PROT } from './linux/flags.js';
+import type { HeldFiles } from './linux/held-files.js';
 import { targetVmas, type TargetVma } from './memory/layout.js';
-import { intersect, normalize, type Range } from './memory/ranges.js';
+import type { PageLook } from './memory/page-run.js';
+import { intersect, normalize, subtract, type Range } from './memory/ranges.js';
 import { ownPages } from './memory/scan.js';
 import { keptVvarPages } from './memory/vdso.js';
 import { isVdso, isVvar } from './proc/maps.js';
@@ -32,8 +34,24 @@ export interface Outline {
   readonly keptVdsos: readonly VdsoImage[];
 }
 
-/** Outlines a process. `area`: the runner in it, which is no part of it; -1 if there is none. */
-export async function outlineProcess(hands: Hands, view: ProcessView, area = -1): Promise<Outline> {
+/** What was made ready for a checkpoint while the domain ran, so that it stands still for less time. */
+export interface Foresight {
+  /** What its processes looked like. */
+  readonly known: readonly Outline[];
+  /** Files that tell what they look like now. */
+  readonly held: HeldFiles;
+}
+
+/**
+ * Outlines a process. `area`: the runner in it, which is no part of it; -1 if there is none. `look`: walks the page
+ * tables of private anonymous memory, for a process that stands still.
+ */
+export async function outlineProcess(
+  hands: Hands,
+  view: ProcessView,
+  area = -1,
+  look?: (ranges: readonly Range[]) => Promise<PageLook>,
+): Promise<Outline> {
   const memory = new Tracee(hands, view.hostPid);
   const vmas = targetVmas(view.vmas, area < 0 ? undefined : { start: area, end: area + AREA_SIZE });
   const vdsoVma = view.vmas.find(isVdso);
@@ -42,7 +60,7 @@ export async function outlineProcess(hands: Hands, view: ProcessView, area = -1)
     throw new DomainError('unsupported', `process ${view.pid} has no vDSO`, { resource: NO_VDSO });
   const vvar = { start: Math.min(...vvars.map((v) => v.start)), end: Math.max(...vvars.map((v) => v.end)) };
   const [pages, image, kept] = await together([
-    ownPages(hands, view.hostPid),
+    pagesOf(hands, view.hostPid, vmas, look),
     memory.peek(vdsoVma.start, vdsoVma.end - vdsoVma.start),
     keptVdsos(memory, vmas),
   ]);
@@ -53,6 +71,22 @@ export async function outlineProcess(hands: Hands, view: ProcessView, area = -1)
     vdso: { vvar, vdso: { start: vdsoVma.start, end: vdsoVma.end }, image },
     keptVdsos: kept,
   };
+}
+
+async function pagesOf(
+  hands: Hands,
+  pid: number,
+  vmas: readonly TargetVma[],
+  look?: (ranges: readonly Range[]) => Promise<PageLook>,
+): Promise<Range[]> {
+  const own = vmas.filter((v) => !v.shared);
+  const anonymous = normalize(look === undefined ? [] : own.filter((v) => v.backing.kind === 'anonymous'));
+  const [walked, scanned] = await together([
+    look === undefined ? { own: [], unclear: [] } : look(anonymous),
+    ownPages(hands, pid, subtract(normalize(own), anonymous)),
+  ]);
+  const rest = walked.unclear.length === 0 ? [] : await ownPages(hands, pid, walked.unclear);
+  return normalize([...walked.own, ...scanned, ...rest]);
 }
 
 /** Images of other kernels' vDSOs that earlier moves left in the process. */

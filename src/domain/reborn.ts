@@ -8,7 +8,7 @@ import { CLONE, F, MREMAP, O, PR, PROT } from './linux/flags.js';
 import { check, readText } from './linux/os.js';
 import { MemoryBuilder } from './memory/builder.js';
 import type { TargetVma } from './memory/layout.js';
-import type { Move } from './memory/mover.js';
+import type { Move, Space } from './memory/mover.js';
 import { normalize, subtract, type Range } from './memory/ranges.js';
 import { isSameVdso, redirectVdso } from './memory/vdso.js';
 import { findHole, isVdso, isVvar, parseMaps, type Vma } from './proc/maps.js';
@@ -42,6 +42,9 @@ export class Reborn implements RebornProcess {
   #handsFd = HANDS_FD;
   #objects = new Map<string, number>();
   #plan: VdsoPlan | undefined;
+  #space: Space | undefined;
+  #exe: { readonly path: string; readonly fd: number } | undefined;
+  #spares: number[] = [];
   #target: readonly TargetVma[] = [];
 
   constructor(
@@ -65,7 +68,9 @@ export class Reborn implements RebornProcess {
     if (spare >= 1000) {
       // struct rlimit64: cur, max; RLIMIT_NOFILE is 7.
       const limit = b.bytes(
-        new Uint8Array(new BigUint64Array([BigInt(spare + 2), BigInt(Math.max(spare + 2, 1 << 20))]).buffer),
+        new Uint8Array(
+          new BigUint64Array([BigInt(spare + SPARE_FDS), BigInt(Math.max(spare + SPARE_FDS, 1 << 20))]).buffer,
+        ),
       );
       b.call(SYS.prlimit64, 0, 7, limit, 0);
     }
@@ -154,6 +159,8 @@ export class Reborn implements RebornProcess {
   async shapeMemory(vmas: readonly TargetVma[], active: VdsoImage, pages: readonly Range[]): Promise<void> {
     this.#target = this.#targets(vmas, active);
     await this.#memory.shape(this.#target);
+    // The images of other kernels are written anew.
+    await this.#memory.open(normalize((this.#plan?.keep ?? []).map((k) => k.vdso)));
     await this.#memory.populate(this.#flippable(pages));
   }
 
@@ -164,11 +171,17 @@ export class Reborn implements RebornProcess {
     return subtract(this.#memory.own(pages), not);
   }
 
+  /** Its address space. It is asked once: a process keeps its page tables as long as it executes nothing else. */
+  async identify(): Promise<Space> {
+    this.#space ??= await this.context.mover.space(this.leader);
+    return this.#space;
+  }
+
   /** The exchanges that bring the contents of this process's own memory. */
   async moves(image: ProcessImage): Promise<Move[]> {
     const { mover } = this.context;
-    const from = await mover.space(image.frozen.leader.tracee);
-    const to = await mover.space(this.leader);
+    const from = image.frozen.space ?? (await mover.space(image.frozen.leader.tracee));
+    const to = await this.identify();
     const pages = this.#flippable(image.pages);
     return pages.map((r) => ({ from, fromVa: r.start, to, toVa: r.start, pages: (r.end - r.start) / 4096 }));
   }
@@ -177,15 +190,12 @@ export class Reborn implements RebornProcess {
   async finishMemory(image: ProcessImage): Promise<void> {
     const plan = this.#plan;
     if (plan === undefined) throw new DomainError('state', 'the vDSO has no place yet');
-    for (const k of plan.keep) {
+    const fd = await this.openExe(image.view.exe);
+    const kept = plan.keep.map((k) => {
       const vvarPages = (k.vdso.start - k.vvar.start) / 4096;
-      await this.leader.poke(k.vdso.start, redirectVdso(k.image, k.vdso.start, vvarPages, plan.image, plan.imageBase));
-    }
+      return this.leader.poke(k.vdso.start, redirectVdso(k.image, k.vdso.start, vvarPages, plan.image, plan.imageBase));
+    });
     const { mm } = image.view.stat;
-    const b = this.leader.batch();
-    const exe = b.call(SYS.openat, -100, b.str(image.view.exe), O.RDONLY | O.CLOEXEC, 0);
-    const [opened] = await together([b.run(), this.#memory.protect()]);
-    const fd = check(opened.value(exe), `opening ${image.view.exe}`);
     // struct prctl_mm_map: 11 addresses, auxv pointer, auxv size u32, exe fd u32.
     const map = new Uint8Array(104);
     const view = new DataView(map.buffer);
@@ -209,10 +219,26 @@ export class Reborn implements RebornProcess {
     c.pointer(buf, 88, c.bytes(image.auxv));
     const set = c.call(SYS.prctl, PR.SET_MM, PR.SET_MM_MAP, buf, 104, 0);
     const name = c.call(SYS.prctl, PR.SET_NAME, c.str(image.view.status.name));
-    c.call(SYS.close, fd);
-    const r = await c.run();
+    // What is written must be there before what it is written to is protected.
+    const [, , r] = await together([together(kept), this.#memory.protect(), c.run()]);
     check(r.value(set), 'PR_SET_MM_MAP');
     check(r.value(name), 'PR_SET_NAME');
+  }
+
+  /** Opens the program that the process executes, in its own name. Once for each path. */
+  async openExe(path: string): Promise<number> {
+    if (this.#exe?.path === path) return this.#exe.fd;
+    const b = this.leader.batch();
+    const opened = b.call(SYS.openat, -100, b.str(path), O.RDONLY | O.CLOEXEC, 0);
+    // Out of the way of the descriptors to come.
+    const moved = b.call(SYS.fcntl, opened, F.DUPFD_CLOEXEC, this.#handsFd + 1);
+    b.call(SYS.close, opened);
+    const r = await b.run();
+    check(r.value(opened), `opening ${path}`);
+    const fd = check(r.value(moved), `opening ${path}`);
+    if (this.#exe !== undefined) this.#spares.push(this.#exe.fd);
+    this.#exe = { path, fd };
+    return fd;
   }
 
   /** Brings a thread to life beside the leader, stopped. */
@@ -274,7 +300,8 @@ export class Reborn implements RebornProcess {
   /** Closes what served the restoration only. */
   async closeSpares(): Promise<void> {
     const b = this.leader.batch();
-    for (const fd of this.#objects.values()) b.call(SYS.close, fd);
+    for (const fd of [...this.#objects.values(), ...this.#spares]) b.call(SYS.close, fd);
+    if (this.#exe !== undefined) b.call(SYS.close, this.#exe.fd);
     b.call(SYS.close, this.#handsFd);
     await b.run();
     this.#objects.clear();

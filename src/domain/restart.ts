@@ -45,9 +45,7 @@ export async function uninterrupted(
     ),
     together(suspects.map(({ thread: { tracee, regs } }) => standsEcall(tracee, Number(regs[PC] ?? 0n) - 4))),
   ]);
-  const firstArguments = new Map(
-    suspects.flatMap((s, i) => (atCall[i] ? [[s.thread, texts[i]?.split(' ')[1]]] : [])),
-  );
+  const firstArguments = new Map(suspects.flatMap((s, i) => (atCall[i] ? [[s.thread, texts[i]?.split(' ')[1]]] : [])));
   const out: Registers[] = [];
   for (const { thread } of threads) {
     const { regs } = thread;

@@ -69,6 +69,8 @@ export class Restoration {
       const reborn = this.#reborn(p.view.pid);
       await reborn.strip(Math.max(-1, ...p.view.descriptors.map((d) => d.fd)));
       await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
+      await reborn.identify();
+      await reborn.openExe(p.view.exe);
       for (const t of p.view.threads) if (t.tid !== p.view.pid) await reborn.bearThread(t.tid);
     }
   }

@@ -38,7 +38,7 @@ export class GuestMemoryView implements DmaSpace {
   /** Byte offset of a virtual address through the page tables satp names now, or -1. */
   translate(va: bigint): number {
     const satp = this.view.getBigUint64(this.h + SATP, true);
-    const address = walkSv39(this.view, (a) => this.offsetOf(a), satp, va);
+    const address = walkSv39(this.#words, (a) => this.offsetOf(a), satp, va);
     return address < 0 ? -1 : this.offsetOf(address);
   }
 }

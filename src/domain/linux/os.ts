@@ -3,6 +3,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { together } from '../together.js';
 import { AT_FDCWD, O } from './flags.js';
+import { addOpen, type HeldFiles } from './held-files.js';
 
 const utf8 = new TextDecoder();
 const PAGE = 4096;
@@ -28,38 +29,52 @@ export async function readFiles(
   hands: Hands,
   paths: readonly string[],
   pages: number,
+  held?: HeldFiles,
 ): Promise<(Uint8Array | undefined)[]> {
   const perBatch = Math.max(1, Math.floor(AT_ONCE / (pages * PAGE)));
   const parts: Promise<(Uint8Array | undefined)[]>[] = [];
   for (let start = 0; start < paths.length; start += perBatch)
-    parts.push(readSome(hands, paths.slice(start, start + perBatch), pages));
+    parts.push(readSome(hands, paths.slice(start, start + perBatch), pages, held));
   return (await together(parts)).flat();
 }
 
-async function readSome(hands: Hands, paths: readonly string[], pages: number): Promise<(Uint8Array | undefined)[]> {
+async function readSome(
+  hands: Hands,
+  paths: readonly string[],
+  pages: number,
+  held: HeldFiles | undefined,
+): Promise<(Uint8Array | undefined)[]> {
   const b = hands.batch();
   const reads = paths.map((path) => {
-    const fd = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDONLY | O.CLOEXEC, 0);
+    const { fd, opened, done } = addOpen(b, path, O.RDONLY, held);
     const chunks = Array.from({ length: pages + 1 }, (_, i) => {
       const length = i < pages ? PAGE : LAST_LOOK;
       const buf = b.out(length);
       return { buf, n: b.call(SYS.read, fd, buf, length) };
     });
-    b.call(SYS.close, fd);
-    return { path, fd, chunks };
+    done();
+    return { path, opened, chunks };
   });
   const r = await b.run();
   return together(
-    reads.map(({ path, fd, chunks }) => {
-      if (r.value(fd) < 0) return Promise.resolve(undefined);
+    reads.map(({ path, opened, chunks }) => {
+      const [first] = chunks;
+      // A held file of a process that is gone can be read no more.
+      const there = opened === undefined ? first !== undefined && r.value(first.n) >= 0 : r.value(opened) >= 0;
+      if (!there) return Promise.resolve(undefined);
       const pieces = chunks.map(({ buf, n }) => r.bytes(buf, r.value(n)));
       return pieces.at(-1)?.length === 0 ? Promise.resolve(concat(pieces)) : readLong(hands, path);
     }),
   );
 }
 
-export async function readTexts(hands: Hands, paths: readonly string[], pages = 2): Promise<(string | undefined)[]> {
-  const files = await readFiles(hands, paths, pages);
+export async function readTexts(
+  hands: Hands,
+  paths: readonly string[],
+  pages = 2,
+  held?: HeldFiles,
+): Promise<(string | undefined)[]> {
+  const files = await readFiles(hands, paths, pages, held);
   return files.map((bytes) => (bytes === undefined ? undefined : utf8.decode(bytes)));
 }
 
@@ -74,8 +89,8 @@ export function concat(pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 /** A whole file, or undefined if it cannot be opened. */
-export async function readFile(hands: Hands, path: string): Promise<Uint8Array | undefined> {
-  return (await readFiles(hands, [path], 1))[0];
+export async function readFile(hands: Hands, path: string, held?: HeldFiles): Promise<Uint8Array | undefined> {
+  return (await readFiles(hands, [path], 1, held))[0];
 }
 
 /** As {@link readFile}, for a file of many pages. */
@@ -102,8 +117,8 @@ async function readLong(hands: Hands, path: string): Promise<Uint8Array | undefi
   return concat(pieces);
 }
 
-export async function readText(hands: Hands, path: string): Promise<string | undefined> {
-  return (await readTexts(hands, [path]))[0];
+export async function readText(hands: Hands, path: string, held?: HeldFiles): Promise<string | undefined> {
+  return (await readTexts(hands, [path], 2, held))[0];
 }
 
 /** Writes a short text into an existing file (`/proc`, `/sys`, cgroups). Answers 0 or `-errno`. */
@@ -128,25 +143,35 @@ export async function readDir(hands: Hands, path: string): Promise<string[] | un
   return (await readDirs(hands, [path]))[0];
 }
 
-export async function readDirs(hands: Hands, paths: readonly string[]): Promise<(string[] | undefined)[]> {
+export async function readDirs(
+  hands: Hands,
+  paths: readonly string[],
+  held?: HeldFiles,
+): Promise<(string[] | undefined)[]> {
   const parts: Promise<(string[] | undefined)[]>[] = [];
-  for (let start = 0; start < paths.length; start += 8) parts.push(readSomeDirs(hands, paths.slice(start, start + 8)));
+  for (let start = 0; start < paths.length; start += 8)
+    parts.push(readSomeDirs(hands, paths.slice(start, start + 8), held));
   return (await together(parts)).flat();
 }
 
-async function readSomeDirs(hands: Hands, paths: readonly string[]): Promise<(string[] | undefined)[]> {
+async function readSomeDirs(
+  hands: Hands,
+  paths: readonly string[],
+  held: HeldFiles | undefined,
+): Promise<(string[] | undefined)[]> {
   const size = 0x4000;
   const b = hands.batch();
   const each = paths.map((path) => {
-    const fd = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+    const { fd, opened, done } = addOpen(b, path, O.RDONLY | O.DIRECTORY, held);
     const bufs = [b.out(size), b.out(size)];
     const ns = bufs.map((buf) => b.call(SYS.getdents64, fd, buf, size));
-    b.call(SYS.close, fd);
-    return { fd, bufs, ns };
+    done();
+    return { opened, bufs, ns };
   });
   const r = await b.run();
-  return each.map(({ fd, bufs, ns }, i) => {
-    if (r.value(fd) < 0) return undefined;
+  return each.map(({ opened, bufs, ns }, i) => {
+    const [first] = ns;
+    if (opened === undefined ? first === undefined || r.value(first) < 0 : r.value(opened) < 0) return undefined;
     const names: string[] = [];
     bufs.forEach((buf, k) => {
       const ref = ns[k];
@@ -175,18 +200,29 @@ function direntNames(bytes: Uint8Array): string[] {
 }
 
 /** Targets of symbolic links; undefined where there is none. */
-export async function readLinks(hands: Hands, paths: readonly string[]): Promise<(string | undefined)[]> {
+export async function readLinks(
+  hands: Hands,
+  paths: readonly string[],
+  held?: HeldFiles,
+): Promise<(string | undefined)[]> {
   const parts: Promise<(string | undefined)[]>[] = [];
   for (let start = 0; start < paths.length; start += 200)
-    parts.push(readSomeLinks(hands, paths.slice(start, start + 200)));
+    parts.push(readSomeLinks(hands, paths.slice(start, start + 200), held));
   return (await together(parts)).flat();
 }
 
-async function readSomeLinks(hands: Hands, paths: readonly string[]): Promise<(string | undefined)[]> {
+async function readSomeLinks(
+  hands: Hands,
+  paths: readonly string[],
+  held: HeldFiles | undefined,
+): Promise<(string | undefined)[]> {
   const b = hands.batch();
   const each = paths.map((path) => {
     const buf = b.out(1024);
-    return { buf, n: b.call(SYS.readlinkat, AT_FDCWD, b.str(path), buf, 1024) };
+    const slash = path.lastIndexOf('/');
+    const folder = held?.get(path.slice(0, slash));
+    const [from, name] = folder === undefined ? [AT_FDCWD, path] : [folder, path.slice(slash + 1)];
+    return { buf, n: b.call(SYS.readlinkat, from, b.str(name), buf, 1024) };
   });
   const r = await b.run();
   return each.map(({ buf, n }) => (r.value(n) < 0 ? undefined : utf8.decode(r.bytes(buf, r.value(n)))));

@@ -4,6 +4,7 @@ import { DomainError } from '../errors.js';
 import { AT_FDCWD, MADV, MAP, O, PROT } from '../linux/flags.js';
 import type { Tracee } from '../trace/tracee.js';
 import { identity, type TargetVma } from './layout.js';
+import { Protections } from './protections.js';
 import { intersect, normalize, subtract, type Range } from './ranges.js';
 
 /** One piece of the address space under construction. */
@@ -19,12 +20,13 @@ const POPULATE_PIECE = 4 * 2 ** 20;
 
 /**
  * Builds the mappings of a process that is being restored, in steps: a first shape while the original
- * still runs, then the differences. Until {@link protect}, private memory is writable, so that it can be
- * populated and its pages exchanged.
+ * still runs, then the differences. Until {@link protect}, private memory that has pages of its own is writable, so
+ * that it can be populated and its pages exchanged.
  */
 export class MemoryBuilder {
   #pieces: Piece[] = [];
   #populated: Range[] = [];
+  readonly #protections = new Protections();
 
   constructor(
     readonly tracee: Tracee,
@@ -50,6 +52,8 @@ export class MemoryBuilder {
     for (const r of drop) steps.push((b) => [b.call(SYS.munmap, r.start, r.end - r.start)]);
     for (const p of make) steps.push(await this.#mapStep(p));
     await this.#inBatches(steps, 'mapping memory');
+    for (const r of drop) this.#protections.clear(r);
+    for (const p of make) this.#protections.set(p, p.vma.prot);
     await this.#warm(make);
     this.#pieces = [...keep, ...make].sort((a, b) => a.start - b.start);
     this.#populated = intersect(this.#populated, normalize(keep));
@@ -72,7 +76,7 @@ export class MemoryBuilder {
   async #mapStep(p: Piece): Promise<(b: Batch) => Ref[]> {
     const { vma } = p;
     const length = p.end - p.start;
-    const prot = vma.shared || isReservation(vma) ? vma.prot : vma.prot | PROT.READ | PROT.WRITE;
+    const { prot } = vma;
     const share = vma.shared ? MAP.SHARED : MAP.PRIVATE;
     const offset = vma.offset + (p.start - vma.start);
     switch (vma.backing.kind) {
@@ -105,9 +109,25 @@ export class MemoryBuilder {
     return intersect(normalize(ranges), normalize(this.#pieces.filter((p) => !p.vma.shared)));
   }
 
+  /** Makes private memory writable for the time until {@link protect}: every mapping that has a part in the ranges. */
+  async open(ranges: readonly Range[]): Promise<void> {
+    const steps: ((b: Batch) => Ref[])[] = [];
+    for (const p of this.#pieces) {
+      if (p.vma.shared || isReservation(p.vma) || intersect([p], ranges).length === 0) continue;
+      const prot = p.vma.prot | PROT.READ | PROT.WRITE;
+      for (const r of this.#protections.within(p)) {
+        if (r.prot === prot) continue;
+        steps.push((b) => [b.call(SYS.mprotect, r.start, r.end - r.start, prot)]);
+        this.#protections.set(r, prot);
+      }
+    }
+    await this.#inBatches(steps, 'making memory writable');
+  }
+
   /** Lets pages of the process's own exist in these ranges. */
   async populate(ranges: readonly Range[]): Promise<void> {
     const missing = subtract(this.own(ranges), this.#populated);
+    await this.open(missing);
     // A range may cross mappings of different kinds; the kernel walks them all. In pieces, so that a process
     // never stays away long enough to be taken for lost.
     let steps: ((b: Batch) => Ref[])[] = [];
@@ -129,9 +149,15 @@ export class MemoryBuilder {
 
   /** Gives every mapping its own protection. */
   async protect(): Promise<void> {
-    const steps = this.#pieces
-      .filter((p) => !p.vma.shared && !isReservation(p.vma) && p.vma.prot !== (p.vma.prot | PROT.READ | PROT.WRITE))
-      .map((p) => (b: Batch) => [b.call(SYS.mprotect, p.start, p.end - p.start, p.vma.prot)]);
+    const steps: ((b: Batch) => Ref[])[] = [];
+    for (const p of this.#pieces) {
+      const { prot } = p.vma;
+      for (const r of this.#protections.within(p)) {
+        if (r.prot === prot) continue;
+        steps.push((b) => [b.call(SYS.mprotect, r.start, r.end - r.start, prot)]);
+        this.#protections.set(r, prot);
+      }
+    }
     await this.#inBatches(steps, 'protecting memory');
   }
 

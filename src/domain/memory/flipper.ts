@@ -3,9 +3,11 @@ import { BOUND_SATP } from '../../guest/hands/mailbox.js';
 import type { MailboxTransport } from '../../guest/hands/transport.js';
 import type { LogicalAddressSpace } from '../../vmm/address-space.js';
 import { DomainError } from '../errors.js';
+import { Queue, together } from '../together.js';
 import type { Tracee } from '../trace/tracee.js';
 import type { FlipReceipt, FrameMover, Move, Space } from './mover.js';
-import { walkRun } from './page-run.js';
+import { ownPagesIn, walkRun, type PageLook } from './page-run.js';
+import type { Range } from './ranges.js';
 
 /** An OS instance as the flipper knows it. */
 export interface FlipSide {
@@ -38,6 +40,7 @@ interface Working {
 export class FrameFlipper implements FrameMover {
   readonly #sides: readonly FlipSide[];
   readonly #randomBytes: (into: Uint8Array) => void;
+  readonly #asking = new Queue();
 
   constructor(sides: readonly FlipSide[], randomBytes: (into: Uint8Array) => void) {
     this.#sides = sides;
@@ -50,16 +53,23 @@ export class FrameFlipper implements FrameMover {
     return side;
   }
 
-  async space(tracee: Tracee): Promise<Space> {
+  async space(tracee: Tracee, show = (nonce: Uint8Array) => tracee.showNonce(nonce)): Promise<Space> {
     const nonce = new Uint8Array(16);
     this.#randomBytes(nonce);
-    const satp = await this.#side(tracee.hands).transport.identify(nonce, () => tracee.showNonce(nonce));
+    const { transport } = this.#side(tracee.hands);
+    // One nonce at a time is known to the ring.
+    const satp = await this.#asking.run(() => transport.identify(nonce, () => show(nonce)));
     if (satp === undefined) throw new DomainError('lost', `thread ${tracee.tid} did not show itself`);
     return { hands: tracee.hands, pid: tracee.tid, satp };
   }
 
   handsSpace(hands: Hands): Promise<Space> {
     return Promise.resolve({ hands, pid: 0, satp: this.#side(hands).transport.mailbox.u64(BOUND_SATP) });
+  }
+
+  async look({ hands, satp = 0n }: Space, ranges: readonly Range[]): Promise<PageLook> {
+    const { side, memory } = this.#working(hands);
+    return whileStill([side], () => ownPagesIn(memory, satp, ranges, side.partition.space.pages));
   }
 
   async flip(moves: readonly Move[]): Promise<FlipReceipt> {
@@ -90,16 +100,7 @@ export class FrameFlipper implements FrameMover {
     const first = moves[0];
     if (first === undefined) return { framesFlipped: 0, bytesCopied: 0 };
     const [from, to] = [this.#working(first.from.hands), this.#working(first.to.hands)];
-    const still: FlipSide[] = [];
-    try {
-      for (const { side } of [from, to]) {
-        still.push(side);
-        await side.partition.pause();
-      }
-      return this.#whileStill(moves, from, to, copy);
-    } finally {
-      for (const side of still) side.partition.resume();
-    }
+    return whileStill([from.side, to.side], () => this.#whileStill(moves, from, to, copy));
   }
 
   #working(hands: Hands): Working {
@@ -168,5 +169,21 @@ export class FrameFlipper implements FrameMover {
       }
     }
     return { framesFlipped, bytesCopied };
+  }
+}
+
+/** Does work while no hart of these OS instances runs. */
+async function whileStill<T>(sides: readonly FlipSide[], work: () => T): Promise<T> {
+  for (const { transport } of sides) transport.restless(true);
+  try {
+    const pauses = sides.map(({ partition }) => partition.pause());
+    try {
+      await together(pauses);
+      return work();
+    } finally {
+      for (const { partition } of sides) partition.resume();
+    }
+  } finally {
+    for (const { transport } of sides) transport.restless(false);
   }
 }

@@ -1,5 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import type { Tracee } from '../trace/tracee.js';
+import type { PageLook } from './page-run.js';
+import type { Range } from './ranges.js';
 
 /** An address space of a process in an OS instance, as a mover knows it. */
 export interface Space {
@@ -47,8 +49,14 @@ export interface FlipReceipt {
  * Effects on failure: none. Throws DomainError `lost` naming the first page that was not there.
  */
 export interface FrameMover {
-  space(tracee: Tracee): Promise<Space>;
+  /** `show`: has the process show a nonce by the ring instruction, unless told as {@link Tracee.showNonce} does. */
+  space(tracee: Tracee, show?: (nonce: Uint8Array) => Promise<void>): Promise<Space>;
   /** The hands' own address space. */
   handsSpace(hands: Hands): Promise<Space>;
+  /**
+   * Where a process that stands still has pages of its own in these ranges, all of them private anonymous memory,
+   * without asking its kernel.
+   */
+  look(space: Space, ranges: readonly Range[]): Promise<PageLook>;
   flip(moves: readonly Move[]): Promise<FlipReceipt>;
 }

@@ -1,5 +1,6 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { DomainError } from '../errors.js';
+import { HeldFiles } from '../linux/held-files.js';
 import { readDirs, readLinks, readTexts } from '../linux/os.js';
 import { together } from '../together.js';
 import { parseFdInfo, type FdInfo } from './fdinfo.js';
@@ -53,19 +54,39 @@ const NAMESPACES = ['pid_for_children', 'mnt', 'net', 'ipc', 'uts', 'time', 'use
 
 const PER_PROCESS = ['status', 'stat', 'timers', 'oom_score_adj'] as const;
 
+/** What {@link surveyProcesses} will read of processes that were looked at already, opened for it. */
+export function holdProc(hands: Hands, views: readonly ProcessView[]): Promise<HeldFiles> {
+  const paths = views.flatMap(({ hostPid, threads, descriptors }) =>
+    [
+      '',
+      ...PER_PROCESS.map((f) => `/${f}`),
+      ...['/maps', '/auxv', '/pagemap', '/task', '/fd'],
+      ...threads.flatMap((t) => [`/task/${t.hostTid}/status`, `/task/${t.hostTid}/children`]),
+      ...descriptors.map((d) => `/fdinfo/${d.fd}`),
+    ].map((path) => `/proc/${hostPid}${path}`),
+  );
+  return HeldFiles.open(hands, paths);
+}
+
 /** Reads /proc of the given processes, in a handful of batches. Throws `lost` if one is gone. */
-export async function surveyProcesses(hands: Hands, hostPids: readonly number[]): Promise<ProcessView[]> {
+export async function surveyProcesses(
+  hands: Hands,
+  hostPids: readonly number[],
+  held?: HeldFiles,
+): Promise<ProcessView[]> {
   const linksEach = 3 + NAMESPACES.length;
   const [texts, maps, links, dirs] = await together([
     readTexts(
       hands,
       hostPids.flatMap((p) => PER_PROCESS.map((f) => `/proc/${p}/${f}`)),
       1,
+      held,
     ),
     readTexts(
       hands,
       hostPids.map((p) => `/proc/${p}/maps`),
       3,
+      held,
     ),
     readLinks(
       hands,
@@ -73,10 +94,12 @@ export async function surveyProcesses(hands: Hands, hostPids: readonly number[])
         ...['cwd', 'root', 'exe'].map((f) => `/proc/${p}/${f}`),
         ...NAMESPACES.map((n) => `/proc/${p}/ns/${n}`),
       ]),
+      held,
     ),
     readDirs(
       hands,
       hostPids.flatMap((p) => [`/proc/${p}/task`, `/proc/${p}/fd`]),
+      held,
     ),
   ]);
 
@@ -89,16 +112,19 @@ export async function surveyProcesses(hands: Hands, hostPids: readonly number[])
       hands,
       tasks.map(({ p, tid }) => `/proc/${p}/task/${tid}/status`),
       1,
+      held,
     ),
-    deadChildren(hands, tasks, hostPids),
+    deadChildren(hands, tasks, hostPids, held),
     readLinks(
       hands,
       fdPaths.map(({ p, fd }) => `/proc/${p}/fd/${fd}`),
+      held,
     ),
     readTexts(
       hands,
       fdPaths.map(({ p, fd }) => `/proc/${p}/fdinfo/${fd}`),
       1,
+      held,
     ),
   ]);
 
@@ -138,11 +164,13 @@ async function deadChildren(
   hands: Hands,
   tasks: readonly { p: number; tid: number }[],
   alive: readonly number[],
+  held: HeldFiles | undefined,
 ): Promise<Map<number, DeadChild[]>> {
   const lists = await readTexts(
     hands,
     tasks.map(({ p, tid }) => `/proc/${p}/task/${tid}/children`),
     1,
+    held,
   );
   const candidates = tasks.flatMap(({ p }, k) =>
     (lists[k] ?? '')

@@ -186,40 +186,64 @@ export class Tracee {
    * left as the call leaves them.
    */
   async inject(ecallAt: number, nr: number, ...args: (number | bigint)[]): Promise<number> {
+    const b = this.hands.batch();
+    const result = this.#addInject(b, ecallAt, nr, args);
+    return result(await b.run());
+  }
+
+  /** As {@link inject}. What comes after it in the batch is left out if the call was not made at once. */
+  #addInject(
+    b: Batch,
+    ecallAt: number,
+    nr: number,
+    args: readonly (number | bigint)[],
+  ): (r: BatchResult) => Promise<number> {
     const regs = new BigUint64Array(32);
     regs[PC] = BigInt(ecallAt);
     regs[REG.a7] = BigInt(nr);
     for (let i = 0; i < 6; i++) regs[REG.a0 + i] = BigInt.asUintN(64, BigInt(args[i] ?? 0));
-    const b = this.hands.batch();
     const set = this.addSetRegisters(b, regs);
     // It stops before the call and after it.
     const steps = [0, 1].map(() => goOn(b, this.tid, PTRACE.SYSCALL));
     const out = b.out(256);
     const read = b.call(SYS.ptrace, PTRACE.GETREGSET, this.tid, NT_PRSTATUS, b.iovec(out));
-    const r = await b.run();
-    check(r.value(set), `setting registers of thread ${this.tid}`);
-
-    let late = false;
-    for (const { status, got } of steps) {
-      const seen = r.value(got) > 0 ? parseStatus(r.view(status).getInt32(0, true)) : undefined;
-      // Where one look came too early the calls after it were left out.
-      const stop = seen ?? (late ? await this.resume(PTRACE.SYSCALL) : await this.awaitStop());
-      late ||= seen === undefined;
-      if (stop.kind !== 'stopped' || stop.value !== (SIG.TRAP | 0x80)) {
-        throw new DomainError('lost', `thread ${this.tid} did not make system call ${nr}: ${describeStop(stop)}`);
+    return async (r) => {
+      check(r.value(set), `setting registers of thread ${this.tid}`);
+      let late = false;
+      for (const { status, got } of steps) {
+        const seen = r.value(got) > 0 ? parseStatus(r.view(status).getInt32(0, true)) : undefined;
+        // Where one look came too early the calls after it were left out.
+        const stop = seen ?? (late ? await this.resume(PTRACE.SYSCALL) : await this.awaitStop());
+        late ||= seen === undefined;
+        if (stop.kind !== 'stopped' || stop.value !== (SIG.TRAP | 0x80)) {
+          throw new DomainError('lost', `thread ${this.tid} did not make system call ${nr}: ${describeStop(stop)}`);
+        }
       }
-    }
-    const after = late ? await this.registers() : new BigUint64Array(r.bytes(out).buffer, 0, 32);
-    if (!late) check(r.value(read), `reading registers of thread ${this.tid}`);
-    return Number(BigInt.asIntN(64, after[REG.a0] ?? 0n));
+      const after = late ? await this.registers() : new BigUint64Array(r.bytes(out).buffer, 0, 32);
+      if (!late) check(r.value(read), `reading registers of thread ${this.tid}`);
+      return Number(BigInt.asIntN(64, after[REG.a0] ?? 0n));
+    };
   }
 
-  /** Places the runner into the process at a free address, by an `ecall` that stands there already. */
-  async plantRunner(ecallAt: number, area: number): Promise<void> {
-    const at = await this.inject(ecallAt, SYS.mmap, area, AREA_SIZE, 7, 0x100022, -1, 0);
+  /**
+   * Places the runner into the process at a free address, by an `ecall` that stands there already. `nonce`: is shown to
+   * the VMM by the way, as {@link showNonce} does.
+   */
+  async plantRunner(ecallAt: number, area: number, nonce?: Uint8Array): Promise<void> {
+    const b = this.hands.batch();
+    const mapped = this.#addInject(b, ecallAt, SYS.mmap, [area, AREA_SIZE, 7, 0x100022, -1, 0]);
+    const code = b.bytes(runnerCode);
+    const put = b.must(SYS.process_vm_writev, this.tid, b.iovec(code), 1, b.iovec([area, code.length]), 1, 0);
+    const shown = nonce === undefined ? undefined : this.#addShow(b, area, nonce);
+    const r = await b.run();
+    const at = await mapped(r);
     if (at !== area) throw new DomainError('guest', `no room for the runner at ${area.toString(16)}: ${at}`);
     this.runner = new Runner(this.hands, area);
-    await this.poke(area, runnerCode);
+    const atOnce = r.value(put) === runnerCode.length;
+    if (!atOnce) await this.poke(area, runnerCode);
+    if (nonce === undefined || shown === undefined) return;
+    if (atOnce) await shown(r);
+    else await this.showNonce(nonce);
   }
 
   /** An empty batch of calls for this process to make; its `run()` is {@link run}. */
@@ -265,20 +289,26 @@ export class Tracee {
 
   /** Has the process show a nonce to the VMM by the ring instruction; see MailboxTransport.identify. */
   async showNonce(nonce: Uint8Array): Promise<void> {
+    const b = this.hands.batch();
+    const shown = this.#addShow(b, this.area, nonce);
+    await shown(await b.run());
+  }
+
+  #addShow(b: Batch, area: number, nonce: Uint8Array): (r: BatchResult) => Promise<void> {
     const view = new DataView(nonce.buffer, nonce.byteOffset, 16);
     const regs = new BigUint64Array(32);
-    regs[PC] = BigInt(this.area + AT_IDENTIFY);
+    regs[PC] = BigInt(area + AT_IDENTIFY);
     regs[REG.a0] = view.getBigUint64(0, true);
     regs[REG.a1] = view.getBigUint64(8, true);
-    const b = this.hands.batch();
     const set = this.addSetRegisters(b, regs);
     const { go, status, got } = goOn(b, this.tid, PTRACE.CONT);
-    const r = await b.run();
-    check(r.value(set), `setting registers of thread ${this.tid}`);
-    check(r.value(go), `resuming thread ${this.tid}`);
-    const stop = r.value(got) > 0 ? parseStatus(r.view(status).getInt32(0, true)) : await this.awaitStop();
-    if (!isRunnerStop(stop))
-      throw new DomainError('lost', `thread ${this.tid} could not identify itself: ${describeStop(stop)}`);
+    return async (r) => {
+      check(r.value(set), `setting registers of thread ${this.tid}`);
+      check(r.value(go), `resuming thread ${this.tid}`);
+      const stop = r.value(got) > 0 ? parseStatus(r.view(status).getInt32(0, true)) : await this.awaitStop();
+      if (!isRunnerStop(stop))
+        throw new DomainError('lost', `thread ${this.tid} could not identify itself: ${describeStop(stop)}`);
+    };
   }
 }
 

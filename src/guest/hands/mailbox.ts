@@ -36,6 +36,8 @@ export const NONCE_STATE = 10;
 export const PHASE = 11;
 /** 1 once the host has given the hands up. */
 export const CLOSED = 12;
+/** 1 while the handler shall not wait for work: the host wants the hart to stand still. */
+export const RESTLESS = 13;
 
 /** STATE values. */
 export const STATE_IDLE = 0;

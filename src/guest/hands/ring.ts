@@ -97,7 +97,10 @@ function takeTurn(mailbox: Mailbox, hart: HartView, pc: bigint, doorbell: () => 
   }
 
   mailbox.set(M.PHASE, M.PHASE_READY);
-  if (awaitWork(mailbox)) {
+  const posted = awaitWork(mailbox);
+  // The hart looks at what is asked of it between two rings.
+  if (!posted && mailbox.get(M.RESTLESS) !== 0) return;
+  if (posted) {
     const length = mailbox.get(M.IN_LENGTH);
     const fits = copyIn(mailbox, hart, length);
     if (!fits) failAll(mailbox, doorbell);
@@ -113,6 +116,7 @@ function awaitWork(mailbox: Mailbox): boolean {
   const state = mailbox.get(M.STATE);
   const noSleep = mailbox.get(M.WAKE_FD) < 0;
   const linger = noSleep ? 1000 : mailbox.get(M.LINGER);
+  if (mailbox.get(M.RESTLESS) !== 0) return false;
   if (linger > 0 && state !== M.STATE_POSTED) Atomics.wait(mailbox.words, M.STATE, state, linger / 1000);
   return mailbox.get(M.STATE) === M.STATE_POSTED;
 }

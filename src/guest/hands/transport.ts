@@ -56,6 +56,17 @@ export class MailboxTransport implements HandsTransport {
     this.mailbox.set(M.LINGER, microseconds);
   }
 
+  /**
+   * While the host makes harts stand still: the ring handler does not wait for work, which would keep its hart from it.
+   * Nested calls count.
+   */
+  restless(on: boolean): void {
+    this.#restless += on ? 1 : -1;
+    this.mailbox.set(M.RESTLESS, this.#restless > 0 ? 1 : 0);
+    if (on) Atomics.notify(this.mailbox.words, M.STATE);
+  }
+  #restless = 0;
+
   async run(work: LaidOut): Promise<{ results: BigInt64Array; output: Uint8Array }> {
     const { mailbox } = this;
     if (this.#closed) throw new HandsError('gone', 'the hands are no more');
