@@ -73,4 +73,6 @@ export interface Context {
 
   /** The data TLB of the present translation mode: absolute byte offset. */
   tlb(): ExprI32;
+  /** Host offset of this instruction's access, where the engine has made sure that it lies in memory and is allowed. */
+  reached(): ExprI32 | undefined;
 }

@@ -399,4 +399,7 @@ class InterpreterContext implements Context {
   tlb(): ExprI32 {
     return this.r.tlb;
   }
+  reached(): undefined {
+    return undefined;
+  }
 }

@@ -5,7 +5,15 @@
 import { I32, I64, call, i32, i64, type ExprI32, type ExprI64 } from '../wasm/expr.js';
 import type { Context, Width } from './context.js';
 import { EXIT_A } from './state.js';
-import { TLB_ADDEND, TLB_INDEX_MASK, TLB_INDEX_SHIFT, TLB_READ_TAG, TLB_WRITE_TAG } from './tlb.js';
+import {
+  ACCESS_READ,
+  ACCESS_WRITE,
+  TLB_ADDEND,
+  TLB_INDEX_MASK,
+  TLB_INDEX_SHIFT,
+  TLB_READ_TAG,
+  TLB_WRITE_TAG,
+} from './tlb.js';
 
 /** Entry of the data TLB for `address`. */
 const entryOf = (c: Context, address: ExprI64): ExprI32 =>
@@ -18,6 +26,29 @@ const entryOf = (c: Context, address: ExprI64): ExprI32 =>
 const lastPage = (address: ExprI64, width: Width): ExprI64 =>
   i64.and(i64.add(address, i64.const((1 << width) - 1)), i64.const(-4096));
 
+/**
+ * Makes sure that `span` bytes from `address` lie in one page whose TLB entry allows what is needed,
+ * and runs `otherwise`, which must not come back, where that cannot be had. Returns the bytes' host offset.
+ */
+export function emitReach(
+  c: Context,
+  address: ExprI64,
+  span: number,
+  first: 'load' | 'store',
+  writes: boolean,
+  otherwise: () => void,
+): ExprI32 {
+  const { f } = c;
+  const va = f.local(I64, address);
+  const entry = f.local(I32, entryOf(c, va));
+  const lastByte = i64.and(i64.add(va, i64.const(span - 1)), i64.const(-4096));
+  f.if(i64.ne(i64.load(entry, writes ? TLB_WRITE_TAG : TLB_READ_TAG), lastByte), () => {
+    const access = i32.const(first === 'load' ? ACCESS_READ : ACCESS_WRITE);
+    f.if(call(c.core.reach, c.h, va, i32.const(span), access, i32.const(writes ? 1 : 0)), otherwise);
+  });
+  return i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND));
+}
+
 /** Loads 2^width bytes; `fast` reads them from a host offset, `slow` extends the zero-extended raw value. */
 export function emitLoad(
   c: Context,
@@ -26,6 +57,8 @@ export function emitLoad(
   fast: (host: ExprI32) => ExprI64,
   slow: (raw: ExprI64) => ExprI64,
 ): ExprI64 {
+  const reached = c.reached();
+  if (reached !== undefined) return fast(reached);
   const { f } = c;
   const va = f.local(I64, address);
   const entry = f.local(I32, entryOf(c, va));
@@ -44,11 +77,14 @@ export function emitLoad(
 /** Stores the low 2^width bytes of `value`. */
 export function emitStore(c: Context, width: Width, address: ExprI64, value: ExprI64): void {
   const { f } = c;
+  const bits = (8 << width) as 8 | 16 | 32 | 64;
+  const reached = c.reached();
+  if (reached !== undefined) return f.store64Low(bits, reached, value);
   const va = f.local(I64, address);
   const entry = f.local(I32, entryOf(c, va));
   f.if(
     i64.eq(i64.load(entry, TLB_WRITE_TAG), lastPage(va, width)),
-    () => f.store64Low((8 << width) as 8 | 16 | 32 | 64, i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)), value),
+    () => f.store64Low(bits, i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)), value),
     () => c.mayTrap((pc) => call(c.core.storeSlow, c.h, pc, va, value, i32.const(width))),
   );
 }

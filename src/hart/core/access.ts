@@ -33,6 +33,7 @@ import { SENVCFG } from '../state.js';
 export interface AccessFunctions {
   readonly loadSlow: Callable<typeof I32>;
   readonly storeSlow: Callable<typeof I32>;
+  readonly reach: Callable<typeof I32>;
   readonly atomicHost: Callable<typeof I32>;
   readonly cboZero: Callable<typeof I32>;
 }
@@ -49,6 +50,7 @@ export function buildAccess(module: ModuleBuilder, parts: Parts): AccessFunction
   return {
     loadSlow: buildLoadSlow(module, parts),
     storeSlow: buildStoreSlow(module, parts),
+    reach: buildReach(module, parts),
     atomicHost: buildAtomicHost(module, parts, lookUp),
     cboZero: buildCboZero(module, parts, lookUp),
   };
@@ -59,19 +61,20 @@ const crosses = (va: ExprI64, size: ExprI32): ExprI32 =>
 
 const pageOffset = (va: ExprI64): ExprI32 => i32.and(i32.wrap(va), i32.const(0xfff));
 
+/** Entry of the data TLB for `va`. */
+const entryOf = (h: ExprI32, va: ExprI64): ExprI32 =>
+  i32.add(
+    i32.add(h, i32.load(h, TLB_BASE)),
+    i32.and(i32.shrU(i32.wrap(va), i32.const(TLB_INDEX_SHIFT)), i32.const(TLB_INDEX_MASK)),
+  );
+
 /** (h, va, ACCESS_READ or ACCESS_WRITE): host page of va out of the data TLB, or as `refill` answers. */
 function buildLookUp(module: ModuleBuilder, { mmu }: Parts): Callable<typeof I32> {
   const f = module.function([I32, I64, I32], I32);
   const h = f.param(I32, 0);
   const va = f.param(I64, 1);
   const access = f.param(I32, 2);
-  const entry = f.local(
-    I32,
-    i32.add(
-      i32.add(h, i32.load(h, TLB_BASE)),
-      i32.and(i32.shrU(i32.wrap(va), i32.const(TLB_INDEX_SHIFT)), i32.const(TLB_INDEX_MASK)),
-    ),
-  );
+  const entry = f.local(I32, entryOf(h, va));
   // The write tag stands behind the read tag.
   const tag = i64.load(i32.add(entry, i32.shl(access, i32.const(3))), TLB_READ_TAG);
   f.if(i64.eq(tag, i64.and(va, i64.const(-4096))), () => f.return(i32.load(entry, TLB_HOST_PAGE)));
@@ -202,6 +205,19 @@ function buildStoreSlow(module: ModuleBuilder, parts: Parts): Callable<typeof I3
       ),
   );
   f.return(i32.const(0));
+  return f;
+}
+
+/** For several accesses to one page at once; what it refuses is done one by one. */
+function buildReach(module: ModuleBuilder, { mmu }: Parts): Callable<typeof I32> {
+  const f = module.function([I32, I64, I32, I32, I32], I32, 'reach');
+  const h = f.param(I32, 0);
+  const va = f.param(I64, 1);
+  f.if(crosses(va, f.param(I32, 2)), () => f.return(i32.const(1)));
+  const host = call(mmu.refill, h, va, f.param(I32, 3));
+  f.if(i32.and(host, i32.const(0xfff)), () => f.return(i32.const(1)));
+  const tag = i64.load(i32.add(entryOf(h, va), i32.shl(f.param(I32, 4), i32.const(3))), TLB_READ_TAG);
+  f.return(i64.ne(tag, i64.and(va, i64.const(-4096))));
   return f;
 }
 

@@ -13,6 +13,11 @@ export interface CoreFunctions {
   readonly loadSlow: I32Function;
   /** (h, pc, va, value, log2 of the bytes): 0, or 1 after taking a trap. */
   readonly storeSlow: I32Function;
+  /**
+   * (h, va, bytes, ACCESS_*, also writes): fills the TLB for an access of that kind; 0 if the bytes lie in one
+   * page of memory that reads, and if asked writes, are allowed to. Takes no trap.
+   */
+  readonly reach: I32Function;
   /** (h, pc, va, log2 of the bytes, ACCESS_*): host offset for an atomic access, or -1 after taking a trap. */
   readonly atomicHost: I32Function;
   /** (h, pc, va): clears the 64-byte block around va; 1 after taking a trap. */

@@ -125,20 +125,26 @@ function forPrecision<V extends Bits>(p: Precision<V>): Instruction[] {
 
   const integers = ['w', 'wu', 'l', 'lu'] as const;
   return [
-    unit(`fl${s === 's' ? 'w' : 'd'}`, 'floatLoad', 0x07, p.width, 0, (c) => {
-      const address = i64.add(c.rs1(), c.imm());
-      const raw = emitLoad(
-        c,
-        p.width,
-        address,
-        (host) => (s === 's' ? i64.load32U(host) : i64.load(host)),
-        (value) => value,
-      );
-      c.fd(s === 's' ? i64.or(raw, i64.pair(-1, 0)) : raw);
-    }),
-    unit(`fs${s === 's' ? 'w' : 'd'}`, 'floatStore', 0x27, p.width, 0, (c) =>
-      emitStore(c, p.width, i64.add(c.rs1(), c.imm()), c.fs2()),
-    ),
+    {
+      ...unit(`fl${s === 's' ? 'w' : 'd'}`, 'floatLoad', 0x07, p.width, 0, (c) => {
+        const address = i64.add(c.rs1(), c.imm());
+        const raw = emitLoad(
+          c,
+          p.width,
+          address,
+          (host) => (s === 's' ? i64.load32U(host) : i64.load(host)),
+          (value) => value,
+        );
+        c.fd(s === 's' ? i64.or(raw, i64.pair(-1, 0)) : raw);
+      }),
+      access: { kind: 'load', width: p.width },
+    },
+    {
+      ...unit(`fs${s === 's' ? 'w' : 'd'}`, 'floatStore', 0x27, p.width, 0, (c) =>
+        emitStore(c, p.width, i64.add(c.rs1(), c.imm()), c.fs2()),
+      ),
+      access: { kind: 'store', width: p.width },
+    },
     fused('fmadd', 0x43, false, false),
     fused('fmsub', 0x47, false, true),
     fused('fnmsub', 0x4b, true, false),

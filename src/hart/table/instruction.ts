@@ -1,4 +1,4 @@
-import type { Context } from '../context.js';
+import type { Context, Width } from '../context.js';
 import type { FormatName } from './format.js';
 import { formats } from './format.js';
 
@@ -15,6 +15,12 @@ export type Flow =
   /** The engine must look at the hart's state afresh: traps, returns, CSR writes, fences. */
   | 'system';
 
+/** An access to memory at rs1 + imm. */
+export interface Access {
+  readonly kind: 'load' | 'store';
+  readonly width: Width;
+}
+
 /** One instruction: its encoding and its meaning, written once for every engine. */
 export interface Instruction {
   readonly name: string;
@@ -22,6 +28,8 @@ export interface Instruction {
   readonly match: number;
   readonly mask: number;
   readonly flow: Flow;
+  /** Of a plain load or store. */
+  readonly access?: Access;
   /** Emits the meaning as WebAssembly. */
   readonly emit: (c: Context) => void;
 }

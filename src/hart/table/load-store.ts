@@ -12,11 +12,15 @@ const load = (
   width: Width,
   fast: (host: ExprI32) => ExprI64,
   slow: (raw: ExprI64) => ExprI64,
-): Instruction =>
-  instruction(name, 'load', 0x03, funct3, 0, (c) => c.rd(emitLoad(c, width, i64.add(c.rs1(), c.imm()), fast, slow)));
+): Instruction => ({
+  ...instruction(name, 'load', 0x03, funct3, 0, (c) => c.rd(emitLoad(c, width, i64.add(c.rs1(), c.imm()), fast, slow))),
+  access: { kind: 'load', width },
+});
 
-const store = (name: string, width: Width): Instruction =>
-  instruction(name, 'S', 0x23, width, 0, (c) => emitStore(c, width, i64.add(c.rs1(), c.imm()), c.rs2()));
+const store = (name: string, width: Width): Instruction => ({
+  ...instruction(name, 'S', 0x23, width, 0, (c) => emitStore(c, width, i64.add(c.rs1(), c.imm()), c.rs2())),
+  access: { kind: 'store', width },
+});
 
 export const loadStore: readonly Instruction[] = [
   load('lb', 0, 0, (host) => i64.load8S(host), i64.extend8),

@@ -81,7 +81,7 @@ class RegionEmitter {
     const { f } = this;
     const c = this.#c;
     const flow = this.#flowOf(node);
-    c.enterNode(node);
+    c.enterNode(node, node.call === undefined && this.graph.entries.includes(node.at));
     node.steps.forEach((step, i) => {
       c.flow = flow;
       c.enterStep(step, node.steps.length - 1 - i);

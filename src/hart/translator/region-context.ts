@@ -19,11 +19,13 @@ import { SSTATUS_FS } from '../core/sstatus.js';
 import { REGION_REFUSES } from '../exits.js';
 import { InlineFloat } from '../float/index.js';
 import { inlineOperations, type FloatOperations } from '../float/operations.js';
+import { emitReach } from '../memory-access.js';
 import { boxed, unboxed } from '../nan-boxing.js';
 import type { Operands } from '../table/format.js';
 import { BUDGET, F, FRM, PC, SSTATUS, TLB_BASE, X } from '../state.js';
 import type { Masks } from './effects.js';
 import type { Node, Step } from './graph.js';
+import { reachesOf, type Reach } from './reach.js';
 
 /** What the emitter of a region does with control flow; see emit.ts. */
 export interface RegionFlow {
@@ -64,6 +66,11 @@ export class RegionContext implements Context {
   private step!: Step;
   /** Instructions of the node behind the present one: counted already, taken back by a trap. */
   private behind = 0;
+  /** Of the present node's steps, and of the present one; host offsets of those looked up already. */
+  private reaches: readonly (Reach | undefined)[] = [];
+  private reach: Reach | undefined;
+  private readonly hosts = new Map<Reach, Local<typeof I32>>();
+  private readonly hostLocals: Local<typeof I32>[] = [];
 
   constructor(
     readonly f: FunctionBuilder,
@@ -102,14 +109,19 @@ export class RegionContext implements Context {
     f.store32(h, this.budget, BUDGET);
   }
 
-  enterNode(node: Node): void {
+  /** `isEntry`: the region can be entered here. */
+  enterNode(node: Node, isEntry: boolean): void {
     this.knownSingles = 0;
+    // Where a region is entered, it must get on: leaving before the first instruction would lead here again.
+    this.reaches = reachesOf(node.steps, isEntry ? 1 : 0);
+    this.hosts.clear();
     if (node.steps.length > 0) this.f.set(this.budget, i32.sub(this.budget, i32.const(node.steps.length)));
   }
 
   enterStep(step: Step, behind: number): void {
     this.step = step;
     this.behind = behind;
+    this.reach = this.reaches[this.reaches.length - 1 - behind];
   }
 
   private get operands(): Operands {
@@ -240,5 +252,27 @@ export class RegionContext implements Context {
   }
   tlb(): ExprI32 {
     return this.tlbBase;
+  }
+  reached(): ExprI32 | undefined {
+    const { reach, f } = this;
+    if (reach === undefined) return undefined;
+    let host = this.hosts.get(reach);
+    if (host === undefined) {
+      host = this.hostLocals[this.hosts.size] ??= f.lasting(I32);
+      this.hosts.set(reach, host);
+      const address = i64.add(this.readX(reach.base), i64.const(reach.low));
+      const { span, first, writes } = reach;
+      f.set(
+        host,
+        emitReach(this, address, span, first, writes, () => this.leaveBefore()),
+      );
+    }
+    return i32.add(host, i32.const(this.operands.imm - reach.low));
+  }
+  /** Leaves the region before this instruction: the interpreter takes it. */
+  private leaveBefore(): void {
+    this.f.set(this.budget, i32.add(this.budget, i32.const(this.behind + 1)));
+    this.f.store64(this.h, this.pc(), PC);
+    this.flow.leave();
   }
 }
