@@ -33,7 +33,8 @@
  *
  * A region descriptor names the pages its code depends on besides the one it starts in,
  * at most two: +0 distance in bytes from the first page, +4 host page, +8 frame word; +12, +16,
- * +20 the same. Host page 0: none.
+ * +20 the same. Host page 0: none. +24 whether the run loop has looked it up since this was
+ * last cleared.
  *
  * A directory entry: +0 frame number (0: none), +4 the frame word the predecoded page is valid
  * for, +8 whether it has been used since the clock's hand came by.
@@ -67,6 +68,7 @@ export const FETCH_HOST_PAGE = 12;
 
 export const PREDECODE_DIRECTORY = 0xb1000;
 export const PREDECODE_PAGES = 4096;
+export const DIRECTORY_ENTRY_SIZE = 16;
 export const DIRECTORY_FRAME = 0;
 export const DIRECTORY_WORD = 4;
 export const DIRECTORY_USED = 8;
@@ -92,6 +94,7 @@ export const MAX_REGIONS = 16384;
 export const REGION_DESCRIPTOR_SIZE = 32;
 export const REGION_EXTRA_PAGES = 2;
 export const REGION_PAGE_SIZE = 12;
+export const REGION_USED = 24;
 
 export const PREDECODED = PREDECODED_OF_FRAME + PREDECODED_OF_FRAME_SIZE;
 /** Bytes of slots, without the sentinel. */

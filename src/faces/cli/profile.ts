@@ -30,7 +30,7 @@ function describeReport({ hartId, instructions, translator, profile }: HartRepor
   lines.push(
     `  regions                  ${count(translator.regions)} in ${translator.modules} modules, ${(translator.bytes / 2 ** 20).toFixed(1)} MiB of WebAssembly`,
   );
-  if (translator.evictions > 0) lines.push(`  all regions dropped      ${count(translator.evictions)} times`);
+  if (translator.evictions > 0) lines.push(`  regions made room       ${count(translator.evictions)} times`);
   if (profile !== undefined) lines.push(...describePlaces(profile));
   return `${lines.join('\n')}\n`;
 }

@@ -43,6 +43,7 @@ import {
   REGION_DESCRIPTOR_SIZE,
   REGION_EXTRA_PAGES,
   REGION_PAGE_SIZE,
+  REGION_USED,
   STRADDLE_SLOTS,
 } from '../tlb.js';
 import type { Imports } from './imports.js';
@@ -245,6 +246,7 @@ function buildRegionAtPc(module: ModuleBuilder, { mmu }: Parts, fetch: Callable<
     const descriptor = f.local(I32, i32.add(h, i32.mul(region, i32.const(REGION_DESCRIPTOR_SIZE))));
     const page = f.local(I64, i64.and(pc, i64.const(-4096)));
     const expected = f.local(I32);
+    f.store32(descriptor, i32.const(1), REGION_DESCRIPTORS + REGION_USED);
     for (let k = 0; k < REGION_EXTRA_PAGES; k++) {
       const field = REGION_DESCRIPTORS + k * REGION_PAGE_SIZE;
       f.set(expected, i32.load(descriptor, field + 4));

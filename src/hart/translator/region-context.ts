@@ -25,7 +25,7 @@ import type { Operands } from '../table/format.js';
 import { BUDGET, F, FRM, PC, SSTATUS, TLB_BASE, X } from '../state.js';
 import type { Masks } from './effects.js';
 import type { Node, Step } from './graph.js';
-import { reachesOf, type Reach } from './reach.js';
+import { reachesOf, type Reach, type Reached } from './reach.js';
 
 /** What the emitter of a region does with control flow; see emit.ts. */
 export interface RegionFlow {
@@ -67,8 +67,8 @@ export class RegionContext implements Context {
   /** Instructions of the node behind the present one: counted already, taken back by a trap. */
   private behind = 0;
   /** Of the present node's steps, and of the present one; host offsets of those looked up already. */
-  private reaches: readonly (Reach | undefined)[] = [];
-  private reach: Reach | undefined;
+  private reaches: readonly (Reached | undefined)[] = [];
+  private present: Reached | undefined;
   private readonly hosts = new Map<Reach, Local<typeof I32>>();
   private readonly hostLocals: Local<typeof I32>[] = [];
 
@@ -121,7 +121,7 @@ export class RegionContext implements Context {
   enterStep(step: Step, behind: number): void {
     this.step = step;
     this.behind = behind;
-    this.reach = this.reaches[this.reaches.length - 1 - behind];
+    this.present = this.reaches[this.reaches.length - 1 - behind];
   }
 
   private get operands(): Operands {
@@ -254,20 +254,21 @@ export class RegionContext implements Context {
     return this.tlbBase;
   }
   reached(): ExprI32 | undefined {
-    const { reach, f } = this;
-    if (reach === undefined) return undefined;
+    const { present, f } = this;
+    if (present === undefined) return undefined;
+    const { reach, at } = present;
     let host = this.hosts.get(reach);
     if (host === undefined) {
       host = this.hostLocals[this.hosts.size] ??= f.lasting(I32);
       this.hosts.set(reach, host);
-      const address = i64.add(this.readX(reach.base), i64.const(reach.low));
+      const address = i64.add(this.readX(reach.base), i64.const(reach.low - reach.baseDistance));
       const { span, first, writes } = reach;
       f.set(
         host,
         emitReach(this, address, span, first, writes, () => this.leaveBefore()),
       );
     }
-    return i32.add(host, i32.const(this.operands.imm - reach.low));
+    return i32.add(host, i32.const(at - reach.low));
   }
   /** Leaves the region before this instruction: the interpreter takes it. */
   private leaveBefore(): void {
