@@ -6,6 +6,12 @@ import type { FloatOperations } from './float/operations.js';
 /** Sizes of an access, as log2 of the bytes. */
 export type Width = 0 | 1 | 2 | 3;
 
+/** A place in shared memory: `distance` bytes, not negative, behind a byte offset. */
+export interface HostPlace {
+  readonly host: ExprI32;
+  readonly distance: number;
+}
+
 /**
  * Where the operands of an instruction live, and how it ends: what an instruction's
  * meaning is written against. The interpreter's context reads operands out of the
@@ -73,6 +79,6 @@ export interface Context {
 
   /** The data TLB of the present translation mode: absolute byte offset. */
   tlb(): ExprI32;
-  /** Host offset of this instruction's access, where the engine has made sure that it lies in memory and is allowed. */
-  reached(): ExprI32 | undefined;
+  /** Where this instruction's access goes, if the engine has made sure that it lies in memory and is allowed. */
+  reached(): HostPlace | undefined;
 }

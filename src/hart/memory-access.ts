@@ -49,16 +49,16 @@ export function emitReach(
   return i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND));
 }
 
-/** Loads 2^width bytes; `fast` reads them from a host offset, `slow` extends the zero-extended raw value. */
+/** Loads 2^width bytes; `fast` reads them from a host offset and a distance from it, `slow` extends the zero-extended raw value. */
 export function emitLoad(
   c: Context,
   width: Width,
   address: ExprI64,
-  fast: (host: ExprI32) => ExprI64,
+  fast: (host: ExprI32, offset?: number) => ExprI64,
   slow: (raw: ExprI64) => ExprI64,
 ): ExprI64 {
   const reached = c.reached();
-  if (reached !== undefined) return fast(reached);
+  if (reached !== undefined) return fast(reached.host, reached.distance);
   const { f } = c;
   const va = f.local(I64, address);
   const entry = f.local(I32, entryOf(c, va));
@@ -79,7 +79,7 @@ export function emitStore(c: Context, width: Width, address: ExprI64, value: Exp
   const { f } = c;
   const bits = (8 << width) as 8 | 16 | 32 | 64;
   const reached = c.reached();
-  if (reached !== undefined) return f.store64Low(bits, reached, value);
+  if (reached !== undefined) return f.store64Low(bits, reached.host, value, reached.distance);
   const va = f.local(I64, address);
   const entry = f.local(I32, entryOf(c, va));
   f.if(

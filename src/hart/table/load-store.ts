@@ -10,7 +10,7 @@ const load = (
   name: string,
   funct3: number,
   width: Width,
-  fast: (host: ExprI32) => ExprI64,
+  fast: (host: ExprI32, distance?: number) => ExprI64,
   slow: (raw: ExprI64) => ExprI64,
 ): Instruction => ({
   ...instruction(name, 'load', 0x03, funct3, 0, (c) => c.rd(emitLoad(c, width, i64.add(c.rs1(), c.imm()), fast, slow))),
@@ -23,13 +23,13 @@ const store = (name: string, width: Width): Instruction => ({
 });
 
 export const loadStore: readonly Instruction[] = [
-  load('lb', 0, 0, (host) => i64.load8S(host), i64.extend8),
-  load('lh', 1, 1, (host) => i64.load16S(host), i64.extend16),
-  load('lw', 2, 2, (host) => i64.load32S(host), i64.extend32),
-  load('ld', 3, 3, (host) => i64.load(host), same),
-  load('lbu', 4, 0, (host) => i64.load8U(host), same),
-  load('lhu', 5, 1, (host) => i64.load16U(host), same),
-  load('lwu', 6, 2, (host) => i64.load32U(host), same),
+  load('lb', 0, 0, i64.load8S, i64.extend8),
+  load('lh', 1, 1, i64.load16S, i64.extend16),
+  load('lw', 2, 2, i64.load32S, i64.extend32),
+  load('ld', 3, 3, i64.load, same),
+  load('lbu', 4, 0, i64.load8U, same),
+  load('lhu', 5, 1, i64.load16U, same),
+  load('lwu', 6, 2, i64.load32U, same),
   store('sb', 0),
   store('sh', 1),
   store('sw', 2),

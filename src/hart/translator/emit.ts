@@ -11,6 +11,7 @@ import type { Masks } from './effects.js';
 import type { Graph, Node } from './graph.js';
 import { analyse } from './liveness.js';
 import { RegionContext, type RegionFlow } from './region-context.js';
+import { reachesOf } from './reach.js';
 import { structure } from './structure.js';
 
 export function emitRegion(module: ModuleBuilder, core: CoreFunctions, graph: Graph): Callable {
@@ -40,7 +41,9 @@ class RegionEmitter {
     this.#nodes = structure(graph.entry);
     const { load, store, used } = analyse(this.#nodes);
     this.#store = store;
-    this.#c = new RegionContext(f, core, used, load, floatGuard(this.#nodes));
+    // Where a region is entered, it must get on: leaving before the first instruction would lead here again.
+    const reaches = reachesOf(this.#nodes, ({ at, call }) => call === undefined && graph.entries.includes(at));
+    this.#c = new RegionContext(f, core, used, load, floatGuard(this.#nodes), reaches);
   }
 
   emit(): void {
@@ -81,10 +84,10 @@ class RegionEmitter {
     const { f } = this;
     const c = this.#c;
     const flow = this.#flowOf(node);
-    c.enterNode(node, node.call === undefined && this.graph.entries.includes(node.at));
+    c.enterNode(node);
     node.steps.forEach((step, i) => {
       c.flow = flow;
-      c.enterStep(step, node.steps.length - 1 - i);
+      c.enterStep(i);
       f.scope(() => instructions[step.decoded.index].emit(c));
     });
     if (node.end === 'dispatch') this.#dispatch(node);

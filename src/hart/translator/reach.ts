@@ -1,12 +1,12 @@
 /**
- * Accesses of a block that one look at the TLB is enough for: several near each other,
- * whose addresses differ by what is known. Stack frames are saved and restored like that,
- * and memory is copied by loops that compilers have unrolled.
+ * Accesses that one look at the TLB is enough for: several near each other, whose addresses
+ * differ by what is known, in a block and in those that only it leads to. Stack frames are
+ * saved and restored like that, and memory is copied by loops that compilers have unrolled.
  */
 import { instructions } from '../table/index.js';
 import type { Access } from '../table/instruction.js';
 import { effectsOf } from './effects.js';
-import type { Step } from './graph.js';
+import type { Node, Step } from './graph.js';
 
 /** Bytes from the first to the last: the more, the more often they lie in two pages. */
 const MAX_SPAN = 512;
@@ -25,11 +25,15 @@ export class Reach {
   writes = false;
 
   constructor(
+    /** How many others are in use beside it when it begins. */
+    readonly depth: number,
     /** What the first access, of this kind, goes through: the register, and its distance from the value. */
     readonly base: number,
     readonly baseDistance: number,
     readonly first: 'load' | 'store',
     at: number,
+    /** The block of the first access. */
+    readonly home: Node,
   ) {
     this.low = at;
     this.high = at;
@@ -39,8 +43,10 @@ export class Reach {
     return this.high - this.low;
   }
 
-  /** Takes in `size` bytes at a distance; false if they are too far away. */
-  add(at: number, size: number, writes: boolean): boolean {
+  /** Takes in `size` bytes at a distance; false if that would make the look-up fail where it need not. */
+  add(node: Node, at: number, size: number, writes: boolean): boolean {
+    // Memory that may only be read is written to on no way, or on another.
+    if (writes && !this.writes && node !== this.home) return false;
     const low = Math.min(this.low, at);
     const high = Math.max(this.high, at + size);
     if (high - low > MAX_SPAN) return false;
@@ -58,36 +64,68 @@ export interface Reached {
   readonly at: number;
 }
 
-/** For each step from `from` on, the reach it shares with others. */
-export function reachesOf(steps: readonly Step[], from: number): (Reached | undefined)[] {
-  const places = new Places();
-  const open = new Map<number, Reach>();
-  const reached = steps.map((step, i): Reached | undefined => {
-    const { operands, index } = step.decoded;
-    const { access } = instructions[index];
-    const found = access !== undefined && i >= from ? take(operands.rs1, operands.imm, access) : undefined;
-    places.after(step);
-    return found;
-  });
-  return reached.map((found) => (found !== undefined && found.reach.accesses > 1 ? found : undefined));
-
-  function take(base: number, offset: number, { kind, width }: Access): Reached {
-    const { root, distance } = places.of(base);
-    const at = distance + offset;
-    let reach = open.get(root);
-    if (reach?.add(at, 1 << width, kind === 'store') !== true) {
-      reach = new Reach(base, distance, kind, at);
-      reach.add(at, 1 << width, kind === 'store');
-      open.set(root, reach);
-    }
-    return { reach, at };
-  }
+/** What is known at the end of a block. */
+interface State {
+  readonly places: Places;
+  /** By the value they go by. */
+  readonly open: Map<number, Reach>;
+  /** Reaches begun on the way here. */
+  readonly depth: number;
 }
 
-/** Where the registers point to, as far as a block tells. */
+/**
+ * For each step of each block, the reach it shares with others. `nodes` are numbered and in
+ * reverse postorder; of blocks that `isEntry` names the first step has none.
+ */
+export function reachesOf(
+  nodes: readonly Node[],
+  isEntry: (node: Node) => boolean,
+): ReadonlyMap<Node, readonly (Reached | undefined)[]> {
+  const states = new Map<Node, State>();
+  const all = new Map<Node, (Reached | undefined)[]>();
+  for (const node of nodes) {
+    const follows = !node.isLoopHeader && node.forwardEdges === 1 && node !== nodes[0];
+    const before = follows && node.dominator !== undefined ? states.get(node.dominator) : undefined;
+    const places = new Places(before?.places);
+    const open = new Map(before?.open);
+    let depth = before?.depth ?? 0;
+    const take = (base: number, offset: number, { kind, width }: Access): Reached => {
+      const { root, distance } = places.of(base);
+      const at = distance + offset;
+      let reach = open.get(root);
+      if (reach?.add(node, at, 1 << width, kind === 'store') !== true) {
+        reach = new Reach(depth++, base, distance, kind, at, node);
+        reach.add(node, at, 1 << width, kind === 'store');
+        open.set(root, reach);
+      }
+      return { reach, at };
+    };
+    const from = isEntry(node) ? 1 : 0;
+    const reached = node.steps.map((step, i): Reached | undefined => {
+      const { operands, index } = step.decoded;
+      const { access } = instructions[index];
+      const found = access !== undefined && i >= from ? take(operands.rs1, operands.imm, access) : undefined;
+      places.after(step);
+      return found;
+    });
+    states.set(node, { places, open, depth });
+    all.set(node, reached);
+  }
+  const shared = (found: Reached | undefined): Reached | undefined =>
+    found !== undefined && found.reach.accesses > 1 ? found : undefined;
+  return new Map([...all].map(([node, reached]) => [node, reached.map(shared)]));
+}
+
+/** Where the registers point to, as far as the code tells. */
 class Places {
-  readonly #of: Place[] = Array.from({ length: 32 }, (_, register) => ({ root: register, distance: 0 }));
-  #roots = 32;
+  readonly #of: Place[];
+  #roots: number;
+
+  constructor(before?: Places) {
+    this.#of =
+      before === undefined ? Array.from({ length: 32 }, (_, root) => ({ root, distance: 0 })) : [...before.#of];
+    this.#roots = before === undefined ? 32 : before.#roots;
+  }
 
   of(register: number): Place {
     return this.#of[register];

@@ -13,7 +13,7 @@ import {
   type Local,
 } from '../../wasm/expr.js';
 import type { FunctionBuilder } from '../../wasm/function.js';
-import type { Context } from '../context.js';
+import type { Context, HostPlace } from '../context.js';
 import type { CoreFunctions } from '../core/functions.js';
 import { SSTATUS_FS } from '../core/sstatus.js';
 import { REGION_REFUSES } from '../exits.js';
@@ -25,7 +25,7 @@ import type { Operands } from '../table/format.js';
 import { BUDGET, F, FRM, PC, SSTATUS, TLB_BASE, X } from '../state.js';
 import type { Masks } from './effects.js';
 import type { Node, Step } from './graph.js';
-import { reachesOf, type Reach, type Reached } from './reach.js';
+import type { Reach, Reached } from './reach.js';
 
 /** What the emitter of a region does with control flow; see emit.ts. */
 export interface RegionFlow {
@@ -66,11 +66,11 @@ export class RegionContext implements Context {
   private step!: Step;
   /** Instructions of the node behind the present one: counted already, taken back by a trap. */
   private behind = 0;
-  /** Of the present node's steps, and of the present one; host offsets of those looked up already. */
-  private reaches: readonly (Reached | undefined)[] = [];
+  private node!: Node;
+  /** What the present step is looked up with; what has been looked up already, and where that leads. */
   private present: Reached | undefined;
-  private readonly hosts = new Map<Reach, Local<typeof I32>>();
-  private readonly hostLocals: Local<typeof I32>[] = [];
+  private readonly lookedUp = new Set<Reach>();
+  private readonly hosts: Local<typeof I32>[] = [];
 
   constructor(
     readonly f: FunctionBuilder,
@@ -78,6 +78,7 @@ export class RegionContext implements Context {
     used: Masks,
     load: Masks,
     guard: FloatGuard,
+    private readonly reaches: ReadonlyMap<Node, readonly (Reached | undefined)[]>,
   ) {
     const h = f.param(I32, 0);
     this.h = h;
@@ -109,19 +110,17 @@ export class RegionContext implements Context {
     f.store32(h, this.budget, BUDGET);
   }
 
-  /** `isEntry`: the region can be entered here. */
-  enterNode(node: Node, isEntry: boolean): void {
+  enterNode(node: Node): void {
     this.knownSingles = 0;
-    // Where a region is entered, it must get on: leaving before the first instruction would lead here again.
-    this.reaches = reachesOf(node.steps, isEntry ? 1 : 0);
-    this.hosts.clear();
+    this.node = node;
     if (node.steps.length > 0) this.f.set(this.budget, i32.sub(this.budget, i32.const(node.steps.length)));
   }
 
-  enterStep(step: Step, behind: number): void {
-    this.step = step;
-    this.behind = behind;
-    this.present = this.reaches[this.reaches.length - 1 - behind];
+  /** Enters the block's step number `i`. */
+  enterStep(i: number): void {
+    this.step = this.node.steps[i];
+    this.behind = this.node.steps.length - 1 - i;
+    this.present = this.reaches.get(this.node)?.[i];
   }
 
   private get operands(): Operands {
@@ -253,14 +252,13 @@ export class RegionContext implements Context {
   tlb(): ExprI32 {
     return this.tlbBase;
   }
-  reached(): ExprI32 | undefined {
+  reached(): HostPlace | undefined {
     const { present, f } = this;
     if (present === undefined) return undefined;
     const { reach, at } = present;
-    let host = this.hosts.get(reach);
-    if (host === undefined) {
-      host = this.hostLocals[this.hosts.size] ??= f.lasting(I32);
-      this.hosts.set(reach, host);
+    const host = (this.hosts[reach.depth] ??= f.lasting(I32));
+    if (!this.lookedUp.has(reach)) {
+      this.lookedUp.add(reach);
       const address = i64.add(this.readX(reach.base), i64.const(reach.low - reach.baseDistance));
       const { span, first, writes } = reach;
       f.set(
@@ -268,7 +266,7 @@ export class RegionContext implements Context {
         emitReach(this, address, span, first, writes, () => this.leaveBefore()),
       );
     }
-    return i32.add(host, i32.const(at - reach.low));
+    return { host, distance: at - reach.low };
   }
   /** Leaves the region before this instruction: the interpreter takes it. */
   private leaveBefore(): void {
