@@ -8,11 +8,13 @@ import { processKinds } from './kinds/registry.js';
 import { readFile } from './linux/os.js';
 import type { FrameMover } from './memory/mover.js';
 import { mappedObjects, type MemoryObject } from './memory/objects.js';
+import { CLOCK_BYTES } from './memory/vdso.js';
 import { outlineProcess, type Foresight, type Outline } from './outline.js';
+import { isVvar } from './proc/maps.js';
 import { surveyProcesses, type ProcessView } from './proc/survey.js';
 import { Queue, together } from './together.js';
 import { birthOrder } from './tree.js';
-import type { Registers } from './trace/tracee.js';
+import type { Registers, Tracee } from './trace/tracee.js';
 
 export interface ThreadImage {
   readonly tid: number;
@@ -26,6 +28,8 @@ export interface ProcessImage extends Outline {
   readonly threads: readonly ThreadImage[];
   readonly brk: number;
   readonly auxv: Uint8Array;
+  /** What the vDSO's code reads clocks from, as it stands: see {@link quietClocks}. */
+  readonly clocks: Uint8Array;
   readonly parts: readonly SavedPart[];
 }
 
@@ -132,6 +136,18 @@ async function checkpointFiles(context: CheckpointContext, held: OpenFile[]): Pr
   return saved.filter((f) => f !== undefined);
 }
 
+/** The first data pages of the vDSO. Only the process itself can read them, and does so for us. */
+async function readClocks(view: ProcessView, leader: Tracee): Promise<Uint8Array> {
+  const vvar = view.vmas.find(isVvar);
+  if (vvar === undefined) return new Uint8Array(0);
+  const length = Math.min(CLOCK_BYTES, vvar.end - vvar.start);
+  const b = leader.batch();
+  const out = b.out(length);
+  const n = b.call(SYS.process_vm_writev, view.pid, b.iovec([vvar.start, length]), 1, b.iovec(out), 1, 0);
+  const r = await b.run();
+  return r.bytes(out, Math.max(0, r.value(n)));
+}
+
 async function checkpointProcess(
   context: CheckpointContext,
   mover: FrameMover,
@@ -145,7 +161,7 @@ async function checkpointProcess(
   const leader = frozen.leader.tracee;
   const partsOf = (kinds: readonly ProcessKind[]): Promise<SavedPart[]> =>
     together(kinds.map((kind) => kind.checkpoint({ context, view, frozen, leader })));
-  const [parts, outline, brk, auxv] = await together([
+  const [parts, outline, brk, auxv, clocks] = await together([
     (async () => {
       const first = await partsOf(processKinds.filter((k) => k.stops === true));
       return [...first, ...(await partsOf(processKinds.filter((k) => k.stops !== true)))];
@@ -153,12 +169,14 @@ async function checkpointProcess(
     outlineProcess(hands, view, leader.area, space === undefined ? undefined : (ranges) => mover.look(space, ranges)),
     leader.syscall(SYS.brk, 0),
     readFile(hands, `/proc/${view.hostPid}/auxv`, foresight?.held),
+    readClocks(view, leader),
   ]);
   return {
     ...outline,
     frozen,
     brk,
     auxv: auxv ?? new Uint8Array(0),
+    clocks,
     threads: frozen.threads.map((t) => {
       const tid = context.threadIds.get(t.tracee.tid);
       if (tid === undefined) throw new DomainError('lost', `thread ${t.tracee.tid} is gone`);

@@ -10,7 +10,7 @@ import { MemoryBuilder } from './memory/builder.js';
 import type { TargetVma } from './memory/layout.js';
 import type { Move, Space } from './memory/mover.js';
 import { normalize, subtract, type Range } from './memory/ranges.js';
-import { isSameVdso, redirectVdso } from './memory/vdso.js';
+import { isSameVdso, quietClocks, redirectVdso } from './memory/vdso.js';
 import { findHole, isVdso, isVvar, parseMaps, type Vma } from './proc/maps.js';
 import { together } from './together.js';
 import { cloneArgs } from './trace/clone.js';
@@ -160,14 +160,16 @@ export class Reborn implements RebornProcess {
     this.#target = this.#targets(vmas, active);
     await this.#memory.shape(this.#target);
     // The images of other kernels are written anew.
-    await this.#memory.open(normalize((this.#plan?.keep ?? []).map((k) => k.vdso)));
+    const kept = this.#plan?.keep ?? [];
+    const data = kept.some((k) => k.vdso.start === active.vdso.start) ? [active.vvar] : [];
+    await this.#memory.open(normalize([...data, ...kept.map((k) => k.vdso)]));
     await this.#memory.populate(this.#flippable(pages));
   }
 
-  /** Pages to exchange: not those of images that are written anew or give way. */
+  /** Pages to exchange: not those of images that are written anew or give way. The data of images kept before come along. */
   #flippable(pages: readonly Range[]): Range[] {
     const plan = this.#plan;
-    const not = normalize([...(plan?.giveWay ?? []), ...(plan?.keep ?? []).flatMap((k) => [k.vvar, k.vdso])]);
+    const not = normalize([...(plan?.giveWay ?? []), ...(plan?.keep ?? []).map((k) => k.vdso)]);
     return subtract(this.#memory.own(pages), not);
   }
 
@@ -191,9 +193,13 @@ export class Reborn implements RebornProcess {
     const plan = this.#plan;
     if (plan === undefined) throw new DomainError('state', 'the vDSO has no place yet');
     const fd = await this.openExe(image.view.exe);
-    const kept = plan.keep.map((k) => {
+    const kept = plan.keep.flatMap((k) => {
       const vvarPages = (k.vdso.start - k.vvar.start) / 4096;
-      return this.leader.poke(k.vdso.start, redirectVdso(k.image, k.vdso.start, vvarPages, plan.image, plan.imageBase));
+      const code = redirectVdso(k.image, k.vdso.start, vvarPages, plan.image, plan.imageBase);
+      const writes = [this.leader.poke(k.vdso.start, code)];
+      if (k.vdso.start === image.vdso.vdso.start)
+        writes.push(this.leader.poke(k.vvar.start, quietClocks(image.clocks)));
+      return writes;
     });
     const { mm } = image.view.stat;
     // struct prctl_mm_map: 11 addresses, auxv pointer, auxv size u32, exe fd u32.

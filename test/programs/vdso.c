@@ -1,5 +1,5 @@
 // Threads that are nearly always inside the vDSO, with a timer whose signals return through it: clocks never step
-// back (but for the coarse one, see the known faults in docs/domains.md), and a signal never comes to nothing.
+// back, and a signal never comes to nothing.
 #include "domain.h"
 #include <pthread.h>
 #include <signal.h>
@@ -18,8 +18,10 @@ static void *reader(void *argument) {
     for (int i = 0; i < 100; i++) {
       CHECK(clock_gettime(clock, &now) == 0);
       const int onward = now.tv_sec > last.tv_sec || (now.tv_sec == last.tv_sec && now.tv_nsec >= last.tv_nsec);
-      CHECK(clock != CLOCK_MONOTONIC || onward);
-      CHECK(clock != CLOCK_BOOTTIME || onward);
+      if (!onward) {
+        printf("clock %d was %ld.%09ld, is %ld.%09ld\n", (int)clock, (long)last.tv_sec, last.tv_nsec, (long)now.tv_sec, now.tv_nsec);
+        CHECK(onward);
+      }
       CHECK(last.tv_sec == 0 || now.tv_sec - last.tv_sec < 60);
       last = now;
     }
@@ -40,7 +42,11 @@ int main(void) {
     uint64_t r[3] = {rounds[0], rounds[1], rounds[2]};
     int g = rings;
     rest_ms(200);
-    for (int i = 0; i < 3; i++) CHECK(rounds[i] > r[i]);
+    // After a pause longer than the rest this thread may be the first to run.
+    for (int i = 0, more = 0; i < 3; i++) {
+      while (rounds[i] == r[i] && more++ < 500) rest_ms(10);
+      CHECK(rounds[i] > r[i]);
+    }
     CHECK(rings > g);
     turn_done(turn);
   }

@@ -6,10 +6,11 @@ import { DomainError } from '../errors.js';
  *
  * A process keeps the addresses of the vDSO it was started with: in its C library, on its stack, in the
  * registers of a thread that is just inside. In another OS instance the old image therefore stays where it
- * was, as ordinary memory, over data pages full of zeros. Zeros mean "no clock to read, not initialised" to
- * every vDSO, old or new, so whoever is in the middle of it ends in a system call. Its entry points are
- * redirected to the new kernel's vDSO, which lies wherever there was room. `__vdso_rt_sigreturn` and other
- * functions that only make a system call stay as they are.
+ * was, as ordinary memory, over data pages that say "no clock to read, not initialised", so whoever is in
+ * the middle of it ends in a system call. But coarse clocks are read without asking whether there is a clock
+ * (`do_coarse` in lib/vdso/gettimeofday.c): their data are those of the moment of the checkpoint. Its entry
+ * points are redirected to the new kernel's vDSO, which lies wherever there was room. `__vdso_rt_sigreturn`
+ * and other functions that only make a system call stay as they are.
  *
  * A kept image carries a mark in the padding of its ELF identification, so that it is known again at the
  * next move: then it makes room for the real one, or its entry points are redirected afresh.
@@ -20,6 +21,37 @@ const MARK = [0x55, 0x53, 0x54, 0x44, 0x59];
 const MARK_AT = 9;
 /** Bytes of a redirection: auipc t1, jalr x0, t1. */
 const PATCH = 8;
+
+const PAGE = 4096;
+/**
+ * The data pages that clocks are read from, in a process with a time namespace: a page that says so and holds its
+ * offsets, then the kernel's clocks. Both have the same layout, which differs from kernel to kernel; but every clock
+ * in it begins with
+ *
+ *     +0 seq u32        in the first page always 1, in the second odd while the kernel writes
+ *     +4 clock_mode u32 in the first page always VDSO_CLOCKMODE_TIMENS; 0 is "no clock"
+ */
+export const CLOCK_BYTES = 2 * PAGE;
+const CLOCKMODE_TIMENS = 0x7fff_ffff;
+
+/**
+ * Data pages for a kept image: the coarse clocks stand at the moment `pages` were read, of the others it is said that
+ * there are none, so that the kernel is asked. Empty for pages of no known layout: zeros then stand there.
+ */
+export function quietClocks(pages: Uint8Array): Uint8Array {
+  if (pages.length !== CLOCK_BYTES) return new Uint8Array(0);
+  const out = pages.slice();
+  const view = new DataView(out.buffer);
+  let clocks = 0;
+  for (let at = 0; at < PAGE; at += 8) {
+    if (view.getUint32(at, true) !== 1 || view.getUint32(at + 4, true) !== CLOCKMODE_TIMENS) continue;
+    // Read while the kernel was writing: nobody would ever see it end.
+    if ((view.getUint32(PAGE + at, true) & 1) !== 0) return new Uint8Array(0);
+    view.setUint32(PAGE + at + 4, 0, true);
+    clocks++;
+  }
+  return clocks === 0 ? new Uint8Array(0) : out;
+}
 
 export interface VdsoSymbol {
   readonly name: string;
