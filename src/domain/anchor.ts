@@ -12,6 +12,7 @@ import { cloneArgs } from './trace/clone.js';
 import { AREA_SIZE, AT_REAP } from './trace/runner.js';
 import { PC, Tracee } from './trace/tracee.js';
 import type { Undo } from './undo.js';
+import type { Restarted } from './waits.js';
 
 /** What a domain is wherever it lives. */
 export interface DomainSpec {
@@ -57,6 +58,9 @@ export class Anchor {
     readonly netns: number,
     readonly clocks: ClockOffsets,
   ) {}
+
+  /** Threads that go on with a wait of before a move, by their ids in the hands' namespace. */
+  readonly restarted = new Map<number, Restarted>();
 
   get hands(): Hands {
     return this.tracee.hands;

@@ -15,12 +15,14 @@ import { surveyProcesses, type ProcessView } from './proc/survey.js';
 import { Queue, together } from './together.js';
 import { birthOrder } from './tree.js';
 import type { Registers, Tracee } from './trace/tracee.js';
+import type { Wait } from './waits.js';
 
 export interface ThreadImage {
   readonly tid: number;
   readonly regs: Registers;
   readonly fp: Uint8Array;
   readonly mask: bigint;
+  readonly wait?: Wait;
 }
 
 export interface ProcessImage extends Outline {
@@ -180,7 +182,7 @@ async function checkpointProcess(
     threads: frozen.threads.map((t) => {
       const tid = context.threadIds.get(t.tracee.tid);
       if (tid === undefined) throw new DomainError('lost', `thread ${t.tracee.tid} is gone`);
-      return { tid, regs: t.regs, fp: t.fp, mask: t.mask };
+      return { tid, regs: t.regs, fp: t.fp, mask: t.mask, ...(t.wait !== undefined && { wait: t.wait }) };
     }),
     parts,
   };

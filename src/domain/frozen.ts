@@ -14,6 +14,7 @@ import { AREA_SIZE } from './trace/runner.js';
 import { FP_SIZE, parseStatus, Tracee, type Registers } from './trace/tracee.js';
 import { uninterrupted } from './restart.js';
 import { Undo } from './undo.js';
+import { resumed, shorten, waitsOf, type Asleep, type Wait } from './waits.js';
 
 /** A thread of the domain at the moment it was stopped. */
 export interface FrozenThread {
@@ -21,6 +22,8 @@ export interface FrozenThread {
   readonly regs: Registers;
   readonly fp: Uint8Array;
   readonly mask: bigint;
+  /** Where it was in the middle of a wait for a length of time. */
+  readonly wait?: Wait;
 }
 
 export interface FrozenProcess {
@@ -123,9 +126,13 @@ export class FrozenDomain {
   }
 
   /**
-   * Stops a running domain. Throws; then it runs as before.
+   * Stops a running domain. `asleep`: what was seen of its sleeping threads just before. Throws; then it runs as before.
    */
-  static async freeze(anchor: Anchor, held?: HeldFiles): Promise<FrozenDomain> {
+  static async freeze(
+    anchor: Anchor,
+    held?: HeldFiles,
+    asleep: ReadonlyMap<number, Asleep> = new Map(),
+  ): Promise<FrozenDomain> {
     const { hands, cgroup } = anchor;
     const undo = new Undo();
     const detach: number[] = [];
@@ -144,8 +151,18 @@ export class FrozenDomain {
       detach.push(...all);
       const seen = await seizeAll(hands, all, PTRACE.O_TRACESYSGOOD);
       const owners = threadsOf.flatMap((tids, i) => tids.map(() => pids[i] ?? 0));
-      const goOn = await uninterrupted(seen.map((thread, i) => ({ hostPid: owners[i] ?? 0, thread })));
-      const threads = seen.map((t, i): FrozenThread => ({ ...t, regs: goOn[i] ?? t.regs }));
+      const [goOn, waits] = await together([
+        uninterrupted(seen.map((thread, i) => ({ hostPid: owners[i] ?? 0, thread }))),
+        waitsOf(
+          anchor,
+          seen.map((thread, i) => ({ ...thread, hostPid: owners[i] ?? 0 })),
+          asleep,
+        ),
+      ]);
+      const threads = seen.map((t, i): FrozenThread => {
+        const wait = waits[i];
+        return { ...t, regs: goOn[i] ?? t.regs, ...(wait !== undefined && { wait }) };
+      });
       // Every thread is stopped by ptrace now; the freezer would keep it from making the calls it is told.
       await cgroup.thaw();
       const byTid = new Map(threads.map((t) => [t.tracee.tid, t]));
@@ -204,11 +221,14 @@ export class FrozenDomain {
     const { hands } = this;
     await this.undo.run();
     const all = [this.anchorThread, ...this.processes.flatMap((p) => p.threads)];
-    await together(all.flatMap((t) => [t.tracee.setRegisters(t.regs, t.fp), t.tracee.setSignalMask(t.mask)]));
+    await together(
+      all.flatMap((t) => [t.tracee.setRegisters(resumed(this.anchor, t), t.fp), t.tracee.setSignalMask(t.mask)]),
+    );
     const b = hands.batch();
     const held = this.anchor.cgroup.addHoldStill(b);
     for (const t of all) b.call(SYS.ptrace, PTRACE.DETACH, t.tracee.tid, 0, 0);
     held(await b.run());
+    await shorten(this.anchor, all);
     await this.anchor.cgroup.thaw();
   }
 

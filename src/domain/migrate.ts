@@ -16,6 +16,7 @@ import { holdProc, surveyProcesses } from './proc/survey.js';
 import { NO_VDSO, outlineProcess, stillFits, withoutObjects, type Outline } from './outline.js';
 import { Restoration } from './restore.js';
 import { Undo } from './undo.js';
+import { lookAtSleepers } from './waits.js';
 
 /** The network's part in a move: packets for the domain wait while it is nowhere. */
 export interface NetworkGate {
@@ -161,12 +162,13 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     const foresight = { known: early, held };
 
     await step('freeze');
+    const asleep = await lookAtSleepers(domain.anchor);
     const t0 = now();
     let waiting = false;
     undo.add('releasing the network', async () => {
       if (waiting) await gate?.release('source');
     });
-    const frozen = await FrozenDomain.freeze(domain.anchor, held);
+    const frozen = await FrozenDomain.freeze(domain.anchor, held, asleep);
     undo.add('letting the domain go on', () => frozen.resume());
     // After the freeze: an answer given between the two would be lost, and sent again only a second later.
     await gate?.hold();

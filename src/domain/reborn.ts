@@ -1,5 +1,5 @@
 import { SYS } from '../guest/hands/syscalls.js';
-import type { ProcessImage } from './checkpoint.js';
+import type { ProcessImage, ThreadImage } from './checkpoint.js';
 import type { VdsoImage } from './outline.js';
 import { DomainError } from './errors.js';
 import { ecallIn, HANDS_FD } from './anchor.js';
@@ -14,8 +14,9 @@ import { isSameVdso, quietClocks, redirectVdso } from './memory/vdso.js';
 import { findHole, isVdso, isVvar, parseMaps, type Vma } from './proc/maps.js';
 import { together } from './together.js';
 import { cloneArgs } from './trace/clone.js';
-import { AREA_SIZE } from './trace/runner.js';
+import { AREA_SIZE, LIST } from './trace/runner.js';
 import { Tracee } from './trace/tracee.js';
+import { beginAgain, type Waiter } from './waits.js';
 
 /** Descriptors the original may open between the outline and the freeze without being in the hands' way. */
 const SPARE_FDS = 64;
@@ -313,19 +314,29 @@ export class Reborn implements RebornProcess {
     this.#objects.clear();
   }
 
+  /** Its threads, and what they wait for. */
+  waiters(image: ProcessImage): (ThreadImage & Waiter)[] {
+    return image.threads.map((t) => {
+      const tracee = this.threads.get(t.tid);
+      if (tracee === undefined) throw new DomainError('lost', `thread ${t.tid} was not made`);
+      return { ...t, tracee };
+    });
+  }
+
   /** The last act: the runner goes, and every thread gets the registers and the mask it had. */
   async becomeOriginal(image: ProcessImage): Promise<void> {
     const plan = this.#plan;
     if (plan === undefined) throw new DomainError('state', 'the vDSO has no place yet');
     const ecall = plan.imageBase + ecallIn(plan.image);
+    const threads = this.waiters(image);
+    const goOn = await beginAgain(this.context.anchor, threads, ecall, this.leader.area + LIST);
     const gone = await this.leader.inject(ecall, SYS.munmap, this.leader.area, AREA_SIZE);
     check(gone, 'taking the runner out');
     await together(
-      image.threads.flatMap((t) => {
-        const tracee = this.threads.get(t.tid);
-        if (tracee === undefined) throw new DomainError('lost', `thread ${t.tid} was not made`);
-        return [tracee.setRegisters(t.regs, t.fp), tracee.setSignalMask(t.mask)];
-      }),
+      threads.flatMap(({ tracee, mask, fp }, i) => [
+        tracee.setRegisters(goOn[i] ?? new BigUint64Array(32), fp),
+        tracee.setSignalMask(mask),
+      ]),
     );
   }
 }

@@ -16,6 +16,7 @@ import { cloneArgs } from './trace/clone.js';
 import { ANCHOR, birthOrder } from './tree.js';
 import { Runner } from './trace/running.js';
 import { Tracee } from './trace/tracee.js';
+import { shorten } from './waits.js';
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
@@ -268,6 +269,10 @@ export class Restoration {
         const fd = this.context.fileFds.get(f.id);
         return fd === undefined ? undefined : f.activate?.(this.context.hands, fd);
       }),
+    );
+    await shorten(
+      this.anchor,
+      this.image.processes.flatMap((p) => this.#reborn(p.view.pid).waiters(p)),
     );
     await this.anchor.cgroup.thaw();
   }

@@ -30,6 +30,7 @@ export const SYS = {
   write: 64,
   pread64: 67,
   pwrite64: 68,
+  pselect6: 72,
   ppoll: 73,
   signalfd4: 74,
   tee: 77,

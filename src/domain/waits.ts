@@ -1,0 +1,309 @@
+import type { Hands } from '../guest/hands/hands.js';
+import { SYS } from '../guest/hands/syscalls.js';
+import type { Anchor } from './anchor.js';
+import { CLOCK, PTRACE } from './linux/flags.js';
+import { readDirs, readText, readTexts } from './linux/os.js';
+import { together } from './together.js';
+import { PC, REG, type Registers, type Tracee } from './trace/tracee.js';
+
+/**
+ * Waits for a length of time. Linux keeps the end of such a wait where nobody can read it (the thread's
+ * `restart_block`), and begins it anew if it is made again from its registers. So its end is reckoned here:
+ *
+ *     begun  ──────── look ─────── freeze ═══ nowhere ═══ begun again ──────── end
+ *            how long the thread has slept,                what is left of it
+ *            while the domain still runs
+ */
+
+const ECALL = 0x73;
+const FUTEX_COMMAND = 0x7f;
+const TIMER_ABSTIME = 1;
+const SECOND = 1_000_000_000n;
+
+interface Rule {
+  /** Register with the address of the `struct timespec`. */
+  readonly time: number;
+  /** Whether the time is a length, and the kernel begins the call again itself. */
+  readonly applies: (regs: Registers) => boolean;
+  /** The kernel writes back what is left whenever it is disturbed, and the call is made again with that. */
+  readonly writesBack: boolean;
+}
+
+const always = (): boolean => true;
+const RULES = new Map<number, Rule>([
+  [SYS.nanosleep, { time: REG.a0, applies: always, writesBack: false }],
+  [SYS.clock_nanosleep, { time: REG.a2, applies: (r) => (Number(r[REG.a1]) & TIMER_ABSTIME) === 0, writesBack: false }],
+  // FUTEX_WAIT is 0; FUTEX_WAIT_BITSET waits for a point in time.
+  [SYS.futex, { time: REG.a3, applies: (r) => (Number(r[REG.a1]) & FUTEX_COMMAND) === 0, writesBack: false }],
+  [SYS.ppoll, { time: REG.a2, applies: always, writesBack: true }],
+  [SYS.pselect6, { time: REG.a4, applies: always, writesBack: true }],
+]);
+
+/** A thread seen asleep in a call that waits for a length of time. */
+export interface Asleep {
+  /** As `/proc/PID/task/TID/syscall` shows it: number, arguments, stack pointer, program counter. */
+  readonly call: string;
+  /** When it went to sleep, by the OS instance's CLOCK_MONOTONIC, in nanoseconds; a tick late at most. */
+  readonly since: bigint;
+  /** How often it had gone to sleep by then. */
+  readonly switches: number;
+  /** How long it wants to sleep, in nanoseconds. */
+  readonly length: bigint;
+}
+
+/** A wait that has an end, by the domain's CLOCK_MONOTONIC, in nanoseconds. */
+export interface Wait {
+  readonly nr: number;
+  readonly end: bigint;
+  /** Whether the kernel it is in still knows it: there `restart_syscall` goes on with it. */
+  readonly known: boolean;
+}
+
+/** A wait that a thread is in by `restart_syscall`, which does not tell which call it was. */
+export interface Restarted extends Wait {
+  readonly pc: bigint;
+  readonly sp: bigint;
+}
+
+/** Looks how long threads of a running domain have been asleep, by their ids in the hands' namespace. */
+export async function lookAtSleepers(anchor: Anchor): Promise<Map<number, Asleep>> {
+  const { hands } = anchor;
+  const pids = await anchor.cgroup.processes();
+  const tasks = await readDirs(
+    hands,
+    pids.map((p) => `/proc/${p}/task`),
+  );
+  const threads = pids.flatMap((p, i) =>
+    (tasks[i] ?? []).map((tid) => ({ tid: Number(tid), at: `/proc/${p}/task/${tid}` })),
+  );
+  const calls = await readTexts(
+    hands,
+    threads.map((t) => `${t.at}/syscall`),
+    1,
+  );
+  const sleepers = threads.flatMap((t, i) => {
+    const call = (calls[i] ?? '').trim();
+    const nr = Number(call.split(' ')[0]);
+    const rule = RULES.get(nr);
+    const time = Number(call.split(' ')[1 + (rule?.time ?? 0) - REG.a0]);
+    return rule === undefined || time === 0 ? [] : [{ ...t, call, time }];
+  });
+  if (sleepers.length === 0) return new Map();
+  const b = hands.batch();
+  const lengths = sleepers.map(({ tid, time }) => {
+    const length = b.out(16);
+    return { length, n: b.call(SYS.process_vm_readv, tid, b.iovec(length), 1, b.iovec([time, 16]), 1, 0) };
+  });
+  const [r, texts, [now, own]] = await together([
+    b.run(),
+    readTexts(
+      hands,
+      sleepers.map((t) => `${t.at}/sched`),
+      2,
+    ),
+    // The hands ran just now: theirs is the scheduler's clock as it stands.
+    together([monotonic(hands), readText(hands, '/proc/self/sched')]),
+  ]);
+  const ran = lastRan(own);
+  const out = new Map<number, Asleep>();
+  sleepers.forEach(({ tid, call }, i) => {
+    const began = lastRan(texts[i]);
+    const switches = /^nr_voluntary_switches +: +(\d+)$/m.exec(texts[i] ?? '')?.[1];
+    const read = lengths[i];
+    if (ran === undefined || began === undefined || switches === undefined) return;
+    if (read === undefined || r.value(read.n) !== 16) return;
+    const since = now - (ran > began ? ran - began : 0n);
+    out.set(tid, { call, since, switches: Number(switches), length: fromTimespec(r.view(read.length)) });
+  });
+  return out;
+}
+
+/** When a thread last ran, in nanoseconds of the scheduler's clock (`/proc/PID/sched`, in milliseconds). */
+function lastRan(sched: string | undefined): bigint | undefined {
+  const m = /^se\.exec_start +: +(\d+)\.(\d{6})$/m.exec(sched ?? '');
+  return m === null ? undefined : BigInt(`${m[1] ?? ''}${m[2] ?? ''}`);
+}
+
+async function monotonic(hands: Hands): Promise<bigint> {
+  const b = hands.batch();
+  const out = b.out(16);
+  b.call(SYS.clock_gettime, CLOCK.MONOTONIC, out);
+  return fromTimespec((await b.run()).view(out));
+}
+
+function fromTimespec(view: DataView): bigint {
+  return view.getBigInt64(0, true) * SECOND + view.getBigInt64(8, true);
+}
+
+function toTimespec(time: bigint): Uint8Array {
+  const left = time > 0n ? time : 0n;
+  return new Uint8Array(new BigInt64Array([left / SECOND, left % SECOND]).buffer);
+}
+
+/** A stopped thread, by its id in the hands' namespace. */
+export interface Stopped {
+  readonly hostPid: number;
+  readonly tracee: Tracee;
+  readonly regs: Registers;
+}
+
+/**
+ * The waits that stopped threads were in, in their order. What was asleep at the look, and has not been awake since
+ * but to be stopped, has waited all the time; what went to sleep later begins at the freeze, a moment late.
+ */
+export async function waitsOf(
+  anchor: Anchor,
+  threads: readonly Stopped[],
+  asleep: ReadonlyMap<number, Asleep>,
+): Promise<(Wait | undefined)[]> {
+  const { hands } = anchor;
+  const suspects = threads.flatMap((thread) => {
+    const { regs, tracee } = thread;
+    const pc = regs[PC] ?? 0n;
+    const earlier = anchor.restarted.get(tracee.tid);
+    const a7 = Number(regs[REG.a7]);
+    const same = earlier !== undefined && earlier.pc === pc && earlier.sp === regs[REG.sp];
+    const nr = a7 === SYS.restart_syscall && same ? earlier.nr : a7;
+    const rule = RULES.get(nr);
+    const time = rule === undefined ? 0n : (regs[rule.time] ?? 0n);
+    return rule === undefined || time === 0n || !rule.applies(regs) ? [] : [{ thread, nr, rule, pc, time, earlier }];
+  });
+  if (suspects.length === 0) return threads.map(() => undefined);
+  const b = hands.batch();
+  const clock = b.out(16);
+  b.call(SYS.clock_gettime, CLOCK.MONOTONIC, clock);
+  const reads = suspects.map(({ thread: { tracee }, pc, time }) => {
+    const code = b.out(4);
+    const length = b.out(16);
+    const remote = (address: bigint, size: number) => b.iovec([Number(address), size]);
+    b.call(SYS.process_vm_readv, tracee.tid, b.iovec(code), 1, remote(pc, 4), 1, 0);
+    const n = b.call(SYS.process_vm_readv, tracee.tid, b.iovec(length), 1, remote(time, 16), 1, 0);
+    return { code, length, n };
+  });
+  const [r, statuses] = await together([
+    b.run(),
+    readTexts(
+      hands,
+      suspects.map(({ thread: { hostPid, tracee } }) => `/proc/${hostPid}/task/${tracee.tid}/status`),
+      1,
+    ),
+  ]);
+  const { monotonic: offset } = anchor.clocks;
+  const now = fromTimespec(r.view(clock));
+  const found = new Map<Stopped, Wait>();
+  suspects.forEach(({ thread, nr, rule, pc, earlier }, i) => {
+    const read = reads[i];
+    if (read === undefined || r.view(read.code).getUint32(0, true) !== ECALL) return;
+    const { regs, tracee } = thread;
+    if (Number(regs[REG.a7]) === SYS.restart_syscall) {
+      if (earlier !== undefined) found.set(thread, { ...earlier, known: true });
+      return;
+    }
+    if (r.value(read.n) !== 16) return;
+    const length = fromTimespec(r.view(read.length));
+    const look = asleep.get(tracee.tid);
+    const switches = /^voluntary_ctxt_switches:\t(\d+)$/m.exec(statuses[i] ?? '')?.[1];
+    const stayed =
+      look !== undefined &&
+      Number(switches) <= look.switches + SWITCHES_TO_STOP &&
+      look.call === describeCall(regs, pc);
+    const end = stayed ? look.since + look.length : now + length;
+    found.set(thread, { nr, end: end + offset, known: stayed && !rule.writesBack });
+  });
+  return threads.map((t) => found.get(t));
+}
+
+/** How often a thread that sleeps goes to sleep anew until it is stopped: in the freezer, and for the tracer. */
+const SWITCHES_TO_STOP = 2;
+
+/** As `/proc/PID/task/TID/syscall` shows a call that is going on at an `ecall`. */
+function describeCall(regs: Registers, pc: bigint): string {
+  const a = [0, 1, 2, 3, 4, 5].map((i) => `0x${(regs[REG.a0 + i] ?? 0n).toString(16)}`);
+  return [String(regs[REG.a7]), ...a, `0x${(regs[REG.sp] ?? 0n).toString(16)}`, `0x${(pc + 4n).toString(16)}`].join(
+    ' ',
+  );
+}
+
+/** A stopped thread, and the wait it is to be in, if any. */
+export interface Waiter {
+  readonly tracee: Tracee;
+  readonly regs: Registers;
+  readonly wait?: Wait;
+}
+
+/**
+ * Has threads begin what is left of their waits; answers the registers with which each goes on with it, in their
+ * order. `ecall`: where one stands in the process; `scratch`: memory in the process that is free meanwhile, 16 bytes
+ * for each thread. Must be the last calls that these threads make.
+ */
+export async function beginAgain(
+  anchor: Anchor,
+  waiters: readonly Waiter[],
+  ecall: number,
+  scratch: number,
+): Promise<Registers[]> {
+  if (waiters.every((w) => w.wait === undefined)) return waiters.map((w) => w.regs);
+  const { hands } = anchor;
+  const now = (await monotonic(hands)) + anchor.clocks.monotonic;
+  return together(
+    waiters.map(async ({ tracee, regs, wait }, i) => {
+      const rule = wait === undefined ? undefined : RULES.get(wait.nr);
+      if (wait === undefined || rule === undefined || rule.writesBack) return regs;
+      const at = scratch + 16 * i;
+      await tracee.poke(at, toTimespec(wait.end - now));
+      const call = regs.slice();
+      call[PC] = BigInt(ecall);
+      call[REG.a7] = BigInt(wait.nr);
+      call[rule.time] = BigInt(at);
+      await tracee.setRegisters(call);
+      // Stopped at its entry, then disturbed in the middle of it: the kernel notes when it ends.
+      await tracee.resume(PTRACE.SYSCALL);
+      await hands.syscall(SYS.ptrace, PTRACE.INTERRUPT, tracee.tid, 0, 0);
+      await tracee.resume(PTRACE.CONT);
+      const after = await tracee.registers();
+      const goOn = regs.slice();
+      if (after[PC] !== BigInt(ecall)) {
+        // It was over at once.
+        goOn[PC] = (regs[PC] ?? 0n) + 4n;
+        goOn[REG.a0] = after[REG.a0] ?? 0n;
+        return goOn;
+      }
+      return restarted(anchor, tracee, goOn, wait);
+    }),
+  );
+}
+
+/** As {@link beginAgain}, where the threads have not left their kernel: it knows what is left of their waits. */
+export function resumed(anchor: Anchor, { tracee, regs, wait }: Waiter): Registers {
+  return wait?.known === true ? restarted(anchor, tracee, regs, wait) : regs;
+}
+
+/** Registers with which a thread goes on with a wait that the kernel knows. */
+function restarted(anchor: Anchor, tracee: Tracee, regs: Registers, wait: Wait): Registers {
+  anchor.restarted.set(tracee.tid, { ...wait, known: true, pc: regs[PC] ?? 0n, sp: regs[REG.sp] ?? 0n });
+  const goOn = regs.slice();
+  goOn[REG.a7] = BigInt(SYS.restart_syscall);
+  return goOn;
+}
+
+/**
+ * Shortens the times of waits that are made again from their registers by what has passed since they were disturbed.
+ * To be done just before the threads go on. As the kernel does, leaves a time as it is where the program may not write.
+ */
+export async function shorten(anchor: Anchor, waiters: readonly Waiter[]): Promise<void> {
+  const { hands } = anchor;
+  const again = waiters.flatMap(({ tracee, regs, wait }) => {
+    const rule = wait === undefined ? undefined : RULES.get(wait.nr);
+    return wait === undefined || rule?.writesBack !== true
+      ? []
+      : [{ tid: tracee.tid, at: Number(regs[rule.time]), end: wait.end }];
+  });
+  if (again.length === 0) return;
+  const now = (await monotonic(hands)) + anchor.clocks.monotonic;
+  const b = hands.batch();
+  for (const { tid, at, end } of again) {
+    const left = b.bytes(toTimespec(end - now));
+    b.call(SYS.process_vm_writev, tid, b.iovec(left), 1, b.iovec([at, 16]), 1, 0);
+  }
+  await b.run();
+}
