@@ -9,12 +9,14 @@ import type { RestoreContext } from './kinds/kind.js';
 import type { RunningDomain } from './launch.js';
 import { CLOCK, EBADF, ENOENT, ESRCH, PROT } from './linux/flags.js';
 import { readText } from './linux/os.js';
+import type { HeldFiles } from './linux/held-files.js';
 import { carriedPaths, compareMapped } from './memory/carried.js';
 import { intersect, normalize, total } from './memory/ranges.js';
 import type { FrameMover } from './memory/mover.js';
 import { holdProc, surveyProcesses } from './proc/survey.js';
 import { NO_VDSO, outlineProcess, stillFits, withoutObjects, type Outline } from './outline.js';
 import { Restoration } from './restore.js';
+import { together } from './together.js';
 import { Undo } from './undo.js';
 import { lookAtSleepers } from './waits.js';
 
@@ -160,6 +162,8 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     );
     undo.add('closing files of /proc', () => held.close());
     const foresight = { known: early, held };
+    await mover.prepare();
+    await lookAgain(domain, early, held);
 
     await step('freeze');
     const asleep = await lookAtSleepers(domain.anchor);
@@ -188,8 +192,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
       restoration = await prepare(image.processes);
     }
     restoration.image = image;
-    await restoration.carryFiles();
-    await restoration.makeObjects();
+    await together([restoration.carryFiles(), restoration.makeObjects()]);
     await restoration.shape(image.processes);
     const { anchor, context } = restoration;
     await step('files');
@@ -317,6 +320,22 @@ async function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> 
       if (turn === MOST_LOOKS || (!passing && pids.every((p) => still.has(p)))) throw e;
       if (passing) await aMoment();
     }
+  }
+}
+
+/** Looks before the one that counts. */
+const REHEARSALS = 2;
+
+/**
+ * Looks at processes as it will be done when they stand still, for nothing but that the engine and the guest's kernel
+ * have this way behind them. What has changed meanwhile is found out then.
+ */
+async function lookAgain(domain: RunningDomain, early: readonly Outline[], held: HeldFiles): Promise<void> {
+  const pids = early.map((o) => o.view.hostPid);
+  try {
+    for (let turn = 0; turn < REHEARSALS; turn++) await surveyProcesses(domain.hands, pids, held);
+  } catch (e) {
+    if (!(e instanceof DomainError && e.code === 'lost')) throw e;
   }
 }
 

@@ -43,6 +43,7 @@ export class Reborn implements RebornProcess {
   #handsFd = HANDS_FD;
   #objects = new Map<string, number>();
   #plan: VdsoPlan | undefined;
+  #keptWritten = false;
   #space: Space | undefined;
   #exe: { readonly path: string; readonly fd: number } | undefined;
   #spares: number[] = [];
@@ -160,11 +161,25 @@ export class Reborn implements RebornProcess {
   async shapeMemory(vmas: readonly TargetVma[], active: VdsoImage, pages: readonly Range[]): Promise<void> {
     this.#target = this.#targets(vmas, active);
     await this.#memory.shape(this.#target);
-    // The images of other kernels are written anew.
-    const kept = this.#plan?.keep ?? [];
-    const data = kept.some((k) => k.vdso.start === active.vdso.start) ? [active.vvar] : [];
-    await this.#memory.open(normalize([...data, ...kept.map((k) => k.vdso)]));
+    await this.#writeKept(active);
     await this.#memory.populate(this.#flippable(pages));
+  }
+
+  /** Writes the images of other kernels, their entry points leading to the one of this kernel. They stay: once is enough. */
+  async #writeKept(active: VdsoImage): Promise<void> {
+    const plan = this.#plan;
+    if (plan === undefined || this.#keptWritten) return;
+    this.#keptWritten = true;
+    // What its code read clocks from is known only when the original stands still.
+    const data = plan.keep.some((k) => k.vdso.start === active.vdso.start) ? [active.vvar] : [];
+    await this.#memory.open(normalize([...data, ...plan.keep.map((k) => k.vdso)]));
+    await together(
+      plan.keep.map((k) => {
+        const vvarPages = (k.vdso.start - k.vvar.start) / 4096;
+        const image = redirectVdso(k.image, k.vdso.start, vvarPages, plan.image, plan.imageBase);
+        return this.leader.poke(k.vdso.start, image);
+      }),
+    );
   }
 
   /** Pages to exchange: not those of images that are written anew or give way. The data of images kept before come along. */
@@ -189,19 +204,11 @@ export class Reborn implements RebornProcess {
     return pages.map((r) => ({ from, fromVa: r.start, to, toVa: r.start, pages: (r.end - r.start) / 4096 }));
   }
 
-  /** After the contents came: the old vDSOs, protections, and what the kernel wants to know about the layout. */
+  /** After the contents came: protections, and what the kernel wants to know about the layout. */
   async finishMemory(image: ProcessImage): Promise<void> {
-    const plan = this.#plan;
-    if (plan === undefined) throw new DomainError('state', 'the vDSO has no place yet');
     const fd = await this.openExe(image.view.exe);
-    const kept = plan.keep.flatMap((k) => {
-      const vvarPages = (k.vdso.start - k.vvar.start) / 4096;
-      const code = redirectVdso(k.image, k.vdso.start, vvarPages, plan.image, plan.imageBase);
-      const writes = [this.leader.poke(k.vdso.start, code)];
-      if (k.vdso.start === image.vdso.vdso.start)
-        writes.push(this.leader.poke(k.vvar.start, quietClocks(image.clocks)));
-      return writes;
-    });
+    const kept = this.#plan?.keep.find((k) => k.vdso.start === image.vdso.vdso.start);
+    if (kept !== undefined) await this.leader.poke(kept.vvar.start, quietClocks(image.clocks));
     const { mm } = image.view.stat;
     // struct prctl_mm_map: 11 addresses, auxv pointer, auxv size u32, exe fd u32.
     const map = new Uint8Array(104);
@@ -226,8 +233,7 @@ export class Reborn implements RebornProcess {
     c.pointer(buf, 88, c.bytes(image.auxv));
     const set = c.call(SYS.prctl, PR.SET_MM, PR.SET_MM_MAP, buf, 104, 0);
     const name = c.call(SYS.prctl, PR.SET_NAME, c.str(image.view.status.name));
-    // What is written must be there before what it is written to is protected.
-    const [, , r] = await together([together(kept), this.#memory.protect(), c.run()]);
+    const [, r] = await together([this.#memory.protect(), c.run()]);
     check(r.value(set), 'PR_SET_MM_MAP');
     check(r.value(name), 'PR_SET_NAME');
   }

@@ -138,14 +138,16 @@ export class Restoration {
     const { context } = this;
     context.undo.add('closing descriptors', () => this.#closeHeld());
     const made = new Map<string, Promise<void>>();
-    const queue = new Queue();
+    const queues = new Map<string, Queue>();
     await together(
       inOrder(this.image.files).map((f) => {
         const make = async (): Promise<void> => {
           await together(f.after.map((id) => made.get(id)));
           context.fileFds.set(f.id, await f.restore(context));
         };
-        const done = f.independent ? make() : queue.run(make);
+        const queue = f.queue === undefined ? undefined : (queues.get(f.queue) ?? new Queue());
+        if (f.queue !== undefined && queue !== undefined) queues.set(f.queue, queue);
+        const done = queue === undefined ? make() : queue.run(make);
         made.set(f.id, done);
         return done;
       }),
@@ -183,21 +185,28 @@ export class Restoration {
   /** Contents of files that the domain may be writing, before anything maps or opens them. */
   async carryFiles(): Promise<void> {
     const { hands, carried, counters } = this.context;
-    for (const path of carriedPaths(this.image.processes.map((p) => p.view))) {
-      const stat = await statPath(this.image.source, path);
-      if (stat === undefined || (stat.mode & S_IFMT) !== S_IFREG) continue;
-      const contents = await readContents(this.image.source, path, stat.size);
-      await writeContents(hands, path, stat.mode & 0o7777, contents);
-      carried.add(path);
-      counters.bytesCopied += contents.length;
-    }
+    const paths = [...carriedPaths(this.image.processes.map((p) => p.view))];
+    await together(
+      paths.map(async (path) => {
+        const stat = await statPath(this.image.source, path);
+        if (stat === undefined || (stat.mode & S_IFMT) !== S_IFREG) return;
+        const contents = await readContents(this.image.source, path, stat.size);
+        await writeContents(hands, path, stat.mode & 0o7777, contents);
+        carried.add(path);
+        counters.bytesCopied += contents.length;
+      }),
+    );
   }
 
   /** Memory objects, still empty. */
   async makeObjects(): Promise<void> {
     const { hands, objectFds, undo } = this.context;
     undo.add('closing memory objects', () => this.#closeObjects());
-    for (const o of this.image.objects) objectFds.set(o.key, await makeObject(hands, o));
+    await together(
+      this.image.objects.map(async (o) => {
+        objectFds.set(o.key, await makeObject(hands, o));
+      }),
+    );
   }
 
   async #closeObjects(): Promise<void> {
@@ -227,10 +236,9 @@ export class Restoration {
     await together([
       ...this.image.objects.map((o) => sealObject(this.context.hands, this.context.objectFds.get(o.key) ?? -1, o)),
       ...this.image.processes.map((p) => this.#reborn(p.view.pid).finishMemory(p)),
+      this.#parts('late'),
     ]);
-    await this.#parts('late');
-    await together(this.image.processes.map((p) => this.#reborn(p.view.pid).closeSpares()));
-    await this.#parts('last');
+    await together([...this.image.processes.map((p) => this.#reborn(p.view.pid).closeSpares()), this.#parts('last')]);
     await together([
       this.anchor.becomeReaper(),
       ...this.image.processes.map((p) => this.#reborn(p.view.pid).becomeOriginal(p)),
@@ -248,17 +256,12 @@ export class Restoration {
     for (const ref of refs) check(r.value(ref), 'letting a thread go');
   }
 
-  /** A process's parts at the same time, but for the last: they take rights away, one after the other. */
+  /** All parts at the same time: what a process is asked to do it does in the order of its parts. */
   async #parts(stage: Stage): Promise<void> {
     await together(
-      this.image.processes.map(async (p) => {
-        const process = this.#reborn(p.view.pid);
-        const queue = new Queue();
-        const parts = p.parts.filter((part) => part.stage === stage);
-        await together(
-          parts.map((part) => (stage === 'last' ? queue.run(() => part.restore(process)) : part.restore(process))),
-        );
-      }),
+      this.image.processes.flatMap((p) =>
+        p.parts.filter((part) => part.stage === stage).map((part) => part.restore(this.#reborn(p.view.pid))),
+      ),
     );
   }
 

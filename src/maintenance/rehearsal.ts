@@ -10,11 +10,12 @@ import { MaintenanceError } from './errors.js';
 import { moveDomain } from './move.js';
 
 const NAME = 'rehearsal';
-/** Three processes, a pipe and a socket, of what every image of ours has. */
+/** Four processes, a pipe and both ends of a connection, of what every image of ours has. */
 const PROGRAM: Program = {
-  argv: ['/usr/bin/busybox', 'sh', '-c', 'sleep 1000000 | nc -l -p 9'],
+  argv: ['/usr/bin/busybox', 'sh', '-c', 'nc -l -p 9 & sleep 1000000 | { until nc 127.0.0.1 9; do sleep 0.1; done; }'],
 };
-const HOPS = 3;
+/** Odd: it ends in the understudy, as the real one does. */
+const HOPS = 5;
 
 /** Throws MaintenanceError `rehearsal-failed`; nothing of the rehearsal is left either way. */
 export async function rehearse(active: Carrier, understudy: Carrier): Promise<void> {

@@ -7,6 +7,8 @@ import type { DmaSpace } from '../computer/dma.js';
 import { FRAME_SIZE, type MachineMemory } from '../computer/memory.js';
 import { FRAME_CODE, PAGE_PRESENT, PAGE_WRITABLE } from '../hart/state.js';
 
+export { PAGE_PRESENT, PAGE_WRITABLE };
+
 /** Where the memory of every OS instance starts, as on QEMU's virt machine. */
 export const RAM_BASE = 0x8000_0000;
 
@@ -76,6 +78,13 @@ export class LogicalAddressSpace implements DmaSpace {
       this.written(offset, length);
       at += length;
     }
+  }
+
+  /** The page map: an entry for each page, counted from RAM_BASE. It is written as {@link setFrame} writes it. */
+  get map(): Int32Array {
+    // A space that is released maps nothing any more.
+    const from = this.pageMap >> 2;
+    return this.#words.subarray(from, this.#released ? from : from + this.pages);
   }
 
   /** The frame behind a page (counted from RAM_BASE), or -1. */

@@ -100,6 +100,8 @@ export class Partition {
         const state = Atomics.load(words, (block + S.RUN_STATE) >> 2);
         return state === S.RUN_STATE_PAUSED || state === S.RUN_STATE_STOPPED;
       });
+    // Whoever stops several partitions has asked all of them before it looks.
+    await Promise.resolve();
     const start = performance.now();
     while (!still()) {
       const waited = performance.now() - start;

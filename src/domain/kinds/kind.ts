@@ -67,6 +67,9 @@ export interface RebornProcess {
  * - `early`: before its memory is there; nothing later depends on the restoration state it ends.
  * - `late`: the memory is there, with its contents.
  * - `last`: takes rights away that everything else needed.
+ *
+ * Parts of a stage are restored at the same time. A part that takes rights away asks something of the hands first, so
+ * that the calls of those before it are on their way.
  */
 export type Stage = 'early' | 'late' | 'last';
 
@@ -125,8 +128,8 @@ export interface SavedFile {
   readonly data: unknown;
   /** Files by id that must be made before. */
   readonly after: readonly string[];
-  /** See {@link FileKind.independent}. */
-  readonly independent: boolean;
+  /** Files with the same one are made one after the other; others may be made at the same time. */
+  readonly queue: string | undefined;
   /** Makes it anew; answers a descriptor of the destination's hands. */
   restore(context: RestoreContext): Promise<number>;
   /** What can only be done once the processes have their descriptors; in the name of its first user. */
@@ -151,6 +154,8 @@ export interface FileKind {
 export function fileKind<S>(definition: {
   name: string;
   independent?: boolean;
+  /** What a file that is not independent has to do with: those with the same are made one after the other. Default: its kind. */
+  queue?: (state: S) => string;
   matches: (view: DescriptorView) => boolean;
   describe?: (view: DescriptorView, process: ProcessView) => void;
   inspect?: (hands: Hands, file: OpenFile) => Promise<void>;
@@ -166,7 +171,7 @@ export function fileKind<S>(definition: {
   activate?: (hands: Hands, fd: number, state: S) => Promise<void>;
 }): FileKind {
   const { name, matches, describe, inspect, checkpoint, after, restore, connect, activate } = definition;
-  const { independent = false } = definition;
+  const { independent = false, queue = () => '' } = definition;
   return {
     name,
     independent,
@@ -181,7 +186,7 @@ export function fileKind<S>(definition: {
         users: file.users,
         data,
         after: after?.(data) ?? [],
-        independent,
+        queue: independent ? undefined : `${name} ${queue(data)}`,
         restore: (c) => restore(c, data, file),
         ...(connect === undefined
           ? {}

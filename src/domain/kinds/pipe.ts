@@ -17,6 +17,7 @@ interface PipeState {
 /** Pipes, with what is in them. Each open end is a file of its own; the first to be restored makes both. */
 export const pipe = fileKind<PipeState>({
   name: 'pipe',
+  queue: (state) => state.inode,
   matches: (view) => view.link.startsWith('pipe:['),
   async checkpoint({ hands }, file) {
     const flags = file.view.info.flags & ~O.CLOEXEC;

@@ -5,9 +5,11 @@ import type { LogicalAddressSpace } from '../../vmm/address-space.js';
 import { DomainError } from '../errors.js';
 import { Queue, together } from '../together.js';
 import type { Tracee } from '../trace/tracee.js';
+import { checkPairs, exchange } from './exchange.js';
 import type { FlipReceipt, FrameMover, Move, Space } from './mover.js';
 import { ownPagesIn, walkRun, type PageLook } from './page-run.js';
 import type { Range } from './ranges.js';
+import { warmUp } from './warm-up.js';
 
 /** An OS instance as the flipper knows it. */
 export interface FlipSide {
@@ -51,6 +53,10 @@ export class FrameFlipper implements FrameMover {
     const side = this.#sides.find((s) => s.hands === hands);
     if (side === undefined) throw new DomainError('state', `${hands.name} is no OS instance of this mover`);
     return side;
+  }
+
+  prepare(): Promise<void> {
+    return warmUp();
   }
 
   async space(tracee: Tracee, show = (nonce: Uint8Array) => tracee.showNonce(nonce)): Promise<Space> {
@@ -135,40 +141,14 @@ export class FrameFlipper implements FrameMover {
     const a = from.side.partition.space;
     const b = to.side.partition.space;
     // First everything is looked at, then everything is changed: a failure leaves nothing changed.
-    const owner = new Int32Array(b.pages).fill(-1);
-    for (let i = 0; i < count; i++) {
-      const s = sources[i] ?? -1;
-      const d = targets[i] ?? -1;
-      if (a.frameOf(s) < 0 || b.frameOf(d) < 0)
-        throw new DomainError('lost', 'a page lies outside the memory of its OS instance');
-      if ((owner[d] ?? -1) >= 0 && owner[d] !== s)
-        throw new DomainError('state', 'two pages were to go to the same place');
-      owner[d] = s;
+    checkPairs({ sources, targets }, a.map, b.map);
+    const { framesFlipped, copies } = exchange({ sources, targets }, a.map, b.map);
+    if (!copy) return { framesFlipped, bytesCopied: 0 };
+    for (const [source, target] of copies) {
+      b.bytes.copyWithin(target * 4096, source * 4096, source * 4096 + 4096);
+      b.written(target * 4096, 4096);
     }
-
-    const wentTo = new Int32Array(a.pages).fill(-1);
-    let framesFlipped = 0;
-    let bytesCopied = 0;
-    for (let i = 0; i < count; i++) {
-      const s = sources[i] ?? -1;
-      const d = targets[i] ?? -1;
-      const before = wentTo[s] ?? -1;
-      if (before === d) continue;
-      if (before < 0) {
-        const frame = a.frameOf(s);
-        a.setFrame(s, b.frameOf(d));
-        b.setFrame(d, frame);
-        wentTo[s] = d;
-        framesFlipped++;
-      } else if (copy) {
-        const source = b.frameOf(before) * 4096;
-        const target = b.frameOf(d) * 4096;
-        b.bytes.copyWithin(target, source, source + 4096);
-        b.written(target, 4096);
-        bytesCopied += 4096;
-      }
-    }
-    return { framesFlipped, bytesCopied };
+    return { framesFlipped, bytesCopied: 4096 * copies.length };
   }
 }
 

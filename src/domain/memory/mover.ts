@@ -49,6 +49,8 @@ export interface FlipReceipt {
  * Effects on failure: none. Throws DomainError `lost` naming the first page that was not there.
  */
 export interface FrameMover {
+  /** Makes itself ready for what will be asked while a domain stands still. */
+  prepare(): Promise<void>;
   /** `show`: has the process show a nonce by the ring instruction, unless told as {@link Tracee.showNonce} does. */
   space(tracee: Tracee, show?: (nonce: Uint8Array) => Promise<void>): Promise<Space>;
   /** The hands' own address space. */

@@ -45,7 +45,9 @@ function addScan(
   fd: Ref,
   { start, end }: Range,
 ): (r: BatchResult, pid: number) => { found: Range[]; walked: number } {
-  const regions = b.out(ENTRY * REGIONS);
+  // Regions that touch are one: there are at most half as many as pages.
+  const most = Math.min(REGIONS, Math.ceil((end - start) / 8192) + 1);
+  const regions = b.out(ENTRY * most);
   // struct pm_scan_arg: size, flags, start, end, walk_end, vec, vec_len, max_pages, category_inverted, category_mask,
   // category_anyof_mask, return_mask; u64 each.
   const arg = b.inout(
@@ -57,7 +59,7 @@ function addScan(
         BigInt(end),
         0n,
         0n,
-        BigInt(REGIONS),
+        BigInt(most),
         0n,
         PAGE_IS_FILE | PAGE_IS_PFNZERO,
         PAGE_IS_PRESENT | PAGE_IS_FILE | PAGE_IS_PFNZERO,
@@ -72,7 +74,7 @@ function addScan(
     const count = check(r.value(n), `scanning the pages of process ${pid}`);
     const view = r.view(regions);
     // struct page_region: start, end, categories; u64 each.
-    const found = Array.from({ length: Math.min(count, REGIONS) }, (_, i) => ({
+    const found = Array.from({ length: Math.min(count, most) }, (_, i) => ({
       start: Number(view.getBigUint64(ENTRY * i, true)),
       end: Number(view.getBigUint64(ENTRY * i + 8, true)),
     }));
