@@ -155,6 +155,8 @@ export class OsInstance {
       this.board.poll();
       // The frames will be somebody else's: a disk may still be reading for this guest.
       this.board.close();
+      // And the hands' host learns only later that nobody will answer.
+      this.mailbox.retire();
     }
     await this.partition.release();
     this.#end({ kind: 'stopped' });

@@ -71,15 +71,36 @@ export const DATA_SIZE = SCRATCH_SIZE - 8;
 
 /** Views of one mailbox. */
 export class Mailbox {
-  readonly words: Int32Array;
-  readonly view: DataView;
-  readonly bytes: Uint8Array;
+  #words: Int32Array;
+  #view: DataView;
+  #bytes: Uint8Array;
 
   /** `buffer`: the shared memory. `offset`: where the mailbox starts, 8-byte aligned. */
   constructor(buffer: ArrayBufferLike, offset: number) {
-    this.words = new Int32Array(buffer, offset, 32);
-    this.view = new DataView(buffer, offset, MAILBOX_SIZE);
-    this.bytes = new Uint8Array(buffer, offset, MAILBOX_SIZE);
+    this.#words = new Int32Array(buffer, offset, 32);
+    this.#view = new DataView(buffer, offset, MAILBOX_SIZE);
+    this.#bytes = new Uint8Array(buffer, offset, MAILBOX_SIZE);
+  }
+
+  get words(): Int32Array {
+    return this.#words;
+  }
+  get view(): DataView {
+    return this.#view;
+  }
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
+  /**
+   * Its memory will be somebody else's: from now on it is a copy of its own, to which whoever still has business with it
+   * may write without harm.
+   */
+  retire(): void {
+    const { buffer } = this.#bytes.slice();
+    this.#words = new Int32Array(buffer, 0, 32);
+    this.#view = new DataView(buffer);
+    this.#bytes = new Uint8Array(buffer);
   }
 
   get(word: number): number {
