@@ -4,6 +4,7 @@ import { launch, type RunningDomain } from '../src/domain/launch.js';
 import { DomainError } from '../src/domain/errors.js';
 import { STEPS } from '../src/domain/migrate.js';
 import { readDir, readText } from '../src/domain/linux/os.js';
+import { writeContents } from '../src/domain/memory/carried.js';
 import { compilePrograms, programNames } from './domain/programs.js';
 import { nextLine, Stage } from './domain/stage.js';
 
@@ -90,6 +91,27 @@ for (const [what, name] of Object.entries(REFUSED)) {
     assert.ok(turnOf(await nextLine(domain.hands, output(domain), line)) > turnOf(line), 'and it counts on');
     await domain.anchor.cgroup.kill();
     await domain.anchor.cgroup.remove();
+  });
+}
+
+for (const what of ['mapping', 'reading']) {
+  test(`${what} a file that holds something else in the other system: refused, until it is the same`, async () => {
+    const domain = await start(`same-${what}`, 'refused', what);
+    const { hands } = stage.other(domain.hands);
+    const page = new Uint8Array(4096).fill('x'.charCodeAt(0));
+    page[4095] = 0;
+    await writeContents(hands, '/tmp/must-be-same', 0o600, page);
+    await assert.rejects(
+      stage.move(domain),
+      (e) => e instanceof DomainError && e.code === 'mismatch' && e.resource === '/tmp/must-be-same',
+    );
+    page[4095] = 'x'.charCodeAt(0);
+    await writeContents(hands, '/tmp/must-be-same', 0o600, page);
+    const { domain: moved } = await stage.move(domain);
+    const line = await nextLine(moved.hands, output(moved));
+    assert.ok(turnOf(await nextLine(moved.hands, output(moved), line)) > turnOf(line));
+    await moved.anchor.cgroup.kill();
+    await moved.anchor.cgroup.remove();
   });
 }
 

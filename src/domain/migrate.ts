@@ -10,7 +10,8 @@ import type { RunningDomain } from './launch.js';
 import { CLOCK, EBADF, ENOENT, ESRCH, PROT } from './linux/flags.js';
 import { readText } from './linux/os.js';
 import type { HeldFiles } from './linux/held-files.js';
-import { carriedPaths, compareMapped } from './memory/carried.js';
+import { carriedPaths } from './memory/carried.js';
+import { compareFiles } from './memory/compare.js';
 import { intersect, normalize, total } from './memory/ranges.js';
 import type { FrameMover } from './memory/mover.js';
 import { holdProc, surveyProcesses } from './proc/survey.js';
@@ -100,12 +101,18 @@ export interface Moved {
  * of it is left in the destination.
  */
 export async function migrate(options: MigrationOptions): Promise<Moved> {
+  let reached: Step = 'survey';
+  const onStep = (step: Step): void | Promise<void> => {
+    reached = step;
+    return options.onStep?.(step);
+  };
   for (let attempts = 1; ; attempts++) {
     try {
-      return await moveOnce(options, attempts);
+      return await moveOnce({ ...options, onStep }, attempts);
     } catch (e) {
       // The freeze came in the middle of what is over in a moment: the domain gets that moment.
-      if (!(e instanceof DomainError && e.passing) || attempts === MOST_ATTEMPTS) throw e;
+      const passing = e instanceof DomainError && e.passing && reached !== 'survey';
+      if (!passing || attempts === MOST_ATTEMPTS) throw e;
       await aMoment();
     }
   }
@@ -305,7 +312,7 @@ async function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> 
       const views = all.filter((v) => v !== anchorView);
       refuseUnsupported(views, anchorView);
       await inspectFiles(hands, views);
-      await compareMapped(hands, to, views);
+      await compareFiles(hands, to, views);
       const outlines: Outline[] = [];
       for (const v of views) outlines.push(await outlineProcess(hands, v));
       outlines.forEach(refuseUnreadable);

@@ -23,6 +23,14 @@ int main(int argc, char **argv) {
   if (!strcmp(what, "stopped")) { pid_t c = fork(); if (c == 0) for (;;) pause(); kill(c, SIGSTOP); waitpid(c, 0, WUNTRACED); }
   if (!strcmp(what, "namespace")) CHECK(unshare(CLONE_NEWUTS) == 0);
   if (!strcmp(what, "missing")) { int fd = open("/tmp/only-here", O_RDWR | O_CREAT, 0600); CHECK(write(fd, "x", 1) == 1); mmap(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0); close(fd); }
+  if (!strcmp(what, "mapping") || !strcmp(what, "reading")) {
+    char page[4096];
+    int fd = open("/tmp/must-be-same", O_RDWR | O_CREAT | O_TRUNC, 0600);
+    memset(page, 'x', sizeof page);
+    CHECK(write(fd, page, sizeof page) == sizeof page && close(fd) == 0);
+    CHECK((fd = open("/tmp/must-be-same", O_RDONLY)) >= 0);
+    if (!strcmp(what, "mapping")) { CHECK(mmap(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0) != MAP_FAILED); close(fd); }
+  }
   if (!strcmp(what, "unreadable")) { char *p = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); p[0] = 1; CHECK(mprotect(p, 8192, PROT_NONE) == 0); }
   if (!strcmp(what, "closing")) {
     int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);

@@ -236,9 +236,12 @@ export interface Stat {
   readonly nlink: number;
   readonly size: number;
   readonly rdev: bigint;
+  /** When the contents last changed, and when anything about the file did, in nanoseconds. */
+  readonly mtime: bigint;
+  readonly ctime: bigint;
 }
 
-/** `struct stat` of the generic 64-bit ABI: dev u64, ino u64, mode u32, nlink u32, uid, gid, rdev u64, pad, size i64 at 48. */
+/** `struct stat` of the generic 64-bit ABI: dev u64, ino u64, mode u32, nlink u32, uid, gid, rdev u64, pad, size i64 at 48, mtime i64 s and u64 ns at 88, ctime at 104. */
 export function parseStat(view: DataView): Stat {
   return {
     dev: view.getBigUint64(0, true),
@@ -247,6 +250,8 @@ export function parseStat(view: DataView): Stat {
     nlink: view.getUint32(20, true),
     rdev: view.getBigUint64(32, true),
     size: Number(view.getBigInt64(48, true)),
+    mtime: view.getBigInt64(88, true) * 1_000_000_000n + view.getBigInt64(96, true),
+    ctime: view.getBigInt64(104, true) * 1_000_000_000n + view.getBigInt64(112, true),
   };
 }
 

@@ -2,7 +2,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { AT_FDCWD, O } from '../linux/flags.js';
-import { check, statPath } from '../linux/os.js';
+import { check } from '../linux/os.js';
 import type { ProcessView } from '../proc/survey.js';
 import { isObject } from './layout.js';
 
@@ -26,25 +26,6 @@ export function carriedPaths(views: readonly ProcessView[]): Set<string> {
       if (v.ino !== 0 && v.shared && (v.prot & PROT_WRITE) !== 0 && !isObject(v)) out.add(v.path);
   }
   return out;
-}
-
-/** Throws `mismatch` if a file that the domain maps but does not write is missing in the destination, or not as long. */
-export async function compareMapped(from: Hands, to: Hands, views: readonly ProcessView[]): Promise<void> {
-  const carried = carriedPaths(views);
-  const paths = new Set(views.flatMap((p) => p.vmas.filter((v) => v.ino !== 0 && !isObject(v)).map((v) => v.path)));
-  for (const path of paths) {
-    if (carried.has(path)) continue;
-    const [here, there] = [await statPath(from, path), await statPath(to, path)];
-    if (here === undefined) continue;
-    if (there === undefined || there.size !== here.size)
-      throw new DomainError(
-        'mismatch',
-        `${path}, which the domain maps, is ${there === undefined ? 'missing' : 'another'} in ${to.name}`,
-        {
-          resource: path,
-        },
-      );
-  }
 }
 
 /** A whole file. Throws `guest`. */

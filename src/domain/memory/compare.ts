@@ -1,0 +1,91 @@
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError } from '../errors.js';
+import { AT_FDCWD, O } from '../linux/flags.js';
+import { check, statPath, type Stat } from '../linux/os.js';
+import type { ProcessView } from '../proc/survey.js';
+import { together } from '../together.js';
+import { carriedPaths } from './carried.js';
+import { isObject } from './layout.js';
+
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
+const CHUNK = 0x80000;
+
+/** What has been read of an OS instance's files: by path, what the file was then, and the digest of its contents. */
+const known = new WeakMap<Hands, Map<string, { readonly file: string; readonly digest: string }>>();
+
+/**
+ * Throws `mismatch` if a file that the domain maps or reads, but does not write, is missing in the destination, or
+ * holds something else there. Each file is read once in each OS instance, as long as it does not change.
+ */
+export async function compareFiles(from: Hands, to: Hands, views: readonly ProcessView[]): Promise<void> {
+  const carried = carriedPaths(views);
+  for (const [path, use] of usedFiles(views)) {
+    if (carried.has(path)) continue;
+    const [here, there] = await together([statPath(from, path), statPath(to, path)]);
+    if (here === undefined) continue;
+    // Folders are made for the files that go along.
+    if (there === undefined && [...carried].some((c) => c.startsWith(`${path}/`))) continue;
+    if (there === undefined) throw mismatch(path, use, `is missing in ${to.name}`);
+    const regular = (here.mode & S_IFMT) === S_IFREG;
+    const alike = (here.mode & S_IFMT) === (there.mode & S_IFMT) && (!regular || here.size === there.size);
+    if (alike && !regular) continue;
+    if (!alike || (await digestOf(from, path, here)) !== (await digestOf(to, path, there)))
+      throw mismatch(path, use, `is another in ${to.name}`);
+  }
+}
+
+function mismatch(path: string, use: string, how: string): DomainError {
+  return new DomainError('mismatch', `${path}, which the domain ${use}, ${how}`, { resource: path });
+}
+
+/** Paths of files and folders that must be there, with what the domain does with them. */
+function usedFiles(views: readonly ProcessView[]): Map<string, string> {
+  const out = new Map<string, string>();
+  for (const view of views) {
+    out.set(view.cwd, 'is in');
+    for (const { link } of view.descriptors) {
+      const elsewhere = ['/dev/', '/proc/', '/sys/', '/memfd:'].some((prefix) => link.startsWith(prefix));
+      if (link.startsWith('/') && !elsewhere) out.set(link, 'has open');
+    }
+    for (const v of view.vmas) if (v.ino !== 0 && !isObject(v)) out.set(v.path, 'maps');
+  }
+  return out;
+}
+
+/** A digest of a regular file's contents; of its pieces' digests, as no more than one piece is ever held. */
+async function digestOf(hands: Hands, path: string, stat: Stat): Promise<string> {
+  const files = known.get(hands) ?? new Map<string, { file: string; digest: string }>();
+  known.set(hands, files);
+  const file = [stat.dev, stat.ino, stat.size, stat.mtime, stat.ctime].join(' ');
+  const before = files.get(path);
+  if (before?.file === file) return before.digest;
+  const open = hands.batch();
+  const opened = open.call(SYS.openat, AT_FDCWD, open.str(path), O.RDONLY | O.CLOEXEC, 0);
+  const fd = check((await open.run()).value(opened), `opening ${path}`);
+  const digests: Uint8Array[] = [];
+  try {
+    for (let at = 0; at < stat.size;) {
+      const b = hands.batch();
+      const buf = b.out(Math.min(CHUNK, stat.size - at));
+      const got = b.call(SYS.pread64, fd, buf, buf.length, at);
+      const r = await b.run();
+      const length = check(r.value(got), `reading ${path}`);
+      if (length === 0) break;
+      digests.push(await sha256(r.bytes(buf, length)));
+      at += length;
+    }
+  } finally {
+    await hands.syscall(SYS.close, fd);
+  }
+  const all = new Uint8Array(32 * digests.length);
+  digests.forEach((d, i) => all.set(d, 32 * i));
+  const digest = String(await sha256(all));
+  files.set(path, { file, digest });
+  return digest;
+}
+
+async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
+}
