@@ -1,7 +1,7 @@
 import { SYS } from '../guest/hands/syscalls.js';
 import type { ProcessImage, ThreadImage } from './checkpoint.js';
 import type { VdsoImage } from './outline.js';
-import { DomainError } from './errors.js';
+import { DomainError, unsupportedNow } from './errors.js';
 import { ecallIn, HANDS_FD } from './anchor.js';
 import type { RebornProcess, RestoreContext } from './kinds/kind.js';
 import { CLONE, F, MREMAP, O, PR, PROT } from './linux/flags.js';
@@ -10,12 +10,12 @@ import { MemoryBuilder } from './memory/builder.js';
 import type { TargetVma } from './memory/layout.js';
 import type { Move, Space } from './memory/mover.js';
 import { normalize, subtract, type Range } from './memory/ranges.js';
-import { isSameVdso, quietClocks, redirectVdso } from './memory/vdso.js';
+import { isInEntry, isSameVdso, quietClocks, redirectVdso } from './memory/vdso.js';
 import { findHole, isVdso, isVvar, parseMaps, type Vma } from './proc/maps.js';
 import { together } from './together.js';
 import { cloneArgs } from './trace/clone.js';
 import { AREA_SIZE, LIST } from './trace/runner.js';
-import { Tracee } from './trace/tracee.js';
+import { PC, Tracee } from './trace/tracee.js';
 import { beginAgain, type Waiter } from './waits.js';
 
 /** Descriptors the original may open between the outline and the freeze without being in the hands' way. */
@@ -195,8 +195,24 @@ export class Reborn implements RebornProcess {
     return this.#space;
   }
 
+  /** Where entry points are written over, nobody may be half-way through what was there. Throws `unsupported`, passing. */
+  #refuseHalfway(image: ProcessImage): void {
+    const plan = this.#plan;
+    if (plan === undefined) return;
+    const stays = (v: VdsoImage): boolean =>
+      plan.giveWay.length === 0 && !plan.keep.some((k) => k.vdso.start === v.vdso.start);
+    for (const { vdso, image: code } of [image.vdso, ...image.keptVdsos].filter((v) => !stays(v))) {
+      for (const { tid, regs } of image.threads) {
+        const at = Number(regs[PC]) - vdso.start;
+        if (at > 0 && at < code.length && isInEntry(code, at))
+          throw unsupportedNow('the first instructions of a vDSO', `thread ${tid}`);
+      }
+    }
+  }
+
   /** The exchanges that bring the contents of this process's own memory. */
   async moves(image: ProcessImage): Promise<Move[]> {
+    this.#refuseHalfway(image);
     const { mover } = this.context;
     const from = image.frozen.space ?? (await mover.space(image.frozen.leader.tracee));
     const to = await this.identify();

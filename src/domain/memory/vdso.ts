@@ -96,6 +96,14 @@ export function vdsoSymbols(image: Uint8Array): VdsoSymbol[] {
   throw bad('exports no symbols');
 }
 
+/**
+ * True if code that goes on `at` bytes into an image is in the middle of an entry point's first instructions: those
+ * that a redirection is put over, or the redirection itself.
+ */
+export function isInEntry(image: Uint8Array, at: number): boolean {
+  return vdsoSymbols(image).some((s) => at > s.at && at < s.at + PATCH);
+}
+
 /** How many pages of data lay before a kept image, or -1 if these bytes are no kept image. */
 export function keptVvarPages(head: Uint8Array): number {
   if (head.length < 16 || head[0] !== 0x7f || head[1] !== 0x45) return -1;
