@@ -77,6 +77,9 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   missing: /only-here/,
   closing: /being closed/,
   unreadable: /unreadable mapping/,
+  unaccepted: /TCP connection that waits to be accepted/,
+  'unaccepted-unix': /UNIX connection that waits to be accepted/,
+  relative: /relative path/,
 };
 for (const [what, name] of Object.entries(REFUSED)) {
   test(`${what}: refused by name before anything is frozen`, async () => {

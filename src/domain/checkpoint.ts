@@ -3,7 +3,7 @@ import { SYS } from '../guest/hands/syscalls.js';
 import { DomainError } from './errors.js';
 import { holdFiles, kindOf } from './files.js';
 import type { FrozenDomain, FrozenProcess } from './frozen.js';
-import type { CheckpointContext, OpenFile, ProcessKind, SavedFile, SavedPart } from './kinds/kind.js';
+import type { CheckpointContext, LookContext, OpenFile, ProcessKind, SavedFile, SavedPart } from './kinds/kind.js';
 import { processKinds } from './kinds/registry.js';
 import { readFile } from './linux/os.js';
 import type { FrameMover } from './memory/mover.js';
@@ -62,13 +62,14 @@ export function refuseUnsupported(views: readonly ProcessView[], anchor: Process
 }
 
 /** Looks at the open files of a running domain themselves, where /proc does not tell enough. Throws `unsupported`. */
-export async function inspectFiles(hands: Hands, views: readonly ProcessView[]): Promise<void> {
+export async function inspectFiles(context: LookContext): Promise<void> {
+  const { hands, views } = context;
   const held = await holdFiles(hands, views);
   try {
     await together(
       held.map((f) => {
         const process = views.find((v) => v.pid === f.users[0]?.pid);
-        return process === undefined ? undefined : kindOf(f.view, process).inspect?.(hands, f);
+        return process === undefined ? undefined : kindOf(f.view, process).inspect?.(context, f);
       }),
     );
   } finally {

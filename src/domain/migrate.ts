@@ -311,7 +311,7 @@ async function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> 
       if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
       const views = all.filter((v) => v !== anchorView);
       refuseUnsupported(views, anchorView);
-      await inspectFiles(hands, views);
+      await inspectFiles({ hands, anchor, views });
       await compareFiles(hands, to, views);
       const outlines: Outline[] = [];
       for (const v of views) outlines.push(await outlineProcess(hands, v));

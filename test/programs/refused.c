@@ -7,6 +7,7 @@
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/mman.h>
 #include <sched.h>
 #include <signal.h>
@@ -37,6 +38,24 @@ int main(int argc, char **argv) {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7003), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     CHECK(bind(server, (void *)&a, sizeof a) == 0 && listen(server, 1) == 0 && connect(client, (void *)&a, sizeof a) == 0);
     CHECK(accept(server, 0, 0) >= 0 && shutdown(client, SHUT_WR) == 0);
+  }
+  if (!strcmp(what, "unaccepted")) {
+    int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7004), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    CHECK(bind(server, (void *)&a, sizeof a) == 0 && listen(server, 1) == 0 && connect(client, (void *)&a, sizeof a) == 0);
+  }
+  if (!strcmp(what, "unaccepted-unix")) {
+    int server = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/tmp/unaccepted"};
+    unlink(a.sun_path);
+    CHECK(bind(server, (void *)&a, sizeof a) == 0 && listen(server, 1) == 0 && connect(client, (void *)&a, sizeof a) == 0);
+  }
+  if (!strcmp(what, "relative")) {
+    int server = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "relative"};
+    CHECK(chdir("/tmp") == 0);
+    unlink(a.sun_path);
+    CHECK(bind(server, (void *)&a, sizeof a) == 0);
   }
   for (uint64_t turn = 0;; turn++) {
     turn_done(turn);

@@ -13,13 +13,17 @@ import type { Undo } from '../undo.js';
  * new kind is a new file, and a line in its list (registry.ts).
  */
 
-/** What the source of a checkpoint offers to a kind. */
-export interface CheckpointContext {
+/** What a look at a domain offers to a kind. */
+export interface LookContext {
   readonly hands: Hands;
   readonly anchor: Anchor;
+  readonly views: readonly ProcessView[];
+}
+
+/** What the source of a checkpoint offers to a kind. */
+export interface CheckpointContext extends LookContext {
   /** What the checkpoint changes and must be put back if the domain goes on here. */
   readonly undo: Undo;
-  readonly views: readonly ProcessView[];
   /** Ids of threads in the domain, by their ids in the hands' PID namespace. */
   readonly threadIds: ReadonlyMap<number, number>;
   /** Memory objects to be moved with the domain (shared anonymous memory, memfds, files in memory). */
@@ -146,7 +150,7 @@ export interface FileKind {
   /** Refuses what cannot be moved, while the domain still runs. Throws `unsupported`. */
   describe?(view: DescriptorView, process: ProcessView): void;
   /** As describe, for what only the file itself can tell; the domain may still run. Throws `unsupported`. */
-  inspect?(hands: Hands, file: OpenFile): Promise<void>;
+  inspect?(context: LookContext, file: OpenFile): Promise<void>;
   checkpoint(context: CheckpointContext, file: OpenFile): Promise<SavedFile>;
 }
 
@@ -158,7 +162,7 @@ export function fileKind<S>(definition: {
   queue?: (state: S) => string;
   matches: (view: DescriptorView) => boolean;
   describe?: (view: DescriptorView, process: ProcessView) => void;
-  inspect?: (hands: Hands, file: OpenFile) => Promise<void>;
+  inspect?: (context: LookContext, file: OpenFile) => Promise<void>;
   checkpoint: (context: CheckpointContext, file: OpenFile) => Promise<S>;
   after?: (state: S) => readonly string[];
   restore: (

@@ -10,9 +10,9 @@ export const socket: FileKind = {
   name: 'socket',
   independent: true,
   matches: (view) => view.link.startsWith('socket:['),
-  async inspect(hands, file) {
-    const { domain } = await socketKind(hands, file.held);
-    await (domain === AF_UNIX ? unix : tcp).inspect?.(hands, file);
+  async inspect(context, file) {
+    const { domain } = await socketKind(context.hands, file.held);
+    await (domain === AF_UNIX ? unix : tcp).inspect?.(context, file);
   },
   async checkpoint(context, file) {
     const { domain } = await socketKind(context.hands, file.held);

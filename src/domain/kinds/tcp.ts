@@ -89,7 +89,7 @@ export const tcp = fileKind<TcpState>({
   name: 'tcp',
   independent: true,
   matches: (view) => view.link.startsWith('socket:['),
-  async inspect(hands, file) {
+  async inspect({ hands }, file) {
     const kind = await socketKind(hands, file.held);
     const where = `descriptor ${file.view.fd}`;
     if (

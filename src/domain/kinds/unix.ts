@@ -1,10 +1,11 @@
+import type { Batch, BatchResult } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported, unsupportedNow } from '../errors.js';
 import { F, O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { inNetns } from '../network/netlink.js';
-import { fileKind, type CheckpointContext, type RestoreContext } from './kind.js';
+import { fileKind, type LookContext, type OpenFile, type RestoreContext } from './kind.js';
 import {
   addReadOptions,
   COMMON_OPTIONS,
@@ -59,7 +60,7 @@ interface Made {
   readonly callers: { readonly fd: number; readonly to: Uint8Array }[];
 }
 const restorations = new WeakMap<RestoreContext, Made>();
-const dumps = new WeakMap<CheckpointContext, Promise<Map<number, UnixSocketInfo>>>();
+const dumps = new WeakMap<LookContext, Promise<Map<number, UnixSocketInfo>>>();
 
 const key = (name: Uint8Array): string => String(name);
 const isNamed = (name: Uint8Array): boolean => name.length > 2;
@@ -77,38 +78,28 @@ function pathOf(name: Uint8Array): string | undefined {
 export const unix = fileKind<UnixState>({
   name: 'unix',
   matches: (view) => view.link.startsWith('socket:['),
+  async inspect(context, file) {
+    await look(context, file);
+    const b = context.hands.batch();
+    const names = [addName(b, SYS.getsockname, file.held), addName(b, SYS.getpeername, file.held)];
+    const r = await b.run();
+    for (const name of names) refuseRelative(name(r), whereOf(file));
+  },
   async checkpoint(context, file) {
-    const { hands, anchor } = context;
-    const where = `descriptor ${file.view.fd} of process ${file.users[0]?.pid ?? -1}`;
-    let dump = dumps.get(context);
-    if (dump === undefined) dumps.set(context, (dump = unixSockets(hands, anchor.netns)));
-    const inode = Number(/\d+/.exec(file.view.link)?.[0] ?? '-1');
-    const info = (await dump).get(inode);
-    if (info === undefined) throw unsupported('a UNIX socket of another network namespace', where);
-    if (info.waiting > 0) throw unsupportedNow('a UNIX connection that waits to be accepted', where);
-    const inDomain = (peer: number): boolean =>
-      context.views.some((v) => v.descriptors.some((d) => d.link === `socket:[${peer}]`));
-    if (info.peer !== 0 && !inDomain(info.peer)) throw unsupported('a UNIX socket whose other end is outside', where);
+    const { hands } = context;
+    const where = whereOf(file);
+    const { inode, info } = await look(context, file);
     const b = hands.batch();
-    const name = (nr: number) => {
-      const bytes = b.out(128);
-      const length = b.inout(int(128));
-      return { bytes, length, n: b.call(nr, file.held, bytes, length) };
-    };
-    const [local, peer] = [name(SYS.getsockname), name(SYS.getpeername)];
+    const [local, peer] = [addName(b, SYS.getsockname, file.held), addName(b, SYS.getpeername, file.held)];
     const options = addReadOptions(b, file.held, OPTIONS);
     const numbers = addReadOptions(b, file.held, [
       [SOL_SOCKET, SO.TYPE, 4],
       [SOL_SOCKET, SO.SNDBUF, 4],
     ]);
     const r = await b.run();
-    const bytesOf = (x: typeof local): Uint8Array =>
-      r.value(x.n) < 0 ? new Uint8Array(2) : r.bytes(x.bytes, r.view(x.length).getUint32(0, true));
     const [type = 0, sendBuffer = 0] = numbers(r).map((o) => new DataView(o.value.buffer).getInt32(0, true));
-    const state = { inode, type, info, sendBuffer, local: bytesOf(local), peer: bytesOf(peer), options: options(r) };
-    for (const n of [state.local, state.peer]) {
-      if (!(pathOf(n) ?? '/').startsWith('/')) throw unsupported('a UNIX socket with a relative path', where);
-    }
+    const state = { inode, type, info, sendBuffer, local: local(r), peer: peer(r), options: options(r) };
+    for (const n of [state.local, state.peer]) refuseRelative(n, where);
     return {
       ...state,
       flags: file.view.info.flags & ~O.CLOEXEC,
@@ -132,6 +123,35 @@ export const unix = fileKind<UnixState>({
     return fd;
   },
 });
+
+const whereOf = (file: OpenFile): string => `descriptor ${file.view.fd} of process ${file.users[0]?.pid ?? -1}`;
+
+/** What sock_diag tells of a socket; refuses what cannot be moved. While the domain runs, a moment later it may tell otherwise. */
+async function look(context: LookContext, file: OpenFile): Promise<{ inode: number; info: UnixSocketInfo }> {
+  const where = whereOf(file);
+  const dump = dumps.get(context) ?? unixSockets(context.hands, context.anchor.netns);
+  dumps.set(context, dump);
+  const inode = Number(/\d+/.exec(file.view.link)?.[0] ?? '-1');
+  const info = (await dump).get(inode);
+  if (info === undefined) throw unsupportedNow('a UNIX socket of another network namespace', where);
+  if (info.waiting > 0) throw unsupportedNow('a UNIX connection that waits to be accepted', where);
+  const inDomain = (peer: number): boolean =>
+    context.views.some((v) => v.descriptors.some((d) => d.link === `socket:[${peer}]`));
+  if (info.peer !== 0 && !inDomain(info.peer)) throw unsupportedNow('a UNIX socket whose other end is outside', where);
+  return { inode, info };
+}
+
+/** Adds the question for a name (getsockname or getpeername); two bytes where there is none. */
+function addName(b: Batch, nr: number, fd: number): (r: BatchResult) => Uint8Array {
+  const bytes = b.out(128);
+  const length = b.inout(int(128));
+  const n = b.call(nr, fd, bytes, length);
+  return (r) => (r.value(n) < 0 ? new Uint8Array(2) : r.bytes(bytes, r.view(length).getUint32(0, true)));
+}
+
+function refuseRelative(name: Uint8Array, where: string): void {
+  if (!(pathOf(name) ?? '/').startsWith('/')) throw unsupported('a UNIX socket with a relative path', where);
+}
 
 async function make(context: RestoreContext, made: Made, s: UnixState): Promise<number> {
   const { hands, anchor } = context;
