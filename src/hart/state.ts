@@ -100,6 +100,9 @@ export const HOT_THRESHOLD = 0x1f0;
 /** The predecoded page that the clock which makes room looks at next. */
 export const PREDECODE_HAND = 0x1f4;
 
+/** Generation of the second data TLB (see tlb.ts). */
+export const TLB_GENERATION = 0x1f8;
+
 /** SBI hart state management: a HSM_* value (shared); where a start begins and its argument (i64 each). */
 export const HSM = 0x1d4;
 export const HSM_START = 0x1d8;

@@ -12,7 +12,8 @@
  *   h + 0x31000  region descriptors                    16384 × 32 bytes
  *   h + 0xb1000  directory of predecoded pages         4096 entries × 16 bytes
  *   h + 0xc1000  predecoded page of each frame         2^20 entries × 2 bytes: 1 + its index, or 0: none
- *   h + 0x2c1000 predecoded pages                      4096 × 0x6080 bytes
+ *   h + 0x2c1000 second data TLB                       8192 entries × 16 bytes
+ *   h + 0x2e1000 predecoded pages                      4096 × 0x6080 bytes
  *
  * A data entry is direct-mapped by the virtual page number:
  *
@@ -20,6 +21,14 @@
  *   +8   write tag (i64)
  *   +16  addend    (i32): host offset minus the low 32 bits of the virtual address
  *   +20  host page (i32)
+ *
+ * An entry of the second data TLB, which a miss in the first looks at before it walks the page
+ * tables, direct-mapped by the virtual page number:
+ *
+ *   +0  virtual page address | generation (bits 11:2) | mode (bits 1:0)   (i64)
+ *   +8  host page | SECOND_* permissions (i32)
+ *
+ * A flush begins a new generation.
  *
  * A fetch entry: +0 tag (i64), +8 predecoded page (i32, absolute), +12 host page (i32).
  *
@@ -96,7 +105,19 @@ export const REGION_EXTRA_PAGES = 2;
 export const REGION_PAGE_SIZE = 12;
 export const REGION_USED = 24;
 
-export const PREDECODED = PREDECODED_OF_FRAME + PREDECODED_OF_FRAME_SIZE;
+export const SECOND_TLB = PREDECODED_OF_FRAME + PREDECODED_OF_FRAME_SIZE;
+export const SECOND_TLB_ENTRIES = 8192;
+export const SECOND_TLB_SIZE = SECOND_TLB_ENTRIES * 16;
+export const SECOND_TAG = 0;
+export const SECOND_HOST_PAGE = 8;
+/** Permissions: 1 << ACCESS_*. */
+export const SECOND_READ = 1;
+export const SECOND_WRITE = 2;
+/** Step and mask of the generation. */
+export const SECOND_GENERATION_STEP = 4;
+export const SECOND_GENERATION_MASK = 0xffc;
+
+export const PREDECODED = SECOND_TLB + SECOND_TLB_SIZE;
 /** Bytes of slots, without the sentinel. */
 export const PREDECODED_SIZE = 0x4000;
 export const COUNTERS = 0x4080;

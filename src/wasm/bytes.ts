@@ -1,15 +1,18 @@
+const encoder = new TextEncoder();
+
 /** A growing byte buffer with WebAssembly's variable-length integers (LEB128; core specification 5.2.2). */
 export class ByteWriter {
   private buffer: Uint8Array;
   length = 0;
 
-  constructor(capacity = 256) {
+  /** Small buffers cost least: they lie in the engine's own heap. */
+  constructor(capacity = 64) {
     this.buffer = new Uint8Array(capacity);
   }
 
   private reserve(more: number): void {
     if (this.length + more <= this.buffer.length) return;
-    const grown = new Uint8Array(Math.max(this.buffer.length * 2, this.length + more));
+    const grown = new Uint8Array(Math.max(this.buffer.length * 4, this.length + more));
     grown.set(this.buffer.subarray(0, this.length));
     this.buffer = grown;
   }
@@ -60,7 +63,7 @@ export class ByteWriter {
   }
 
   name(text: string): void {
-    const bytes = new TextEncoder().encode(text);
+    const bytes = encoder.encode(text);
     this.u32(bytes.length);
     this.append(bytes);
   }

@@ -44,7 +44,7 @@ class WorkerThread implements HartThread {
  * Its own figure is for pages that load a module once; a guest that boots would have thousands of
  * functions optimized that run for a moment only (docs/performance.md has what it costs).
  */
-const TIERING_BUDGET = 300_000_000;
+const TIERING_BUDGET = 150_000_000;
 setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
 shareHostClock(monotonicMilliseconds);
 

@@ -87,21 +87,24 @@ export interface LinkedModule {
 
 /** Makes translated modules that can call the core. */
 export class Linkage {
+  readonly #slots: readonly (Signature & { readonly slot: number; readonly path: readonly string[] })[];
+
   constructor(
     private readonly limits: MemoryLimits,
-    private readonly signatures: readonly Signature[],
-  ) {}
+    signatures: readonly Signature[],
+  ) {
+    this.#slots = signatures.map((signature, slot) => ({ ...signature, slot, path: signature.name.split('.') }));
+  }
 
   module(): LinkedModule {
     const module = new ModuleBuilder(this.limits);
     module.importTable();
     const root: Record<string, unknown> = {};
-    this.signatures.forEach(({ name, params, result }, slot) => {
-      const path = name.split('.');
+    for (const { path, slot, params, result } of this.#slots) {
       let at = root;
       for (const key of path.slice(0, -1)) at = (at[key] ??= {}) as Record<string, unknown>;
       at[path[path.length - 1]] = new Thunk(module, slot, params, result);
-    });
+    }
     return { module, functions: root as unknown as CoreFunctions };
   }
 }

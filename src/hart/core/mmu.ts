@@ -34,6 +34,7 @@ import {
   SSTATUS,
   TLB_BASE,
   TLB_FILLED,
+  TLB_GENERATION,
   TLB_SUPERPAGES,
 } from '../state.js';
 import {
@@ -48,6 +49,15 @@ import {
   FETCH_TLB,
   FETCH_TLB_SIZE,
   MODES,
+  SECOND_GENERATION_MASK,
+  SECOND_GENERATION_STEP,
+  SECOND_HOST_PAGE,
+  SECOND_READ,
+  SECOND_TAG,
+  SECOND_TLB,
+  SECOND_TLB_ENTRIES,
+  SECOND_TLB_SIZE,
+  SECOND_WRITE,
   TLB_ADDEND,
   TLB_ENTRIES,
   TLB_ENTRY_SIZE,
@@ -124,16 +134,28 @@ function buildHostOf(module: ModuleBuilder): Callable<typeof I32> {
 const hostPageOf = (entry: ExprI32): ExprI32 => i32.shl(i32.shrU(entry, i32.const(8)), i32.const(12));
 
 function buildRefill(module: ModuleBuilder, hostOf: Callable<typeof I32>): Callable<typeof I32> {
+  const insert = buildInsert(module);
   const f = module.function([I32, I64, I32], I32, 'refill');
   const h = f.param(I32, 0);
   const va = f.param(I64, 1);
   const access = f.param(I32, 2);
+  const isFetch = i32.eq(access, i32.const(ACCESS_FETCH));
   /** Guest-physical address of the byte at va. */
   const physical = f.local(I64, va);
   /** What the leaf allows: PTE bits; without translation everything but keeping D clean. */
   const leaf = f.local(I64, i64.const(R | W | X | D));
+  const second = f.local(I32);
+  const tag = f.local(I64);
 
-  f.if(i32.wrap(i64.shrU(i64.load(h, SATP), i64.const(60))), () => walk(f, h, va, access, physical, leaf, hostOf));
+  f.if(i32.wrap(i64.shrU(i64.load(h, SATP), i64.const(60))), () => {
+    f.set(second, secondEntry(h, va));
+    f.set(tag, secondTag(h, va));
+    f.if(i32.and(i64.eq(i64.load(second, SECOND_TLB + SECOND_TAG), tag), i32.eqz(isFetch)), () => {
+      const known = f.local(I32, i32.load(second, SECOND_TLB + SECOND_HOST_PAGE));
+      f.if(i32.and(known, i32.shl(i32.const(1), access)), () => f.return(call(insert, h, va, access, known)));
+    });
+    walk(f, h, va, access, physical, leaf, hostOf);
+  });
 
   const page = f.local(I64, i64.shrU(i64.sub(physical, i64.load(h, RAM_BASE)), i64.const(12)));
   const notMemory = (): void => {
@@ -144,37 +166,61 @@ function buildRefill(module: ModuleBuilder, hostOf: Callable<typeof I32>): Calla
   const entry = f.local(I32, i32.load(i32.add(i32.load(h, PAGE_MAP), i32.shl(i32.wrap(page), i32.const(2)))));
   f.if(i32.eqz(i32.and(entry, i32.const(PAGE_PRESENT))), notMemory);
   const hostPage = f.local(I32, hostPageOf(entry));
-  f.if(i32.eq(access, i32.const(ACCESS_FETCH)), () => f.return(hostPage));
+  f.if(isFetch, () => f.return(hostPage));
+  const isWrite = i32.eq(access, i32.const(ACCESS_WRITE));
+  f.if(i32.and(isWrite, i32.eqz(i32.and(entry, i32.const(PAGE_WRITABLE)))), notMemory);
+
+  const bits = f.local(I32, i32.wrap(leaf));
+  // MXR makes executable pages readable; the walk has already refused what may not be read.
+  const readable = i32.and(
+    bits,
+    choose(i32.and(i32.load(h, SSTATUS), i32.const(SSTATUS_MXR)), i32.const(R | X), i32.const(R)),
+  );
+  const writable = i32.and(
+    i32.eq(i32.and(bits, i32.const(W | D)), i32.const(W | D)),
+    i32.ne(i32.and(entry, i32.const(PAGE_WRITABLE)), i32.const(0)),
+  );
+  f.if(readable, () => f.set(hostPage, i32.or(hostPage, i32.const(SECOND_READ))));
+  f.if(writable, () => f.set(hostPage, i32.or(hostPage, i32.const(SECOND_WRITE))));
+  f.if(second, () => {
+    f.store64(second, tag, SECOND_TLB + SECOND_TAG);
+    f.store32(second, hostPage, SECOND_TLB + SECOND_HOST_PAGE);
+  });
+  f.return(call(insert, h, va, access, hostPage));
+  return f;
+}
+
+/** Entry of the second data TLB for `va`, relative to SECOND_TLB. */
+const secondEntry = (h: ExprI32, va: ExprI64): ExprI32 =>
+  i32.add(h, i32.and(i32.shrU(i32.wrap(va), i32.const(12 - 4)), i32.const((SECOND_TLB_ENTRIES - 1) << 4)));
+
+/** What an entry of the second data TLB for `va` must have as its tag in the present mode. */
+const secondTag = (h: ExprI32, va: ExprI64): ExprI64 => {
+  const mode = i32.shrU(i32.sub(i32.load(h, TLB_BASE), i32.const(TLB_START)), i32.const(Math.log2(TLB_SIZE)));
+  const low = i32.or(i32.load(h, TLB_GENERATION), mode);
+  return i64.or(i64.and(va, i64.const(-4096)), i64.extendU(low));
+};
+
+/** (h, va, ACCESS_*, host page | SECOND_*): fills the data TLB of the present mode; the host page of va. */
+function buildInsert(module: ModuleBuilder): Callable<typeof I32> {
+  const f = module.function([I32, I64, I32, I32], I32);
+  const h = f.param(I32, 0);
+  const va = f.param(I64, 1);
+  const allowed = f.param(I32, 3);
+  const hostPage = f.local(I32, i32.and(allowed, i32.const(-4096)));
 
   // A write makes code of that frame stale; see `fetch.ts` for the other half.
   const word = f.local(
     I32,
     i32.add(i32.load(h, FRAME_WORDS), i32.shl(i32.shrU(hostPage, i32.const(12)), i32.const(2))),
   );
-  const isWrite = i32.eq(access, i32.const(ACCESS_WRITE));
-  f.if(isWrite, () => {
-    f.if(i32.eqz(i32.and(entry, i32.const(PAGE_WRITABLE))), notMemory);
-    f.if(i32.and(i32.atomicLoad(word), i32.const(FRAME_CODE)), () => {
-      f.drop(i32.atomicAnd(word, i32.const(~FRAME_CODE)));
-      f.drop(i32.atomicAdd(word, i32.const(2)));
-    });
+  const hasCode = f.local(I32, i32.and(i32.atomicLoad(word), i32.const(FRAME_CODE)));
+  f.if(i32.and(hasCode, i32.eq(f.param(I32, 2), i32.const(ACCESS_WRITE))), () => {
+    f.drop(i32.atomicAnd(word, i32.const(~FRAME_CODE)));
+    f.drop(i32.atomicAdd(word, i32.const(2)));
+    f.set(hasCode, i32.const(0));
   });
 
-  insert(f, h, va, hostPage, leaf, entry, word);
-  f.return(hostPage);
-  return f;
-}
-
-/** Fills the data TLB of the present mode with what the leaf and the page map allow. */
-function insert(
-  f: FunctionBuilder,
-  h: ExprI32,
-  va: ExprI64,
-  hostPage: ExprI32,
-  leaf: ExprI64,
-  entry: ExprI32,
-  word: ExprI32,
-): void {
   const vpage = f.local(I64, i64.and(va, i64.const(-4096)));
   const at = f.local(
     I32,
@@ -183,22 +229,15 @@ function insert(
       i32.and(i32.shrU(i32.wrap(va), i32.const(TLB_INDEX_SHIFT)), i32.const(TLB_INDEX_MASK)),
     ),
   );
-  const bits = f.local(I32, i32.wrap(leaf));
-  const has = (mask: number): ExprI32 => i32.eq(i32.and(bits, i32.const(mask)), i32.const(mask));
-  // MXR makes executable pages readable; the walk has already refused what may not be read.
-  const readable = i32.and(
-    bits,
-    choose(i32.and(i32.load(h, SSTATUS), i32.const(SSTATUS_MXR)), i32.const(R | X), i32.const(R)),
-  );
-  const writable = i32.and(
-    i32.and(has(W | D), i32.ne(i32.and(entry, i32.const(PAGE_WRITABLE)), i32.const(0))),
-    i32.eqz(i32.and(i32.atomicLoad(word), i32.const(FRAME_CODE))),
-  );
+  const readable = i32.and(allowed, i32.const(SECOND_READ));
+  const writable = i32.and(i32.shrU(i32.and(allowed, i32.const(SECOND_WRITE)), i32.const(1)), i32.eqz(hasCode));
   f.store64(at, choose(readable, vpage, i64.const(-1)), TLB_READ_TAG);
   f.store64(at, choose(writable, vpage, i64.const(-1)), TLB_WRITE_TAG);
   f.store32(at, i32.sub(hostPage, i32.wrap(vpage)), TLB_ADDEND);
   f.store32(at, hostPage, TLB_HOST_PAGE);
   f.store32(h, i32.const(1), TLB_FILLED);
+  f.return(hostPage);
+  return f;
 }
 
 function walk(
@@ -297,6 +336,13 @@ function buildFlush(module: ModuleBuilder, newEpoch: Callable<undefined>): Calla
   const h = f.param(I32, 0);
   f.if(i32.eqz(i32.load(h, TLB_FILLED)), () => f.return());
   f.fill(i32.add(h, i32.const(TLB_START)), i32.const(0xff), i32.const(MODES * TLB_SIZE + 2 * FETCH_TLB_SIZE));
+  const next = i32.add(i32.load(h, TLB_GENERATION), i32.const(SECOND_GENERATION_STEP));
+  const generation = f.local(I32, i32.and(next, i32.const(SECOND_GENERATION_MASK)));
+  f.store32(h, generation, TLB_GENERATION);
+  // The count starts over: entries of its last round must not be taken for new ones.
+  f.if(i32.eqz(generation), () =>
+    f.fill(i32.add(h, i32.const(SECOND_TLB)), i32.const(0xff), i32.const(SECOND_TLB_SIZE)),
+  );
   f.store32(h, i32.const(0), TLB_FILLED);
   f.store32(h, i32.const(0), TLB_SUPERPAGES);
   f.call(newEpoch, h);
@@ -328,6 +374,7 @@ function buildSfenceVma(
     f.store64(at, i64.const(-1), TLB_START + mode * TLB_SIZE + TLB_READ_TAG);
     f.store64(at, i64.const(-1), TLB_START + mode * TLB_SIZE + TLB_WRITE_TAG);
   }
+  f.store64(secondEntry(h, va), i64.const(-1), SECOND_TLB + SECOND_TAG);
   for (let table = 0; table < 2; table++) {
     const at = i32.add(h, i32.and(i32.shrU(low, i32.const(FETCH_INDEX_SHIFT)), i32.const(FETCH_INDEX_MASK)));
     f.store64(at, i64.const(-1), FETCH_TLB + table * FETCH_TLB_SIZE);

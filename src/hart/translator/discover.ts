@@ -41,17 +41,21 @@ const MAX_TARGETS = 48;
 const isCall = ({ index, operands }: Decoded): boolean =>
   index >= 0 && instructions[index].flow === 'jump' && isLink(operands.rd);
 
-const dispatchKey = (call: Call | undefined): string => `dispatch:${call?.id ?? 0}`;
+/** Places are less than 2^21 bytes from the first page (jal reaches 1 MiB), and even. */
+const nodeKey = (at: number, call: Call | undefined): number => (call?.id ?? 0) * 2 ** 23 + at;
+/** Nothing is at an odd place. */
+const dispatchKey = (call: Call | undefined): number => nodeKey(1, call);
 
 class Discovery {
   readonly pages = new Map<number, CodePage | undefined>();
   #extraPages = 0;
   /** Nodes by place and call. */
-  readonly nodes = new Map<string, Node>();
+  readonly nodes = new Map<number, Node>();
   steps = 0;
   #calls = 0;
   readonly #pending: Node[] = [];
   readonly #stepAt = new Map<number, Step | undefined>();
+  readonly #followed = new Map<number, boolean>();
 
   constructor(
     readonly source: CodeSource,
@@ -88,8 +92,11 @@ class Discovery {
 
   /** The instruction at `at`, or undefined if it cannot be translated here. */
   #step(at: number): Step | undefined {
-    if (!this.#stepAt.has(at)) this.#stepAt.set(at, this.#read(at));
-    return this.#stepAt.get(at);
+    const known = this.#stepAt.get(at);
+    if (known !== undefined || this.#stepAt.has(at)) return known;
+    const step = this.#read(at);
+    this.#stepAt.set(at, step);
+    return step;
   }
 
   #read(at: number): Step | undefined {
@@ -108,8 +115,13 @@ class Discovery {
 
   /** Whether a jump to `at` stays in the region. */
   #follows(at: number): boolean {
-    const page = this.#page(at);
-    return page !== undefined && this.source.executed(page, at & 4095);
+    let follows = this.#followed.get(at);
+    if (follows === undefined) {
+      const page = this.#page(at);
+      follows = page !== undefined && this.source.executed(page, at & 4095);
+      this.#followed.set(at, follows);
+    }
+    return follows;
   }
 
   /** Places that blocks must start at: targets of jumps and branches in reach of the entry, calls not followed. */
@@ -153,7 +165,7 @@ class Discovery {
   }
 
   #node(at: number, call: Call | undefined): Node {
-    const key = `${at}:${call?.id ?? 0}`;
+    const key = nodeKey(at, call);
     let node = this.nodes.get(key);
     if (node === undefined) {
       node = new Node(at, call);

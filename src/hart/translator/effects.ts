@@ -12,11 +12,23 @@ export interface Masks {
 }
 
 export interface Effects {
-  readonly reads: Masks;
-  readonly writes: Masks;
+  readonly reads: Readonly<Masks>;
+  readonly writes: Readonly<Masks>;
 }
 
-export function effectsOf({ index, operands }: Decoded): Effects {
+/** Decoded instructions are shared between all places with the same encoding. */
+const known = new WeakMap<Decoded, Effects>();
+
+export function effectsOf(decoded: Decoded): Effects {
+  let effects = known.get(decoded);
+  if (effects === undefined) {
+    effects = findEffects(decoded);
+    known.set(decoded, effects);
+  }
+  return effects;
+}
+
+function findEffects({ index, operands }: Decoded): Effects {
   const reads: Masks = { x: 0, f: 0 };
   const writes: Masks = { x: 0, f: 0 };
   if (index >= 0) {

@@ -71,7 +71,7 @@ export interface CodePage {
 export interface Graph {
   /** Where the region begins: the block of the hot place, or the dispatch that leads to it. */
   readonly entry: Node;
-  /** Places in the first page that the region can be entered at; the hot one comes first. */
+  /** Places in the first page that the region can be entered at. */
   readonly entries: readonly number[];
   readonly pages: readonly CodePage[];
   /** Instructions in all nodes. */

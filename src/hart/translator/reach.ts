@@ -11,12 +11,6 @@ import type { Node, Step } from './graph.js';
 /** Bytes from the first to the last: the more, the more often they lie in two pages. */
 const MAX_SPAN = 512;
 
-/** Some value, and a register that holds it plus a constant. */
-interface Place {
-  readonly root: number;
-  readonly distance: number;
-}
-
 /** Accesses that are looked up together, at distances from one value. */
 export class Reach {
   low: number;
@@ -90,7 +84,8 @@ export function reachesOf(
     const open = new Map(before?.open);
     let depth = before?.depth ?? 0;
     const take = (base: number, offset: number, { kind, width }: Access): Reached => {
-      const { root, distance } = places.of(base);
+      const root = places.root(base);
+      const distance = places.distance(base);
       const at = distance + offset;
       let reach = open.get(root);
       if (reach?.add(node, at, 1 << width, kind === 'store') !== true) {
@@ -116,36 +111,49 @@ export function reachesOf(
   return new Map([...all].map(([node, reached]) => [node, reached.map(shared)]));
 }
 
-/** Where the registers point to, as far as the code tells. */
+/** Where the registers point to, as far as the code tells: each some value, which is not known, plus a distance. */
 class Places {
-  readonly #of: Place[];
-  #roots: number;
+  readonly #root = new Uint32Array(32);
+  readonly #distance = new Int32Array(32);
+  #roots = 32;
 
   constructor(before?: Places) {
-    this.#of =
-      before === undefined ? Array.from({ length: 32 }, (_, root) => ({ root, distance: 0 })) : [...before.#of];
-    this.#roots = before === undefined ? 32 : before.#roots;
+    if (before === undefined) {
+      for (let register = 0; register < 32; register++) this.#root[register] = register;
+      return;
+    }
+    this.#root.set(before.#root);
+    this.#distance.set(before.#distance);
+    this.#roots = before.#roots;
   }
 
-  of(register: number): Place {
-    return this.#of[register];
+  root(register: number): number {
+    return this.#root[register];
+  }
+  distance(register: number): number {
+    return this.#distance[register];
   }
 
   after({ decoded }: Step): void {
     const { operands, index } = decoded;
     const { name } = instructions[index];
-    const { x } = effectsOf(decoded).writes;
-    if (x === 0) return;
+    if (effectsOf(decoded).writes.x === 0) return;
     const { rd, rs1, rs2, imm } = operands;
-    if (name === 'addi') this.#of[rd] = this.#moved(rs1, imm);
-    else if (name === 'add' && rs1 === 0) this.#of[rd] = this.#moved(rs2, 0);
-    else this.#of[rd] = { root: this.#roots++, distance: 0 };
+    if (name === 'addi') this.#move(rd, rs1, imm);
+    else if (name === 'add' && rs1 === 0) this.#move(rd, rs2, 0);
+    else this.#forget(rd);
   }
 
-  #moved(from: number, by: number): Place {
-    const { root, distance } = this.#of[from];
-    const moved = distance + by;
+  #move(to: number, from: number, by: number): void {
+    const distance = this.#distance[from] + by;
     // Far away nothing is shared; and distances stay what 32 bits can tell.
-    return Math.abs(moved) < 1 << 20 ? { root, distance: moved } : { root: this.#roots++, distance: 0 };
+    if (Math.abs(distance) >= 1 << 20) return this.#forget(to);
+    this.#root[to] = this.#root[from];
+    this.#distance[to] = distance;
+  }
+
+  #forget(register: number): void {
+    this.#root[register] = this.#roots++;
+    this.#distance[register] = 0;
   }
 }
