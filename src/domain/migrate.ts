@@ -169,7 +169,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     );
     undo.add('closing files of /proc', () => held.close());
     const foresight = { known: early, held };
-    await mover.prepare();
+    await restoration.rehearseFlip(early);
     await lookAgain(domain, early, held);
 
     await step('freeze');

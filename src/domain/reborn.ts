@@ -14,7 +14,7 @@ import { isInEntry, isSameVdso, quietClocks, redirectVdso } from './memory/vdso.
 import { findHole, isVdso, isVvar, parseMaps, type Vma } from './proc/maps.js';
 import { together } from './together.js';
 import { cloneArgs } from './trace/clone.js';
-import { AREA_SIZE, LIST } from './trace/runner.js';
+import { AREA_SIZE, AT_CALL, LIST } from './trace/runner.js';
 import { PC, Tracee } from './trace/tracee.js';
 import { beginAgain, type Waiter } from './waits.js';
 
@@ -162,7 +162,7 @@ export class Reborn implements RebornProcess {
     this.#target = this.#targets(vmas, active);
     await this.#memory.shape(this.#target);
     await this.#writeKept(active);
-    await this.#memory.populate(this.#flippable(pages));
+    await this.#memory.populate(this.flippable(pages));
   }
 
   /** Writes the images of other kernels, their entry points leading to the one of this kernel. They stay: once is enough. */
@@ -183,7 +183,7 @@ export class Reborn implements RebornProcess {
   }
 
   /** Pages to exchange: not those of images that are written anew or give way. The data of images kept before come along. */
-  #flippable(pages: readonly Range[]): Range[] {
+  flippable(pages: readonly Range[]): Range[] {
     const plan = this.#plan;
     const not = normalize([...(plan?.giveWay ?? []), ...(plan?.keep ?? []).map((k) => k.vdso)]);
     return subtract(this.#memory.own(pages), not);
@@ -216,7 +216,7 @@ export class Reborn implements RebornProcess {
     const { mover } = this.context;
     const from = image.frozen.space ?? (await mover.space(image.frozen.leader.tracee));
     const to = await this.identify();
-    const pages = this.#flippable(image.pages);
+    const pages = this.flippable(image.pages);
     return pages.map((r) => ({ from, fromVa: r.start, to, toVa: r.start, pages: (r.end - r.start) / 4096 }));
   }
 
@@ -224,7 +224,7 @@ export class Reborn implements RebornProcess {
   async finishMemory(image: ProcessImage): Promise<void> {
     const fd = await this.openExe(image.view.exe);
     const kept = this.#plan?.keep.find((k) => k.vdso.start === image.vdso.vdso.start);
-    if (kept !== undefined) await this.leader.poke(kept.vvar.start, quietClocks(image.clocks));
+    const clocks = kept === undefined ? undefined : this.leader.poke(kept.vvar.start, quietClocks(image.clocks));
     const { mm } = image.view.stat;
     // struct prctl_mm_map: 11 addresses, auxv pointer, auxv size u32, exe fd u32.
     const map = new Uint8Array(104);
@@ -249,7 +249,8 @@ export class Reborn implements RebornProcess {
     c.pointer(buf, 88, c.bytes(image.auxv));
     const set = c.call(SYS.prctl, PR.SET_MM, PR.SET_MM_MAP, buf, 104, 0);
     const name = c.call(SYS.prctl, PR.SET_NAME, c.str(image.view.status.name));
-    const [, r] = await together([this.#memory.protect(), c.run()]);
+    // What is written is on its way before what it is written to is protected.
+    const [, , r] = await together([clocks, this.#memory.protect(), c.run()]);
     check(r.value(set), 'PR_SET_MM_MAP');
     check(r.value(name), 'PR_SET_NAME');
   }
@@ -351,7 +352,9 @@ export class Reborn implements RebornProcess {
     if (plan === undefined) throw new DomainError('state', 'the vDSO has no place yet');
     const ecall = plan.imageBase + ecallIn(plan.image);
     const threads = this.waiters(image);
-    const goOn = await beginAgain(this.context.anchor, threads, ecall, this.leader.area + LIST);
+    // Not where the next call is made: the kernel takes an `ecall` at which one was disturbed for that one begun again.
+    const waitAt = this.leader.area + AT_CALL;
+    const goOn = await beginAgain(this.context.anchor, threads, waitAt, this.leader.area + LIST);
     const gone = await this.leader.inject(ecall, SYS.munmap, this.leader.area, AREA_SIZE);
     check(gone, 'taking the runner out');
     await together(

@@ -133,6 +133,14 @@ export class Restoration {
     await together(outlines.map((p) => this.#reborn(p.view.pid).shapeMemory(p.vmas, p.vdso, p.pages)));
   }
 
+  /** What the flip will look at, looked at before. */
+  async rehearseFlip(outlines: readonly Outline[]): Promise<void> {
+    for (const p of outlines) {
+      const reborn = this.#reborn(p.view.pid);
+      await this.context.mover.prepare(await reborn.identify(), reborn.flippable(p.pages));
+    }
+  }
+
   /** Open files: made by the hands, then given to everyone who has them. */
   async openFiles(): Promise<void> {
     const { context } = this;

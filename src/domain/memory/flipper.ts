@@ -55,8 +55,13 @@ export class FrameFlipper implements FrameMover {
     return side;
   }
 
-  prepare(): Promise<void> {
-    return warmUp();
+  async prepare({ hands, satp = 0n }: Space, ranges: readonly Range[]): Promise<void> {
+    const { side, memory } = this.#working(hands);
+    const work = warmUp(memory, satp, ranges, side.partition.space.pages);
+    for (let done = false; !done;) {
+      done = await whileStill([side], () => work.next().done === true);
+      await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    }
   }
 
   async space(tracee: Tracee, show = (nonce: Uint8Array) => tracee.showNonce(nonce)): Promise<Space> {

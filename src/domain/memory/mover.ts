@@ -49,8 +49,11 @@ export interface FlipReceipt {
  * Effects on failure: none. Throws DomainError `lost` naming the first page that was not there.
  */
 export interface FrameMover {
-  /** Makes itself ready for what will be asked while a domain stands still. */
-  prepare(): Promise<void>;
+  /**
+   * Makes itself ready for what will be asked while a domain stands still, by looking at memory of a process that does
+   * so already.
+   */
+  prepare(space: Space, ranges: readonly Range[]): Promise<void>;
   /** `show`: has the process show a nonce by the ring instruction, unless told as {@link Tracee.showNonce} does. */
   space(tracee: Tracee, show?: (nonce: Uint8Array) => Promise<void>): Promise<Space>;
   /** The hands' own address space. */

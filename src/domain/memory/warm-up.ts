@@ -2,57 +2,44 @@
  * Has the engine compile what a flip does over and over, before it is done for the first time while a domain stands
  * still: interpreted, it takes ten times as long.
  */
-import { RAM_BASE } from '../../vmm/address-space.js';
 import { checkPairs, exchange } from './exchange.js';
-import { ownPagesIn, walkRun } from './page-run.js';
+import { ownPagesIn, walkRun, type GuestPhysical } from './page-run.js';
+import { total, type Range } from './ranges.js';
 
-const PAGES = 2048;
-const ROUNDS = 60;
-/** V, R, W, U, A, D. */
-const LEAF = 0b1101_0111;
-const POINTER = 1;
-const SATP_SV39 = 8n << 60n;
+/** Pages to have gone over until all of it is compiled. */
+const ENOUGH = 400_000;
+/** Pages gone over at a time: clients are served between. */
+const AT_A_TIME = 10_000;
+/** Pages of the exchange that is made for nothing. */
+const PAGES = 4096;
+const PRESENT = 3;
 
-let warm = false;
+let warm = 0;
 
-/** Takes some milliseconds the first time, in small pieces, and nothing afterwards. */
-export async function warmUp(): Promise<void> {
-  if (warm) return;
-  warm = true;
-  // Two memories with page tables in their first pages that map the pages behind them.
-  const [from, to] = [tables(), tables()];
-  const maps = [0, 1].map((k) => Int32Array.from({ length: 2 * PAGES }, (_, i) => ((2 * i + k) << 8) | 3));
-  const sources = new Int32Array(PAGES);
-  const targets = new Int32Array(PAGES);
-  for (let round = 0; round < ROUNDS; round++) {
-    // Clients are served meanwhile.
-    await new Promise<void>((resolve) => setTimeout(resolve, 0));
-    ownPagesIn(from, SATP_SV39 | BigInt(RAM_BASE / 4096), [{ start: 0, end: PAGES * 4096 }], PAGES);
-    walkRun(from, SATP_SV39 | BigInt(RAM_BASE / 4096), 0, PAGES, false, sources, 0);
-    walkRun(to, SATP_SV39 | BigInt(RAM_BASE / 4096), 0, PAGES, true, targets, 0);
-    checkPairs({ sources, targets }, maps[0], maps[1]);
-    exchange({ sources, targets }, maps[0], maps[1]);
+/** Pieces of work, none longer than a few milliseconds the first time; after a while there are none left. */
+export function* warmUp(
+  memory: GuestPhysical,
+  satp: bigint,
+  ranges: readonly Range[],
+  tables: number,
+): Generator<void> {
+  const pages = total(ranges) / 4096;
+  if (pages === 0) return;
+  const out = new Int32Array(AT_A_TIME);
+  const maps = [0, 1].map((k) => Int32Array.from({ length: 2 * PAGES }, (_, i) => ((2 * i + k) << 8) | PRESENT));
+  const sources = Int32Array.from({ length: PAGES }, (_, i) => i);
+  const targets = Int32Array.from({ length: PAGES }, (_, i) => 2 * PAGES - 1 - i);
+  while (warm < ENOUGH) {
+    for (const r of ranges) {
+      for (let start = r.start; start < r.end && warm < ENOUGH; start += AT_A_TIME * 4096) {
+        const end = Math.min(r.end, start + AT_A_TIME * 4096);
+        ownPagesIn(memory, satp, [{ start, end }], tables);
+        walkRun(memory, satp, start, (end - start) / 4096, true, out, 0);
+        checkPairs({ sources, targets }, maps[0], maps[1]);
+        exchange({ sources, targets }, maps[0], maps[1]);
+        warm += PAGES + (end - start) / 4096;
+        yield;
+      }
+    }
   }
-}
-
-/**
- *     page 0   root        one entry
- *          1   middle      PAGES / 512 entries
- *          2 … leaf tables
- */
-function tables(): { words: Int32Array; offsetOf(address: number): number } {
-  const leafTables = PAGES / 512;
-  const size = (2 + leafTables) * 4096;
-  const words = new Int32Array(new SharedArrayBuffer(size));
-  const put = (at: number, page: number, flags: number): void => {
-    words[at >> 2] = ((RAM_BASE / 4096 + page) << 10) | flags;
-    words[(at >> 2) + 1] = Math.floor((RAM_BASE / 4096 + page) / 0x40_0000);
-  };
-  put(0, 1, POINTER);
-  for (let t = 0; t < leafTables; t++) put(4096 + 8 * t, 2 + t, POINTER);
-  for (let i = 0; i < PAGES; i++) put(2 * 4096 + 8 * i, i, LEAF);
-  return {
-    words,
-    offsetOf: (address) => (address >= RAM_BASE && address < RAM_BASE + size ? address - RAM_BASE : -1),
-  };
 }
