@@ -92,6 +92,8 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
     ),
     frozen.plantRunners(mover, foresight),
   ]);
+  // What was opened since the look.
+  for (const view of views) for (const d of view.descriptors) kindOf(d, view).describe?.(d, view);
   const context: CheckpointContext = {
     hands,
     anchor,

@@ -10,6 +10,7 @@ import type { RunningDomain } from './launch.js';
 import { CLOCK, EBADF, ENOENT, ESRCH, PROT } from './linux/flags.js';
 import { readText } from './linux/os.js';
 import type { HeldFiles } from './linux/held-files.js';
+import { readAdvice, type Advice } from './memory/advice.js';
 import { carriedPaths } from './memory/carried.js';
 import { compareFiles } from './memory/compare.js';
 import { intersect, normalize, total } from './memory/ranges.js';
@@ -128,6 +129,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
   try {
     await step('survey');
     const early = await lookAround(domain, to);
+    const advice = await readAllAdvice(domain.hands, early);
 
     await step('prepare');
     let skeletonUndo = new Undo();
@@ -151,6 +153,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
         objectFds: new Map(),
         fileFds: new Map(),
         pipes: new Map(),
+        advice,
         carried: new Set(),
         counters: { bytesCopied: 0 },
       };
@@ -344,6 +347,11 @@ async function lookAgain(domain: RunningDomain, early: readonly Outline[], held:
   } catch (e) {
     if (!(e instanceof DomainError && e.code === 'lost')) throw e;
   }
+}
+
+async function readAllAdvice(hands: Hands, outlines: readonly Outline[]): Promise<Map<number, Advice[]>> {
+  const all = await together(outlines.map(({ view }) => readAdvice(hands, view.hostPid)));
+  return new Map(outlines.map(({ view }, i) => [view.pid, all[i] ?? []]));
 }
 
 /** Undoes a move that failed. Throws `undo-failed`, with the reason of the failure in its message too. */

@@ -6,6 +6,7 @@ import { ecallIn, HANDS_FD } from './anchor.js';
 import type { RebornProcess, RestoreContext } from './kinds/kind.js';
 import { CLONE, F, MREMAP, O, PR, PROT } from './linux/flags.js';
 import { check, readText } from './linux/os.js';
+import { advise } from './memory/advice.js';
 import { MemoryBuilder } from './memory/builder.js';
 import type { TargetVma } from './memory/layout.js';
 import type { Move, Space } from './memory/mover.js';
@@ -250,9 +251,13 @@ export class Reborn implements RebornProcess {
     const set = c.call(SYS.prctl, PR.SET_MM, PR.SET_MM_MAP, buf, 104, 0);
     const name = c.call(SYS.prctl, PR.SET_NAME, c.str(image.view.status.name));
     // What is written is on its way before what it is written to is protected.
-    const [, , r] = await together([clocks, this.#memory.protect(), c.run()]);
+    const [, , , r] = await together([clocks, this.#sayAgain(image), this.#memory.protect(), c.run()]);
     check(r.value(set), 'PR_SET_MM_MAP');
     check(r.value(name), 'PR_SET_NAME');
+  }
+
+  #sayAgain(image: ProcessImage): Promise<void> {
+    return advise(this.leader, this.context.advice.get(this.pid) ?? [], image.vmas);
   }
 
   /** Opens the program that the process executes, in its own name. Once for each path. */

@@ -1,6 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import type { Anchor } from '../anchor.js';
 import type { FrozenProcess } from '../frozen.js';
+import type { Advice } from '../memory/advice.js';
 import type { FrameMover } from '../memory/mover.js';
 import type { MemoryObject } from '../memory/objects.js';
 import type { DescriptorView, ProcessView } from '../proc/survey.js';
@@ -42,6 +43,8 @@ export interface RestoreContext {
   readonly fileFds: Map<string, number>;
   /** Both ends of pipes already made, by inode of the original; descriptors of the hands. */
   readonly pipes: Map<string, { read: number; write: number }>;
+  /** What processes have told the kernel about their mappings, by their ids in the domain. */
+  readonly advice: ReadonlyMap<number, readonly Advice[]>;
   /** Paths of files whose contents have come along already. */
   readonly carried: Set<string>;
   readonly counters: { bytesCopied: number };

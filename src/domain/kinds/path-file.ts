@@ -1,5 +1,5 @@
 import { SYS } from '../../guest/hands/syscalls.js';
-import { unsupported } from '../errors.js';
+import { unsupported, unsupportedNow } from '../errors.js';
 import { AT_FDCWD, O } from '../linux/flags.js';
 import { check, parseStat } from '../linux/os.js';
 import { readContents, writeContents } from '../memory/carried.js';
@@ -41,7 +41,7 @@ export const pathFile = fileKind<PathFileState>({
     const where = `descriptor ${view.fd} (${view.link})`;
     if (view.link.endsWith(' (deleted)')) throw unsupported('a deleted file', where);
     if (view.link.startsWith('/proc/') || view.link.startsWith('/sys/'))
-      throw unsupported('an open file of /proc or /sys', where);
+      throw unsupportedNow('an open file of /proc or /sys', where);
     if (view.info.locked) throw unsupported('a file lock', where);
     if (view.link.startsWith('/dev/') && ![...PLAIN_DEVICES.values()].includes(view.link))
       throw unsupported(`the device ${view.link}`, where);

@@ -71,6 +71,8 @@ export const MAP = {
 } as const;
 export const MREMAP = { MAYMOVE: 1, FIXED: 2 } as const;
 export const MADV = {
+  RANDOM: 1,
+  SEQUENTIAL: 2,
   DONTNEED: 4,
   DONTFORK: 10,
   MERGEABLE: 12,

@@ -118,6 +118,7 @@ export const SYS = {
   mprotect: 226,
   mlock: 228,
   mlockall: 230,
+  mlock2: 284,
   madvise: 233,
   rt_tgsigqueueinfo: 240,
   accept4: 242,
