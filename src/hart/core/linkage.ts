@@ -15,6 +15,8 @@ import type { CoreFunctions } from './functions.js';
 /** A core function as a translated module imports it. */
 export interface Signature {
   readonly name: string;
+  /** The name's parts: where the function is in CoreFunctions. */
+  readonly path: readonly string[];
   readonly params: readonly ValueType[];
   readonly result: ValueType | undefined;
 }
@@ -40,17 +42,10 @@ export function exportCoreFunctions(module: ModuleBuilder, core: CoreFunctions):
 export function signaturesOf(core: CoreFunctions): Signature[] {
   return [...leaves(asTree(core))].map(([path, f]) => ({
     name: path.join('.'),
+    path,
     params: f.paramTypes,
     result: f.result,
   }));
-}
-
-/** The table of core functions that translated modules import as `env.table`. */
-export function coreTable(signatures: readonly Signature[], exports: object): WebAssembly.Table {
-  const table = new WebAssembly.Table({ initial: signatures.length, element: 'anyfunc' });
-  const functions = exports as Readonly<Record<string, unknown>>;
-  signatures.forEach(({ name }, slot) => table.set(slot, functions[name]));
-  return table;
 }
 
 /** Calls a core function through the table; becomes a function of its module when it is first used. */
@@ -58,11 +53,13 @@ class Thunk implements Callable {
   #function: FunctionBuilder | undefined;
 
   constructor(
-    private readonly module: ModuleBuilder,
-    private readonly slot: number,
-    private readonly params: readonly ValueType[],
-    readonly result: ValueType | undefined,
+    private readonly linked: LinkedModule,
+    private readonly signature: Signature,
   ) {}
+
+  get result(): ValueType | undefined {
+    return this.signature.result;
+  }
 
   get index(): number {
     this.#function ??= this.#build();
@@ -70,7 +67,9 @@ class Thunk implements Callable {
   }
 
   #build(): FunctionBuilder {
-    const { module, slot, params, result } = this;
+    const { name, params, result } = this.signature;
+    const { module } = this.linked;
+    const slot = this.linked.use(name);
     const f = module.function(params, result);
     const type = module.type(params, result);
     if (result === undefined) f.callIndirect(type, i32.const(slot), ...f.params);
@@ -80,31 +79,42 @@ class Thunk implements Callable {
 }
 
 /** A module of translated code that can call the core. */
-export interface LinkedModule {
+export class LinkedModule {
   readonly module: ModuleBuilder;
   readonly functions: CoreFunctions;
-}
+  /** Size of the WebAssembly, once it is compiled. */
+  bytes = 0;
+  /** Names of the core functions it uses, in the order of its table. */
+  readonly #used: string[] = [];
 
-/** Makes translated modules that can call the core. */
-export class Linkage {
-  readonly #slots: readonly (Signature & { readonly slot: number; readonly path: readonly string[] })[];
-
-  constructor(
-    private readonly limits: MemoryLimits,
-    signatures: readonly Signature[],
-  ) {
-    this.#slots = signatures.map((signature, slot) => ({ ...signature, slot, path: signature.name.split('.') }));
+  constructor(limits: MemoryLimits, signatures: readonly Signature[]) {
+    this.module = new ModuleBuilder(limits);
+    this.module.importTable();
+    const root: Record<string, unknown> = {};
+    for (const signature of signatures) {
+      let at = root;
+      for (const key of signature.path.slice(0, -1)) at = (at[key] ??= {}) as Record<string, unknown>;
+      at[signature.path[signature.path.length - 1]] = new Thunk(this, signature);
+    }
+    this.functions = root as unknown as CoreFunctions;
   }
 
-  module(): LinkedModule {
-    const module = new ModuleBuilder(this.limits);
-    module.importTable();
-    const root: Record<string, unknown> = {};
-    for (const { path, slot, params, result } of this.#slots) {
-      let at = root;
-      for (const key of path.slice(0, -1)) at = (at[key] ??= {}) as Record<string, unknown>;
-      at[path[path.length - 1]] = new Thunk(module, slot, params, result);
-    }
-    return { module, functions: root as unknown as CoreFunctions };
+  /** The slot of a core function that the module calls. */
+  use(name: string): number {
+    return this.#used.push(name) - 1;
+  }
+
+  /**
+   * Compiles what has been built; returns its exports. Each instance has a table of its own: V8's tables hold on to
+   * every instance that imports them.
+   */
+  instantiate(memory: WebAssembly.Memory, core: object): WebAssembly.Exports {
+    const table = new WebAssembly.Table({ initial: this.#used.length, element: 'anyfunc' });
+    const functions = core as Readonly<Record<string, unknown>>;
+    this.#used.forEach((name, slot) => table.set(slot, functions[name]));
+    const bytes = this.module.toBytes();
+    this.bytes = bytes.length;
+    const compiled = new WebAssembly.Module(bytes);
+    return new WebAssembly.Instance(compiled, { env: { memory, table } }).exports;
   }
 }

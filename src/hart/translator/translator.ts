@@ -3,7 +3,7 @@
  * and hands them to the run loop.
  */
 import type { Core, CoreCode } from '../core/index.js';
-import { coreTable, Linkage, type LinkedModule } from '../core/linkage.js';
+import { LinkedModule } from '../core/linkage.js';
 import { PC } from '../state.js';
 import { ACCESS_FETCH, COUNT_QUEUED } from '../tlb.js';
 import { discover, type CodeSource } from './discover.js';
@@ -26,7 +26,8 @@ export interface TranslatorOptions {
 /** Turns that a batch waits for more regions: a module costs a few hundred microseconds, whatever is in it. */
 const PATIENCE = 16;
 
-interface Batch extends LinkedModule {
+interface Batch {
+  readonly linked: LinkedModule;
   /** Turns of the hart that have ended since the batch was begun. */
   turns: number;
   readonly regions: Region[];
@@ -51,8 +52,6 @@ export class Translator {
   readonly #view: DataView;
   readonly #regions: Regions;
   #batch: Batch | undefined;
-  #coreTable: WebAssembly.Table | undefined;
-  readonly #linkage: Linkage;
 
   constructor(
     private readonly coreCode: CoreCode,
@@ -61,7 +60,6 @@ export class Translator {
     private readonly h: number,
     private readonly options: TranslatorOptions,
   ) {
-    this.#linkage = new Linkage(coreCode.limits, coreCode.signatures);
     this.#code = new HartCode(memory.buffer, h);
     this.#view = new DataView(memory.buffer);
     this.#regions = new Regions(this.#code, table, options.maxRegions);
@@ -115,8 +113,10 @@ export class Translator {
     if (graph.entries.length === 0) return;
     const index = this.#regions.allocate();
     if (index === undefined) return code.setCount(hostPage, offset, 0);
-    const batch = (this.#batch ??= { ...this.#linkage.module(), regions: [], turns: 0 });
-    batch.module.export(`r${index}`, emitRegion(batch.module, batch.functions, graph));
+    const { limits, signatures } = this.coreCode;
+    const batch = (this.#batch ??= { linked: new LinkedModule(limits, signatures), regions: [], turns: 0 });
+    const { module, functions } = batch.linked;
+    module.export(`r${index}`, emitRegion(module, functions, graph));
     const extra = graph.pages.filter(({ distance }) => distance !== 0);
     batch.regions.push({ index, hostPage, entries: graph.entries, word: code.frameWord(hostPage), extra });
     for (const entry of graph.entries) {
@@ -142,13 +142,10 @@ export class Translator {
   #compile(batch: Batch): void {
     this.#batch = undefined;
     const start = performance.now();
-    const bytes = batch.module.toBytes();
-    const module = new WebAssembly.Module(bytes);
-    this.#coreTable ??= coreTable(this.coreCode.signatures, this.core);
-    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory, table: this.#coreTable } });
+    const exports = batch.linked.instantiate(this.memory, this.core);
     for (const region of batch.regions) this.#regions.add(region, exports[`r${region.index}`] as (h: number) => number);
     this.counters.modules++;
-    this.counters.bytes += bytes.length;
+    this.counters.bytes += batch.linked.bytes;
     this.counters.compiling += performance.now() - start;
   }
 }
