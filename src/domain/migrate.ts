@@ -173,6 +173,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     undo.add('closing files of /proc', () => held.close());
     const foresight = { known: early, held };
     await restoration.rehearseFlip(early);
+    await new Promise<void>((resolve) => setTimeout(resolve, REST));
     await lookAgain(domain, early, held);
 
     await step('freeze');
@@ -332,6 +333,12 @@ async function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> 
     }
   }
 }
+
+/**
+ * Before the freeze, in milliseconds: the engine compiles what has just been done often, on the cores that the move
+ * will need.
+ */
+const REST = 200;
 
 /** Looks before the one that counts. */
 const REHEARSALS = 2;
