@@ -199,7 +199,20 @@ test('too little memory in the destination: refused by name, and moved once ther
   await assertNothingIn(to, 'nothing is left of what was refused');
   await assertServes('after the refusal');
 
+  // Enough at the look, and then no more.
   await giveBack();
+  let giveBackAgain = giveBack;
+  const late = await move(source, to, async (step) => {
+    if (step === 'bear') giveBackAgain = await eatMemory(to, 16 * MIB);
+  });
+  assert.ok(late.error instanceof DomainError, String(late.error));
+  assert.equal(late.error.code, 'mismatch', late.error.message);
+  assert.equal(late.error.resource, 'memory');
+  assert.match(late.error.message, /b ran out of memory during the move/);
+  await assertNothingIn(to, 'nothing is left of what there was no room for');
+  await assertServes('after memory ran out');
+
+  await giveBackAgain();
   assert.equal((await move(source, to)).error, undefined);
   await assertServes('in the destination');
   await assertNothingIn(source, 'the original is buried');

@@ -4,7 +4,7 @@ import { Cgroup } from './cgroup.js';
 import { DomainError } from './errors.js';
 import { CATCHABLE } from './kinds/signals.js';
 import { CLONE, O, PTRACE, SIG } from './linux/flags.js';
-import { check, open, readText } from './linux/os.js';
+import { check, open, readText, writeText } from './linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './network/netlink.js';
 import type { VdsoImage } from './outline.js';
 import { findHole, isVdso, parseMaps, type Vma } from './proc/maps.js';
@@ -172,6 +172,8 @@ export async function createAnchor(
     await hands.syscall(SYS.close, cgroupFd);
   }
 
+  // The kernel spares the hands when memory runs out, not what they begot.
+  check(await writeText(hands, `/proc/${pid}/oom_score_adj`, '0'), 'making the domain like others');
   const tracee = await Tracee.seize(hands, pid, RESTORATION_OPTIONS);
   await tracee.blockSignals();
   const vmas = parseMaps((await readText(hands, `/proc/${pid}/maps`)) ?? '');

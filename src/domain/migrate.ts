@@ -7,7 +7,7 @@ import { DomainError, unsupported } from './errors.js';
 import { FrozenDomain } from './frozen.js';
 import type { RestoreContext } from './kinds/kind.js';
 import type { RunningDomain } from './launch.js';
-import { CLOCK, EBADF, ENOENT, ESRCH, PROT } from './linux/flags.js';
+import { CLOCK, EBADF, ENOENT, ENOMEM, ESRCH, PROT } from './linux/flags.js';
 import { readText } from './linux/os.js';
 import type { HeldFiles } from './linux/held-files.js';
 import { readAdvice, type Advice } from './memory/advice.js';
@@ -126,8 +126,10 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
   };
   const spec = options.spec ?? domain.spec;
   const undo = new Undo();
+  let killed = 0;
   try {
     await step('survey');
+    killed = await oomKills(to);
     const early = await lookAround(domain, to);
     const advice = await readAllAdvice(domain.hands, early);
 
@@ -257,9 +259,12 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     };
   } catch (e) {
     await takeBack(undo, e);
-    if (await isGone(to)) {
-      const why = e instanceof Error ? e.message : String(e);
+    const why = e instanceof Error ? e.message : String(e);
+    if (await isGone(to))
       throw new DomainError('lost', `OS instance ${to.name} ended during the move: ${why}`, { cause: e });
+    if (ranOut(e) || (await oomKills(to)) > killed) {
+      const message = `OS instance ${to.name} ran out of memory during the move: ${why}`;
+      throw new DomainError('mismatch', message, { resource: 'memory', cause: e });
     }
     throw e;
   }
@@ -274,6 +279,13 @@ async function isGone(hands: Hands): Promise<boolean> {
     return e instanceof HandsError && e.code === 'gone';
   }
 }
+
+/** How many processes the kernel of an OS instance has ended for want of memory. */
+async function oomKills(hands: Hands): Promise<number> {
+  return Number(/^oom_kill (\d+)$/m.exec((await readText(hands, '/proc/vmstat')) ?? '')?.[1] ?? 0);
+}
+
+const ranOut = (e: unknown): boolean => e instanceof DomainError && e.code === 'guest' && e.errno === ENOMEM;
 
 /** Memory without access is kept as address space only; contents in it would be lost. Throws `unsupported`. */
 function refuseUnreadable(o: Outline): void {

@@ -158,5 +158,6 @@ export const ENOENT = 2;
 export const ESRCH = 3;
 export const EBADF = 9;
 export const EAGAIN = 11;
+export const ENOMEM = 12;
 export const EEXIST = 17;
 export const EINVAL = 22;

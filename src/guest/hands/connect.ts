@@ -8,6 +8,8 @@ import type { Mailbox } from './mailbox.js';
 const MCL_CURRENT = 1;
 const MADV_DONTFORK = 10;
 const O_RDWR = 2;
+/** OOM_SCORE_ADJ_MIN. */
+const NEVER_KILLED = '-1000';
 const O_CLOEXEC = 0o2000000;
 /** While the hands were busy a moment ago they are likely wanted again (µs). */
 const LINGER = 300;
@@ -49,6 +51,12 @@ export async function connectHands(
   const opened = b.call(SYS.openat, -100, b.str(host.wakePort), O_RDWR | O_CLOEXEC, 0);
   const fd = (await b.run()).value(opened);
   if (fd < 0) throw new HandsError('call-failed', `the hands cannot open ${host.wakePort}: errno ${-fd}`, -fd);
+  // A kernel that runs out of memory shall end anything but its hands: what they began could not be taken back.
+  const spared = hands.batch();
+  const file = spared.must(SYS.openat, -100, spared.str('/proc/self/oom_score_adj'), O_RDWR | O_CLOEXEC, 0);
+  spared.must(SYS.write, file, spared.str(NEVER_KILLED), NEVER_KILLED.length);
+  spared.call(SYS.close, file);
+  (await spared.run()).ok(file, 'sparing the hands when memory runs out');
   transport.setLinger(LINGER);
   transport.setWakeFd(fd);
   return { hands, transport };
