@@ -155,6 +155,24 @@ test('a failure before any step leaves the domain where it was, and nothing in t
   await moved.anchor.cgroup.remove();
 });
 
+test('what waits when a move fails waits no longer for that', async () => {
+  const domain = await start('patience', 'calls');
+  for (let turn = 0; turn < 3; turn++) {
+    await assert.rejects(
+      stage.move(domain, (s) => {
+        if (s === 'resume') fail();
+      }),
+      /injected/,
+    );
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  const { domain: moved } = await stage.move(domain);
+  await new Promise((resolve) => setTimeout(resolve, SETTLE['calls']));
+  assert.doesNotMatch((await readText(moved.hands, output(moved))) ?? '', /broken/);
+  await moved.anchor.cgroup.kill();
+  await moved.anchor.cgroup.remove();
+});
+
 function fail(): never {
   throw new Error('injected');
 }
