@@ -63,7 +63,6 @@ import {
   JUMP_REGION,
   JUMP_TAG,
   PREDECODED_SIZE,
-  STRADDLE_SLOTS,
 } from './tlb.js';
 
 export interface InterpreterParts {
@@ -259,8 +258,9 @@ function emitUndecoded(f: FunctionBuilder, r: Registers, { imports }: Interprete
 /** Runs the instruction from the straddle slots, as if they were the last slot of the page. */
 function emitStraddle(f: FunctionBuilder, r: Registers, parts: InterpreterParts, exits: Exits): void {
   f.store64(r.h, pcOf(r), PC);
-  f.brIf(exits.enter, call(parts.fetchStraddle, r.h, r.hostPage));
-  f.set(r.ip, i32.add(r.h, i32.const(STRADDLE_SLOTS)));
+  const straddle = f.local(I32, call(parts.fetchStraddle, r.h, r.hostPage));
+  f.brIf(exits.enter, i32.eqz(straddle));
+  f.set(r.ip, straddle);
   f.set(r.slots, i32.sub(r.ip, i32.const(2047 * 8)));
   f.set(r.reach, i32.const(0));
   refund(f, r);

@@ -6,7 +6,7 @@
  *   h + 0x11000  data TLB, supervisor with sstatus.SUM (user pages allowed)
  *   h + 0x19000  fetch TLB, user                       256 entries × 16 bytes
  *   h + 0x1a000  fetch TLB, supervisor
- *   h + 0x1b000  scratch slots for an instruction that straddles two pages
+ *   h + 0x1b000  instructions that straddle two pages   128 entries × 32 bytes
  *   h + 0x20000  jump cache                            4096 entries × 16 bytes
  *   h + 0x30000  code pages seen in this epoch, by virtual page number   4096 × 1 byte
  *   h + 0x31000  region descriptors                    16384 × 32 bytes
@@ -31,6 +31,9 @@
  * A flush begins a new generation.
  *
  * A fetch entry: +0 tag (i64), +8 predecoded page (i32, absolute), +12 host page (i32).
+ *
+ * An entry for an instruction that straddles two pages, by a hash of its bits: +0 its slot,
+ * +16 the sentinel, as if it were the last of a page, +24 its bits (i32).
  *
  * A jump cache entry, direct-mapped by pc / 2:
  *
@@ -87,6 +90,11 @@ export const PREDECODED_OF_FRAME = 0xc1000;
 export const PREDECODED_OF_FRAME_SIZE = 2 << 20;
 
 export const STRADDLE_SLOTS = 0x1b000;
+export const STRADDLE_ENTRIES = 128;
+export const STRADDLE_ENTRY_SIZE = 32;
+export const STRADDLE_BITS = 24;
+/** Spreads the bits: the golden ratio's fraction (D. Knuth, TAOCP 3, 6.4). */
+export const STRADDLE_FACTOR = 0x9e3779b1;
 
 export const JUMP_CACHE = 0x20000;
 export const JUMP_CACHE_SIZE = 0x10000;

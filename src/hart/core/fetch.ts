@@ -44,6 +44,10 @@ import {
   REGION_EXTRA_PAGES,
   REGION_PAGE_SIZE,
   REGION_USED,
+  STRADDLE_BITS,
+  STRADDLE_ENTRIES,
+  STRADDLE_ENTRY_SIZE,
+  STRADDLE_FACTOR,
   STRADDLE_SLOTS,
 } from '../tlb.js';
 import type { Imports } from './imports.js';
@@ -217,12 +221,19 @@ function buildFetchStraddle(module: ModuleBuilder, { imports, mmu, traps }: Part
     );
     // stval is the address of the part that is missing, sepc that of the instruction (12.1.9).
     f.call(traps.trap, h, pc, cause, next);
-    f.return(i32.const(1));
+    f.return(i32.const(0));
   });
-  const slots = f.local(I32, i32.add(h, i32.const(STRADDLE_SLOTS)));
-  f.call(imports.decodeStraddle, slots, i32.or(f.param(I32, 1), i32.const(0xffe)), host);
-  f.store64(slots, i64.const(OP_PAGE_END), 16);
-  f.return(i32.const(0));
+  const low = f.local(I32, i32.or(f.param(I32, 1), i32.const(0xffe)));
+  const bits = f.local(I32, i32.or(i32.load16U(low), i32.shl(i32.load16U(host), i32.const(16))));
+  const index = i32.shrU(i32.mul(bits, i32.const(STRADDLE_FACTOR)), i32.const(32 - Math.log2(STRADDLE_ENTRIES)));
+  const entry = f.local(I32, i32.add(h, i32.shl(index, i32.const(Math.log2(STRADDLE_ENTRY_SIZE)))));
+  const slots = f.local(I32, i32.add(entry, i32.const(STRADDLE_SLOTS)));
+  f.if(i32.ne(i32.load(slots, STRADDLE_BITS), bits), () => {
+    f.call(imports.decodeStraddle, slots, low, host);
+    f.store64(slots, i64.const(OP_PAGE_END), 16);
+    f.store32(slots, bits, STRADDLE_BITS);
+  });
+  f.return(slots);
   return f;
 }
 
