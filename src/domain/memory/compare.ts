@@ -21,9 +21,14 @@ const known = new WeakMap<Hands, Map<string, { readonly file: string; readonly d
  */
 export async function compareFiles(from: Hands, to: Hands, views: readonly ProcessView[]): Promise<void> {
   const carried = carriedPaths(views);
-  for (const [path, use] of usedFiles(views)) {
-    if (carried.has(path)) continue;
-    const [here, there] = await together([statPath(from, path), statPath(to, path)]);
+  const used = [...usedFiles(views)].filter(([path]) => !carried.has(path));
+  const stats = await together(
+    used.map(async ([path, use]) => {
+      const [here, there] = await together([statPath(from, path), statPath(to, path)]);
+      return { path, use, here, there };
+    }),
+  );
+  for (const { path, use, here, there } of stats) {
     if (here === undefined) continue;
     // Folders are made for the files that go along.
     if (there === undefined && [...carried].some((c) => c.startsWith(`${path}/`))) continue;
