@@ -74,10 +74,12 @@ function decodeAfresh(bits: number): Decoded {
 /** Writes a decoded instruction into the slot at `slots`, a byte offset. */
 function writeSlot(words: Int32Array, slots: number, decoded: Decoded): void {
   const { index, operands, length } = decoded;
-  const integerRd = index < 0 || formats[instructions[index].format].files.rd === 'x';
+  const format = index < 0 ? undefined : formats[instructions[index].format];
+  const integerRd = format === undefined || format.files.rd === 'x';
+  const rm = format?.syntax.includes('rm') === true ? operands.rm : 0;
   const operation = index < 0 ? OP_ILLEGAL : OP_FIRST + index;
   words[(slots >> 2) + 1] = operands.imm;
-  words[slots >> 2] = packSlot(operation, operands, integerRd, length === 4 ? 2 : 1);
+  words[slots >> 2] = packSlot(operation, operands, integerRd, rm, length === 4 ? 2 : 1);
 }
 
 /** Fills the slots of a page for the core's `decode` and `decodeStraddle` imports (`CoreImports`). */
@@ -108,7 +110,7 @@ export class SlotDecoder {
       at += halves;
       slot += 8 * halves;
       left -= halves;
-      if (left > 0 && (words[slot >> 2] & 0x1ff) !== OP_UNDECODED) return;
+      if (left > 0 && (words[slot >> 2] & 0xff) !== OP_UNDECODED) return;
     }
   }
 

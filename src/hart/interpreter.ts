@@ -26,16 +26,17 @@ import { EXIT_SIGNAL, REGION_REFUSES } from './exits.js';
 import { calledOperations, type FloatOperations } from './float/operations.js';
 import { boxed, unboxed } from './nan-boxing.js';
 import {
-  LENGTH_MASK,
   LENGTH_SHIFT,
+  OPERATIONS,
   OP_FIRST,
-  OP_MASK,
   RD_MASK,
-  RD_SHIFT,
   RM_SHIFT,
-  RS1_SHIFT,
-  RS2_SHIFT,
-  RS_MASK,
+  RS2_MASK,
+  SLOT_IMM,
+  SLOT_OP,
+  SLOT_RD,
+  SLOT_RS1,
+  SLOT_RS2,
 } from './slots.js';
 import {
   BUDGET,
@@ -80,9 +81,8 @@ export interface InterpreterParts {
 interface Registers {
   readonly h: Local<typeof I32>;
   readonly budget: Local<typeof I32>;
-  /** Slot of the instruction being executed, and its first word. */
+  /** Slot of the instruction being executed. */
   readonly ip: Local<typeof I32>;
-  readonly w: Local<typeof I32>;
   /** First slot of the page; pc is page + (ip - slots) / 4. */
   readonly slots: Local<typeof I32>;
   /** Bytes of slots that a relative jump may land in: the page's, or none for straddling instructions. */
@@ -109,7 +109,6 @@ export function buildInterpreter(module: ModuleBuilder, parts: InterpreterParts)
     h: f.param(I32, 0),
     budget: f.param(I32, 1),
     ip: f.local(I32),
-    w: f.local(I32),
     slots: f.local(I32),
     reach: f.local(I32),
     page: f.local(I64),
@@ -216,7 +215,6 @@ function emitCount(f: FunctionBuilder, r: Registers, imports: Imports, enter: La
 }
 
 function emitDispatch(f: FunctionBuilder, r: Registers, parts: InterpreterParts, exits: Exits): void {
-  f.set(r.w, i32.load(r.ip));
   f.set(r.budget, i32.sub(r.budget, i32.const(1)));
 
   const context = new InterpreterContext(f, r, parts.core, exits);
@@ -236,13 +234,13 @@ function emitDispatch(f: FunctionBuilder, r: Registers, parts: InterpreterParts,
   ];
   const labels: Label[] = [];
   for (let i = cases.length - 1; i >= 0; i--) labels[i] = f.begin('block');
-  f.brTable(i32.and(r.w, i32.const(OP_MASK)), labels, labels[OP_FIRST - 1]);
+  if (cases.length > OPERATIONS) throw new Error('more operations than a byte can tell');
+  f.brTable(i32.load8U(r.ip, SLOT_OP), labels, labels[OP_FIRST - 1]);
   cases.forEach((emit, i) => {
     f.end();
     f.scope(emit);
     if (i < OP_FIRST) return;
-    const length = i32.and(i32.shrU(r.w, i32.const(LENGTH_SHIFT)), i32.const(LENGTH_MASK));
-    f.set(r.ip, i32.add(r.ip, length));
+    f.set(r.ip, i32.add(r.ip, i32.shl(halfwords(r), i32.const(3))));
     f.br(exits.next);
   });
 }
@@ -267,6 +265,9 @@ function emitStraddle(f: FunctionBuilder, r: Registers, parts: InterpreterParts,
   f.br(exits.next);
 }
 
+/** Length of the present instruction, in halfwords. */
+const halfwords = (r: Registers): ExprI32 => i32.shrU(i32.load8U(r.ip, SLOT_RD), i32.const(LENGTH_SHIFT));
+
 const pcOf = (r: Registers): ExprI64 => i64.add(r.page, i64.extendS(i32.shrS(i32.sub(r.ip, r.slots), i32.const(2))));
 
 /** Operands come out of the slot, registers out of the hart's state. */
@@ -284,31 +285,34 @@ class InterpreterContext implements Context {
     this.floats = calledOperations(core.float, r.h);
   }
 
-  /** Hart block plus the byte offset of the register a field names. */
-  private register(shift: number, mask: number): ExprI32 {
-    return i32.add(this.h, i32.and(i32.shrU(this.r.w, i32.const(shift)), i32.const(mask)));
+  /** Hart block plus the byte offset of a register. */
+  private register(number: ExprI32): ExprI32 {
+    return i32.add(this.h, i32.shl(number, i32.const(3)));
+  }
+  private field(at: number): ExprI32 {
+    return i32.load8U(this.r.ip, at);
   }
 
   rs1(): ExprI64 {
-    return i64.load(this.register(RS1_SHIFT, RS_MASK));
+    return i64.load(this.register(this.field(SLOT_RS1)));
   }
   rs2(): ExprI64 {
-    return i64.load(this.register(RS2_SHIFT, RS_MASK));
+    return i64.load(this.register(this.field(SLOT_RS2)));
   }
   rs1IsX0(): ExprI32 {
-    return i32.eqz(i32.and(this.r.w, i32.const(0x1f << 15)));
+    return i32.eqz(this.field(SLOT_RS1));
   }
   rs1Field(): ExprI64 {
-    return i64.extendU(i32.and(i32.shrU(this.r.w, i32.const(15)), i32.const(31)));
+    return i64.extendU(this.field(SLOT_RS1));
   }
   rd(value: ExprI64): void {
-    this.f.store64(this.register(RD_SHIFT, RD_MASK), value);
+    this.f.store64(this.register(i32.and(this.field(SLOT_RD), i32.const(RD_MASK))), value);
   }
   imm(): ExprI64 {
-    return i64.load32S(this.r.ip, 4);
+    return i64.load32S(this.r.ip, SLOT_IMM);
   }
   imm32(): ExprI32 {
-    return i32.load(this.r.ip, 4);
+    return i32.load(this.r.ip, SLOT_IMM);
   }
 
   requireFloat(): void {
@@ -317,16 +321,16 @@ class InterpreterContext implements Context {
     );
   }
   fs1(): ExprI64 {
-    return i64.load(this.register(RS1_SHIFT, RS_MASK), F);
+    return i64.load(this.register(this.field(SLOT_RS1)), F);
   }
   fs2(): ExprI64 {
-    return i64.load(this.register(RS2_SHIFT, RS_MASK), F);
+    return i64.load(this.register(i32.and(this.field(SLOT_RS2), i32.const(RS2_MASK))), F);
   }
   fs3(): ExprI64 {
-    return i64.load(i32.add(this.h, i32.shl(this.imm32(), i32.const(3))), F);
+    return i64.load(this.register(this.imm32()), F);
   }
   fd(value: ExprI64): void {
-    this.f.store64(this.register(RD_SHIFT, RD_MASK), value, F);
+    this.f.store64(this.register(i32.and(this.field(SLOT_RD), i32.const(RD_MASK))), value, F);
   }
   single(source: 1 | 2 | 3): ExprI32 {
     return unboxed(this.f, source === 1 ? this.fs1() : source === 2 ? this.fs2() : this.fs3());
@@ -335,15 +339,14 @@ class InterpreterContext implements Context {
     this.fd(boxed(bits));
   }
   rmField(): ExprI32 {
-    return i32.and(i32.shrU(this.r.w, i32.const(RM_SHIFT)), i32.const(7));
+    return i32.shrU(this.field(SLOT_RS2), i32.const(RM_SHIFT));
   }
 
   pc(): ExprI64 {
     return pcOf(this.r);
   }
   nextPc(): ExprI64 {
-    const length = i32.and(i32.shrU(this.r.w, i32.const(28)), i32.const(3));
-    return i64.add(this.pc(), i64.extendU(i32.shl(length, i32.const(1))));
+    return i64.add(this.pc(), i64.extendU(i32.shl(halfwords(this.r), i32.const(1))));
   }
 
   jumpRelative(): void {

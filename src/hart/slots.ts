@@ -1,15 +1,15 @@
 /**
  * Predecoded instructions, "slots": one per halfword of a code page.
  *
- *   word 0   bits  0–8   operation: OP_* below, else OP_FIRST + index in the instruction table
- *            bits  9–14  rd; 32 where the instruction names x0 (writes go to the sink)
- *            bits 15–19  rs1
- *            bits 20–24  rs2
- *            bits 25–27  rm
- *            bits 28–29  halfwords of the instruction (1 or 2)
+ *   byte 0   operation: OP_* below, else OP_FIRST + index in the instruction table
+ *   byte 1   bits 0–5 rd; 32 where the instruction names x0 (writes go to the sink)
+ *            bits 6–7 halfwords of the instruction (1 or 2)
+ *   byte 2   rs1
+ *   byte 3   bits 0–4 rs2
+ *            bits 5–7 rm, of instructions that round
  *   word 1   immediate; third source of R4; raw bits of CSR and illegal instructions
  *
- * The engine reads register numbers as byte offsets (number × 8) with one shift and one mask.
+ * A byte for each, so that the interpreter takes an operand out with one load.
  */
 import type { Operands } from './table/format.js';
 
@@ -25,19 +25,23 @@ export const OP_FIRST = 4;
 export const SLOT_SIZE = 8;
 export const SLOTS_PER_PAGE = 2048;
 
-export const OP_MASK = 0x1ff;
-/** Shifts that bring a register field to bit 3, and the masks that keep number × 8. */
-export const RD_SHIFT = 9 - 3;
-export const RD_MASK = 0x1f8;
-export const RS1_SHIFT = 15 - 3;
-export const RS2_SHIFT = 20 - 3;
-export const RS_MASK = 0xf8;
-export const RM_SHIFT = 25;
-/** Brings the length to bytes of slots (8 or 16). */
-export const LENGTH_SHIFT = 28 - 3;
-export const LENGTH_MASK = 0x18;
+/** Operations there can be. */
+export const OPERATIONS = 256;
 
-export function packSlot(operation: number, o: Operands, integerRd: boolean, halfwords: 1 | 2): number {
+export const SLOT_OP = 0;
+export const SLOT_RD = 1;
+export const SLOT_RS1 = 2;
+export const SLOT_RS2 = 3;
+export const SLOT_IMM = 4;
+/** Of SLOT_RD. */
+export const RD_MASK = 0x3f;
+export const LENGTH_SHIFT = 6;
+/** Of SLOT_RS2, where there may be an rm. */
+export const RS2_MASK = 0x1f;
+export const RM_SHIFT = 5;
+
+/** The first word of a slot; `rm` where the format has none is 0. */
+export function packSlot(operation: number, o: Operands, integerRd: boolean, rm: number, halfwords: 1 | 2): number {
   const rd = integerRd && o.rd === 0 ? 32 : o.rd;
-  return operation | (rd << 9) | (o.rs1 << 15) | (o.rs2 << 20) | (o.rm << 25) | (halfwords << 28);
+  return operation | ((rd | (halfwords << LENGTH_SHIFT)) << 8) | (o.rs1 << 16) | ((o.rs2 | (rm << RM_SHIFT)) << 24);
 }

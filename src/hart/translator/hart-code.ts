@@ -1,5 +1,5 @@
 /** What a hart knows of the code it has run: predecoded pages, arrivals, frame words. Layouts: tlb.ts. */
-import { OP_MASK, OP_STRADDLE, OP_UNDECODED } from '../slots.js';
+import { OP_STRADDLE, OP_UNDECODED } from '../slots.js';
 import { FRAME_WORDS, HOT_THRESHOLD } from '../state.js';
 import {
   COUNTERS,
@@ -52,7 +52,7 @@ export class HartCode {
   isDecoded(hostPage: number, offset: number): boolean {
     const slots = this.predecoded(hostPage);
     if (slots === undefined) return false;
-    const operation = this.words[(slots + offset * 4) >>> 2] & OP_MASK;
+    const operation = this.#bytes[slots + offset * 4];
     return operation !== OP_UNDECODED && operation !== OP_STRADDLE;
   }
 
