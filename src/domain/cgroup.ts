@@ -51,7 +51,7 @@ export class Cgroup {
       const [written, , events, processes] = await together([
         turn === 0 ? writeText(this.hands, `${this.path}/cgroup.freeze`, '1') : 0,
         // Tasks stop at their next return to user mode; let them run.
-        this.#sleep(turn < 20 ? 300_000 : 2_000_000),
+        this.#sleep(turn < 20 ? 500_000 : 2_000_000),
         readText(this.hands, `${this.path}/cgroup.events`),
         this.processes(),
       ]);

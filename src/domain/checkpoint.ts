@@ -82,7 +82,12 @@ export async function inspectFiles(context: LookContext): Promise<void> {
 /**
  * Describes a frozen domain, with runners planted into its processes. The domain can still go on where it is.
  */
-export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresight?: Foresight): Promise<DomainImage> {
+export async function checkpoint(
+  frozen: FrozenDomain,
+  mover: FrameMover,
+  foresight?: Foresight,
+  meanwhile: (views: readonly ProcessView[]) => Promise<void> = () => Promise.resolve(),
+): Promise<DomainImage> {
   const { hands, anchor, undo } = frozen;
   const [views] = await together([
     surveyProcesses(
@@ -115,6 +120,7 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
   const [processes, files] = await together([
     together(frozen.processes.map((p) => checkpointProcess(context, mover, p, foresight))),
     checkpointFiles(context, held),
+    meanwhile(views),
   ]);
   return { source: hands, processes, files, objects: [...context.objects.values()], close };
 }

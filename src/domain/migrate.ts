@@ -15,7 +15,7 @@ import { carriedPaths } from './memory/carried.js';
 import { compareFiles } from './memory/compare.js';
 import { intersect, normalize, total } from './memory/ranges.js';
 import type { FrameMover } from './memory/mover.js';
-import { holdProc, surveyProcesses } from './proc/survey.js';
+import { holdProc, surveyProcesses, type ProcessView } from './proc/survey.js';
 import { NO_VDSO, outlineProcess, stillFits, withoutObjects, type Outline } from './outline.js';
 import { Restoration } from './restore.js';
 import { together } from './together.js';
@@ -193,7 +193,8 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     const t1 = now();
 
     await step('describe');
-    const image = await checkpoint(frozen, mover, foresight);
+    const carry = (views: readonly ProcessView[]): Promise<void> => restoration.carryFiles(domain.hands, views);
+    const image = await checkpoint(frozen, mover, foresight, carry);
     const t2 = now();
 
     await step('shape');
@@ -203,9 +204,10 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
       skeletonUndo = new Undo();
       await stale.run();
       restoration = await prepare(image.processes);
+      await carry(image.processes.map((p) => p.view));
     }
     restoration.image = image;
-    await together([restoration.carryFiles(), restoration.makeObjects()]);
+    await restoration.makeObjects();
     await restoration.shape(image.processes);
     const { anchor, context } = restoration;
     await step('files');

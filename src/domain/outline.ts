@@ -64,6 +64,8 @@ export async function outlineProcess(
     memory.peek(vdsoVma.start, vdsoVma.end - vdsoVma.start),
     keptVdsos(memory, vmas),
   ]);
+  // Nothing can be read of a process that has ended.
+  if (image.length !== vdsoVma.end - vdsoVma.start) throw new DomainError('lost', `process ${view.pid} is gone`);
   return {
     view,
     vmas,

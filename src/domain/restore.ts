@@ -1,3 +1,4 @@
+import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import type { Anchor } from './anchor.js';
 import type { DomainImage } from './checkpoint.js';
@@ -10,6 +11,7 @@ import { carriedPaths, readContents, writeContents } from './memory/carried.js';
 import type { FlipReceipt } from './memory/mover.js';
 import { makeObject, ObjectTransfer, sealObject } from './memory/objects.js';
 import { end, forgetChildSignal } from './dead.js';
+import type { ProcessView } from './proc/survey.js';
 import { Reborn } from './reborn.js';
 import { Queue, together } from './together.js';
 import { cloneArgs } from './trace/clone.js';
@@ -191,14 +193,14 @@ export class Restoration {
   }
 
   /** Contents of files that the domain may be writing, before anything maps or opens them. */
-  async carryFiles(): Promise<void> {
+  async carryFiles(source: Hands, views: readonly ProcessView[]): Promise<void> {
     const { hands, carried, counters } = this.context;
-    const paths = [...carriedPaths(this.image.processes.map((p) => p.view))];
+    const paths = [...carriedPaths(views)];
     await together(
       paths.map(async (path) => {
-        const stat = await statPath(this.image.source, path);
+        const stat = await statPath(source, path);
         if (stat === undefined || (stat.mode & S_IFMT) !== S_IFREG) return;
-        const contents = await readContents(this.image.source, path, stat.size);
+        const contents = await readContents(source, path, stat.size);
         await writeContents(hands, path, stat.mode & 0o7777, contents);
         carried.add(path);
         counters.bytesCopied += contents.length;

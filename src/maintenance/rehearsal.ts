@@ -15,7 +15,7 @@ const PROGRAM: Program = {
   argv: ['/usr/bin/busybox', 'sh', '-c', 'nc -l -p 9 & sleep 1000000 | { until nc 127.0.0.1 9; do sleep 0.1; done; }'],
 };
 /** Odd: it ends in the understudy, as the real one does. */
-const HOPS = 5;
+const HOPS = 9;
 
 /** Throws MaintenanceError `rehearsal-failed`; nothing of the rehearsal is left either way. */
 export async function rehearse(active: Carrier, understudy: Carrier): Promise<void> {
