@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { agree, STATE, type Connection } from './tcp-repair.js';
+import { agree, settle, STATE, type Connection } from './tcp-repair.js';
 
 /** An end that has received up to `receiveSeq`, and whose `sent` and `unsent` bytes end at `sendSeq`. */
 function end(receiveSeq: number, sendSeq: number, sent = 0, unsent = 0): Connection {
@@ -31,4 +31,18 @@ test('two ends do not agree if one was told of bytes that the other was read wit
 
 test('two ends do not agree if one has what the other was read before sending', () => {
   assert.ok(!agree(end(100, 905, 0, 5), end(905, 100)));
+});
+
+test('what was sent and has not arrived is to be sent, before what was to be sent anyway', () => {
+  const from: Connection = {
+    ...end(100, 5),
+    sent: new Uint8Array([1, 2, 3, 4, 5, 6]),
+    unsent: new Uint8Array([7, 8]),
+  };
+  const unacknowledged = 5 - 8;
+  const settled = settle(from, end(unacknowledged + 2, 100));
+  assert.deepEqual([...settled.sent], [1, 2]);
+  assert.deepEqual([...settled.unsent], [3, 4, 5, 6, 7, 8]);
+  assert.ok(agree(settled, end(unacknowledged + 2, 100)));
+  assert.equal(settle(from, end(unacknowledged + 6, 100)), from, 'all has arrived');
 });

@@ -241,6 +241,20 @@ export function agree(x: Connection, y: Connection): boolean {
   return fits(x, y) && fits(y, x);
 }
 
+/**
+ * What one end has sent and the other has not received is still to be sent: both are known, and nothing is on its way
+ * between them. The kernel would wait for seconds before it sends it again. The ends must agree.
+ */
+export function settle(from: Connection, to: Connection): Connection {
+  const unacknowledged = from.sendSeq - from.unsent.length - from.sent.length;
+  const arrived = (to.receiveSeq - unacknowledged) | 0;
+  if (arrived >= from.sent.length) return from;
+  const unsent = new Uint8Array(from.sent.length - arrived + from.unsent.length);
+  unsent.set(from.sent.subarray(arrived));
+  unsent.set(from.unsent, from.sent.length - arrived);
+  return { ...from, sent: from.sent.subarray(0, arrived), unsent };
+}
+
 /** Reads a queue without taking anything from it. A peek always begins at the front, so one read must do. */
 async function peekQueue(hands: Hands, fd: number, queue: number, length: number): Promise<Uint8Array> {
   if (length === 0) return new Uint8Array(0);

@@ -27,6 +27,7 @@ import {
   MOST_LOOKS,
   readConnection,
   repairOff,
+  settle,
   STATE,
   TCP,
   tcpInfo,
@@ -202,7 +203,12 @@ async function readPair(context: CheckpointContext, fd: number, state: TcpState)
   if (other === undefined) return;
   for (let look = 0; look < MOST_LOOKS; look++) {
     const [here, there] = [state.connection, other.state.connection];
-    if (here === undefined || there === undefined || agree(here, there)) return;
+    if (here === undefined || there === undefined) return;
+    if (agree(here, there)) {
+      state.connection = settle(here, there);
+      other.state.connection = settle(there, here);
+      return;
+    }
     other.state.connection = await readConnection(context.hands, other.fd);
     state.connection = await readConnection(context.hands, fd);
   }
