@@ -32,6 +32,7 @@ export interface Context {
   rs2(): ExprI64;
   /** True if the source register field names x0 (a run-time value in the interpreter). */
   rs1IsX0(): ExprI32;
+  rs2IsX0(): ExprI32;
   /** The 5-bit rs1 field itself, zero-extended (CSR immediates). */
   rs1Field(): ExprI64;
   /** Writes the integer destination. Where that is x0 the value may never be evaluated: what has effects goes into a local before. */

@@ -40,7 +40,7 @@ import {
 } from './slots.js';
 import {
   BUDGET,
-  EPOCH,
+  EPOCHS,
   F,
   HOT_THRESHOLD,
   INSTRET,
@@ -168,9 +168,11 @@ function emitRegion(
 ): void {
   const { h } = r;
   const jump = f.local(I32, i32.add(h, i32.and(i32.shl(i32.wrap(pc), i32.const(3)), i32.const(JUMP_INDEX_MASK))));
+  const privilege = f.local(I32, i32.load(h, PRIVILEGE));
+  const epoch = i32.load(i32.add(h, i32.shl(privilege, i32.const(2))), EPOCHS);
   const known = i32.and(
-    i64.eq(i64.load(jump, JUMP_CACHE + JUMP_TAG), i64.or(pc, i64.load32U(h, PRIVILEGE))),
-    i32.eq(i32.load(jump, JUMP_CACHE + JUMP_EPOCH), i32.load(h, EPOCH)),
+    i64.eq(i64.load(jump, JUMP_CACHE + JUMP_TAG), i64.or(pc, i64.extendU(privilege))),
+    i32.eq(i32.load(jump, JUMP_CACHE + JUMP_EPOCH), epoch),
   );
   const region = f.local(I32, choose(known, i32.load(jump, JUMP_CACHE + JUMP_REGION), call(parts.regionAtPc, h)));
   f.if(i32.geS(region, i32.const(0)), () => {
@@ -301,6 +303,9 @@ class InterpreterContext implements Context {
   }
   rs1IsX0(): ExprI32 {
     return i32.eqz(this.field(SLOT_RS1));
+  }
+  rs2IsX0(): ExprI32 {
+    return i32.eqz(this.field(SLOT_RS2));
   }
   rs1Field(): ExprI64 {
     return i64.extendU(this.field(SLOT_RS1));

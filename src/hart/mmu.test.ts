@@ -5,7 +5,7 @@ import * as S from './state.js';
 import { SSTATUS_MXR, SSTATUS_SUM } from './core/sstatus.js';
 import { assemble } from './assembler.js';
 import { DATA, CODE, HANDLER, Stage, TABLES, USER_CODE, type End } from './testing/stage.js';
-import { A, D, R, U, V, W, X, leaf } from './testing/sv39.js';
+import { A, D, G, PageTables, R, U, V, W, X, leaf } from './testing/sv39.js';
 
 type Access = 'load' | 'store' | 'fetch';
 const accesses: readonly Access[] = ['load', 'store', 'fetch'];
@@ -229,12 +229,102 @@ describe('Sv39', () => {
     }
   });
 
-  it('has no ASIDs: their bits read as zero', () => {
+  it('has ASIDs of 16 bits', () => {
     const stage = new Stage();
+    const value = (8n << 60n) | (0xffffn << 44n) | (TABLES >> 12n);
     stage.code('csrw satp, a0\n csrr a1, satp\n ecall');
-    stage.hart.setX(10, (8n << 60n) | (0xffffn << 44n) | (TABLES >> 12n));
+    stage.hart.setX(10, value);
     stage.run(CODE);
-    assert.equal(BigInt.asUintN(64, stage.hart.x(11)), (8n << 60n) | (TABLES >> 12n));
+    assert.equal(BigInt.asUintN(64, stage.hart.x(11)), value);
+  });
+});
+
+describe('address spaces', () => {
+  const va = 0x7000_0000n;
+  const global = 0x7100_0000n;
+  const other = 0x7123_4000n;
+  const SECOND_TABLES = TABLES + 0x8_0000n;
+
+  /**
+   * Two address spaces, ASIDs 1 and 2, with user pages of their own at `va` (10 and 20 in them) and a global one of
+   * supervisor mode; `other` is where the first one's PTE of `va` can be written. The first one is in use.
+   */
+  function two(flags: number): Stage {
+    const stage = new Stage();
+    const { hart } = stage;
+    const first = stage.tables;
+    const second = new PageTables(hart, SECOND_TABLES);
+    for (const at of [CODE, HANDLER]) {
+      first.map(at, at, V | R | X | G | A | D);
+      second.map(at, at, V | R | X | G | A | D);
+    }
+    const pte = first.map(va, DATA, V | R | W | A | D | flags);
+    second.map(va, DATA + 0x1000n, V | R | W | A | D | flags);
+    for (const tables of [first, second]) {
+      tables.map(global, DATA + 0x2000n, V | R | W | A | D | G);
+      tables.map(other, pte & ~0xfffn, V | R | W | A | D | G);
+    }
+    hart.write64(DATA, 10n);
+    hart.write64(DATA + 0x1000n, 20n);
+    hart.write64(DATA + 0x2000n, 30n);
+    hart.write64(DATA + 0x3000n, 40n);
+    const satp = (tables: PageTables, asid: bigint): bigint => (8n << 60n) | (asid << 44n) | (tables.root >> 12n);
+    hart.set(S.SATP, satp(first, 1n));
+    hart.core.flush(hart.h);
+    hart.set(S.SSTATUS, hart.get(S.SSTATUS) | (1n << 18n));
+    hart.core.selectMode(hart.h);
+    hart.setX(10, va);
+    hart.setX(11, other + (pte & 0xfffn));
+    hart.setX(12, leaf(DATA + 0x3000n, V | R | W | A | D | flags));
+    hart.setX(13, global);
+    hart.setX(14, satp(first, 1n));
+    hart.setX(15, satp(second, 2n));
+    hart.setX(16, 1n);
+    hart.setX(17, 2n);
+    return stage;
+  }
+
+  for (const [name, flags] of [
+    ['user', U],
+    ['supervisor', 0],
+  ] as const) {
+    it(`see their own pages when they take turns (${name} mappings)`, () => {
+      const stage = two(flags);
+      const { hart } = stage;
+      const turn = 'ld t0, (a0)\n add s0, s0, t0\n ld t1, (a3)\n add s0, s0, t1';
+      const source = `li s1, 40\n loop: ${turn}\n csrw satp, a5\n ${turn}\n csrw satp, a4\n addi s1, s1, -1\n bnez s1, loop\n ecall`;
+      assert.ok('at' in stage.execute(source));
+      assert.equal(hart.x(8), 40n * (10n + 30n + 20n + 30n));
+    });
+  }
+
+  const change = 'ld s2, (a0)\n sd a2, (a1)';
+  const cases: readonly (readonly [name: string, fence: string, expected: bigint])[] = [
+    ['its ASID', 'sfence.vma zero, a6', 40n],
+    ['another ASID, which leaves it cached', 'sfence.vma zero, a7', 10n],
+    ['an address and its ASID', 'sfence.vma a0, a6', 40n],
+    ['its ASID from another address space', 'csrw satp, a5\n ld s3, (a0)\n sfence.vma zero, a6\n csrw satp, a4', 40n],
+    ['an address from another address space', 'csrw satp, a5\n ld s3, (a0)\n sfence.vma a0, a6\n csrw satp, a4', 40n],
+    ['everything from another address space', 'csrw satp, a5\n sfence.vma\n csrw satp, a4', 40n],
+  ];
+  for (const [name, fence, expected] of cases) {
+    it(`are fenced by ${name}`, () => {
+      const stage = two(U);
+      assert.ok('at' in stage.execute(`${change}\n ${fence}\n ld s4, (a0)\n ecall`));
+      assert.deepEqual([stage.hart.x(18), stage.hart.x(20)], [10n, expected]);
+    });
+  }
+
+  it('stay apart after more changes than there are generations', () => {
+    const stage = two(U);
+    const { hart } = stage;
+    // Each round gives the second address space another ASID.
+    const source = `li s1, 3000\n li s5, 1\n slli s5, s5, 44
+      loop: ld t0, (a0)\n add s0, s0, t0\n csrw satp, a5\n ld t0, (a0)\n add s0, s0, t0\n csrw satp, a4
+      add a5, a5, s5\n addi s1, s1, -1\n bnez s1, loop\n ecall`;
+    stage.code(source);
+    assert.ok('at' in stage.run(CODE, 'S', 1_000_000));
+    assert.equal(hart.x(8), 3000n * 30n);
   });
 });
 

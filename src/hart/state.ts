@@ -19,6 +19,7 @@
  *   0x180  words (i32), see below
  *   0x200  f0 … f31                 32 × i64   NaN-boxed as the specification says (F, section 21.2)
  *   0x300  scratch for exits        i64 …
+ *   0x310  what the TLBs and the jump cache count by, see below
  *
  * Words marked (shared) are written by other threads and must be accessed with atomics.
  */
@@ -88,10 +89,24 @@ export const F = 0x200;
 export const EXIT_A = 0x300;
 export const EXIT_B = 0x308;
 
+/** Epochs of the jump cache (see tlb.ts): user mode's, supervisor mode's (i32 each); and the last one begun. */
+export const EPOCHS = 0x310;
+export const LAST_EPOCH = 0x318;
+/** Generations of the second data TLB (see tlb.ts) by translation mode (3 × i32), and the last one begun. */
+export const LAST_GENERATION = 0x31c;
+export const TLB_GENERATIONS = 0x320;
+/** Non-zero if the TLBs may hold translations of supervisor mode that are not global. */
+export const TLB_LOCAL = 0x32c;
+/** Address spaces that were in use lately, direct-mapped by ASID: 1 + ASID (0: none), generation, epoch (i32 each). */
+export const SPACES = 0x400;
+export const SPACES_SIZE = 0x100;
+export const SPACE_SIZE = 16;
+export const SPACE_TAG = 0;
+export const SPACE_GENERATION = 4;
+export const SPACE_EPOCH = 8;
+
 export const HART_STATE_SIZE = 0x1000;
 
-/** Counts how often translations of code addresses were forgotten: jump cache entries of other epochs do not count. */
-export const EPOCH = 0x1e8;
 /** Instructions left of the turn, while translated code runs. */
 export const BUDGET = 0x1ec;
 /** Arrivals at a place of interpreted code that make it hot; 0: nothing ever is. At most 65,000. */
@@ -99,9 +114,6 @@ export const HOT_THRESHOLD = 0x1f0;
 
 /** The predecoded page that the clock which makes room looks at next. */
 export const PREDECODE_HAND = 0x1f4;
-
-/** Generation of the second data TLB (see tlb.ts). */
-export const TLB_GENERATION = 0x1f8;
 
 /** SBI hart state management: a HSM_* value (shared); where a start begins and its argument (i64 each). */
 export const HSM = 0x1d4;

@@ -28,7 +28,7 @@
  *   +0  virtual page address | generation (bits 11:2) | mode (bits 1:0)   (i64)
  *   +8  host page | SECOND_* permissions (i32)
  *
- * A flush begins a new generation.
+ * A flush begins a new generation, and each address space has its own (core/spaces.ts).
  *
  * A fetch entry: +0 tag (i64), +8 predecoded page (i32, absolute), +12 host page (i32).
  *

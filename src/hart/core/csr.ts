@@ -30,6 +30,7 @@ import {
 } from '../state.js';
 import type { Imports } from './imports.js';
 import type { MmuFunctions } from './mmu.js';
+import { asidOf } from './spaces.js';
 import { SSTATUS_FS, SSTATUS_MXR, SSTATUS_WRITABLE } from './sstatus.js';
 import type { TrapFunctions } from './traps.js';
 
@@ -135,12 +136,18 @@ export function buildCsr(module: ModuleBuilder, { imports, mmu, traps }: Parts):
     },
     satp: {
       read: () => i64.load(h, SATP),
-      // Bare and Sv39 exist, ASIDs do not; a write of another mode has no effect at all (12.1.11).
+      // Bare and Sv39 exist; a write of another mode has no effect at all (12.1.11).
       write: (value) => {
         const mode = f.local(I64, i64.shrU(value, i64.const(60)));
         f.if(i32.or(i64.eqz(mode), i64.eq(mode, i64.const(8))), () => {
-          f.store64(h, i64.and(value, i64.pair(0xf0000fff, -1)), SATP);
-          f.call(mmu.flush, h);
+          const changed = f.local(I64, i64.xor(value, i64.load(h, SATP)));
+          f.store64(h, value, SATP);
+          const otherSpace = i32.and(i64.eqz(i64.shrU(changed, i64.const(60))), asidOf(changed));
+          f.if(
+            otherSpace,
+            () => f.call(mmu.switchSpace, h, asidOf(value)),
+            () => f.call(mmu.flush, h),
+          );
         });
       },
     },

@@ -11,7 +11,7 @@ import { I32, I64, call, i32, i64, select, type Callable, type ExprI32 } from '.
 import type { ModuleBuilder } from '../../wasm/module.js';
 import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE } from '../causes.js';
 import { OP_PAGE_END } from '../slots.js';
-import { EPOCH, FRAME_CODE, FRAME_WORDS, PC, PREDECODE_HAND, PRIVILEGE, TLB_FILLED } from '../state.js';
+import { EPOCHS, FRAME_CODE, FRAME_WORDS, PC, PREDECODE_HAND, PRIVILEGE, TLB_FILLED } from '../state.js';
 import {
   ACCESS_FETCH,
   CODE_PAGES,
@@ -278,7 +278,7 @@ function buildRegionAtPc(module: ModuleBuilder, { mmu }: Parts, fetch: Callable<
   });
   const jump = f.local(I32, i32.add(h, i32.and(i32.shl(low, i32.const(3)), i32.const(JUMP_INDEX_MASK))));
   f.store64(jump, i64.or(pc, i64.load32U(h, PRIVILEGE)), JUMP_CACHE + JUMP_TAG);
-  f.store32(jump, i32.load(h, EPOCH), JUMP_CACHE + JUMP_EPOCH);
+  f.store32(jump, i32.load(i32.add(h, i32.shl(i32.load(h, PRIVILEGE), i32.const(2))), EPOCHS), JUMP_CACHE + JUMP_EPOCH);
   f.store32(jump, region, JUMP_CACHE + JUMP_REGION);
   f.return(region);
   return f;

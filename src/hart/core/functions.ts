@@ -29,7 +29,7 @@ export interface CoreFunctions {
   /** (h): returns the pc to go on at. */
   readonly sret: I64Function;
   readonly float: FloatFunctions;
-  /** (h, va, all): forgets translations of va, or all. */
+  /** (h, va, all addresses, ASID, all ASIDs): forgets translations. */
   readonly sfenceVma: Procedure;
   /** (h): makes stores to code visible to this hart's fetches. */
   readonly fenceI: Procedure;

@@ -23,7 +23,6 @@ import {
   EXIT_B,
   FRAME_CODE,
   FRAME_WORDS,
-  EPOCH,
   PAGE_MAP,
   PAGE_PRESENT,
   PAGE_WRITABLE,
@@ -34,29 +33,18 @@ import {
   SSTATUS,
   TLB_BASE,
   TLB_FILLED,
-  TLB_GENERATION,
+  TLB_GENERATIONS,
+  TLB_LOCAL,
   TLB_SUPERPAGES,
 } from '../state.js';
 import {
   ACCESS_FETCH,
-  CODE_PAGES,
-  CODE_PAGES_SIZE,
-  JUMP_CACHE,
-  JUMP_CACHE_SIZE,
   ACCESS_WRITE,
-  FETCH_INDEX_MASK,
-  FETCH_INDEX_SHIFT,
-  FETCH_TLB,
-  FETCH_TLB_SIZE,
   MODES,
-  SECOND_GENERATION_MASK,
-  SECOND_GENERATION_STEP,
   SECOND_HOST_PAGE,
   SECOND_READ,
   SECOND_TAG,
   SECOND_TLB,
-  SECOND_TLB_ENTRIES,
-  SECOND_TLB_SIZE,
   SECOND_WRITE,
   TLB_ADDEND,
   TLB_ENTRIES,
@@ -69,6 +57,7 @@ import {
   TLB_START,
   TLB_WRITE_TAG,
 } from '../tlb.js';
+import { buildSpaces, secondEntry, type SpaceFunctions } from './spaces.js';
 import { SSTATUS_MXR, SSTATUS_SUM } from './sstatus.js';
 
 /** Answers of `refill` that are not a host page. Host pages are page-aligned, so these cannot be one. */
@@ -83,33 +72,25 @@ const R = 2;
 const W = 4;
 const X = 8;
 const U = 16;
+const G = 32;
 const A = 64;
 const D = 128;
 
-export interface MmuFunctions {
+export interface MmuFunctions extends SpaceFunctions {
   /** (h, guest-physical address): host offset, or -1 if no memory is there. */
   readonly hostOf: Callable<typeof I32>;
   /** (h, va, ACCESS_*): host page of va after filling the data TLB (not for fetches), or REFILL_*. */
   readonly refill: Callable<typeof I32>;
-  readonly sfenceVma: Callable<undefined>;
-  /** (h): forgets every translation. */
-  readonly flush: Callable<undefined>;
-  /** (h): jump cache entries made so far must be looked at afresh. */
-  readonly newEpoch: Callable<undefined>;
   /** (h, host page): makes writes to that page take the slow path. */
   readonly forbidWrites: Callable<undefined>;
 }
 
 export function buildMmu(module: ModuleBuilder): MmuFunctions {
   const hostOf = buildHostOf(module);
-  const newEpoch = buildNewEpoch(module);
-  const flush = buildFlush(module, newEpoch);
   return {
+    ...buildSpaces(module),
     hostOf,
-    flush,
-    newEpoch,
     refill: buildRefill(module, hostOf),
-    sfenceVma: buildSfenceVma(module, flush, newEpoch),
     forbidWrites: buildForbidWrites(module),
   };
 }
@@ -190,14 +171,10 @@ function buildRefill(module: ModuleBuilder, hostOf: Callable<typeof I32>): Calla
   return f;
 }
 
-/** Entry of the second data TLB for `va`, relative to SECOND_TLB. */
-const secondEntry = (h: ExprI32, va: ExprI64): ExprI32 =>
-  i32.add(h, i32.and(i32.shrU(i32.wrap(va), i32.const(12 - 4)), i32.const((SECOND_TLB_ENTRIES - 1) << 4)));
-
 /** What an entry of the second data TLB for `va` must have as its tag in the present mode. */
 const secondTag = (h: ExprI32, va: ExprI64): ExprI64 => {
   const mode = i32.shrU(i32.sub(i32.load(h, TLB_BASE), i32.const(TLB_START)), i32.const(Math.log2(TLB_SIZE)));
-  const low = i32.or(i32.load(h, TLB_GENERATION), mode);
+  const low = i32.or(i32.load(i32.add(h, i32.shl(mode, i32.const(2))), TLB_GENERATIONS), mode);
   return i64.or(i64.and(va, i64.const(-4096)), i64.extendU(low));
 };
 
@@ -312,77 +289,14 @@ function walk(
       f.brIf(restart, i64.ne(i64.atomicCompareExchange(host, pte, updated), pte));
     });
     f.set(leaf, updated);
+    const isLocal = i32.eqz(i32.and(bits, i32.const(G | U)));
+    f.if(i32.and(i32.load(h, PRIVILEGE), isLocal), () => f.store32(h, i32.const(1), TLB_LOCAL));
     f.set(physical, i64.or(physical, i64.and(va, offsetMask)));
     f.if(i64.ne(shift, i64.const(12)), () => {
       const half = choose(i64.ltS(va, i64.const(0)), i32.const(2), i32.const(1));
       f.store32(h, i32.or(i32.load(h, TLB_SUPERPAGES), half), TLB_SUPERPAGES);
     });
   });
-}
-
-function buildNewEpoch(module: ModuleBuilder): Callable<undefined> {
-  const f = module.function([I32], undefined, 'newEpoch');
-  const h = f.param(I32, 0);
-  const epoch = f.local(I32, i32.add(i32.load(h, EPOCH), i32.const(1)));
-  f.store32(h, epoch, EPOCH);
-  f.fill(i32.add(h, i32.const(CODE_PAGES)), i32.const(0), i32.const(CODE_PAGES_SIZE));
-  // The count starts over: entries of its last round must not be taken for new ones.
-  f.if(i32.eqz(epoch), () => f.fill(i32.add(h, i32.const(JUMP_CACHE)), i32.const(0xff), i32.const(JUMP_CACHE_SIZE)));
-  return f;
-}
-
-function buildFlush(module: ModuleBuilder, newEpoch: Callable<undefined>): Callable<undefined> {
-  const f = module.function([I32], undefined, 'flush');
-  const h = f.param(I32, 0);
-  f.if(i32.eqz(i32.load(h, TLB_FILLED)), () => f.return());
-  f.fill(i32.add(h, i32.const(TLB_START)), i32.const(0xff), i32.const(MODES * TLB_SIZE + 2 * FETCH_TLB_SIZE));
-  const next = i32.add(i32.load(h, TLB_GENERATION), i32.const(SECOND_GENERATION_STEP));
-  const generation = f.local(I32, i32.and(next, i32.const(SECOND_GENERATION_MASK)));
-  f.store32(h, generation, TLB_GENERATION);
-  // The count starts over: entries of its last round must not be taken for new ones.
-  f.if(i32.eqz(generation), () =>
-    f.fill(i32.add(h, i32.const(SECOND_TLB)), i32.const(0xff), i32.const(SECOND_TLB_SIZE)),
-  );
-  f.store32(h, i32.const(0), TLB_FILLED);
-  f.store32(h, i32.const(0), TLB_SUPERPAGES);
-  f.call(newEpoch, h);
-  return f;
-}
-
-/** sfence.vma (12.2.1). There are no ASIDs; global pages are forgotten as well. */
-function buildSfenceVma(
-  module: ModuleBuilder,
-  flush: Callable<undefined>,
-  newEpoch: Callable<undefined>,
-): Callable<undefined> {
-  const f = module.function([I32, I64, I32], undefined, 'sfenceVma');
-  const h = f.param(I32, 0);
-  const va = f.param(I64, 1);
-  const low = i32.wrap(va);
-  f.if(f.param(I32, 2), () => {
-    f.call(flush, h);
-    f.return();
-  });
-  const half = choose(i64.ltS(va, i64.const(0)), i32.const(2), i32.const(1));
-  f.if(i32.and(i32.load(h, TLB_SUPERPAGES), half), () => {
-    // The address may lie in a superpage, whose translations have been cached page by page.
-    f.call(flush, h);
-    f.return();
-  });
-  for (let mode = 0; mode < MODES; mode++) {
-    const at = i32.add(h, i32.and(i32.shrU(low, i32.const(TLB_INDEX_SHIFT)), i32.const(TLB_INDEX_MASK)));
-    f.store64(at, i64.const(-1), TLB_START + mode * TLB_SIZE + TLB_READ_TAG);
-    f.store64(at, i64.const(-1), TLB_START + mode * TLB_SIZE + TLB_WRITE_TAG);
-  }
-  f.store64(secondEntry(h, va), i64.const(-1), SECOND_TLB + SECOND_TAG);
-  for (let table = 0; table < 2; table++) {
-    const at = i32.add(h, i32.and(i32.shrU(low, i32.const(FETCH_INDEX_SHIFT)), i32.const(FETCH_INDEX_MASK)));
-    f.store64(at, i64.const(-1), FETCH_TLB + table * FETCH_TLB_SIZE);
-  }
-  // Jump cache entries matter only if code was fetched from that page.
-  const seen = i32.and(i32.shrU(low, i32.const(12)), i32.const(CODE_PAGES_SIZE - 1));
-  f.if(i32.load8U(i32.add(h, seen), CODE_PAGES), () => f.call(newEpoch, h));
-  return f;
 }
 
 function buildForbidWrites(module: ModuleBuilder): Callable<undefined> {

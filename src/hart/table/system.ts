@@ -63,7 +63,7 @@ function wfi(c: Context): void {
 
 function sfence(c: Context): void {
   supervisorOnly(c, 0x12000073, () => {
-    c.f.call(c.core.sfenceVma, c.h, c.rs1(), c.rs1IsX0());
+    c.f.call(c.core.sfenceVma, c.h, c.rs1(), c.rs1IsX0(), c.rs2(), c.rs2IsX0());
     c.resumeAt(c.nextPc());
   });
 }

@@ -117,7 +117,7 @@ export class BareHart {
     const { h, space, words } = this;
     const signal = this.bytes.subarray(h, h + S.HART_STATE_SIZE);
     // What belongs to the engine, not to the architecture, outlives a reset.
-    const kept = [S.HOT_THRESHOLD, S.EPOCH].map((at) => [at, words[(h + at) >> 2]] as const);
+    const kept = [S.HOT_THRESHOLD, S.LAST_EPOCH, S.LAST_GENERATION].map((at) => [at, words[(h + at) >> 2]] as const);
     signal.fill(0);
     for (const [at, value] of kept) words[(h + at) >> 2] = value;
     this.set(S.RAM_BASE, space.ramBase);

@@ -144,6 +144,9 @@ export class RegionContext implements Context {
   rs1IsX0(): ExprI32 {
     return i32.const(this.operands.rs1 === 0 ? 1 : 0);
   }
+  rs2IsX0(): ExprI32 {
+    return i32.const(this.operands.rs2 === 0 ? 1 : 0);
+  }
   rs1Field(): ExprI64 {
     return i64.const(this.operands.rs1);
   }
