@@ -64,8 +64,9 @@ export async function outlineProcess(
     memory.peek(vdsoVma.start, vdsoVma.end - vdsoVma.start),
     keptVdsos(memory, vmas),
   ]);
-  // Nothing can be read of a process that has ended.
-  if (image.length !== vdsoVma.end - vdsoVma.start) throw new DomainError('lost', `process ${view.pid} is gone`);
+  // It has ended since its mappings were read, or executes another program now.
+  if (image.length !== vdsoVma.end - vdsoVma.start)
+    throw new DomainError('lost', `process ${view.pid} is not what it was`, { resource: NO_VDSO });
   return {
     view,
     vmas,
