@@ -39,30 +39,30 @@ export function walkRun(
   const root = Number(satp & ((1n << 44n) - 1n)) * 4096;
   if (satp >> 60n !== 8n) return va;
   const need = writable ? V | W : V;
+  const { words } = memory;
   for (let done = 0; done < count;) {
     const address = va + done * 4096;
-    const gigapage = entryAt(memory, root, Math.floor(address / 0x4000_0000) & 511);
-    if ((gigapage.low & V) === 0) return address;
+    const giga = entryAt(memory, root, Math.floor(address / GIGAPAGE) & 511);
     // A page of 1 GiB cannot be somebody's anonymous memory.
-    if ((gigapage.low & R_OR_X) !== 0) return address;
-    const megapage = entryAt(memory, gigapage.page * 4096, Math.floor(address / 0x20_0000) & 511);
+    if (giga < 0 || (words[giga] & (V | R_OR_X)) !== V) return address;
+    const middle = pageNumber(words[giga], words[giga + 1]) * 4096;
+    const mega = entryAt(memory, middle, Math.floor(address / MEGAPAGE) & 511);
     const first = Math.floor(address / 4096) & 511;
     const here = Math.min(count - done, 512 - first);
-    if ((megapage.low & V) === 0) return address;
-    if ((megapage.low & R_OR_X) !== 0) {
-      if ((megapage.low & need) !== need) return address;
-      for (let i = 0; i < here; i++) out[at + done + i] = megapage.page + first + i - RAM_PAGE;
+    if (mega < 0 || (words[mega] & V) === 0) return address;
+    const page = pageNumber(words[mega], words[mega + 1]);
+    if ((words[mega] & R_OR_X) !== 0) {
+      if ((words[mega] & need) !== need) return address;
+      for (let i = 0; i < here; i++) out[at + done + i] = page + first + i - RAM_PAGE;
       done += here;
       continue;
     }
-    const table = memory.offsetOf(megapage.page * 4096);
-    if (table < 0) return address;
-    const { words } = memory;
-    for (let i = 0; i < here; i++) {
-      const entry = (table >> 2) + 2 * (first + i);
-      const low = words[entry] ?? 0;
+    let entry = entryAt(memory, page * 4096, first);
+    if (entry < 0) return address;
+    for (let i = 0; i < here; i++, entry += 2) {
+      const low = words[entry];
       if ((low & need) !== need || (low & R_OR_X) === 0) return address + i * 4096;
-      out[at + done + i] = pageNumber(low, words[entry + 1] ?? 0) - RAM_PAGE;
+      out[at + done + i] = pageNumber(low, words[entry + 1]) - RAM_PAGE;
     }
     done += here;
   }
@@ -96,28 +96,31 @@ export function ownPagesIn(
   for (const r of ranges) {
     for (let at = r.start; at < r.end;) {
       const endOf = (size: number): number => Math.min(r.end, (Math.floor(at / size) + 1) * size);
-      const gigapage = entryAt(memory, root, Math.floor(at / GIGAPAGE) & 511);
-      if ((gigapage.low & (V | R_OR_X)) !== V) {
-        if (!gigapage.empty) unclear.add(at, endOf(GIGAPAGE));
+      const giga = entryAt(memory, root, Math.floor(at / GIGAPAGE) & 511);
+      if (giga < 0 || (words[giga] & (V | R_OR_X)) !== V) {
+        if (giga < 0 || !isEmpty(words, giga)) unclear.add(at, endOf(GIGAPAGE));
         at = endOf(GIGAPAGE);
         continue;
       }
-      const megapage = entryAt(memory, gigapage.page * 4096, Math.floor(at / MEGAPAGE) & 511);
+      const middle = pageNumber(words[giga], words[giga + 1]) * 4096;
+      const mega = entryAt(memory, middle, Math.floor(at / MEGAPAGE) & 511);
       const end = endOf(MEGAPAGE);
-      const table = (megapage.low & V) === 0 ? -1 : memory.offsetOf(megapage.page * 4096);
-      if ((megapage.low & (V | R_OR_X)) !== V || table < 0 || ++tables > mostTables) {
+      const low = mega < 0 ? 0 : words[mega];
+      let entry = -1;
+      if ((low & (V | R_OR_X)) === V && ++tables <= mostTables)
+        entry = entryAt(memory, pageNumber(low, words[mega + 1]) * 4096, Math.floor(at / 4096) & 511);
+      if (entry < 0) {
         // A huge page that may be written is nobody else's, and not the huge page of zeros.
-        const mine = (megapage.low & (V | W)) === (V | W) && (megapage.low & R_OR_X) !== 0;
-        if (!megapage.empty) (mine ? own : unclear).add(at, end);
+        const mine = (low & (V | W)) === (V | W) && (low & R_OR_X) !== 0;
+        if (mega < 0 || !isEmpty(words, mega)) (mine ? own : unclear).add(at, end);
         at = end;
         continue;
       }
-      let entry = (table >> 2) + 2 * (Math.floor(at / 4096) & 511);
       for (; at < end; at += 4096, entry += 2) {
-        const low = words[entry];
-        if ((low & V) !== 0 && (low & R_OR_X) !== 0) {
-          if ((low & SPECIAL) === 0) own.add(at, at + 4096);
-        } else if (low !== 0 || words[entry + 1] !== 0) unclear.add(at, at + 4096);
+        const flags = words[entry];
+        if ((flags & V) !== 0 && (flags & R_OR_X) !== 0) {
+          if ((flags & SPECIAL) === 0) own.add(at, at + 4096);
+        } else if (!isEmpty(words, entry)) unclear.add(at, at + 4096);
       }
     }
   }
@@ -149,17 +152,13 @@ function pageNumber(low: number, high: number): number {
   return (low >>> 10) + (high & 0x3fffff) * 0x400000;
 }
 
-interface Entry {
-  readonly low: number;
-  readonly page: number;
-  /** Nothing is there, and nothing ever was. */
-  readonly empty: boolean;
+/** Where in the words an entry of a table stands, or -1 if the table is not in this memory. */
+function entryAt(memory: GuestPhysical, table: number, index: number): number {
+  const offset = memory.offsetOf(table + 8 * index);
+  return offset < 0 ? -1 : offset >>> 2;
 }
 
-function entryAt(memory: GuestPhysical, table: number, index: number): Entry {
-  const offset = memory.offsetOf(table + 8 * index);
-  if (offset < 0) return { low: 0, page: 0, empty: false };
-  const low = memory.words[offset >> 2] ?? 0;
-  const high = memory.words[(offset >> 2) + 1] ?? 0;
-  return { low, page: pageNumber(low, high), empty: low === 0 && high === 0 };
+/** Nothing is there. */
+function isEmpty(words: Int32Array, entry: number): boolean {
+  return words[entry] === 0 && words[entry + 1] === 0;
 }
