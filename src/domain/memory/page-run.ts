@@ -149,7 +149,7 @@ class RangeList {
 }
 
 function pageNumber(low: number, high: number): number {
-  return (low >>> 10) + (high & 0x3fffff) * 0x400000;
+  return ((low >> 10) & 0x3fffff) + (high & 0x3fffff) * 0x400000;
 }
 
 /** Where in the words an entry of a table stands, or -1 if the table is not in this memory. */
