@@ -5,19 +5,8 @@
 import { I32, I64, call, i32, i64, type ExprI32, type ExprI64 } from '../wasm/expr.js';
 import type { Context, Width } from './context.js';
 import { EXIT_A } from './state.js';
-import {
-  ACCESS_READ,
-  ACCESS_WRITE,
-  TLB_ADDEND,
-  TLB_INDEX_MASK,
-  TLB_INDEX_SHIFT,
-  TLB_READ_TAG,
-  TLB_WRITE_TAG,
-} from './tlb.js';
-
-/** Entry of the data TLB for `address`. */
-const entryOf = (c: Context, address: ExprI64): ExprI32 =>
-  i32.add(c.tlb(), i32.and(i32.shrU(i32.wrap(address), i32.const(TLB_INDEX_SHIFT)), i32.const(TLB_INDEX_MASK)));
+import { tlbEntry } from './tlb-entry.js';
+import { ACCESS_READ, ACCESS_WRITE, TLB_ADDEND, TLB_READ_TAG, TLB_WRITE_TAG } from './tlb.js';
 
 /**
  * Page of the access's last byte. An access that crosses into the next page compares
@@ -40,7 +29,7 @@ export function emitReach(
 ): ExprI32 {
   const { f } = c;
   const va = f.local(I64, address);
-  const entry = f.local(I32, entryOf(c, va));
+  const entry = f.local(I32, tlbEntry(c.tlb(), va));
   const lastByte = i64.and(i64.add(va, i64.const(span - 1)), i64.const(-4096));
   f.if(i64.ne(i64.load(entry, writes ? TLB_WRITE_TAG : TLB_READ_TAG), lastByte), () => {
     const access = i32.const(first === 'load' ? ACCESS_READ : ACCESS_WRITE);
@@ -61,7 +50,7 @@ export function emitLoad(
   if (reached !== undefined) return fast(reached.host, reached.distance);
   const { f } = c;
   const va = f.local(I64, address);
-  const entry = f.local(I32, entryOf(c, va));
+  const entry = f.local(I32, tlbEntry(c.tlb(), va));
   const value = f.local(I64);
   f.if(
     i64.eq(i64.load(entry, TLB_READ_TAG), lastPage(va, width)),
@@ -81,7 +70,7 @@ export function emitStore(c: Context, width: Width, address: ExprI64, value: Exp
   const reached = c.reached();
   if (reached !== undefined) return f.store64Low(bits, reached.host, value, reached.distance);
   const va = f.local(I64, address);
-  const entry = f.local(I32, entryOf(c, va));
+  const entry = f.local(I32, tlbEntry(c.tlb(), va));
   f.if(
     i64.eq(i64.load(entry, TLB_WRITE_TAG), lastPage(va, width)),
     () => f.store64Low(bits, i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)), value),

@@ -93,8 +93,6 @@ export const STRADDLE_SLOTS = 0x1b000;
 export const STRADDLE_ENTRIES = 128;
 export const STRADDLE_ENTRY_SIZE = 32;
 export const STRADDLE_BITS = 24;
-/** Spreads the bits: the golden ratio's fraction (D. Knuth, TAOCP 3, 6.4). */
-export const STRADDLE_FACTOR = 0x9e3779b1;
 
 export const JUMP_CACHE = 0x20000;
 export const JUMP_CACHE_SIZE = 0x10000;

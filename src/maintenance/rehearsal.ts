@@ -1,5 +1,5 @@
 /**
- * A rehearsal: a small domain moves into the understudy, back and there again before anything real does. What does not
+ * A rehearsal: a small domain moves into the understudy and back, again and again, before anything real does. What does not
  * work there is found out while nothing depends on it; and every way through the host's and the guests' code that the
  * real move takes has been gone once, which is half of the time a first move would take.
  */

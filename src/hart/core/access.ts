@@ -22,7 +22,8 @@ import {
   CAUSE_STORE_PAGE,
 } from '../causes.js';
 import { EXIT_A, EXIT_B, TLB_BASE, PRIVILEGE } from '../state.js';
-import { ACCESS_READ, ACCESS_WRITE, TLB_HOST_PAGE, TLB_INDEX_MASK, TLB_INDEX_SHIFT, TLB_READ_TAG } from '../tlb.js';
+import { tlbEntry } from '../tlb-entry.js';
+import { ACCESS_READ, ACCESS_WRITE, TLB_HOST_PAGE, TLB_READ_TAG } from '../tlb.js';
 import type { Imports } from './imports.js';
 import { REFILL_ACCESS_FAULT, REFILL_MMIO, REFILL_PAGE_FAULT, type MmuFunctions } from './mmu.js';
 import type { TrapFunctions } from './traps.js';
@@ -61,12 +62,8 @@ const crosses = (va: ExprI64, size: ExprI32): ExprI32 =>
 
 const pageOffset = (va: ExprI64): ExprI32 => i32.and(i32.wrap(va), i32.const(0xfff));
 
-/** Entry of the data TLB for `va`. */
-const entryOf = (h: ExprI32, va: ExprI64): ExprI32 =>
-  i32.add(
-    i32.add(h, i32.load(h, TLB_BASE)),
-    i32.and(i32.shrU(i32.wrap(va), i32.const(TLB_INDEX_SHIFT)), i32.const(TLB_INDEX_MASK)),
-  );
+/** Entry of the present mode's data TLB for `va`. */
+const entryOf = (h: ExprI32, va: ExprI64): ExprI32 => tlbEntry(i32.add(h, i32.load(h, TLB_BASE)), va);
 
 /** (h, va, ACCESS_READ or ACCESS_WRITE): host page of va out of the data TLB, or as `refill` answers. */
 function buildLookUp(module: ModuleBuilder, { mmu }: Parts): Callable<typeof I32> {

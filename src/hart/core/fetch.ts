@@ -10,6 +10,7 @@
 import { I32, I64, call, i32, i64, select, type Callable, type ExprI32 } from '../../wasm/expr.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
 import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE } from '../causes.js';
+import { GOLDEN } from '../golden.js';
 import { OP_PAGE_END } from '../slots.js';
 import { EPOCHS, FRAME_CODE, FRAME_WORDS, PC, PREDECODE_HAND, PRIVILEGE, TLB_FILLED } from '../state.js';
 import {
@@ -17,6 +18,7 @@ import {
   CODE_PAGES,
   CODE_PAGES_SIZE,
   COUNTERS,
+  DIRECTORY_ENTRY_SIZE,
   DIRECTORY_FRAME,
   DIRECTORY_USED,
   DIRECTORY_WORD,
@@ -47,7 +49,6 @@ import {
   STRADDLE_BITS,
   STRADDLE_ENTRIES,
   STRADDLE_ENTRY_SIZE,
-  STRADDLE_FACTOR,
   STRADDLE_SLOTS,
 } from '../tlb.js';
 import type { Imports } from './imports.js';
@@ -132,7 +133,8 @@ function buildPredecodedPage(
   return f;
 }
 
-const directoryEntry = (h: ExprI32, index: ExprI32): ExprI32 => i32.add(h, i32.shl(index, i32.const(4)));
+const directoryEntry = (h: ExprI32, index: ExprI32): ExprI32 =>
+  i32.add(h, i32.mul(index, i32.const(DIRECTORY_ENTRY_SIZE)));
 
 /**
  * (h, frame): index of the predecoded page that is the frame's from now on. One that has not
@@ -225,7 +227,7 @@ function buildFetchStraddle(module: ModuleBuilder, { imports, mmu, traps }: Part
   });
   const low = f.local(I32, i32.or(f.param(I32, 1), i32.const(0xffe)));
   const bits = f.local(I32, i32.or(i32.load16U(low), i32.shl(i32.load16U(host), i32.const(16))));
-  const index = i32.shrU(i32.mul(bits, i32.const(STRADDLE_FACTOR)), i32.const(32 - Math.log2(STRADDLE_ENTRIES)));
+  const index = i32.shrU(i32.mul(bits, i32.const(GOLDEN)), i32.const(32 - Math.log2(STRADDLE_ENTRIES)));
   const entry = f.local(I32, i32.add(h, i32.shl(index, i32.const(Math.log2(STRADDLE_ENTRY_SIZE)))));
   const slots = f.local(I32, i32.add(entry, i32.const(STRADDLE_SLOTS)));
   f.if(i32.ne(i32.load(slots, STRADDLE_BITS), bits), () => {

@@ -50,13 +50,12 @@ import {
   TLB_ENTRIES,
   TLB_ENTRY_SIZE,
   TLB_HOST_PAGE,
-  TLB_INDEX_MASK,
-  TLB_INDEX_SHIFT,
   TLB_READ_TAG,
   TLB_SIZE,
   TLB_START,
   TLB_WRITE_TAG,
 } from '../tlb.js';
+import { tlbEntry } from '../tlb-entry.js';
 import { buildSpaces, secondEntry, type SpaceFunctions } from './spaces.js';
 import { SSTATUS_MXR, SSTATUS_SUM } from './sstatus.js';
 
@@ -199,13 +198,7 @@ function buildInsert(module: ModuleBuilder): Callable<typeof I32> {
   });
 
   const vpage = f.local(I64, i64.and(va, i64.const(-4096)));
-  const at = f.local(
-    I32,
-    i32.add(
-      i32.add(h, i32.load(h, TLB_BASE)),
-      i32.and(i32.shrU(i32.wrap(va), i32.const(TLB_INDEX_SHIFT)), i32.const(TLB_INDEX_MASK)),
-    ),
-  );
+  const at = f.local(I32, tlbEntry(i32.add(h, i32.load(h, TLB_BASE)), va));
   const readable = i32.and(allowed, i32.const(SECOND_READ));
   const writable = i32.and(i32.shrU(i32.and(allowed, i32.const(SECOND_WRITE)), i32.const(1)), i32.eqz(hasCode));
   f.store64(at, choose(readable, vpage, i64.const(-1)), TLB_READ_TAG);

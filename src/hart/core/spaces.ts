@@ -26,6 +26,7 @@ import {
   TLB_LOCAL,
   TLB_SUPERPAGES,
 } from '../state.js';
+import { tlbEntry } from '../tlb-entry.js';
 import {
   CODE_PAGES,
   CODE_PAGES_SIZE,
@@ -44,8 +45,6 @@ import {
   SECOND_TLB,
   SECOND_TLB_ENTRIES,
   SECOND_TLB_SIZE,
-  TLB_INDEX_MASK,
-  TLB_INDEX_SHIFT,
   TLB_READ_TAG,
   TLB_SIZE,
   TLB_START,
@@ -202,7 +201,7 @@ function buildSfenceVma(
     f.return();
   });
   for (let mode = 0; mode < MODES; mode++) {
-    const at = i32.add(h, i32.and(i32.shrU(low, i32.const(TLB_INDEX_SHIFT)), i32.const(TLB_INDEX_MASK)));
+    const at = tlbEntry(h, va);
     f.store64(at, i64.const(-1), TLB_START + mode * TLB_SIZE + TLB_READ_TAG);
     f.store64(at, i64.const(-1), TLB_START + mode * TLB_SIZE + TLB_WRITE_TAG);
   }

@@ -4,6 +4,8 @@
  * one by one.
  */
 
+import { GOLDEN } from '../golden.js';
+
 /** The place of `at` in `places` is (at * factor mod 2^32) >>> shift. */
 export interface DispatchHash {
   readonly factor: number;
@@ -14,8 +16,6 @@ export interface DispatchHash {
 
 /** Factors tried before the table is made larger. */
 const TRIES = 64;
-/** The golden ratio's fraction, whose odd multiples are spread well (D. Knuth, TAOCP 3, 6.4). */
-const GOLDEN = 0x9e3779b1;
 
 /** A hash under which no two of `targets` meet. They must differ; there must be one at least. */
 export function hashOf(targets: readonly number[]): DispatchHash {
