@@ -14,7 +14,7 @@ import { SlotDecoder } from '../decoder.js';
 import { EXIT_SIGNAL } from '../exits.js';
 import * as S from '../state.js';
 import { HART_BLOCK_SIZE } from '../tlb.js';
-import { engineName, engineNamed } from './engines.js';
+import { engineName, engineNamed, type Engine } from './engines.js';
 
 const FRAME_WORDS_AT = 0x10000;
 const PAGE_MAP_AT = 0x80000;
@@ -72,7 +72,7 @@ export class BareHart {
     readonly space: BareMemory = bareMemory(),
     index = 0,
     devices: BareDevices = {},
-    engine = engineName,
+    engine: string | Engine = engineName,
   ) {
     const { memory, limits } = space;
     const buffer = memory.buffer as unknown as SharedArrayBuffer;
@@ -80,7 +80,8 @@ export class BareHart {
     this.words = new Int32Array(buffer);
     this.bytes = new Uint8Array(buffer);
     this.h = blockAt(index);
-    this.core = engineNamed(engine)(memory, limits, this.h, this.imports(buffer, devices));
+    const make = typeof engine === 'string' ? engineNamed(engine) : engine;
+    this.core = make(memory, limits, this.h, this.imports(buffer, devices));
     this.reset();
     this.set(S.HART_ID, index, 'i32');
   }

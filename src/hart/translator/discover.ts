@@ -69,14 +69,17 @@ class Discovery {
     for (let node = this.#pending.shift(); node !== undefined; node = this.#pending.shift()) this.#fill(node, leaders);
     const pages = [...this.pages.values()].filter((page) => page !== undefined);
     const { steps } = this;
+    const blocks = [...this.nodes.values()]
+      .filter(({ call, end }) => call === undefined && end !== 'dispatch')
+      .map(({ at }) => at);
     const dispatch = this.nodes.get(dispatchKey(undefined));
     if (dispatch === undefined || dispatch.targets.length === 0) {
-      return { entry, entries: entry.steps.length > 0 ? [entry.at] : [], pages, steps };
+      return { entry, entries: entry.steps.length > 0 ? [entry.at] : [], pages, blocks, steps };
     }
     // All targets can be entered through the dispatch: an interpreter is one region, not one for each operation.
     if (!dispatch.targets.includes(entry)) dispatch.targets.push(entry);
     const entries = dispatch.targets.filter((target) => target.steps.length > 0).map(({ at }) => at);
-    return { entry: dispatch, entries, pages, steps };
+    return { entry: dispatch, entries, pages, blocks, steps };
   }
 
   #page(at: number): CodePage | undefined {

@@ -14,10 +14,21 @@ import { RegionContext, type RegionFlow } from './region-context.js';
 import { reachesOf } from './reach.js';
 import { structure } from './structure.js';
 
-export function emitRegion(module: ModuleBuilder, core: CoreFunctions, graph: Graph): Callable {
+export interface EmittedRegion {
+  readonly run: Callable;
+  /** Places in it where the interpreter has to go on if several accesses cannot be looked up together. */
+  readonly leaves: readonly number[];
+}
+
+/** `isApart`: accesses from that place on are not to be looked up together. */
+export function emitRegion(
+  module: ModuleBuilder,
+  core: CoreFunctions,
+  graph: Graph,
+  isApart: (at: number) => boolean,
+): EmittedRegion {
   const f = module.function([I32], I32);
-  new RegionEmitter(f, core, graph).emit();
-  return f;
+  return { run: f, leaves: new RegionEmitter(f, core, graph, isApart).emit() };
 }
 
 const keyOf = ({ x, f }: Masks): string => `${x}:${f}`;
@@ -37,16 +48,18 @@ class RegionEmitter {
     private readonly f: FunctionBuilder,
     core: CoreFunctions,
     private readonly graph: Graph,
+    isApart: (at: number) => boolean,
   ) {
     this.#nodes = structure(graph.entry);
     const { load, store, used } = analyse(this.#nodes);
     this.#store = store;
     // Where a region is entered, it must get on: leaving before the first instruction would lead here again.
-    const reaches = reachesOf(this.#nodes, ({ at, call }) => call === undefined && graph.entries.includes(at));
+    const reaches = reachesOf(this.#nodes, ({ at, call }) => call === undefined && graph.entries.includes(at), isApart);
     this.#c = new RegionContext(f, core, used, load, floatGuard(this.#nodes), reaches);
   }
 
-  emit(): void {
+  /** Returns the places it may leave for the interpreter to go on at. */
+  emit(): readonly number[] {
     const { f } = this;
     const masks = new Map([...this.#store.values()].map((mask) => [keyOf(mask), mask]));
     for (const key of masks.keys()) this.#leave.set(key, f.begin('block'));
@@ -58,6 +71,7 @@ class RegionEmitter {
       this.#c.spill(mask);
       f.return(this.#c.reason);
     }
+    return this.#c.leaves;
   }
 
   #tree(node: Node): void {

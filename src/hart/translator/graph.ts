@@ -74,6 +74,8 @@ export interface Graph {
   /** Places in the first page that the region can be entered at. */
   readonly entries: readonly number[];
   readonly pages: readonly CodePage[];
+  /** Where its blocks begin, those of followed calls left out. */
+  readonly blocks: readonly number[];
   /** Instructions in all nodes. */
   readonly steps: number;
 }

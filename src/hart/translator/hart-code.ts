@@ -3,6 +3,7 @@ import { OP_STRADDLE, OP_UNDECODED } from '../slots.js';
 import { FRAME_WORDS, HOT_THRESHOLD } from '../state.js';
 import {
   COUNTERS,
+  COUNT_QUEUED,
   DIRECTORY_ENTRY_SIZE,
   DIRECTORY_WORD,
   JUMP_CACHE,
@@ -72,6 +73,15 @@ export class HartCode {
   setCount(hostPage: number, offset: number, count: number): void {
     const slots = this.predecoded(hostPage);
     if (slots !== undefined) this.halfwords[(slots + COUNTERS + offset) >>> 1] = count;
+  }
+
+  /** Counts arrivals at a place again, from the least that makes it one that a jump may lead to. */
+  beginCount(hostPage: number, offset: number): void {
+    const slots = this.predecoded(hostPage);
+    if (slots === undefined) return;
+    const count = (slots + COUNTERS + offset) >>> 1;
+    const least = Math.min(OFTEN, this.words[(this.h + HOT_THRESHOLD) >> 2] - 1);
+    if (this.halfwords[count] > least && this.halfwords[count] < COUNT_QUEUED) this.halfwords[count] = least;
   }
 
   /** The region that the run loop finds at a place, or -1. */

@@ -28,6 +28,8 @@ export class Reach {
     at: number,
     /** The block of the first access. */
     readonly home: Node,
+    /** Whether its accesses are looked up one by one after all. */
+    readonly isApart: boolean,
   ) {
     this.low = at;
     this.high = at;
@@ -69,11 +71,13 @@ interface State {
 
 /**
  * For each step of each block, the reach it shares with others. `nodes` are numbered and in
- * reverse postorder; of blocks that `isEntry` names the first step has none.
+ * reverse postorder; of blocks that `isEntry` names the first step has none; where a reach would
+ * begin at a place that `isApart` names there is none.
  */
 export function reachesOf(
   nodes: readonly Node[],
   isEntry: (node: Node) => boolean,
+  isApart: (at: number) => boolean,
 ): ReadonlyMap<Node, readonly (Reached | undefined)[]> {
   const states = new Map<Node, State>();
   const all = new Map<Node, (Reached | undefined)[]>();
@@ -83,13 +87,13 @@ export function reachesOf(
     const places = new Places(before?.places);
     const open = new Map(before?.open);
     let depth = before?.depth ?? 0;
-    const take = (base: number, offset: number, { kind, width }: Access): Reached => {
+    const take = (place: number, base: number, offset: number, { kind, width }: Access): Reached => {
       const root = places.root(base);
       const distance = places.distance(base);
       const at = distance + offset;
       let reach = open.get(root);
       if (reach?.add(node, at, 1 << width, kind === 'store') !== true) {
-        reach = new Reach(depth++, base, distance, kind, at, node);
+        reach = new Reach(depth++, base, distance, kind, at, node, isApart(place));
         reach.add(node, at, 1 << width, kind === 'store');
         open.set(root, reach);
       }
@@ -99,7 +103,7 @@ export function reachesOf(
     const reached = node.steps.map((step, i): Reached | undefined => {
       const { operands, index } = step.decoded;
       const { access } = instructions[index];
-      const found = access !== undefined && i >= from ? take(operands.rs1, operands.imm, access) : undefined;
+      const found = access !== undefined && i >= from ? take(step.at, operands.rs1, operands.imm, access) : undefined;
       places.after(step);
       return found;
     });
@@ -107,7 +111,7 @@ export function reachesOf(
     all.set(node, reached);
   }
   const shared = (found: Reached | undefined): Reached | undefined =>
-    found !== undefined && found.reach.accesses > 1 ? found : undefined;
+    found !== undefined && found.reach.accesses > 1 && !found.reach.isApart ? found : undefined;
   return new Map([...all].map(([node, reached]) => [node, reached.map(shared)]));
 }
 

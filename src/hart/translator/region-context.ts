@@ -71,6 +71,8 @@ export class RegionContext implements Context {
   private present: Reached | undefined;
   private readonly lookedUp = new Set<Reach>();
   private readonly hosts: Local<typeof I32>[] = [];
+  /** Places that the region may be left before, for the interpreter to go on at; see `leaveBefore`. */
+  readonly leaves: number[] = [];
 
   constructor(
     readonly f: FunctionBuilder,
@@ -273,6 +275,7 @@ export class RegionContext implements Context {
   }
   /** Leaves the region before this instruction: the interpreter takes it. */
   private leaveBefore(): void {
+    this.leaves.push(this.step.at);
     this.f.set(this.budget, i32.add(this.budget, i32.const(this.behind + 1)));
     this.f.store64(this.h, this.pc(), PC);
     this.flow.leave();

@@ -21,6 +21,10 @@ export interface Region {
   readonly entries: readonly number[];
   readonly word: number;
   readonly extra: readonly CodePage[];
+  /** The hot place it was made for: offset in the page. */
+  readonly at: number;
+  /** Host addresses of the places where it leaves accesses to the interpreter that it could not look up together. */
+  readonly leaves: readonly number[];
 }
 
 export class Regions {
@@ -29,6 +33,8 @@ export class Regions {
   /** Regions by their index, by host page and offset. */
   readonly #all = new Map<number, Region>();
   readonly #known = new Map<number, Map<number, Region>>();
+  /** By the places they leave to the interpreter. */
+  readonly #leaving = new Map<number, Region>();
   readonly #free: number[] = [];
   #next = 0;
   /** Whether uses are being recorded for the next eviction. */
@@ -62,6 +68,7 @@ export class Regions {
     this.table.set(region.index, run);
     this.#describe(region);
     this.#all.set(region.index, region);
+    for (const place of region.leaves) this.#leaving.set(place, region);
     let known = this.#known.get(region.hostPage);
     if (known === undefined) {
       known = new Map();
@@ -72,6 +79,12 @@ export class Regions {
       known.set(offset, region);
       this.install(region, offset);
     }
+  }
+
+  /** A region that leaves accesses at a place, a host address, to the interpreter. */
+  leaving(place: number): Region | undefined {
+    const region = this.#leaving.get(place);
+    return region !== undefined && this.#isValid(region) ? region : undefined;
   }
 
   /** Lets the run loop find a valid region at one of its entries. */
@@ -113,6 +126,7 @@ export class Regions {
       if (known?.size === 0) this.#known.delete(hostPage);
       this.table.set(index, null);
       this.#all.delete(index);
+      for (const place of region.leaves) if (this.#leaving.get(place) === region) this.#leaving.delete(place);
       this.#free.push(index);
       dropped = true;
     }

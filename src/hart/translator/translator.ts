@@ -26,6 +26,9 @@ export interface TranslatorOptions {
 /** Turns that a batch waits for more regions: a module costs a few hundred microseconds, whatever is in it. */
 const PATIENCE = 16;
 
+/** Places remembered at a time. */
+const MAX_APART = 16_384;
+
 interface Batch {
   readonly linked: LinkedModule;
   /** Turns of the hart that have ended since the batch was begun. */
@@ -51,6 +54,8 @@ export class Translator {
   readonly #code: HartCode;
   readonly #view: DataView;
   readonly #regions: Regions;
+  /** Host addresses of places where accesses are not to be looked up together. */
+  readonly #apart = new Set<number>();
   #batch: Batch | undefined;
 
   constructor(
@@ -82,8 +87,9 @@ export class Translator {
       this.#regions.drop(known);
     }
     const start = performance.now();
-    this.#code.setCount(hostPage, offset, COUNT_QUEUED);
-    this.#translate(firstPage, hostPage, offset);
+    const left = this.#regions.leaving(hostPage + offset);
+    if (left === undefined) this.#translate(firstPage, hostPage, offset);
+    else this.#takeApart(left, firstPage, hostPage, offset);
     this.counters.building += performance.now() - start;
     this.counters.evictions = this.#regions.evictions;
     if (this.#batch !== undefined && this.#batch.regions.length >= this.options.batch) this.#compile(this.#batch);
@@ -99,6 +105,20 @@ export class Translator {
     if (this.#batch !== undefined && ++this.#batch.turns >= PATIENCE) this.#compile(this.#batch);
   }
 
+  /**
+   * A region keeps leaving accesses at a place to the interpreter: together they lie in two pages each time.
+   * It is made anew with those accesses looked up one by one.
+   */
+  #takeApart(region: Region, firstPage: bigint, hostPage: number, offset: number): void {
+    if (this.#apart.size >= MAX_APART) this.#apart.clear();
+    this.#apart.add(hostPage + offset);
+    this.#code.setCount(hostPage, offset, 0);
+    const page = region.extra.find((extra) => extra.hostPage === hostPage);
+    const distance = region.hostPage === hostPage ? 0 : (page?.distance ?? 0);
+    this.#regions.drop(region);
+    this.#translate(firstPage - BigInt(distance), region.hostPage, region.at);
+  }
+
   /** Adds the region of a hot place to the batch. */
   #translate(firstPage: bigint, hostPage: number, offset: number): void {
     const code = this.#code;
@@ -111,14 +131,30 @@ export class Translator {
     const graph = discover(source, offset, this.options.maxSteps);
     // An illegal instruction is for the interpreter: a region must get on by at least one.
     if (graph.entries.length === 0) return;
+    // What is a block of this region need not become one of its own while the region waits to be compiled.
+    const hosts = new Map(graph.pages.map((page) => [page.distance, page.hostPage]));
+    for (const at of graph.blocks) {
+      const page = hosts.get(at & ~4095);
+      if (page !== undefined) code.beginCount(page, at & 4095);
+    }
+    code.setCount(hostPage, offset, COUNT_QUEUED);
     const index = this.#regions.allocate();
     if (index === undefined) return code.setCount(hostPage, offset, 0);
     const { limits, signatures } = this.coreCode;
     const batch = (this.#batch ??= { linked: new LinkedModule(limits, signatures), regions: [], turns: 0 });
     const { module, functions } = batch.linked;
-    module.export(`r${index}`, emitRegion(module, functions, graph));
-    const extra = graph.pages.filter(({ distance }) => distance !== 0);
-    batch.regions.push({ index, hostPage, entries: graph.entries, word: code.frameWord(hostPage), extra });
+    const hostOf = (at: number): number => (hosts.get(at & ~4095) ?? 0) + (at & 4095);
+    const { run, leaves } = emitRegion(module, functions, graph, (at) => this.#apart.has(hostOf(at)));
+    module.export(`r${index}`, run);
+    batch.regions.push({
+      index,
+      hostPage,
+      entries: graph.entries,
+      word: code.frameWord(hostPage),
+      extra: graph.pages.filter(({ distance }) => distance !== 0),
+      at: offset,
+      leaves: leaves.map(hostOf),
+    });
     for (const entry of graph.entries) {
       if (this.#regions.at(hostPage, entry) === undefined) code.setCount(hostPage, entry, COUNT_QUEUED);
     }

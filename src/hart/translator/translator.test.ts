@@ -1,0 +1,50 @@
+/** What is hot is translated once: not again for each place inside it. */
+import { describe, it } from 'node:test';
+import assert from 'node:assert/strict';
+import { assemble } from '../assembler.js';
+import { buildCore } from '../core/index.js';
+import { createEngine, type Engine, type EngineOptions } from '../engine.js';
+import { BareHart } from '../testing/bare-hart.js';
+
+const CODE = 0x8000_0000n;
+/** Its second half lies in the next page. */
+const FRAME = 0x8020_0fe0n;
+
+/** Runs a program until its `ecall`; how many regions that made. */
+function regionsOf(source: string, options: EngineOptions): { hart: BareHart; regions: number } {
+  let engine: Engine | undefined;
+  const hart = new BareHart(undefined, 0, {}, (memory, limits, h, host) => {
+    engine = createEngine(buildCore(limits), memory, h, host, options);
+    return engine.core;
+  });
+  hart.load(CODE, assemble(source, CODE, { FRAME }).code);
+  hart.privilege = 'S';
+  hart.pc = CODE;
+  hart.run(10_000_000);
+  return { hart, regions: engine?.counters.regions ?? 0 };
+}
+
+describe('the translator', () => {
+  it('makes a region anew, and no others, whose accesses keep lying in two pages', () => {
+    const saves = [0, 8, 16, 24, 32, 40, 48, 56];
+    const { hart, regions } = regionsOf(
+      `li s0, 0\n li s1, 5000\n la sp, FRAME\n li s2, 0
+       again: jal ra, f\n add s2, s2, a0\n addi s0, s0, 1\n blt s0, s1, again\n ecall
+       f: mv a0, s0\n ${saves.map((at) => `sd a0, ${at}(sp)`).join('\n')}\n bnez a0, g\n nop
+       g: li a0, 0\n ${saves.map((at) => `ld a1, ${at}(sp)\n add a0, a0, a1`).join('\n')}\n ret`,
+      { threshold: 100, batch: 1 },
+    );
+    assert.equal(hart.x(18), 8n * ((4999n * 5000n) / 2n));
+    assert.ok(regions <= 5, `${regions} regions`);
+  });
+
+  it('does not translate the blocks of a region that waits to be compiled', () => {
+    const blocks = Array.from({ length: 10 }, (_, i) => `bnez s1, b${i}\n nop\n b${i}: addi s2, s2, 1`);
+    const { hart, regions } = regionsOf(
+      `li s0, 0\n li s1, 1500\n li s2, 0\n again: ${blocks.join('\n')}\n addi s0, s0, 1\n blt s0, s1, again\n ecall`,
+      { threshold: 1000, batch: 100 },
+    );
+    assert.equal(hart.x(18), 15_000n);
+    assert.equal(regions, 1);
+  });
+});
