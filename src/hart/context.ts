@@ -1,4 +1,4 @@
-import type { ExprI32, ExprI64 } from '../wasm/expr.js';
+import type { ExprI32, ExprI64, I32, Local } from '../wasm/expr.js';
 import type { FunctionBuilder } from '../wasm/function.js';
 import type { CoreFunctions } from './core/functions.js';
 import type { FloatOperations } from './float/operations.js';
@@ -71,6 +71,11 @@ export interface Context {
    * non-zero means that the trap has been taken and the engine must go on at the hart's pc.
    */
   mayTrap(status: (pc: ExprI64) => ExprI32): void;
+  /**
+   * Sets `host` to the place of an access that the TLB does not know, as a core function finds it: 0 means that a trap
+   * has been taken. `behind` is what the function keeps in UNCOUNTED then.
+   */
+  findPlace(host: Local<typeof I32>, place: (pc: ExprI64, behind: number) => ExprI32): void;
   /** Takes a synchronous trap (privileged specification 12.1.8). */
   trap(cause: number, tval: ExprI64): void;
   /** Ends the instruction; the engine goes on at `pc` after looking at the hart's state afresh. */

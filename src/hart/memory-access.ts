@@ -4,7 +4,7 @@
  */
 import { I32, I64, call, i32, i64, type ExprI32, type ExprI64 } from '../wasm/expr.js';
 import type { Context, Width } from './context.js';
-import { EXIT_A } from './state.js';
+import { reachAccess, slowAccess } from './slow-access.js';
 import { tlbEntry } from './tlb-entry.js';
 import { ACCESS_READ, ACCESS_WRITE, TLB_ADDEND, TLB_READ_TAG, TLB_WRITE_TAG } from './tlb.js';
 
@@ -17,7 +17,7 @@ const lastPage = (address: ExprI64, width: Width): ExprI64 =>
 
 /**
  * Makes sure that `span` bytes from `address` lie in one page whose TLB entry allows what is needed,
- * and runs `otherwise`, which must not come back, where that cannot be had. Returns the bytes' host offset.
+ * or has `refuses` leave where that cannot be had. Returns the bytes' host offset.
  */
 export function emitReach(
   c: Context,
@@ -25,42 +25,36 @@ export function emitReach(
   span: number,
   first: 'load' | 'store',
   writes: boolean,
-  otherwise: () => void,
+  refuses: (refused: (pc: ExprI64, behind: number) => ExprI32) => void,
 ): ExprI32 {
   const { f } = c;
   const va = f.local(I64, address);
   const entry = f.local(I32, tlbEntry(c.tlb(), va));
   const lastByte = i64.and(i64.add(va, i64.const(span - 1)), i64.const(-4096));
   f.if(i64.ne(i64.load(entry, writes ? TLB_WRITE_TAG : TLB_READ_TAG), lastByte), () => {
-    const access = i32.const(first === 'load' ? ACCESS_READ : ACCESS_WRITE);
-    f.if(call(c.core.reach, c.h, va, i32.const(span), access, i32.const(writes ? 1 : 0)), otherwise);
+    const access = first === 'load' ? ACCESS_READ : ACCESS_WRITE;
+    refuses((pc, behind) => call(c.core.reach, c.h, pc, va, reachAccess(span, access, writes, behind)));
   });
   return i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND));
 }
 
-/** Loads 2^width bytes; `fast` reads them from a host offset and a distance from it, `slow` extends the zero-extended raw value. */
+/** Loads 2^width bytes: `read` does from a host offset and a distance from it. */
 export function emitLoad(
   c: Context,
   width: Width,
   address: ExprI64,
-  fast: (host: ExprI32, offset?: number) => ExprI64,
-  slow: (raw: ExprI64) => ExprI64,
+  read: (host: ExprI32, offset?: number) => ExprI64,
 ): ExprI64 {
   const reached = c.reached();
-  if (reached !== undefined) return fast(reached.host, reached.distance);
+  if (reached !== undefined) return read(reached.host, reached.distance);
   const { f } = c;
   const va = f.local(I64, address);
   const entry = f.local(I32, tlbEntry(c.tlb(), va));
-  const value = f.local(I64);
-  f.if(
-    i64.eq(i64.load(entry, TLB_READ_TAG), lastPage(va, width)),
-    () => f.set(value, fast(i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)))),
-    () => {
-      c.mayTrap((pc) => call(c.core.loadSlow, c.h, pc, va, i32.const(width)));
-      f.set(value, slow(i64.load(c.h, EXIT_A)));
-    },
+  const host = f.local(I32, i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)));
+  f.if(i64.ne(i64.load(entry, TLB_READ_TAG), lastPage(va, width)), () =>
+    c.findPlace(host, (pc, behind) => call(c.core.loadSlow, c.h, pc, va, slowAccess(width, behind))),
   );
-  return value;
+  return read(host);
 }
 
 /** Stores the low 2^width bytes of `value`. */
@@ -71,9 +65,9 @@ export function emitStore(c: Context, width: Width, address: ExprI64, value: Exp
   if (reached !== undefined) return f.store64Low(bits, reached.host, value, reached.distance);
   const va = f.local(I64, address);
   const entry = f.local(I32, tlbEntry(c.tlb(), va));
-  f.if(
-    i64.eq(i64.load(entry, TLB_WRITE_TAG), lastPage(va, width)),
-    () => f.store64Low(bits, i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)), value),
-    () => c.mayTrap((pc) => call(c.core.storeSlow, c.h, pc, va, value, i32.const(width))),
+  const host = f.local(I32, i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)));
+  f.if(i64.ne(i64.load(entry, TLB_WRITE_TAG), lastPage(va, width)), () =>
+    c.findPlace(host, (pc, behind) => call(c.core.storeSlow, c.h, pc, va, value, slowAccess(width, behind))),
   );
+  f.store64Low(bits, host, value);
 }

@@ -112,6 +112,9 @@ export const BUDGET = 0x1ec;
 /** Arrivals at a place of interpreted code that make it hot; 0: nothing ever is. At most 65,000. */
 export const HOT_THRESHOLD = 0x1f0;
 
+/** Of a block that an access has trapped in: instructions behind the access, counted but not executed. Else 0. */
+export const UNCOUNTED = 0x1f8;
+
 /** The predecoded page that the clock which makes room looks at next. */
 export const PREDECODE_HAND = 0x1f4;
 

@@ -14,6 +14,7 @@ import {
 import type { FunctionBuilder } from '../../wasm/function.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
 import {
+  CAUSE_ILLEGAL,
   CAUSE_LOAD_ACCESS,
   CAUSE_LOAD_MISALIGNED,
   CAUSE_LOAD_PAGE,
@@ -21,15 +22,14 @@ import {
   CAUSE_STORE_MISALIGNED,
   CAUSE_STORE_PAGE,
 } from '../causes.js';
-import { EXIT_A, EXIT_B, TLB_BASE, PRIVILEGE } from '../state.js';
+import { behindOf, behindReach, byteOf, firstOf, spanOf, widthOf, writesOf } from '../slow-access.js';
+import { EXIT_A, EXIT_B, PC, PRIVILEGE, SENVCFG, TLB_BASE, UNCOUNTED } from '../state.js';
 import { tlbEntry } from '../tlb-entry.js';
 import { ACCESS_READ, ACCESS_WRITE, TLB_HOST_PAGE, TLB_READ_TAG } from '../tlb.js';
 import type { Imports } from './imports.js';
 import { REFILL_ACCESS_FAULT, REFILL_MMIO, REFILL_PAGE_FAULT, type MmuFunctions } from './mmu.js';
 import type { TrapFunctions } from './traps.js';
 import { ENVCFG_CBZE } from './csr.js';
-import { CAUSE_ILLEGAL } from '../causes.js';
-import { SENVCFG } from '../state.js';
 
 export interface AccessFunctions {
   readonly loadSlow: Callable<typeof I32>;
@@ -79,7 +79,7 @@ function buildLookUp(module: ModuleBuilder, { mmu }: Parts): Callable<typeof I32
   return f;
 }
 
-/** Traps for a REFILL_* answer other than MMIO; does nothing for the rest. */
+/** Traps for a REFILL_* answer other than MMIO, and then returns; does nothing for the rest. */
 function trapOnFault(
   f: FunctionBuilder,
   { traps }: Parts,
@@ -89,60 +89,60 @@ function trapOnFault(
   host: ExprI32,
   pageCause: number,
   accessCause: number,
+  leave: () => void,
 ): void {
   const fault = (cause: number) => (): void => {
     f.call(traps.trap, h, pc, i64.const(cause), va);
-    f.return(i32.const(1));
+    leave();
   };
   f.if(i32.eq(host, i32.const(REFILL_PAGE_FAULT)), fault(pageCause));
   f.if(i32.eq(host, i32.const(REFILL_ACCESS_FAULT)), fault(accessCause));
 }
+
+/** What a `loadSlow` or `storeSlow` does when it has taken a trap. */
+const trappedIn = (f: FunctionBuilder, h: ExprI32, what: ExprI32) => (): void => {
+  f.store32(h, behindOf(what), UNCOUNTED);
+  f.return(i32.const(0));
+};
+
+const passedIn = (h: ExprI32): ExprI32 => i32.add(h, i32.const(EXIT_A));
 
 function buildLoadSlow(module: ModuleBuilder, parts: Parts): Callable<typeof I32> {
   const f = module.function([I32, I64, I64, I32], I32, 'loadSlow');
   const h = f.param(I32, 0);
   const pc = f.param(I64, 1);
   const va = f.param(I64, 2);
-  const width = f.param(I32, 3);
+  const what = f.param(I32, 3);
+  const width = f.local(I32, widthOf(what));
   const size = f.local(I32, i32.shl(i32.const(1), width));
+  const host = f.local(I32);
+  const trapped = trappedIn(f, h, what);
 
   f.if(crosses(va, size), () => {
     // Byte by byte: a fault then names the first byte of the page that is missing.
     const i = f.local(I32, i32.const(0));
     const value = f.local(I64, i64.const(0));
     f.loop((again) => {
-      f.if(call(f as Callable<typeof I32>, h, pc, i64.add(va, i64.extendU(i)), i32.const(0)), () =>
-        f.return(i32.const(1)),
-      );
-      const byte = i64.shl(i64.load(h, EXIT_A), i64.extendU(i32.shl(i, i32.const(3))));
-      f.set(value, i64.or(value, byte));
+      f.set(host, call(f as Callable<typeof I32>, h, pc, i64.add(va, i64.extendU(i)), byteOf(what)));
+      f.if(i32.eqz(host), () => f.return(i32.const(0)));
+      f.set(value, i64.or(value, i64.shl(i64.load8U(host), i64.extendU(i32.shl(i, i32.const(3))))));
       f.set(i, i32.add(i, i32.const(1)));
       f.brIf(again, i32.ltU(i, size));
     });
     f.store64(h, value, EXIT_A);
-    f.return(i32.const(0));
+    f.return(passedIn(h));
   });
 
-  const host = f.local(I32, call(parts.mmu.refill, h, va, i32.const(ACCESS_READ)));
-  trapOnFault(f, parts, h, pc, va, host, CAUSE_LOAD_PAGE, CAUSE_LOAD_ACCESS);
+  f.set(host, call(parts.mmu.refill, h, va, i32.const(ACCESS_READ)));
+  trapOnFault(f, parts, h, pc, va, host, CAUSE_LOAD_PAGE, CAUSE_LOAD_ACCESS, trapped);
   f.if(i32.eq(host, i32.const(REFILL_MMIO)), () => {
     f.if(call(parts.imports.mmioLoad, h, i64ToF64(i64.load(h, EXIT_B)), width), () => {
       f.call(parts.traps.trap, h, pc, i64.const(CAUSE_LOAD_ACCESS), va);
-      f.return(i32.const(1));
+      trapped();
     });
-    f.return(i32.const(0));
+    f.return(passedIn(h));
   });
-  const at = f.local(I32, i32.or(host, pageOffset(va)));
-  f.store64(
-    h,
-    choose(
-      i32.eq(width, i32.const(3)),
-      i64.load(at),
-      choose(i32.eq(width, i32.const(2)), i64.load32U(at), choose(width, i64.load16U(at), i64.load8U(at))),
-    ),
-    EXIT_A,
-  );
-  f.return(i32.const(0));
+  f.return(i32.or(host, pageOffset(va)));
   return f;
 }
 
@@ -152,69 +152,61 @@ function buildStoreSlow(module: ModuleBuilder, parts: Parts): Callable<typeof I3
   const pc = f.param(I64, 1);
   const va = f.param(I64, 2);
   const value = f.param(I64, 3);
-  const width = f.param(I32, 4);
+  const what = f.param(I32, 4);
+  const width = f.local(I32, widthOf(what));
   const size = f.local(I32, i32.shl(i32.const(1), width));
   const host = f.local(I32);
+  const trapped = trappedIn(f, h, what);
 
   f.if(crosses(va, size), () => {
     // Both pages are looked up before a byte is written: a fault must leave memory as it was.
     const next = f.local(I64, i64.and(i64.add(va, i64.const(4095)), i64.const(-4096)));
     for (const part of [va, next]) {
       f.set(host, call(parts.mmu.refill, h, part, i32.const(ACCESS_WRITE)));
-      trapOnFault(f, parts, h, pc, part, host, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS);
+      trapOnFault(f, parts, h, pc, part, host, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS, trapped);
     }
     const i = f.local(I32, i32.const(0));
     f.loop((again) => {
-      const byte = i64.shrU(value, i64.extendU(i32.shl(i, i32.const(3))));
-      f.if(call(f as Callable<typeof I32>, h, pc, i64.add(va, i64.extendU(i)), byte, i32.const(0)), () =>
-        f.return(i32.const(1)),
-      );
+      const byte = f.local(I64, i64.shrU(value, i64.extendU(i32.shl(i, i32.const(3)))));
+      f.set(host, call(f as Callable<typeof I32>, h, pc, i64.add(va, i64.extendU(i)), byte, byteOf(what)));
+      f.if(i32.eqz(host), () => f.return(i32.const(0)));
+      f.store64Low(8, host, byte);
       f.set(i, i32.add(i, i32.const(1)));
       f.brIf(again, i32.ltU(i, size));
     });
-    f.return(i32.const(0));
+    f.return(passedIn(h));
   });
 
   f.set(host, call(parts.mmu.refill, h, va, i32.const(ACCESS_WRITE)));
-  trapOnFault(f, parts, h, pc, va, host, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS);
+  trapOnFault(f, parts, h, pc, va, host, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS, trapped);
   f.if(i32.eq(host, i32.const(REFILL_MMIO)), () => {
     f.store64(h, value, EXIT_A);
     f.if(call(parts.imports.mmioStore, h, i64ToF64(i64.load(h, EXIT_B)), width), () => {
       f.call(parts.traps.trap, h, pc, i64.const(CAUSE_STORE_ACCESS), va);
-      f.return(i32.const(1));
+      trapped();
     });
-    f.return(i32.const(0));
+    f.return(passedIn(h));
   });
-  const at = f.local(I32, i32.or(host, pageOffset(va)));
-  f.if(
-    i32.eq(width, i32.const(3)),
-    () => f.store64(at, value),
-    () =>
-      f.if(
-        i32.eq(width, i32.const(2)),
-        () => f.store64Low(32, at, value),
-        () =>
-          f.if(
-            width,
-            () => f.store64Low(16, at, value),
-            () => f.store64Low(8, at, value),
-          ),
-      ),
-  );
-  f.return(i32.const(0));
+  f.return(i32.or(host, pageOffset(va)));
   return f;
 }
 
 /** For several accesses to one page at once; what it refuses is done one by one. */
 function buildReach(module: ModuleBuilder, { mmu }: Parts): Callable<typeof I32> {
-  const f = module.function([I32, I64, I32, I32, I32], I32, 'reach');
+  const f = module.function([I32, I64, I64, I32], I32, 'reach');
   const h = f.param(I32, 0);
-  const va = f.param(I64, 1);
-  f.if(crosses(va, f.param(I32, 2)), () => f.return(i32.const(1)));
-  const host = call(mmu.refill, h, va, f.param(I32, 3));
-  f.if(i32.and(host, i32.const(0xfff)), () => f.return(i32.const(1)));
-  const tag = i64.load(i32.add(entryOf(h, va), i32.shl(f.param(I32, 4), i32.const(3))), TLB_READ_TAG);
-  f.return(i64.ne(tag, i64.and(va, i64.const(-4096))));
+  const va = f.param(I64, 2);
+  const what = f.param(I32, 3);
+  const refuse = (): void => {
+    f.store64(h, f.param(I64, 1), PC);
+    f.store32(h, behindReach(what), UNCOUNTED);
+    f.return(i32.const(1));
+  };
+  f.if(crosses(va, spanOf(what)), refuse);
+  f.if(i32.and(call(mmu.refill, h, va, firstOf(what)), i32.const(0xfff)), refuse);
+  const tag = i64.load(i32.add(entryOf(h, va), i32.shl(writesOf(what), i32.const(3))), TLB_READ_TAG);
+  f.if(i64.ne(tag, i64.and(va, i64.const(-4096))), refuse);
+  f.return(i32.const(0));
   return f;
 }
 
@@ -251,7 +243,7 @@ function buildCboZero(module: ModuleBuilder, parts: Parts, lookUp: Callable<type
     f.return(i32.const(1));
   });
   const host = f.local(I32, call(lookUp, h, va, i32.const(ACCESS_WRITE)));
-  trapOnFault(f, parts, h, pc, va, host, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS);
+  trapOnFault(f, parts, h, pc, va, host, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS, () => f.return(i32.const(1)));
   f.if(i32.eq(host, i32.const(REFILL_MMIO)), () => {
     f.call(parts.traps.trap, h, pc, i64.const(CAUSE_STORE_ACCESS), va);
     f.return(i32.const(1));

@@ -9,13 +9,17 @@ type Procedure = Callable<undefined>;
 export interface CoreFunctions {
   /** (a, b): high 64 bits of the unsigned product. */
   readonly mulhu: I64Function;
-  /** (h, pc, va, log2 of the bytes): 0 and the zero-extended value in EXIT_A, or 1 after taking a trap. */
+  /** (h, pc, va, `slowAccess`): host offset to load from, in memory or of EXIT_A; 0 after taking a trap. */
   readonly loadSlow: I32Function;
-  /** (h, pc, va, value, log2 of the bytes): 0, or 1 after taking a trap. */
+  /**
+   * (h, pc, va, value, `slowAccess`): host offset to store the value to, in memory, or of EXIT_A if it has been
+   * stored already; 0 after taking a trap.
+   */
   readonly storeSlow: I32Function;
   /**
-   * (h, va, bytes, ACCESS_*, also writes): fills the TLB for an access of that kind; 0 if the bytes lie in one
-   * page of memory that reads, and if asked writes, are allowed to. Takes no trap.
+   * (h, pc, va, `reachAccess`): fills the TLB for the first of several accesses; 0 if their bytes lie in one page of
+   * memory that reads, and if asked writes, are allowed to. Else 1, and the hart's state says that it goes on at pc.
+   * Takes no trap.
    */
   readonly reach: I32Function;
   /** (h, pc, va, log2 of the bytes, ACCESS_*): host offset for an atomic access, or -1 after taking a trap. */

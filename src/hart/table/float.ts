@@ -128,7 +128,7 @@ function forPrecision<V extends Bits>(p: Precision<V>): Instruction[] {
     {
       ...unit(`fl${s === 's' ? 'w' : 'd'}`, 'floatLoad', 0x07, p.width, 0, (c) => {
         const address = i64.add(c.rs1(), c.imm());
-        const raw = emitLoad(c, p.width, address, s === 's' ? i64.load32U : i64.load, (value) => value);
+        const raw = emitLoad(c, p.width, address, s === 's' ? i64.load32U : i64.load);
         c.fd(s === 's' ? i64.or(raw, i64.pair(-1, 0)) : raw);
       }),
       access: { kind: 'load', width: p.width },

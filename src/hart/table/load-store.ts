@@ -4,16 +4,13 @@ import type { Width } from '../context.js';
 import { emitLoad, emitStore } from '../memory-access.js';
 import { instruction, type Instruction } from './instruction.js';
 
-const same = (raw: ExprI64): ExprI64 => raw;
-
 const load = (
   name: string,
   funct3: number,
   width: Width,
-  fast: (host: ExprI32, distance?: number) => ExprI64,
-  slow: (raw: ExprI64) => ExprI64,
+  read: (host: ExprI32, distance?: number) => ExprI64,
 ): Instruction => ({
-  ...instruction(name, 'load', 0x03, funct3, 0, (c) => c.rd(emitLoad(c, width, i64.add(c.rs1(), c.imm()), fast, slow))),
+  ...instruction(name, 'load', 0x03, funct3, 0, (c) => c.rd(emitLoad(c, width, i64.add(c.rs1(), c.imm()), read))),
   access: { kind: 'load', width },
 });
 
@@ -23,13 +20,13 @@ const store = (name: string, width: Width): Instruction => ({
 });
 
 export const loadStore: readonly Instruction[] = [
-  load('lb', 0, 0, i64.load8S, i64.extend8),
-  load('lh', 1, 1, i64.load16S, i64.extend16),
-  load('lw', 2, 2, i64.load32S, i64.extend32),
-  load('ld', 3, 3, i64.load, same),
-  load('lbu', 4, 0, i64.load8U, same),
-  load('lhu', 5, 1, i64.load16U, same),
-  load('lwu', 6, 2, i64.load32U, same),
+  load('lb', 0, 0, i64.load8S),
+  load('lh', 1, 1, i64.load16S),
+  load('lw', 2, 2, i64.load32S),
+  load('ld', 3, 3, i64.load),
+  load('lbu', 4, 0, i64.load8U),
+  load('lhu', 5, 1, i64.load16U),
+  load('lwu', 6, 2, i64.load32U),
   store('sb', 0),
   store('sh', 1),
   store('sw', 2),

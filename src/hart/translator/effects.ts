@@ -11,6 +11,9 @@ export interface Masks {
   f: number;
 }
 
+/** What tells masks apart. */
+export const keyOf = ({ x, f }: Masks): string => `${x}:${f}`;
+
 export interface Effects {
   readonly reads: Readonly<Masks>;
   readonly writes: Readonly<Masks>;

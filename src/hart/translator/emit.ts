@@ -6,8 +6,8 @@ import type { CoreFunctions } from '../core/functions.js';
 import { PC, SIGNAL } from '../state.js';
 import { instructions } from '../table/index.js';
 import { hashOf } from './dispatch-hash.js';
-import { floatGuard } from './effects.js';
-import type { Masks } from './effects.js';
+import { floatGuard, keyOf, type Masks } from './effects.js';
+import { chains } from './exits.js';
 import type { Graph, Node } from './graph.js';
 import { analyse } from './liveness.js';
 import { RegionContext, type RegionFlow } from './region-context.js';
@@ -30,8 +30,6 @@ export function emitRegion(
   const f = module.function([I32], I32);
   return { run: f, leaves: new RegionEmitter(f, core, graph, isApart).emit() };
 }
-
-const keyOf = ({ x, f }: Masks): string => `${x}:${f}`;
 
 class RegionEmitter {
   readonly #nodes: Node[];
@@ -62,14 +60,15 @@ class RegionEmitter {
   emit(): readonly number[] {
     const { f } = this;
     const masks = new Map([...this.#store.values()].map((mask) => [keyOf(mask), mask]));
-    for (const key of masks.keys()) this.#leave.set(key, f.begin('block'));
+    const ends = chains([...masks.values()]);
+    // The blocks close in the reverse order of their opening.
+    for (const { whole } of [...ends].reverse()) this.#leave.set(keyOf(whole), f.begin('block'));
     if (this.graph.entry.end === 'dispatch') this.#dispatchTo = f.local(I64, i64.load(this.#c.h, PC));
     this.#tree(this.graph.entry);
-    // The blocks close in the reverse order of their opening.
-    for (const mask of [...masks.values()].reverse()) {
+    for (const { stored, isLast } of ends) {
       f.end();
-      this.#c.spill(mask);
-      f.return(this.#c.reason);
+      this.#c.spill(stored);
+      if (isLast) this.#c.leave();
     }
     return this.#c.leaves;
   }
@@ -114,6 +113,7 @@ class RegionEmitter {
       taken: () => this.#go(node, node.taken, node.takenAt),
       indirect: (target) => this.#indirect(node, target),
       leave: () => this.#leaveFrom(node),
+      leaveIf: (cond) => this.f.brIf(this.#leaveOf(node), cond),
     };
   }
 
@@ -180,6 +180,10 @@ class RegionEmitter {
   }
 
   #leaveFrom(node: Node): void {
-    this.f.br(this.#leave.get(keyOf(this.#store.get(node)!))!);
+    this.f.br(this.#leaveOf(node));
+  }
+
+  #leaveOf(node: Node): Label {
+    return this.#leave.get(keyOf(this.#store.get(node)!))!;
   }
 }

@@ -22,7 +22,7 @@ import { inlineOperations, type FloatOperations } from '../float/operations.js';
 import { emitReach } from '../memory-access.js';
 import { boxed, unboxed } from '../nan-boxing.js';
 import type { Operands } from '../table/format.js';
-import { BUDGET, F, FRM, PC, SSTATUS, TLB_BASE, X } from '../state.js';
+import { BUDGET, F, FRM, PC, SSTATUS, TLB_BASE, UNCOUNTED, X } from '../state.js';
 import type { Masks } from './effects.js';
 import type { Node, Step } from './graph.js';
 import type { Reach, Reached } from './reach.js';
@@ -35,6 +35,7 @@ export interface RegionFlow {
   indirect(target: ExprI64): void;
   /** Leaves the region; the hart's pc is set already. */
   leave(): void;
+  leaveIf(cond: ExprI32): void;
 }
 
 const DYNAMIC = 7;
@@ -71,7 +72,7 @@ export class RegionContext implements Context {
   private present: Reached | undefined;
   private readonly lookedUp = new Set<Reach>();
   private readonly hosts: Local<typeof I32>[] = [];
-  /** Places that the region may be left before, for the interpreter to go on at; see `leaveBefore`. */
+  /** Places that the region may be left before, for the interpreter to go on at. */
   readonly leaves: number[] = [];
 
   constructor(
@@ -100,7 +101,7 @@ export class RegionContext implements Context {
     }
   }
 
-  /** Stores registers and the budget back. */
+  /** Stores registers back. */
   spill(masks: Masks): void {
     const { f, h } = this;
     this.x.forEach((local, r) => {
@@ -109,7 +110,14 @@ export class RegionContext implements Context {
     this.fr.forEach((local, r) => {
       if (local !== undefined && ((masks.f >>> r) & 1) !== 0) f.storeF64(h, local, F + 8 * r);
     });
-    f.store32(h, this.budget, BUDGET);
+  }
+
+  /** Stores the budget back and returns. */
+  leave(): void {
+    const { f, h } = this;
+    f.store32(h, i32.add(this.budget, i32.load(h, UNCOUNTED)), BUDGET);
+    f.store32(h, i32.const(0), UNCOUNTED);
+    f.return(this.reason);
   }
 
   enterNode(node: Node): void {
@@ -231,15 +239,19 @@ export class RegionContext implements Context {
     this.flow.indirect(target);
   }
 
-  /** Takes back what was counted for instructions that are not executed. */
+  /** Takes back what was counted for instructions that are not executed, when the region is left. */
   private uncount(): void {
-    if (this.behind > 0) this.f.set(this.budget, i32.add(this.budget, i32.const(this.behind)));
+    if (this.behind > 0) this.f.store32(this.h, i32.const(this.behind), UNCOUNTED);
   }
   mayTrap(status: (pc: ExprI64) => ExprI32): void {
     this.f.if(status(this.pc()), () => {
       this.uncount();
       this.flow.leave();
     });
+  }
+  findPlace(host: Local<typeof I32>, place: (pc: ExprI64, behind: number) => ExprI32): void {
+    this.f.set(host, place(this.pc(), this.behind));
+    this.flow.leaveIf(i32.eqz(host));
   }
   trap(cause: number, tval: ExprI64): void {
     this.f.call(this.core.trap, this.h, this.pc(), i64.const(cause), tval);
@@ -268,16 +280,12 @@ export class RegionContext implements Context {
       const { span, first, writes } = reach;
       f.set(
         host,
-        emitReach(this, address, span, first, writes, () => this.leaveBefore()),
+        emitReach(this, address, span, first, writes, (refused) => {
+          this.leaves.push(this.step.at);
+          this.flow.leaveIf(refused(this.pc(), this.behind + 1));
+        }),
       );
     }
     return { host, distance: at - reach.low };
-  }
-  /** Leaves the region before this instruction: the interpreter takes it. */
-  private leaveBefore(): void {
-    this.leaves.push(this.step.at);
-    this.f.set(this.budget, i32.add(this.budget, i32.const(this.behind + 1)));
-    this.f.store64(this.h, this.pc(), PC);
-    this.flow.leave();
   }
 }
