@@ -5,7 +5,9 @@
 import { decode, type Decoded } from '../decoder.js';
 import { instructions } from '../table/index.js';
 import { REGION_EXTRA_PAGES } from '../tlb.js';
+import { effectsOf } from './effects.js';
 import { Node, type Call, type CodePage, type Graph, type Step } from './graph.js';
+import { placeIndex, PlaceMap, PlaceSet } from './places.js';
 
 const MAX_CALL_DEPTH = 2;
 /** A followed callee may bring this much; longer ones are regions of their own. */
@@ -19,8 +21,8 @@ export interface CodeSource {
   halfword(hostPage: number, offset: number): number;
   /** Whether code at that offset of a page has been executed before. */
   executed(page: CodePage, offset: number): boolean;
-  /** Offsets in a page that jumps have often led to. */
-  arrivals(page: CodePage): readonly number[];
+  /** Offsets in a page that jumps have often led to; undefined if there are more than `most`. */
+  arrivals(page: CodePage, most: number): readonly number[] | undefined;
 }
 
 const RA = 1;
@@ -46,28 +48,43 @@ const nodeKey = (at: number, call: Call | undefined): number => (call?.id ?? 0) 
 /** Nothing is at an odd place. */
 const dispatchKey = (call: Call | undefined): number => nodeKey(1, call);
 
+const MOST_PAGES = 1 + REGION_EXTRA_PAGES;
+// One discovery at a time: these are cleared and used again.
+const known = {
+  steps: new PlaceMap<Step | undefined>(MOST_PAGES),
+  followed: new PlaceMap<boolean>(MOST_PAGES),
+  leaders: new PlaceSet(MOST_PAGES),
+  visited: new PlaceSet(MOST_PAGES),
+};
+
 class Discovery {
-  readonly pages = new Map<number, CodePage | undefined>();
-  #extraPages = 0;
+  /** The pages that code lies in, the entry's first. */
+  readonly #pages: CodePage[] = [];
+  /** Distances of pages that nothing can be taken from. */
+  readonly #closed = new Set<number>();
+  #arrivals: readonly number[] | undefined;
   /** Nodes by place and call. */
   readonly nodes = new Map<number, Node>();
   steps = 0;
   #calls = 0;
   readonly #pending: Node[] = [];
-  readonly #stepAt = new Map<number, Step | undefined>();
-  readonly #followed = new Map<number, boolean>();
 
   constructor(
     readonly source: CodeSource,
     readonly entryAt: number,
     readonly maxSteps: number,
-  ) {}
+  ) {
+    for (const set of Object.values(known)) set.clear();
+    const first = source.page(0);
+    if (first !== undefined) this.#pages.push(first);
+  }
 
   run(): Graph {
+    const pages = this.#pages;
     const entry = this.#node(this.entryAt, undefined);
-    const leaders = this.#leaders();
-    for (let node = this.#pending.shift(); node !== undefined; node = this.#pending.shift()) this.#fill(node, leaders);
-    const pages = [...this.pages.values()].filter((page) => page !== undefined);
+    this.#findLeaders();
+    // Nodes are added while this goes on.
+    for (const node of this.#pending) this.#fill(node);
     const { steps } = this;
     const blocks = [...this.nodes.values()]
       .filter(({ call, end }) => call === undefined && end !== 'dispatch')
@@ -82,24 +99,34 @@ class Discovery {
     return { entry: dispatch, entries, pages, blocks, steps };
   }
 
-  #page(at: number): CodePage | undefined {
+  /** Index in `#pages` of the page of a place, -1 if it cannot be had. */
+  #pageIndex(at: number): number {
+    const pages = this.#pages;
     const distance = at & ~4095;
-    if (!this.pages.has(distance)) {
-      if (distance !== 0 && this.#extraPages === REGION_EXTRA_PAGES) return undefined;
-      const page = this.source.page(distance);
-      this.pages.set(distance, page);
-      if (distance !== 0 && page !== undefined) this.#extraPages++;
+    for (let i = 0; i < pages.length; i++) if (pages[i].distance === distance) return i;
+    if (pages.length === 0 || pages.length === MOST_PAGES || this.#closed.has(distance)) return -1;
+    const page = this.source.page(distance);
+    if (page === undefined) {
+      this.#closed.add(distance);
+      return -1;
     }
-    return this.pages.get(distance);
+    return pages.push(page) - 1;
+  }
+
+  #page(at: number): CodePage | undefined {
+    return this.#pages.at(this.#pageIndex(at));
+  }
+
+  /** Index of a place for `known`, -1 if its page cannot be had. */
+  #place(at: number): number {
+    const page = this.#pageIndex(at);
+    return page < 0 ? -1 : placeIndex(page, at & 4095);
   }
 
   /** The instruction at `at`, or undefined if it cannot be translated here. */
   #step(at: number): Step | undefined {
-    const known = this.#stepAt.get(at);
-    if (known !== undefined || this.#stepAt.has(at)) return known;
-    const step = this.#read(at);
-    this.#stepAt.set(at, step);
-    return step;
+    const place = this.#place(at);
+    return place < 0 ? undefined : known.steps.get(place, () => this.#read(at));
   }
 
   #read(at: number): Step | undefined {
@@ -113,36 +140,32 @@ class Discovery {
       bits |= this.source.halfword(high.hostPage, (offset + 2) & 4095) << 16;
     }
     const decoded = decode(bits);
-    return decoded.index < 0 ? undefined : { at, decoded };
+    return decoded.index < 0 ? undefined : { at, decoded, effects: effectsOf(decoded) };
   }
 
   /** Whether a jump to `at` stays in the region. */
   #follows(at: number): boolean {
-    let follows = this.#followed.get(at);
-    if (follows === undefined) {
-      const page = this.#page(at);
-      follows = page !== undefined && this.source.executed(page, at & 4095);
-      this.#followed.set(at, follows);
-    }
-    return follows;
+    const page = this.#page(at);
+    if (page === undefined) return false;
+    return known.followed.get(this.#place(at), () => this.source.executed(page, at & 4095));
   }
 
-  /** Places that blocks must start at: targets of jumps and branches in reach of the entry, calls not followed. */
-  #leaders(): Set<number> {
-    const leaders = new Set([this.entryAt]);
-    const visited = new Set<number>();
-    const starts = [this.entryAt];
+  /** Finds places that blocks must start at: targets of jumps and branches in reach of the entry, calls not followed. */
+  #findLeaders(): void {
+    const { leaders, visited } = known;
+    const starts: number[] = [];
     const reach = (at: number): void => {
-      if (!leaders.has(at) && this.#follows(at)) {
-        leaders.add(at);
-        starts.push(at);
-      }
+      if (this.#follows(at) && leaders.add(this.#place(at))) starts.push(at);
     };
-    for (let at = starts.shift(); at !== undefined && visited.size < this.maxSteps; at = starts.shift()) {
-      for (let here = at; !visited.has(here);) {
-        visited.add(here);
+    visited.clear();
+    const entry = this.#place(this.entryAt);
+    if (entry < 0) return;
+    leaders.add(entry);
+    starts.push(this.entryAt);
+    for (let i = 0; i < starts.length && visited.size < this.maxSteps; i++) {
+      for (let here = starts[i]; ;) {
         const step = this.#step(here);
-        if (step === undefined) break;
+        if (step === undefined || !visited.add(this.#place(here))) break;
         const { decoded } = step;
         const after = here + decoded.length;
         const { flow } = instructions[decoded.index];
@@ -153,7 +176,6 @@ class Discovery {
         here = after;
       }
     }
-    return leaders;
   }
 
   /**
@@ -161,10 +183,9 @@ class Discovery {
    * the first one it leaves the region: there it is one region for all targets, here it would be one for each entry.
    */
   #switchTargets(at: number): readonly number[] {
-    const page = this.#page(at);
-    if (page?.distance !== 0) return [];
-    const arrivals = this.source.arrivals(page);
-    return arrivals.length > MAX_TARGETS ? [] : arrivals;
+    if ((at & ~4095) !== 0) return [];
+    this.#arrivals ??= this.source.arrivals(this.#pages[0], MAX_TARGETS) ?? [];
+    return this.#arrivals;
   }
 
   #node(at: number, call: Call | undefined): Node {
@@ -179,9 +200,9 @@ class Discovery {
   }
 
   /** Reads a block and finds its successors. */
-  #fill(node: Node, leaders: ReadonlySet<number>): void {
+  #fill(node: Node): void {
     for (let at = node.at; ;) {
-      if (at !== node.at && leaders.has(at)) {
+      if (at !== node.at && known.leaders.has(this.#place(at))) {
         node.end = 'fall';
         node.nextAt = at;
         node.next = this.#successor(at, node.call);
@@ -254,14 +275,15 @@ class Discovery {
 
   /** Whether the callee at `at` returns within few instructions, counting what has been executed. */
   #isShort(at: number): boolean {
-    const visited = new Set<number>();
+    const { visited } = known;
+    visited.clear();
     const starts = [at];
     for (let start = starts.pop(); start !== undefined; start = starts.pop()) {
-      for (let here = start; !visited.has(here);) {
-        if (visited.size >= MAX_INLINE_STEPS) return false;
-        visited.add(here);
+      for (let here = start; ;) {
         const step = this.#step(here);
         if (step === undefined) return false;
+        if (!visited.add(this.#place(here))) break;
+        if (visited.size > MAX_INLINE_STEPS) return false;
         const { flow } = instructions[step.decoded.index];
         const after = here + step.decoded.length;
         const target = here + step.decoded.operands.imm;

@@ -4,12 +4,14 @@
  * leads back to the right place.
  */
 import type { Decoded } from '../decoder.js';
+import type { Effects } from './effects.js';
 
 /** An instruction in its place. */
 export interface Step {
   /** Distance in bytes from the start of the page the region starts in. */
   readonly at: number;
   readonly decoded: Decoded;
+  readonly effects: Effects;
 }
 
 /** A followed call: where it returns to, and inside which other call it is. */

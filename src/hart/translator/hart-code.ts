@@ -57,14 +57,16 @@ export class HartCode {
     return operation !== OP_UNDECODED && operation !== OP_STRADDLE;
   }
 
-  /** Offsets in a host page that jumps have often led to. */
-  arrivals(hostPage: number): number[] {
+  /** Offsets in a host page that jumps have often led to; undefined if there are more than `most`. */
+  arrivals(hostPage: number, most: number): number[] | undefined {
     const slots = this.predecoded(hostPage);
-    if (slots === undefined) return [];
-    const least = Math.min(OFTEN, this.words[(this.h + HOT_THRESHOLD) >> 2]);
     const offsets: number[] = [];
-    for (let offset = 0; offset < 4096; offset += 2) {
-      if (this.halfwords[(slots + COUNTERS + offset) >>> 1] >= least) offsets.push(offset);
+    if (slots === undefined) return offsets;
+    const { halfwords } = this;
+    const least = Math.min(OFTEN, this.words[(this.h + HOT_THRESHOLD) >> 2]);
+    const counters = (slots + COUNTERS) >>> 1;
+    for (let i = 0; i < 2048; i++) {
+      if (halfwords[counters + i] >= least && offsets.push(2 * i) > most) return undefined;
     }
     return offsets;
   }

@@ -5,7 +5,7 @@
  * have been written on the way there; what is stored but not surely written, and what
  * is read before it is written, is loaded on entry.
  */
-import { effectsOf, type Masks } from './effects.js';
+import type { Masks } from './effects.js';
 import type { Node } from './graph.js';
 import { successors } from './structure.js';
 
@@ -34,8 +34,7 @@ export function analyse(nodes: readonly Node[]): Liveness {
   for (const node of nodes) {
     const writes: Masks = { x: 0, f: 0 };
     const exposed: Masks = { x: 0, f: 0 };
-    for (const { decoded } of node.steps) {
-      const e = effectsOf(decoded);
+    for (const { effects: e } of node.steps) {
       exposed.x |= e.reads.x & ~writes.x;
       exposed.f |= e.reads.f & ~writes.f;
       writes.x |= e.writes.x;

@@ -5,7 +5,6 @@
  */
 import { instructions } from '../table/index.js';
 import type { Access } from '../table/instruction.js';
-import { effectsOf } from './effects.js';
 import type { Node, Step } from './graph.js';
 
 /** Bytes from the first to the last: the more, the more often they lie in two pages. */
@@ -138,10 +137,10 @@ class Places {
     return this.#distance[register];
   }
 
-  after({ decoded }: Step): void {
+  after({ decoded, effects }: Step): void {
     const { operands, index } = decoded;
     const { name } = instructions[index];
-    if (effectsOf(decoded).writes.x === 0) return;
+    if (effects.writes.x === 0) return;
     const { rd, rs1, rs2, imm } = operands;
     if (name === 'addi') this.#move(rd, rs1, imm);
     else if (name === 'add' && rs1 === 0) this.#move(rd, rs2, 0);

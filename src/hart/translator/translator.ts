@@ -126,7 +126,7 @@ export class Translator {
       page: (distance) => this.#page(firstPage, distance),
       halfword: (page, at) => code.halfwords[(page + at) >>> 1],
       executed: (page, at) => this.options.eager || code.isDecoded(page.hostPage, at),
-      arrivals: (page) => code.arrivals(page.hostPage),
+      arrivals: (page, most) => code.arrivals(page.hostPage, most),
     };
     const graph = discover(source, offset, this.options.maxSteps);
     // An illegal instruction is for the interpreter: a region must get on by at least one.
