@@ -14,7 +14,7 @@ export interface MachineCommand {
   readonly env?: Readonly<Record<string, string>>;
   /** CPU time comes from the runner, not from the process: the machine is this one. */
   readonly native?: boolean;
-  /** The child answers `stats` over Node's channel with its count of guest instructions. */
+  /** The child answers over Node's channel: `stats` with its count of guest instructions, `memory` with the bytes of its machine memory. */
   readonly counts?: boolean;
 }
 
@@ -149,12 +149,21 @@ export class Machine {
     throw new BenchError('program', `${this.name}: ${program}: ${line.slice('@failed '.length)}`);
   }
 
+  /** Bytes of machine memory: one mapping of the process; undefined where the machine does not say. */
+  async machineMemory(): Promise<number | undefined> {
+    return this.#ask('memory');
+  }
+
   async #instructions(): Promise<number | undefined> {
+    return this.#ask('stats');
+  }
+
+  async #ask(question: 'stats' | 'memory'): Promise<number | undefined> {
     if (this.#command.counts !== true || this.#ended !== undefined) return undefined;
     const child = this.#child;
     return new Promise((resolve, reject) => {
       child.once('message', (message: unknown) => resolve(Number(message)));
-      child.send('stats', (error) => {
+      child.send(question, (error) => {
         if (error !== null) reject(this.#dead());
       });
     });

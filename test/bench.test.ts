@@ -14,6 +14,7 @@ import { nativeCommand } from '../bench/peers/native.js';
 import { programsFolder } from '../bench/places.js';
 import { PROBE, PROGRAMS } from '../bench/programs.js';
 import { jsonReport, peerOverOurs, tableReport, type Findings } from '../bench/report.js';
+import { residentMemory, splitResident } from '../bench/soak/resident.js';
 
 const plan = { rounds: 2, boots: 1, seconds: 0.001, budget: Infinity };
 const hasCompiler = spawnSync('gcc', ['--version']).status === 0;
@@ -147,5 +148,37 @@ describe('the report', () => {
     const table = tableReport(findings);
     assert.match(table, /^fib .*8\.00/m);
     assert.match(table, /^missing: v86: not there$/m);
+  });
+});
+
+describe('resident memory', () => {
+  const smaps = `10000-30000 r-xp 00000000 fe:00 1 /usr/bin/node
+Rss:                  64 kB
+Pss:                   1 kB
+VmFlags: rd ex
+7f0000000000-7f0000100000 ---p 00000000 00:00 0
+Rss:                   0 kB
+7f0000100000-7f0000200000 rw-p 00000000 00:00 0
+Rss:                 512 kB
+Shared_Dirty:        512 kB
+7f0000200000-7f0000400000 rw-p 00000000 00:00 0 [heap]
+Rss:                  32 kB
+`;
+  it('is that of the machine, the mapping of its length, and the rest', () => {
+    assert.deepEqual(splitResident(smaps, 0x10_0000), { machine: 512 * 1024, host: 96 * 1024 });
+  });
+
+  it('is not told apart where no mapping or several could be the machine', () => {
+    assert.throws(() => splitResident(smaps, 0x30_0000), has('missing'));
+    assert.throws(() => splitResident(smaps.replace('---p', 'rw-p'), 0x10_0000), has('missing'));
+  });
+
+  it('finds a shared memory of this process', { skip: process.platform !== 'linux' }, () => {
+    const memory = new WebAssembly.Memory({ initial: 777, maximum: 777, shared: true });
+    const bytes = memory.buffer.byteLength;
+    new Uint8Array(memory.buffer).fill(1, 0, 2 ** 20);
+    const { machine, host } = residentMemory(process.pid, bytes);
+    assert.ok(machine >= 2 ** 20 && machine < 2 ** 22, String(machine));
+    assert.ok(host > 2 ** 24, String(host));
   });
 });

@@ -29,7 +29,11 @@ process.stdin.on('data', (bytes: Buffer) => os.terminal.write(bytes));
 // Whoever started us is gone.
 process.stdin.on('end', () => process.exit(1));
 
-process.on('message', () => {
+process.on('message', (question) => {
+  if (question === 'memory') {
+    process.send?.(vmm.machine.view.byteLength);
+    return;
+  }
   let instructions = 0n;
   for (const block of os.partition.blocks) instructions += vmm.machine.view.getBigUint64(block + INSTRET, true);
   process.send?.(Number(instructions));

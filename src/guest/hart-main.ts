@@ -10,7 +10,7 @@ import { emptyProfile } from '../computer/hart-profile.js';
 import { HartRunner } from '../computer/hart-runner.js';
 import { MmioBus } from '../computer/mmio-bus.js';
 import { createEngine } from '../hart/engine.js';
-import { SlotDecoder } from '../hart/decoder.js';
+import { SlotDecoder } from '../hart/slot-decoder.js';
 import * as S from '../hart/state.js';
 import type { HartAssignment, HartMessage, HartReport } from '../vmm/assignment.js';
 import { Sbi } from '../vmm/sbi.js';

@@ -11,8 +11,6 @@
  *
  * A byte for each, so that the interpreter takes an operand out with one load.
  */
-import type { Operands } from './table/format.js';
-
 /** Not yet decoded: all zero. */
 export const OP_UNDECODED = 0;
 /** After the last slot of a page. */
@@ -41,7 +39,15 @@ export const RS2_MASK = 0x1f;
 export const RM_SHIFT = 5;
 
 /** The first word of a slot; `rm` where the format has none is 0. */
-export function packSlot(operation: number, o: Operands, integerRd: boolean, rm: number, halfwords: 1 | 2): number {
-  const rd = integerRd && o.rd === 0 ? 32 : o.rd;
-  return operation | ((rd | (halfwords << LENGTH_SHIFT)) << 8) | (o.rs1 << 16) | ((o.rs2 | (rm << RM_SHIFT)) << 24);
+export function packSlot(
+  operation: number,
+  rd: number,
+  rs1: number,
+  rs2: number,
+  integerRd: boolean,
+  rm: number,
+  halfwords: 1 | 2,
+): number {
+  const target = integerRd && rd === 0 ? 32 : rd;
+  return operation | ((target | (halfwords << LENGTH_SHIFT)) << 8) | (rs1 << 16) | ((rs2 | (rm << RM_SHIFT)) << 24);
 }

@@ -195,13 +195,19 @@ export const formats: Readonly<Record<FormatName, Format>> = {
   },
 };
 
+/** Fields that lie in the same place in every format that has them. */
+export const rdOf = (bits: number): number => (bits >>> 7) & 31;
+export const rs1Of = (bits: number): number => (bits >>> 15) & 31;
+export const rs2Of = (bits: number): number => (bits >>> 20) & 31;
+export const rmOf = (bits: number): number => (bits >>> 12) & 7;
+
 /** The operands of `bits`, an instruction of format `format`. */
 export function decodeOperands(format: Format, bits: number): Operands {
   return {
-    rd: (bits >>> 7) & 31,
-    rs1: (bits >>> 15) & 31,
-    rs2: (bits >>> 20) & 31,
+    rd: rdOf(bits),
+    rs1: rs1Of(bits),
+    rs2: rs2Of(bits),
     imm: format.immediate(bits),
-    rm: format.ordering === true ? (bits >>> 25) & 3 : (bits >>> 12) & 7,
+    rm: format.ordering === true ? (bits >>> 25) & 3 : rmOf(bits),
   };
 }

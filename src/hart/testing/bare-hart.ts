@@ -10,7 +10,7 @@
 import type { MemoryLimits } from '../../wasm/module.js';
 import type { Core } from '../core/index.js';
 import type { EngineHost } from '../engine.js';
-import { SlotDecoder } from '../decoder.js';
+import { SlotDecoder } from '../slot-decoder.js';
 import { EXIT_SIGNAL } from '../exits.js';
 import * as S from '../state.js';
 import { HART_BLOCK_SIZE } from '../tlb.js';
