@@ -53,8 +53,10 @@ const MOST_PAGES = 1 + REGION_EXTRA_PAGES;
 const known = {
   steps: new PlaceMap<Step | undefined>(MOST_PAGES),
   followed: new PlaceMap<boolean>(MOST_PAGES),
+  short: new PlaceMap<boolean>(MOST_PAGES),
   leaders: new PlaceSet(MOST_PAGES),
   visited: new PlaceSet(MOST_PAGES),
+  callee: new PlaceSet(MOST_PAGES),
 };
 
 class Discovery {
@@ -170,7 +172,7 @@ class Discovery {
         const after = here + decoded.length;
         const { flow } = instructions[decoded.index];
         if (flow === 'branch' || flow === 'jump') reach(here + decoded.operands.imm);
-        if (flow === 'branch' || isCall(decoded)) reach(after);
+        if (flow === 'branch' || (isCall(decoded) && this.#isShort(here + decoded.operands.imm))) reach(after);
         if (isSwitch(decoded)) this.#switchTargets(here).forEach(reach);
         if (flow !== 'next') break;
         here = after;
@@ -268,14 +270,17 @@ class Discovery {
 
   #callee(at: number, returnsTo: number, within: Call | undefined): Node | undefined {
     const depth = (within?.depth ?? 0) + 1;
-    if (depth > MAX_CALL_DEPTH || this.steps >= this.maxSteps / 2 || !this.#follows(at) || !this.#isShort(at))
-      return undefined;
+    if (depth > MAX_CALL_DEPTH || this.steps >= this.maxSteps / 2 || !this.#isShort(at)) return undefined;
     return this.#node(at, { id: ++this.#calls, returnsTo, within, depth });
   }
 
-  /** Whether the callee at `at` returns within few instructions, counting what has been executed. */
+  /** Whether a call of the code at `at` may be followed: it returns within few instructions, counting what has been executed. */
   #isShort(at: number): boolean {
-    const { visited } = known;
+    return this.#follows(at) && known.short.get(this.#place(at), () => this.#returnsSoon(at));
+  }
+
+  #returnsSoon(at: number): boolean {
+    const visited = known.callee;
     visited.clear();
     const starts = [at];
     for (let start = starts.pop(); start !== undefined; start = starts.pop()) {

@@ -19,60 +19,55 @@ export interface Effects {
   readonly writes: Readonly<Masks>;
 }
 
-/** Decoded instructions are shared between all places with the same encoding. */
-const known = new WeakMap<Decoded, Effects>();
-
-export function effectsOf(decoded: Decoded): Effects {
-  let effects = known.get(decoded);
-  if (effects === undefined) {
-    effects = findEffects(decoded);
-    known.set(decoded, effects);
-  }
-  return effects;
+/** Of an instruction of the table: where its operands name registers. */
+interface Uses {
+  readonly rd: keyof Masks | undefined;
+  readonly rs1: keyof Masks | undefined;
+  readonly rs2: keyof Masks | undefined;
+  readonly rs3: boolean;
 }
 
-function findEffects({ index, operands }: Decoded): Effects {
+const uses: readonly Uses[] = instructions.map(({ format }) => {
+  const { files, syntax } = formats[format];
+  const has = (...names: typeof syntax): boolean => names.some((name) => syntax.includes(name));
+  return {
+    rd: has('rd') ? files.rd : undefined,
+    rs1: has('rs1', 'offset', 'base') ? files.rs1 : undefined,
+    rs2: has('rs2') ? files.rs2 : undefined,
+    rs3: has('rs3'),
+  };
+});
+
+/** The effects of an instruction of the table. */
+export function effectsOf({ index, operands }: Decoded): Effects {
+  const { rd, rs1, rs2, rs3 } = uses[index];
   const reads: Masks = { x: 0, f: 0 };
   const writes: Masks = { x: 0, f: 0 };
-  if (index >= 0) {
-    const format = formats[instructions[index].format];
-    for (const operand of format.syntax) {
-      switch (operand) {
-        case 'rd':
-          writes[format.files.rd] |= 1 << operands.rd;
-          break;
-        case 'rs1':
-        case 'offset':
-        case 'base':
-          reads[format.files.rs1] |= 1 << operands.rs1;
-          break;
-        case 'rs2':
-          reads[format.files.rs2] |= 1 << operands.rs2;
-          break;
-        case 'rs3':
-          reads.f |= 1 << operands.imm;
-          break;
-      }
-    }
-    reads.x &= ~1;
-    writes.x &= ~1;
-  }
+  if (rd !== undefined) writes[rd] = 1 << operands.rd;
+  if (rs1 !== undefined) reads[rs1] |= 1 << operands.rs1;
+  if (rs2 !== undefined) reads[rs2] |= 1 << operands.rs2;
+  if (rs3) reads.f |= 1 << operands.imm;
+  reads.x &= ~1;
+  writes.x &= ~1;
   return { reads, writes };
 }
 
 const DYNAMIC = 7;
 
+/** Instructions that use the floating-point unit; those that may round as frm says. */
+const floats: readonly boolean[] = instructions.map(({ format }) => Object.values(formats[format].files).includes('f'));
+const rounds: readonly boolean[] = instructions.map(({ format }) => formats[format].syntax.includes('rm'));
+
 /** What the instructions of a region need of the floating-point unit. */
 export function floatGuard(nodes: readonly Node[]): FloatGuard {
-  let uses = false;
+  let usesUnit = false;
   let dynamicRounding = false;
   for (const node of nodes) {
     for (const { decoded } of node.steps) {
-      const { files, syntax } = formats[instructions[decoded.index].format];
-      if (files.rd === 'x' && files.rs1 === 'x' && files.rs2 === 'x') continue;
-      uses = true;
-      if (syntax.includes('rm') && decoded.operands.rm === DYNAMIC) dynamicRounding = true;
+      if (!floats[decoded.index]) continue;
+      usesUnit = true;
+      if (rounds[decoded.index] && decoded.operands.rm === DYNAMIC) dynamicRounding = true;
     }
   }
-  return { uses, dynamicRounding };
+  return { uses: usesUnit, dynamicRounding };
 }

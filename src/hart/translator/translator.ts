@@ -24,7 +24,7 @@ export interface TranslatorOptions {
 }
 
 /** Turns that a batch waits for more regions: a module costs a few hundred microseconds, whatever is in it. */
-const PATIENCE = 16;
+const PATIENCE = 48;
 
 /** Places remembered at a time. */
 const MAX_APART = 16_384;
