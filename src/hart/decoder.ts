@@ -3,7 +3,8 @@ import { compressed, type Compressed } from './table/compressed.js';
 import { decodeOperands, formats, type Operands } from './table/format.js';
 import { instructions } from './table/index.js';
 import type { Instruction } from './table/instruction.js';
-import { OP_FIRST, OP_ILLEGAL, OP_STRADDLE, OP_UNDECODED, packSlot } from './slots.js';
+import { operationNumber } from './operations.js';
+import { OP_ILLEGAL, OP_STRADDLE, OP_UNDECODED, packSlot } from './slots.js';
 
 export interface Decoded {
   /** Index in the instruction table, or -1: illegal. */
@@ -77,9 +78,9 @@ function writeSlot(words: Int32Array, slots: number, decoded: Decoded): void {
   const format = index < 0 ? undefined : formats[instructions[index].format];
   const integerRd = format === undefined || format.files.rd === 'x';
   const rm = format?.syntax.includes('rm') === true ? operands.rm : 0;
-  const operation = index < 0 ? OP_ILLEGAL : OP_FIRST + index;
+  const operation = index < 0 ? OP_ILLEGAL : operationNumber(index, length === 4 ? 2 : 1);
   words[(slots >> 2) + 1] = operands.imm;
-  words[slots >> 2] = packSlot(operation, operands, integerRd, rm, length === 4 ? 2 : 1);
+  words[slots >> 2] = packSlot(operation, operands, integerRd, rm);
 }
 
 /** Fills the slots of a page for the core's `decode` and `decodeStraddle` imports (`CoreImports`). */

@@ -25,19 +25,8 @@ import { SSTATUS_FS } from './core/sstatus.js';
 import { EXIT_SIGNAL, REGION_REFUSES } from './exits.js';
 import { calledOperations, type FloatOperations } from './float/operations.js';
 import { boxed, unboxed } from './nan-boxing.js';
-import {
-  LENGTH_SHIFT,
-  OPERATIONS,
-  OP_FIRST,
-  RD_MASK,
-  RM_SHIFT,
-  RS2_MASK,
-  SLOT_IMM,
-  SLOT_OP,
-  SLOT_RD,
-  SLOT_RS1,
-  SLOT_RS2,
-} from './slots.js';
+import { operations } from './operations.js';
+import { OP_ILLEGAL, RM_SHIFT, RS2_MASK, SLOT_IMM, SLOT_OP, SLOT_RD, SLOT_RS1, SLOT_RS2, SLOT_SIZE } from './slots.js';
 import {
   BUDGET,
   EPOCHS,
@@ -52,7 +41,6 @@ import {
   SSTATUS,
   TLB_BASE,
 } from './state.js';
-import { instructions } from './table/index.js';
 import {
   COUNTERS,
   COUNT_QUEUED,
@@ -219,32 +207,28 @@ function emitCount(f: FunctionBuilder, r: Registers, imports: Imports, enter: La
 function emitDispatch(f: FunctionBuilder, r: Registers, parts: InterpreterParts, exits: Exits): void {
   f.set(r.budget, i32.sub(r.budget, i32.const(1)));
 
-  const context = new InterpreterContext(f, r, parts.core, exits);
+  const context = (halfwords: 1 | 2): InterpreterContext => new InterpreterContext(f, r, parts.core, exits, halfwords);
   const cases: (() => void)[] = [
     () => emitUndecoded(f, r, parts, exits),
     () => {
       refund(f, r);
-      context.resumeAt(context.pc());
+      context(1).resumeAt(pcOf(r));
     },
     () => emitStraddle(f, r, parts, exits),
-    () => context.trap(CAUSE_ILLEGAL, i64.extendU(context.imm32())),
-    ...instructions.map(
-      ({ emit }) =>
-        () =>
-          emit(context),
-    ),
+    () => context(1).trap(CAUSE_ILLEGAL, i64.extendU(context(1).imm32())),
+    ...operations.map(({ instruction, halfwords }) => () => {
+      instruction.emit(context(halfwords));
+      f.set(r.ip, i32.add(r.ip, i32.const(halfwords * SLOT_SIZE)));
+      f.br(exits.next);
+    }),
   ];
   const labels: Label[] = [];
   for (let i = cases.length - 1; i >= 0; i--) labels[i] = f.begin('block');
-  if (cases.length > OPERATIONS) throw new Error('more operations than a byte can tell');
-  f.brTable(i32.load8U(r.ip, SLOT_OP), labels, labels[OP_FIRST - 1]);
-  cases.forEach((emit, i) => {
+  f.brTable(i32.load8U(r.ip, SLOT_OP), labels, labels[OP_ILLEGAL]);
+  for (const emit of cases) {
     f.end();
     f.scope(emit);
-    if (i < OP_FIRST) return;
-    f.set(r.ip, i32.add(r.ip, i32.shl(halfwords(r), i32.const(3))));
-    f.br(exits.next);
-  });
+  }
 }
 
 function emitUndecoded(f: FunctionBuilder, r: Registers, { imports }: InterpreterParts, exits: Exits): void {
@@ -267,9 +251,6 @@ function emitStraddle(f: FunctionBuilder, r: Registers, parts: InterpreterParts,
   f.br(exits.next);
 }
 
-/** Length of the present instruction, in halfwords. */
-const halfwords = (r: Registers): ExprI32 => i32.shrU(i32.load8U(r.ip, SLOT_RD), i32.const(LENGTH_SHIFT));
-
 const pcOf = (r: Registers): ExprI64 => i64.add(r.page, i64.extendS(i32.shrS(i32.sub(r.ip, r.slots), i32.const(2))));
 
 /** Operands come out of the slot, registers out of the hart's state. */
@@ -282,6 +263,8 @@ class InterpreterContext implements Context {
     private readonly r: Registers,
     readonly core: CoreFunctions,
     private readonly exits: Exits,
+    /** Length of the instruction. */
+    private readonly halfwords: 1 | 2,
   ) {
     this.h = r.h;
     this.floats = calledOperations(core.float, r.h);
@@ -311,7 +294,7 @@ class InterpreterContext implements Context {
     return i64.extendU(this.field(SLOT_RS1));
   }
   rd(value: ExprI64): void {
-    this.f.store64(this.register(i32.and(this.field(SLOT_RD), i32.const(RD_MASK))), value);
+    this.f.store64(this.register(this.field(SLOT_RD)), value);
   }
   imm(): ExprI64 {
     return i64.load32S(this.r.ip, SLOT_IMM);
@@ -335,7 +318,7 @@ class InterpreterContext implements Context {
     return i64.load(this.register(this.imm32()), F);
   }
   fd(value: ExprI64): void {
-    this.f.store64(this.register(i32.and(this.field(SLOT_RD), i32.const(RD_MASK))), value, F);
+    this.f.store64(this.register(this.field(SLOT_RD)), value, F);
   }
   single(source: 1 | 2 | 3): ExprI32 {
     return unboxed(this.f, source === 1 ? this.fs1() : source === 2 ? this.fs2() : this.fs3());
@@ -351,7 +334,7 @@ class InterpreterContext implements Context {
     return pcOf(this.r);
   }
   nextPc(): ExprI64 {
-    return i64.add(this.pc(), i64.extendU(i32.shl(halfwords(this.r), i32.const(1))));
+    return i64.add(this.pc(), i64.const(2 * this.halfwords));
   }
 
   jumpRelative(): void {
