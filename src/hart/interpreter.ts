@@ -26,9 +26,21 @@ import { EXIT_SIGNAL, REGION_REFUSES } from './exits.js';
 import { calledOperations, type FloatOperations } from './float/operations.js';
 import { boxed, unboxed } from './nan-boxing.js';
 import { operations } from './operations.js';
-import { OP_ILLEGAL, RM_SHIFT, RS2_MASK, SLOT_IMM, SLOT_OP, SLOT_RD, SLOT_RS1, SLOT_RS2, SLOT_SIZE } from './slots.js';
+import {
+  OP_ILLEGAL,
+  RM_SHIFT,
+  RS2_MASK,
+  SLOT_IMM,
+  SLOT_OP,
+  SLOT_RD,
+  SLOT_RS1,
+  SLOT_RS2,
+  SLOT_SIZE,
+  SLOTS_PER_PAGE,
+} from './slots.js';
 import {
   BUDGET,
+  CODE_HOST_PAGE,
   EPOCHS,
   F,
   HOT_THRESHOLD,
@@ -76,7 +88,6 @@ interface Registers {
   /** Bytes of slots that a relative jump may land in: the page's, or none for straddling instructions. */
   readonly reach: Local<typeof I32>;
   readonly page: Local<typeof I64>;
-  readonly hostPage: Local<typeof I32>;
   readonly tlb: Local<typeof I32>;
   readonly reason: Local<typeof I32>;
 }
@@ -90,8 +101,39 @@ interface Exits {
   leave: Label;
 }
 
+/**
+ * Imports are called through functions of the module: what a call of an import needs would
+ * lie in machine registers throughout the run loop.
+ */
+interface Parts extends InterpreterParts {
+  /** (h) */
+  readonly hot: Callable<undefined>;
+  /** (h, ip, slots): decodes what the undecoded slot at ip stands for. */
+  readonly decodeHere: Callable<undefined>;
+}
+
+function buildHot(module: ModuleBuilder, imports: Imports): Callable<undefined> {
+  const f = module.function([I32], undefined, 'hot');
+  f.call(imports.hot, f.param(I32, 0));
+  return f;
+}
+
+function buildDecodeHere(module: ModuleBuilder, imports: Imports): Callable<undefined> {
+  const f = module.function([I32, I32, I32], undefined, 'decodeHere');
+  const ip = f.param(I32, 1);
+  const slot = f.local(I32, i32.shrU(i32.sub(ip, f.param(I32, 2)), i32.const(3)));
+  const host = i32.add(i32.load(f.param(I32, 0), CODE_HOST_PAGE), i32.shl(slot, i32.const(1)));
+  f.call(imports.decode, ip, host, i32.sub(i32.const(SLOTS_PER_PAGE), slot));
+  return f;
+}
+
 /** Adds `run(h, budget)`: executes about `budget` instructions at most and returns an EXIT_* reason. */
-export function buildInterpreter(module: ModuleBuilder, parts: InterpreterParts): void {
+export function buildInterpreter(module: ModuleBuilder, given: InterpreterParts): void {
+  const parts: Parts = {
+    ...given,
+    hot: buildHot(module, given.imports),
+    decodeHere: buildDecodeHere(module, given.imports),
+  };
   const f = module.function([I32, I32], I32, 'run');
   const r: Registers = {
     h: f.param(I32, 0),
@@ -100,20 +142,19 @@ export function buildInterpreter(module: ModuleBuilder, parts: InterpreterParts)
     slots: f.local(I32),
     reach: f.local(I32),
     page: f.local(I64),
-    hostPage: f.local(I32),
     tlb: f.local(I32),
     reason: f.local(I32),
   };
-  const given = f.local(I32, r.budget);
+  const begun = f.local(I32, r.budget);
   const retire = (): void => {
-    const executed = i64.extendS(i32.sub(given, r.budget));
+    const executed = i64.extendS(i32.sub(begun, r.budget));
     f.store64(r.h, i64.add(i64.load(r.h, INSTRET), executed), INSTRET);
   };
   f.block((leave) => {
     f.loop((enter) => {
       // Here too, so that a guest that reads the counter sees it move inside one run.
       retire();
-      f.set(given, r.budget);
+      f.set(begun, r.budget);
       emitEnter(f, r, parts, enter, leave);
       f.loop((next) => emitDispatch(f, r, parts, { next, enter, leave }));
     });
@@ -122,7 +163,7 @@ export function buildInterpreter(module: ModuleBuilder, parts: InterpreterParts)
   f.return(r.reason);
 }
 
-function emitEnter(f: FunctionBuilder, r: Registers, parts: InterpreterParts, enter: Label, leave: Label): void {
+function emitEnter(f: FunctionBuilder, r: Registers, parts: Parts, enter: Label, leave: Label): void {
   const { h } = r;
   f.if(i32.and(i32.atomicLoad(i32.add(h, i32.const(SIP))), i32.load(h, SIE)), () => f.call(parts.takeInterrupt, h));
   f.if(i32.leS(r.budget, i32.load(h, SIGNAL)), () => {
@@ -138,22 +179,15 @@ function emitEnter(f: FunctionBuilder, r: Registers, parts: InterpreterParts, en
   });
   f.set(r.tlb, i32.add(h, i32.load(h, TLB_BASE)));
   f.set(r.slots, i32.load(entry, FETCH_SLOTS));
-  f.set(r.hostPage, i32.load(entry, FETCH_HOST_PAGE));
+  f.store32(h, i32.load(entry, FETCH_HOST_PAGE), CODE_HOST_PAGE);
   f.set(r.page, i64.and(pc, i64.const(-4096)));
   f.set(r.reach, i32.const(PREDECODED_SIZE));
   f.set(r.ip, i32.add(r.slots, i32.shl(i32.and(i32.wrap(pc), i32.const(0xffe)), i32.const(2))));
-  emitCount(f, r, parts.imports, enter);
+  emitCount(f, r, parts.hot, enter);
 }
 
 /** Runs translated code if there is some at pc, then looks at the state afresh. */
-function emitRegion(
-  f: FunctionBuilder,
-  r: Registers,
-  parts: InterpreterParts,
-  pc: ExprI64,
-  enter: Label,
-  leave: Label,
-): void {
+function emitRegion(f: FunctionBuilder, r: Registers, parts: Parts, pc: ExprI64, enter: Label, leave: Label): void {
   const { h } = r;
   const jump = f.local(I32, i32.add(h, i32.and(i32.shl(i32.wrap(pc), i32.const(3)), i32.const(JUMP_INDEX_MASK))));
   const privilege = f.local(I32, i32.load(h, PRIVILEGE));
@@ -190,7 +224,7 @@ function refund(f: FunctionBuilder, r: Registers): void {
 }
 
 /** Counts an arrival at ip; a place that has become hot is reported, a translated one is entered. */
-function emitCount(f: FunctionBuilder, r: Registers, imports: Imports, enter: Label): void {
+function emitCount(f: FunctionBuilder, r: Registers, hot: Callable<undefined>, enter: Label): void {
   const at = f.local(I32, i32.add(r.slots, i32.shrU(i32.sub(r.ip, r.slots), i32.const(2))));
   const count = f.local(I32, i32.load16U(at, COUNTERS));
   f.if(i32.ltU(count, i32.load(r.h, HOT_THRESHOLD)), () => {
@@ -198,18 +232,18 @@ function emitCount(f: FunctionBuilder, r: Registers, imports: Imports, enter: La
     f.store16(at, count, COUNTERS);
     f.if(i32.eq(count, i32.load(r.h, HOT_THRESHOLD)), () => {
       f.store64(r.h, pcOf(r), PC);
-      f.call(imports.hot, r.h);
+      f.call(hot, r.h);
       f.br(enter);
     });
   });
 }
 
-function emitDispatch(f: FunctionBuilder, r: Registers, parts: InterpreterParts, exits: Exits): void {
+function emitDispatch(f: FunctionBuilder, r: Registers, parts: Parts, exits: Exits): void {
   f.set(r.budget, i32.sub(r.budget, i32.const(1)));
 
   const context = (halfwords: 1 | 2): InterpreterContext => new InterpreterContext(f, r, parts.core, exits, halfwords);
   const cases: (() => void)[] = [
-    () => emitUndecoded(f, r, parts, exits),
+    () => emitUndecoded(f, r, parts.decodeHere, exits),
     () => {
       refund(f, r);
       context(1).resumeAt(pcOf(r));
@@ -231,18 +265,16 @@ function emitDispatch(f: FunctionBuilder, r: Registers, parts: InterpreterParts,
   }
 }
 
-function emitUndecoded(f: FunctionBuilder, r: Registers, { imports }: InterpreterParts, exits: Exits): void {
-  const slot = i32.shrU(i32.sub(r.ip, r.slots), i32.const(3));
-  const host = i32.add(r.hostPage, i32.shl(slot, i32.const(1)));
-  f.call(imports.decode, r.ip, host, i32.sub(i32.const(2048), slot));
+function emitUndecoded(f: FunctionBuilder, r: Registers, decodeHere: Callable<undefined>, exits: Exits): void {
+  f.call(decodeHere, r.h, r.ip, r.slots);
   refund(f, r);
   f.br(exits.next);
 }
 
 /** Runs the instruction from the straddle slots, as if they were the last slot of the page. */
-function emitStraddle(f: FunctionBuilder, r: Registers, parts: InterpreterParts, exits: Exits): void {
+function emitStraddle(f: FunctionBuilder, r: Registers, parts: Parts, exits: Exits): void {
   f.store64(r.h, pcOf(r), PC);
-  const straddle = f.local(I32, call(parts.fetchStraddle, r.h, r.hostPage));
+  const straddle = f.local(I32, call(parts.fetchStraddle, r.h, i32.load(r.h, CODE_HOST_PAGE)));
   f.brIf(exits.enter, i32.eqz(straddle));
   f.set(r.ip, straddle);
   f.set(r.slots, i32.sub(r.ip, i32.const(2047 * 8)));

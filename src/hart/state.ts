@@ -115,6 +115,9 @@ export const HOT_THRESHOLD = 0x1f0;
 /** The predecoded page that the clock which makes room looks at next. */
 export const PREDECODE_HAND = 0x1f4;
 
+/** Host page of the code that the interpreter runs. */
+export const CODE_HOST_PAGE = 0x1f8;
+
 /** SBI hart state management: a HSM_* value (shared); where a start begins and its argument (i64 each). */
 export const HSM = 0x1d4;
 export const HSM_START = 0x1d8;
