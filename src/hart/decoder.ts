@@ -3,6 +3,7 @@ import { compressed, type Compressed } from './table/compressed.js';
 import { decodeOperands, formats, type Operands } from './table/format.js';
 import { instructions } from './table/index.js';
 import type { Instruction } from './table/instruction.js';
+import { fuseSlots } from './fuse.js';
 import { operationNumber } from './operations.js';
 import { OP_ILLEGAL, OP_STRADDLE, OP_UNDECODED, packSlot } from './slots.js';
 
@@ -95,6 +96,11 @@ export class SlotDecoder {
 
   /** Decodes forward from `host` until control flow must leave, the page ends, or decoded slots begin. */
   decode(slots: number, host: number, count: number): void {
+    fuseSlots(this.words, slots >>> 0, this.fill(slots, host, count));
+  }
+
+  /** Returns the byte offset of the last slot that it has looked at. */
+  private fill(slots: number, host: number, count: number): number {
     const { words, halfwords } = this;
     let at = host >>> 1;
     let slot = slots >>> 0;
@@ -102,17 +108,18 @@ export class SlotDecoder {
       const low = halfwords[at];
       if ((low & 3) === 3 && left === 1) {
         words[slot >> 2] = OP_STRADDLE;
-        return;
+        return slot;
       }
       const decoded = decode((low & 3) === 3 ? low | (halfwords[at + 1] << 16) : low);
       writeSlot(words, slot, decoded);
-      if (decoded.index < 0 || leaves(instructions[decoded.index])) return;
+      if (decoded.index < 0 || leaves(instructions[decoded.index])) return slot;
       const halves = decoded.length >> 1;
       at += halves;
       slot += 8 * halves;
       left -= halves;
-      if (left > 0 && (words[slot >> 2] & 0xff) !== OP_UNDECODED) return;
+      if (left > 0 && (words[slot >> 2] & 0xff) !== OP_UNDECODED) return slot;
     }
+    return slot;
   }
 
   decodeStraddle(slots: number, hostLow: number, hostHigh: number): void {

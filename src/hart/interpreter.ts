@@ -241,7 +241,8 @@ function emitCount(f: FunctionBuilder, r: Registers, hot: Callable<undefined>, e
 function emitDispatch(f: FunctionBuilder, r: Registers, parts: Parts, exits: Exits): void {
   f.set(r.budget, i32.sub(r.budget, i32.const(1)));
 
-  const context = (halfwords: 1 | 2): InterpreterContext => new InterpreterContext(f, r, parts.core, exits, halfwords);
+  const context = (halfwords: 1 | 2, at = 0): InterpreterContext =>
+    new InterpreterContext(f, r, parts.core, exits, halfwords, at);
   const cases: (() => void)[] = [
     () => emitUndecoded(f, r, parts.decodeHere, exits),
     () => {
@@ -250,9 +251,14 @@ function emitDispatch(f: FunctionBuilder, r: Registers, parts: Parts, exits: Exi
     },
     () => emitStraddle(f, r, parts, exits),
     () => context(1).trap(CAUSE_ILLEGAL, i64.extendU(context(1).imm32())),
-    ...operations.map(({ instruction, halfwords }) => () => {
-      instruction.emit(context(halfwords));
-      f.set(r.ip, i32.add(r.ip, i32.const(halfwords * SLOT_SIZE)));
+    ...operations.map((operation) => () => {
+      let at = 0;
+      for (const { instruction, halfwords } of operation) {
+        if (at > 0) f.set(r.budget, i32.sub(r.budget, i32.const(1)));
+        f.scope(() => instruction.emit(context(halfwords, at)));
+        at += halfwords;
+      }
+      f.set(r.ip, i32.add(r.ip, i32.const(at * SLOT_SIZE)));
       f.br(exits.next);
     }),
   ];
@@ -297,6 +303,8 @@ class InterpreterContext implements Context {
     private readonly exits: Exits,
     /** Length of the instruction. */
     private readonly halfwords: 1 | 2,
+    /** Halfwords between the slot at ip and the instruction's. */
+    private readonly at: number,
   ) {
     this.h = r.h;
     this.floats = calledOperations(core.float, r.h);
@@ -307,7 +315,7 @@ class InterpreterContext implements Context {
     return i32.add(this.h, i32.shl(number, i32.const(3)));
   }
   private field(at: number): ExprI32 {
-    return i32.load8U(this.r.ip, at);
+    return i32.load8U(this.r.ip, this.at * SLOT_SIZE + at);
   }
 
   rs1(): ExprI64 {
@@ -329,10 +337,10 @@ class InterpreterContext implements Context {
     this.f.store64(this.register(this.field(SLOT_RD)), value);
   }
   imm(): ExprI64 {
-    return i64.load32S(this.r.ip, SLOT_IMM);
+    return i64.load32S(this.r.ip, this.at * SLOT_SIZE + SLOT_IMM);
   }
   imm32(): ExprI32 {
-    return i32.load(this.r.ip, SLOT_IMM);
+    return i32.load(this.r.ip, this.at * SLOT_SIZE + SLOT_IMM);
   }
 
   requireFloat(): void {
@@ -363,18 +371,19 @@ class InterpreterContext implements Context {
   }
 
   pc(): ExprI64 {
-    return pcOf(this.r);
+    return i64.add(pcOf(this.r), i64.const(2 * this.at));
   }
   nextPc(): ExprI64 {
-    return i64.add(this.pc(), i64.const(2 * this.halfwords));
+    return i64.add(pcOf(this.r), i64.const(2 * (this.at + this.halfwords)));
   }
 
   jumpRelative(): void {
     const { f, r } = this;
-    f.set(r.ip, i32.add(r.ip, i32.shl(this.imm32(), i32.const(2))));
+    const ip = i32.add(r.ip, i32.const(this.at * SLOT_SIZE));
+    f.set(r.ip, i32.add(ip, i32.shl(this.imm32(), i32.const(2))));
     const inside = i32.ltU(i32.sub(r.ip, r.slots), r.reach);
     this.stayIf(i32.and(inside, i32.gtS(r.budget, i32.load(r.h, SIGNAL))));
-    f.store64(r.h, this.pc(), PC);
+    f.store64(r.h, pcOf(r), PC);
     f.br(this.exits.enter);
   }
   /** If `inside`, goes on at ip in this page, unless translated code is there. */
