@@ -19,6 +19,7 @@ import type { FunctionBuilder, Label } from '../wasm/function.js';
 import type { ModuleBuilder } from '../wasm/module.js';
 import { CAUSE_ILLEGAL } from './causes.js';
 import type { Context } from './context.js';
+import { fetchEntry } from './core/fetch.js';
 import type { CoreFunctions } from './core/functions.js';
 import type { Imports } from './core/imports.js';
 import { SSTATUS_FS } from './core/sstatus.js';
@@ -57,6 +58,7 @@ import {
   COUNTERS,
   COUNT_QUEUED,
   FETCH_HOST_PAGE,
+  FETCH_TAG,
   FETCH_SLOTS,
   JUMP_CACHE,
   JUMP_EPOCH,
@@ -88,6 +90,8 @@ interface Registers {
   /** Bytes of slots that a relative jump may land in: the page's, or none for straddling instructions. */
   readonly reach: Local<typeof I32>;
   readonly page: Local<typeof I64>;
+  /** Where a jump out of the page leads to. */
+  readonly target: Local<typeof I64>;
   readonly tlb: Local<typeof I32>;
   readonly reason: Local<typeof I32>;
 }
@@ -95,6 +99,8 @@ interface Registers {
 interface Exits {
   /** Dispatch the slot at ip. */
   next: Label;
+  /** Go on at `target`: a jump out of the page. */
+  cross: Label;
   /** Look at the hart's state afresh and go on at its pc. */
   enter: Label;
   /** Leave with `reason`; the hart's pc is set. */
@@ -142,6 +148,7 @@ export function buildInterpreter(module: ModuleBuilder, given: InterpreterParts)
     slots: f.local(I32),
     reach: f.local(I32),
     page: f.local(I64),
+    target: f.local(I64),
     tlb: f.local(I32),
     reason: f.local(I32),
   };
@@ -156,7 +163,15 @@ export function buildInterpreter(module: ModuleBuilder, given: InterpreterParts)
       retire();
       f.set(begun, r.budget);
       emitEnter(f, r, parts, enter, leave);
-      f.loop((next) => emitDispatch(f, r, parts, { next, enter, leave }));
+      // A loop for each page, so that what belongs to a page is the same throughout the inner one.
+      f.loop((page) => {
+        f.block((cross) => {
+          f.loop((next) => emitDispatch(f, r, parts, { next, cross, enter, leave }));
+        });
+        retire();
+        f.set(begun, r.budget);
+        emitCross(f, r, page, enter);
+      });
     });
   });
   retire();
@@ -182,8 +197,45 @@ function emitEnter(f: FunctionBuilder, r: Registers, parts: Parts, enter: Label,
   f.store32(h, i32.load(entry, FETCH_HOST_PAGE), CODE_HOST_PAGE);
   f.set(r.page, i64.and(pc, i64.const(-4096)));
   f.set(r.reach, i32.const(PREDECODED_SIZE));
-  f.set(r.ip, i32.add(r.slots, i32.shl(i32.and(i32.wrap(pc), i32.const(0xffe)), i32.const(2))));
+  f.set(r.ip, slotOf(r, i32.wrap(pc)));
   emitCount(f, r, parts.hot, enter);
+}
+
+/**
+ * Goes on at `target` if that is code that the fetch TLB knows and that is not translated; all
+ * else is for `enter`. Nothing but the pc has changed, so most of what that does is not needed.
+ */
+function emitCross(f: FunctionBuilder, r: Registers, next: Label, enter: Label): void {
+  const { h, target } = r;
+  f.store64(h, target, PC);
+  f.brIf(enter, i32.leS(r.budget, i32.load(h, SIGNAL)));
+  const entry = f.local(I32, fetchEntry(h, target));
+  const page = f.local(I64, i64.and(target, i64.const(-4096)));
+  f.brIf(enter, i64.ne(i64.load(entry, FETCH_TAG), page));
+  f.store32(h, i32.load(entry, FETCH_HOST_PAGE), CODE_HOST_PAGE);
+  f.set(r.slots, i32.load(entry, FETCH_SLOTS));
+  f.set(r.page, page);
+  f.set(r.reach, i32.const(PREDECODED_SIZE));
+  f.set(r.ip, slotOf(r, i32.wrap(target)));
+  emitArrive(f, r, next);
+  f.br(enter);
+}
+
+/** Slot of an address in the page. */
+const slotOf = (r: Registers, address: ExprI32): ExprI32 =>
+  i32.add(r.slots, i32.shl(i32.and(address, i32.const(0xffe)), i32.const(2)));
+
+/** Counts an arrival at ip and goes on there, unless it is for `enter` to do what comes next. */
+function emitArrive(f: FunctionBuilder, r: Registers, next: Label): void {
+  const at = f.local(I32, i32.add(r.slots, i32.shrU(i32.sub(r.ip, r.slots), i32.const(2))));
+  const count = f.local(I32, i32.load16U(at, COUNTERS));
+  f.brIf(next, i32.eq(count, i32.const(COUNT_QUEUED)));
+  f.if(i32.ltU(i32.add(count, i32.const(1)), i32.load(r.h, HOT_THRESHOLD)), () => {
+    f.store16(at, i32.add(count, i32.const(1)), COUNTERS);
+    f.br(next);
+  });
+  // Nothing is counted.
+  f.brIf(next, i32.eqz(i32.load(r.h, HOT_THRESHOLD)));
 }
 
 /** Runs translated code if there is some at pc, then looks at the state afresh. */
@@ -383,22 +435,14 @@ class InterpreterContext implements Context {
     f.set(r.ip, i32.add(ip, i32.shl(this.imm32(), i32.const(2))));
     const inside = i32.ltU(i32.sub(r.ip, r.slots), r.reach);
     this.stayIf(i32.and(inside, i32.gtS(r.budget, i32.load(r.h, SIGNAL))));
-    f.store64(r.h, pcOf(r), PC);
-    f.br(this.exits.enter);
+    this.crossTo(pcOf(r));
   }
   /** If `inside`, goes on at ip in this page, unless translated code is there. */
   private stayIf(inside: ExprI32): void {
     const { f, r } = this;
     f.if(inside, () => {
-      const at = f.local(I32, i32.add(r.slots, i32.shrU(i32.sub(r.ip, r.slots), i32.const(2))));
-      const count = f.local(I32, i32.load16U(at, COUNTERS));
-      f.brIf(this.exits.next, i32.eq(count, i32.const(COUNT_QUEUED)));
-      f.if(i32.ltU(i32.add(count, i32.const(1)), i32.load(r.h, HOT_THRESHOLD)), () => {
-        f.store16(at, i32.add(count, i32.const(1)), COUNTERS);
-        f.br(this.exits.next);
-      });
-      // Nothing is counted, or it is for `enter` to do what comes next.
-      f.brIf(this.exits.next, i32.eqz(i32.load(r.h, HOT_THRESHOLD)));
+      emitArrive(f, r, this.exits.next);
+      this.resumeAt(pcOf(r));
     });
   }
   jumpTo(target: ExprI64): void {
@@ -409,7 +453,11 @@ class InterpreterContext implements Context {
     const inside = f.local(I32, i32.and(i64.ltU(offset, i64.const(4096)), stays));
     f.if(inside, () => f.set(r.ip, i32.add(r.slots, i32.shl(i32.wrap(offset), i32.const(2)))));
     this.stayIf(inside);
-    this.resumeAt(to);
+    this.crossTo(to);
+  }
+  private crossTo(target: ExprI64): void {
+    this.f.set(this.r.target, target);
+    this.f.br(this.exits.cross);
   }
 
   mayTrap(status: (pc: ExprI64) => ExprI32): void {
