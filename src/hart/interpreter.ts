@@ -19,17 +19,16 @@ import type { FunctionBuilder, Label } from '../wasm/function.js';
 import type { ModuleBuilder } from '../wasm/module.js';
 import { CAUSE_ILLEGAL } from './causes.js';
 import type { Context } from './context.js';
+import { fetchEntry } from './core/fetch.js';
 import type { CoreFunctions } from './core/functions.js';
 import type { Imports } from './core/imports.js';
 import { SSTATUS_FS } from './core/sstatus.js';
 import { EXIT_SIGNAL, REGION_REFUSES } from './exits.js';
 import { calledOperations, type FloatOperations } from './float/operations.js';
 import { boxed, unboxed } from './nan-boxing.js';
+import { operations } from './operations.js';
 import {
-  LENGTH_SHIFT,
-  OPERATIONS,
-  OP_FIRST,
-  RD_MASK,
+  OP_ILLEGAL,
   RM_SHIFT,
   RS2_MASK,
   SLOT_IMM,
@@ -37,9 +36,12 @@ import {
   SLOT_RD,
   SLOT_RS1,
   SLOT_RS2,
+  SLOT_SIZE,
+  SLOTS_PER_PAGE,
 } from './slots.js';
 import {
   BUDGET,
+  CODE_HOST_PAGE,
   EPOCHS,
   F,
   HOT_THRESHOLD,
@@ -52,11 +54,11 @@ import {
   SSTATUS,
   TLB_BASE,
 } from './state.js';
-import { instructions } from './table/index.js';
 import {
   COUNTERS,
   COUNT_QUEUED,
   FETCH_HOST_PAGE,
+  FETCH_TAG,
   FETCH_SLOTS,
   JUMP_CACHE,
   JUMP_EPOCH,
@@ -88,7 +90,8 @@ interface Registers {
   /** Bytes of slots that a relative jump may land in: the page's, or none for straddling instructions. */
   readonly reach: Local<typeof I32>;
   readonly page: Local<typeof I64>;
-  readonly hostPage: Local<typeof I32>;
+  /** Where a jump out of the page leads to. */
+  readonly target: Local<typeof I64>;
   readonly tlb: Local<typeof I32>;
   readonly reason: Local<typeof I32>;
 }
@@ -96,14 +99,47 @@ interface Registers {
 interface Exits {
   /** Dispatch the slot at ip. */
   next: Label;
+  /** Go on at `target`: a jump out of the page. */
+  cross: Label;
   /** Look at the hart's state afresh and go on at its pc. */
   enter: Label;
   /** Leave with `reason`; the hart's pc is set. */
   leave: Label;
 }
 
+/**
+ * Imports are called through functions of the module: what a call of an import needs would
+ * lie in machine registers throughout the run loop.
+ */
+interface Parts extends InterpreterParts {
+  /** (h) */
+  readonly hot: Callable<undefined>;
+  /** (h, ip, slots): decodes what the undecoded slot at ip stands for. */
+  readonly decodeHere: Callable<undefined>;
+}
+
+function buildHot(module: ModuleBuilder, imports: Imports): Callable<undefined> {
+  const f = module.function([I32], undefined, 'hot');
+  f.call(imports.hot, f.param(I32, 0));
+  return f;
+}
+
+function buildDecodeHere(module: ModuleBuilder, imports: Imports): Callable<undefined> {
+  const f = module.function([I32, I32, I32], undefined, 'decodeHere');
+  const ip = f.param(I32, 1);
+  const slot = f.local(I32, i32.shrU(i32.sub(ip, f.param(I32, 2)), i32.const(3)));
+  const host = i32.add(i32.load(f.param(I32, 0), CODE_HOST_PAGE), i32.shl(slot, i32.const(1)));
+  f.call(imports.decode, ip, host, i32.sub(i32.const(SLOTS_PER_PAGE), slot));
+  return f;
+}
+
 /** Adds `run(h, budget)`: executes about `budget` instructions at most and returns an EXIT_* reason. */
-export function buildInterpreter(module: ModuleBuilder, parts: InterpreterParts): void {
+export function buildInterpreter(module: ModuleBuilder, given: InterpreterParts): void {
+  const parts: Parts = {
+    ...given,
+    hot: buildHot(module, given.imports),
+    decodeHere: buildDecodeHere(module, given.imports),
+  };
   const f = module.function([I32, I32], I32, 'run');
   const r: Registers = {
     h: f.param(I32, 0),
@@ -112,29 +148,37 @@ export function buildInterpreter(module: ModuleBuilder, parts: InterpreterParts)
     slots: f.local(I32),
     reach: f.local(I32),
     page: f.local(I64),
-    hostPage: f.local(I32),
+    target: f.local(I64),
     tlb: f.local(I32),
     reason: f.local(I32),
   };
-  const given = f.local(I32, r.budget);
+  const begun = f.local(I32, r.budget);
   const retire = (): void => {
-    const executed = i64.extendS(i32.sub(given, r.budget));
+    const executed = i64.extendS(i32.sub(begun, r.budget));
     f.store64(r.h, i64.add(i64.load(r.h, INSTRET), executed), INSTRET);
   };
   f.block((leave) => {
     f.loop((enter) => {
       // Here too, so that a guest that reads the counter sees it move inside one run.
       retire();
-      f.set(given, r.budget);
+      f.set(begun, r.budget);
       emitEnter(f, r, parts, enter, leave);
-      f.loop((next) => emitDispatch(f, r, parts, { next, enter, leave }));
+      // A loop for each page, so that what belongs to a page is the same throughout the inner one.
+      f.loop((page) => {
+        f.block((cross) => {
+          f.loop((next) => emitDispatch(f, r, parts, { next, cross, enter, leave }));
+        });
+        retire();
+        f.set(begun, r.budget);
+        emitCross(f, r, page, enter);
+      });
     });
   });
   retire();
   f.return(r.reason);
 }
 
-function emitEnter(f: FunctionBuilder, r: Registers, parts: InterpreterParts, enter: Label, leave: Label): void {
+function emitEnter(f: FunctionBuilder, r: Registers, parts: Parts, enter: Label, leave: Label): void {
   const { h } = r;
   f.if(i32.and(i32.atomicLoad(i32.add(h, i32.const(SIP))), i32.load(h, SIE)), () => f.call(parts.takeInterrupt, h));
   f.if(i32.leS(r.budget, i32.load(h, SIGNAL)), () => {
@@ -150,22 +194,52 @@ function emitEnter(f: FunctionBuilder, r: Registers, parts: InterpreterParts, en
   });
   f.set(r.tlb, i32.add(h, i32.load(h, TLB_BASE)));
   f.set(r.slots, i32.load(entry, FETCH_SLOTS));
-  f.set(r.hostPage, i32.load(entry, FETCH_HOST_PAGE));
+  f.store32(h, i32.load(entry, FETCH_HOST_PAGE), CODE_HOST_PAGE);
   f.set(r.page, i64.and(pc, i64.const(-4096)));
   f.set(r.reach, i32.const(PREDECODED_SIZE));
-  f.set(r.ip, i32.add(r.slots, i32.shl(i32.and(i32.wrap(pc), i32.const(0xffe)), i32.const(2))));
-  emitCount(f, r, parts.imports, enter);
+  f.set(r.ip, slotOf(r, i32.wrap(pc)));
+  emitCount(f, r, parts.hot, enter);
+}
+
+/**
+ * Goes on at `target` if that is code that the fetch TLB knows and that is not translated; all
+ * else is for `enter`. Nothing but the pc has changed, so most of what that does is not needed.
+ */
+function emitCross(f: FunctionBuilder, r: Registers, next: Label, enter: Label): void {
+  const { h, target } = r;
+  f.store64(h, target, PC);
+  f.brIf(enter, i32.leS(r.budget, i32.load(h, SIGNAL)));
+  const entry = f.local(I32, fetchEntry(h, target));
+  const page = f.local(I64, i64.and(target, i64.const(-4096)));
+  f.brIf(enter, i64.ne(i64.load(entry, FETCH_TAG), page));
+  f.store32(h, i32.load(entry, FETCH_HOST_PAGE), CODE_HOST_PAGE);
+  f.set(r.slots, i32.load(entry, FETCH_SLOTS));
+  f.set(r.page, page);
+  f.set(r.reach, i32.const(PREDECODED_SIZE));
+  f.set(r.ip, slotOf(r, i32.wrap(target)));
+  emitArrive(f, r, next);
+  f.br(enter);
+}
+
+/** Slot of an address in the page. */
+const slotOf = (r: Registers, address: ExprI32): ExprI32 =>
+  i32.add(r.slots, i32.shl(i32.and(address, i32.const(0xffe)), i32.const(2)));
+
+/** Counts an arrival at ip and goes on there, unless it is for `enter` to do what comes next. */
+function emitArrive(f: FunctionBuilder, r: Registers, next: Label): void {
+  const at = f.local(I32, i32.add(r.slots, i32.shrU(i32.sub(r.ip, r.slots), i32.const(2))));
+  const count = f.local(I32, i32.load16U(at, COUNTERS));
+  f.brIf(next, i32.eq(count, i32.const(COUNT_QUEUED)));
+  f.if(i32.ltU(i32.add(count, i32.const(1)), i32.load(r.h, HOT_THRESHOLD)), () => {
+    f.store16(at, i32.add(count, i32.const(1)), COUNTERS);
+    f.br(next);
+  });
+  // Nothing is counted.
+  f.brIf(next, i32.eqz(i32.load(r.h, HOT_THRESHOLD)));
 }
 
 /** Runs translated code if there is some at pc, then looks at the state afresh. */
-function emitRegion(
-  f: FunctionBuilder,
-  r: Registers,
-  parts: InterpreterParts,
-  pc: ExprI64,
-  enter: Label,
-  leave: Label,
-): void {
+function emitRegion(f: FunctionBuilder, r: Registers, parts: Parts, pc: ExprI64, enter: Label, leave: Label): void {
   const { h } = r;
   const jump = f.local(I32, i32.add(h, i32.and(i32.shl(i32.wrap(pc), i32.const(3)), i32.const(JUMP_INDEX_MASK))));
   const privilege = f.local(I32, i32.load(h, PRIVILEGE));
@@ -202,7 +276,7 @@ function refund(f: FunctionBuilder, r: Registers): void {
 }
 
 /** Counts an arrival at ip; a place that has become hot is reported, a translated one is entered. */
-function emitCount(f: FunctionBuilder, r: Registers, imports: Imports, enter: Label): void {
+function emitCount(f: FunctionBuilder, r: Registers, hot: Callable<undefined>, enter: Label): void {
   const at = f.local(I32, i32.add(r.slots, i32.shrU(i32.sub(r.ip, r.slots), i32.const(2))));
   const count = f.local(I32, i32.load16U(at, COUNTERS));
   f.if(i32.ltU(count, i32.load(r.h, HOT_THRESHOLD)), () => {
@@ -210,55 +284,55 @@ function emitCount(f: FunctionBuilder, r: Registers, imports: Imports, enter: La
     f.store16(at, count, COUNTERS);
     f.if(i32.eq(count, i32.load(r.h, HOT_THRESHOLD)), () => {
       f.store64(r.h, pcOf(r), PC);
-      f.call(imports.hot, r.h);
+      f.call(hot, r.h);
       f.br(enter);
     });
   });
 }
 
-function emitDispatch(f: FunctionBuilder, r: Registers, parts: InterpreterParts, exits: Exits): void {
+function emitDispatch(f: FunctionBuilder, r: Registers, parts: Parts, exits: Exits): void {
   f.set(r.budget, i32.sub(r.budget, i32.const(1)));
 
-  const context = new InterpreterContext(f, r, parts.core, exits);
+  const context = (halfwords: 1 | 2, at = 0): InterpreterContext =>
+    new InterpreterContext(f, r, parts.core, exits, halfwords, at);
   const cases: (() => void)[] = [
-    () => emitUndecoded(f, r, parts, exits),
+    () => emitUndecoded(f, r, parts.decodeHere, exits),
     () => {
       refund(f, r);
-      context.resumeAt(context.pc());
+      context(1).resumeAt(pcOf(r));
     },
     () => emitStraddle(f, r, parts, exits),
-    () => context.trap(CAUSE_ILLEGAL, i64.extendU(context.imm32())),
-    ...instructions.map(
-      ({ emit }) =>
-        () =>
-          emit(context),
-    ),
+    () => context(1).trap(CAUSE_ILLEGAL, i64.extendU(context(1).imm32())),
+    ...operations.map((operation) => () => {
+      let at = 0;
+      for (const { instruction, halfwords } of operation) {
+        if (at > 0) f.set(r.budget, i32.sub(r.budget, i32.const(1)));
+        f.scope(() => instruction.emit(context(halfwords, at)));
+        at += halfwords;
+      }
+      f.set(r.ip, i32.add(r.ip, i32.const(at * SLOT_SIZE)));
+      f.br(exits.next);
+    }),
   ];
   const labels: Label[] = [];
   for (let i = cases.length - 1; i >= 0; i--) labels[i] = f.begin('block');
-  if (cases.length > OPERATIONS) throw new Error('more operations than a byte can tell');
-  f.brTable(i32.load8U(r.ip, SLOT_OP), labels, labels[OP_FIRST - 1]);
-  cases.forEach((emit, i) => {
+  f.brTable(i32.load8U(r.ip, SLOT_OP), labels, labels[OP_ILLEGAL]);
+  for (const emit of cases) {
     f.end();
     f.scope(emit);
-    if (i < OP_FIRST) return;
-    f.set(r.ip, i32.add(r.ip, i32.shl(halfwords(r), i32.const(3))));
-    f.br(exits.next);
-  });
+  }
 }
 
-function emitUndecoded(f: FunctionBuilder, r: Registers, { imports }: InterpreterParts, exits: Exits): void {
-  const slot = i32.shrU(i32.sub(r.ip, r.slots), i32.const(3));
-  const host = i32.add(r.hostPage, i32.shl(slot, i32.const(1)));
-  f.call(imports.decode, r.ip, host, i32.sub(i32.const(2048), slot));
+function emitUndecoded(f: FunctionBuilder, r: Registers, decodeHere: Callable<undefined>, exits: Exits): void {
+  f.call(decodeHere, r.h, r.ip, r.slots);
   refund(f, r);
   f.br(exits.next);
 }
 
 /** Runs the instruction from the straddle slots, as if they were the last slot of the page. */
-function emitStraddle(f: FunctionBuilder, r: Registers, parts: InterpreterParts, exits: Exits): void {
+function emitStraddle(f: FunctionBuilder, r: Registers, parts: Parts, exits: Exits): void {
   f.store64(r.h, pcOf(r), PC);
-  const straddle = f.local(I32, call(parts.fetchStraddle, r.h, r.hostPage));
+  const straddle = f.local(I32, call(parts.fetchStraddle, r.h, i32.load(r.h, CODE_HOST_PAGE)));
   f.brIf(exits.enter, i32.eqz(straddle));
   f.set(r.ip, straddle);
   f.set(r.slots, i32.sub(r.ip, i32.const(2047 * 8)));
@@ -266,9 +340,6 @@ function emitStraddle(f: FunctionBuilder, r: Registers, parts: InterpreterParts,
   refund(f, r);
   f.br(exits.next);
 }
-
-/** Length of the present instruction, in halfwords. */
-const halfwords = (r: Registers): ExprI32 => i32.shrU(i32.load8U(r.ip, SLOT_RD), i32.const(LENGTH_SHIFT));
 
 const pcOf = (r: Registers): ExprI64 => i64.add(r.page, i64.extendS(i32.shrS(i32.sub(r.ip, r.slots), i32.const(2))));
 
@@ -282,6 +353,10 @@ class InterpreterContext implements Context {
     private readonly r: Registers,
     readonly core: CoreFunctions,
     private readonly exits: Exits,
+    /** Length of the instruction. */
+    private readonly halfwords: 1 | 2,
+    /** Halfwords between the slot at ip and the instruction's. */
+    private readonly at: number,
   ) {
     this.h = r.h;
     this.floats = calledOperations(core.float, r.h);
@@ -292,7 +367,7 @@ class InterpreterContext implements Context {
     return i32.add(this.h, i32.shl(number, i32.const(3)));
   }
   private field(at: number): ExprI32 {
-    return i32.load8U(this.r.ip, at);
+    return i32.load8U(this.r.ip, this.at * SLOT_SIZE + at);
   }
 
   rs1(): ExprI64 {
@@ -311,13 +386,13 @@ class InterpreterContext implements Context {
     return i64.extendU(this.field(SLOT_RS1));
   }
   rd(value: ExprI64): void {
-    this.f.store64(this.register(i32.and(this.field(SLOT_RD), i32.const(RD_MASK))), value);
+    this.f.store64(this.register(this.field(SLOT_RD)), value);
   }
   imm(): ExprI64 {
-    return i64.load32S(this.r.ip, SLOT_IMM);
+    return i64.load32S(this.r.ip, this.at * SLOT_SIZE + SLOT_IMM);
   }
   imm32(): ExprI32 {
-    return i32.load(this.r.ip, SLOT_IMM);
+    return i32.load(this.r.ip, this.at * SLOT_SIZE + SLOT_IMM);
   }
 
   requireFloat(): void {
@@ -335,7 +410,7 @@ class InterpreterContext implements Context {
     return i64.load(this.register(this.imm32()), F);
   }
   fd(value: ExprI64): void {
-    this.f.store64(this.register(i32.and(this.field(SLOT_RD), i32.const(RD_MASK))), value, F);
+    this.f.store64(this.register(this.field(SLOT_RD)), value, F);
   }
   single(source: 1 | 2 | 3): ExprI32 {
     return unboxed(this.f, source === 1 ? this.fs1() : source === 2 ? this.fs2() : this.fs3());
@@ -348,33 +423,26 @@ class InterpreterContext implements Context {
   }
 
   pc(): ExprI64 {
-    return pcOf(this.r);
+    return i64.add(pcOf(this.r), i64.const(2 * this.at));
   }
   nextPc(): ExprI64 {
-    return i64.add(this.pc(), i64.extendU(i32.shl(halfwords(this.r), i32.const(1))));
+    return i64.add(pcOf(this.r), i64.const(2 * (this.at + this.halfwords)));
   }
 
   jumpRelative(): void {
     const { f, r } = this;
-    f.set(r.ip, i32.add(r.ip, i32.shl(this.imm32(), i32.const(2))));
+    const ip = i32.add(r.ip, i32.const(this.at * SLOT_SIZE));
+    f.set(r.ip, i32.add(ip, i32.shl(this.imm32(), i32.const(2))));
     const inside = i32.ltU(i32.sub(r.ip, r.slots), r.reach);
     this.stayIf(i32.and(inside, i32.gtS(r.budget, i32.load(r.h, SIGNAL))));
-    f.store64(r.h, this.pc(), PC);
-    f.br(this.exits.enter);
+    this.crossTo(pcOf(r));
   }
   /** If `inside`, goes on at ip in this page, unless translated code is there. */
   private stayIf(inside: ExprI32): void {
     const { f, r } = this;
     f.if(inside, () => {
-      const at = f.local(I32, i32.add(r.slots, i32.shrU(i32.sub(r.ip, r.slots), i32.const(2))));
-      const count = f.local(I32, i32.load16U(at, COUNTERS));
-      f.brIf(this.exits.next, i32.eq(count, i32.const(COUNT_QUEUED)));
-      f.if(i32.ltU(i32.add(count, i32.const(1)), i32.load(r.h, HOT_THRESHOLD)), () => {
-        f.store16(at, i32.add(count, i32.const(1)), COUNTERS);
-        f.br(this.exits.next);
-      });
-      // Nothing is counted, or it is for `enter` to do what comes next.
-      f.brIf(this.exits.next, i32.eqz(i32.load(r.h, HOT_THRESHOLD)));
+      emitArrive(f, r, this.exits.next);
+      this.resumeAt(pcOf(r));
     });
   }
   jumpTo(target: ExprI64): void {
@@ -385,7 +453,11 @@ class InterpreterContext implements Context {
     const inside = f.local(I32, i32.and(i64.ltU(offset, i64.const(4096)), stays));
     f.if(inside, () => f.set(r.ip, i32.add(r.slots, i32.shl(i32.wrap(offset), i32.const(2)))));
     this.stayIf(inside);
-    this.resumeAt(to);
+    this.crossTo(to);
+  }
+  private crossTo(target: ExprI64): void {
+    this.f.set(this.r.target, target);
+    this.f.br(this.exits.cross);
   }
 
   mayTrap(status: (pc: ExprI64) => ExprI32): void {

@@ -3,6 +3,8 @@ import { decode, indexOfFull } from './decoder.js';
 import { formats, rdOf, rmOf, rs1Of, rs2Of } from './table/format.js';
 import { instructions } from './table/index.js';
 import type { Instruction } from './table/instruction.js';
+import { fuseSlots } from './fuse.js';
+import { operationNumber, operations } from './operations.js';
 import { OP_FIRST, OP_ILLEGAL, OP_STRADDLE, OP_UNDECODED, OPERATIONS, packSlot } from './slots.js';
 
 /** What a slot needs of an instruction of the table. */
@@ -26,7 +28,7 @@ const leaves = ({ flow }: Instruction): boolean => flow !== 'next';
 /** 1 if decoding ahead stops behind a slot, by its operation. */
 const stops = new Uint8Array(OPERATIONS);
 stops[OP_ILLEGAL] = 1;
-instructions.forEach((instruction, index) => (stops[OP_FIRST + index] = leaves(instruction) ? 1 : 0));
+operations.forEach(([{ instruction }], index) => (stops[OP_FIRST + index] = leaves(instruction) ? 1 : 0));
 
 /** Slots of compressed instructions by their bits, two words each; OP_UNDECODED until they are met. */
 const short = new Int32Array(2 * 0x10000);
@@ -38,8 +40,8 @@ function makeShort(low: number): number {
   short[2 * low + 1] = imm;
   return (short[2 * low] =
     index < 0
-      ? packSlot(OP_ILLEGAL, rd, rs1, rs2, true, 0, 1)
-      : packSlot(OP_FIRST + index, rd, rs1, rs2, shapes[index].integerRd, shapes[index].rounds ? rm : 0, 1));
+      ? packSlot(OP_ILLEGAL, rd, rs1, rs2, true, 0)
+      : packSlot(operationNumber(index, 1), rd, rs1, rs2, shapes[index].integerRd, shapes[index].rounds ? rm : 0));
 }
 
 /** Fills the slots of a page for the core's `decode` and `decodeStraddle` imports (`CoreImports`). */
@@ -54,9 +56,15 @@ export class SlotDecoder {
 
   /** Decodes forward from `host` until control flow must leave, the page ends, or decoded slots begin. */
   decode(slots: number, host: number, count: number): void {
+    const first = slots >>> 2;
+    fuseSlots(this.words, first, this.fill(first, host, count));
+  }
+
+  /** From word offset `start`; returns that of the last slot it has looked at. */
+  private fill(start: number, host: number, count: number): number {
     const { words, halfwords } = this;
     let at = host >>> 1;
-    let slot = slots >>> 2;
+    let slot = start;
     for (let left = count; left > 0;) {
       const low = halfwords[at];
       let first;
@@ -68,17 +76,18 @@ export class SlotDecoder {
         halves = 1;
       } else if (left === 1) {
         words[slot] = OP_STRADDLE;
-        return;
+        return slot;
       } else {
         first = this.writeFull(slot, low | (halfwords[at + 1] << 16));
         halves = 2;
       }
-      if (stops[first & 0xff] !== 0) return;
+      if (stops[first & 0xff] !== 0) return slot;
       at += halves;
       slot += 2 * halves;
       left -= halves;
-      if (left > 0 && (words[slot] & 0xff) !== OP_UNDECODED) return;
+      if (left > 0 && (words[slot] & 0xff) !== OP_UNDECODED) return slot;
     }
+    return slot;
   }
 
   decodeStraddle(slots: number, hostLow: number, hostHigh: number): void {
@@ -92,11 +101,11 @@ export class SlotDecoder {
     const index = indexOfFull(bits);
     if (index < 0) {
       words[slot + 1] = bits;
-      return (words[slot] = packSlot(OP_ILLEGAL, 0, 0, 0, true, 0, 2));
+      return (words[slot] = packSlot(OP_ILLEGAL, 0, 0, 0, true, 0));
     }
     const { integerRd, rounds, immediate } = shapes[index];
     const rm = rounds ? rmOf(bits) : 0;
     words[slot + 1] = immediate(bits);
-    return (words[slot] = packSlot(OP_FIRST + index, rdOf(bits), rs1Of(bits), rs2Of(bits), integerRd, rm, 2));
+    return (words[slot] = packSlot(operationNumber(index, 2), rdOf(bits), rs1Of(bits), rs2Of(bits), integerRd, rm));
   }
 }

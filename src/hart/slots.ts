@@ -1,9 +1,8 @@
 /**
  * Predecoded instructions, "slots": one per halfword of a code page.
  *
- *   byte 0   operation: OP_* below, else OP_FIRST + index in the instruction table
- *   byte 1   bits 0–5 rd; 32 where the instruction names x0 (writes go to the sink)
- *            bits 6–7 halfwords of the instruction (1 or 2)
+ *   byte 0   operation: OP_* below, or one of operations.ts
+ *   byte 1   rd; 32 where the instruction names x0 (writes go to the sink)
  *   byte 2   rs1
  *   byte 3   bits 0–4 rs2
  *            bits 5–7 rm, of instructions that round
@@ -31,9 +30,6 @@ export const SLOT_RD = 1;
 export const SLOT_RS1 = 2;
 export const SLOT_RS2 = 3;
 export const SLOT_IMM = 4;
-/** Of SLOT_RD. */
-export const RD_MASK = 0x3f;
-export const LENGTH_SHIFT = 6;
 /** Of SLOT_RS2, where there may be an rm. */
 export const RS2_MASK = 0x1f;
 export const RM_SHIFT = 5;
@@ -46,8 +42,7 @@ export function packSlot(
   rs2: number,
   integerRd: boolean,
   rm: number,
-  halfwords: 1 | 2,
 ): number {
   const target = integerRd && rd === 0 ? 32 : rd;
-  return operation | ((target | (halfwords << LENGTH_SHIFT)) << 8) | (rs1 << 16) | ((rs2 | (rm << RM_SHIFT)) << 24);
+  return operation | (target << 8) | (rs1 << 16) | ((rs2 | (rm << RM_SHIFT)) << 24);
 }

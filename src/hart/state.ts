@@ -113,10 +113,13 @@ export const BUDGET = 0x1ec;
 export const HOT_THRESHOLD = 0x1f0;
 
 /** Of a block that an access has trapped in: instructions behind the access, counted but not executed. Else 0. */
-export const UNCOUNTED = 0x1f8;
+export const UNCOUNTED = 0x1fc;
 
 /** The predecoded page that the clock which makes room looks at next. */
 export const PREDECODE_HAND = 0x1f4;
+
+/** Host page of the code that the interpreter runs. */
+export const CODE_HOST_PAGE = 0x1f8;
 
 /** SBI hart state management: a HSM_* value (shared); where a start begins and its argument (i64 each). */
 export const HSM = 0x1d4;

@@ -7,7 +7,7 @@
  * changes the count; fetches notice after the fence.i that the architecture demands,
  * which empties the fetch TLB.
  */
-import { I32, I64, call, i32, i64, select, type Callable, type ExprI32 } from '../../wasm/expr.js';
+import { I32, I64, call, i32, i64, select, type Callable, type ExprI32, type ExprI64 } from '../../wasm/expr.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
 import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE } from '../causes.js';
 import { GOLDEN } from '../golden.js';
@@ -169,6 +169,13 @@ function buildAllocate(module: ModuleBuilder, flushFetch: Callable<undefined>): 
   return f;
 }
 
+/** Entry for `pc` in the fetch TLB of the present privilege. */
+export function fetchEntry(h: ExprI32, pc: ExprI64): ExprI32 {
+  const table = select(i32.load(h, PRIVILEGE), i32.const(FETCH_TLB + FETCH_TLB_SIZE), i32.const(FETCH_TLB));
+  const index = i32.and(i32.shrU(i32.wrap(pc), i32.const(FETCH_INDEX_SHIFT)), i32.const(FETCH_INDEX_MASK));
+  return i32.add(i32.add(h, table), index);
+}
+
 function buildFetchEntry(
   module: ModuleBuilder,
   { mmu, traps }: Parts,
@@ -178,9 +185,7 @@ function buildFetchEntry(
   const h = f.param(I32, 0);
   const pc = f.local(I64, i64.load(h, PC));
   const page = f.local(I64, i64.and(pc, i64.const(-4096)));
-  const table = select(i32.load(h, PRIVILEGE), i32.const(FETCH_TLB + FETCH_TLB_SIZE), i32.const(FETCH_TLB));
-  const index = i32.and(i32.shrU(i32.wrap(pc), i32.const(FETCH_INDEX_SHIFT)), i32.const(FETCH_INDEX_MASK));
-  const entry = f.local(I32, i32.add(i32.add(h, table), index));
+  const entry = f.local(I32, fetchEntry(h, pc));
   f.if(i64.eq(i64.load(entry, FETCH_TAG), page), () => f.return(entry));
 
   const hostPage = f.local(I32, call(mmu.refill, h, pc, i32.const(ACCESS_FETCH)));

@@ -116,7 +116,8 @@ class Discovery {
   }
 
   #page(at: number): CodePage | undefined {
-    return this.#pages.at(this.#pageIndex(at));
+    const index = this.#pageIndex(at);
+    return index < 0 ? undefined : this.#pages[index];
   }
 
   /** Index of a place for `known`, -1 if its page cannot be had. */
