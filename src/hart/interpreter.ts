@@ -142,6 +142,7 @@ function emitEnter(f: FunctionBuilder, r: Registers, parts: InterpreterParts, en
     f.br(leave);
   });
   const pc = f.local(I64, i64.load(h, PC));
+  f.set(r.reason, i32.const(0));
   emitRegion(f, r, parts, pc, enter, leave);
   const entry = f.local(I32, call(parts.fetch, h));
   f.if(i32.eqz(entry), () => {
@@ -154,7 +155,8 @@ function emitEnter(f: FunctionBuilder, r: Registers, parts: InterpreterParts, en
   f.set(r.page, i64.and(pc, i64.const(-4096)));
   f.set(r.reach, i32.const(PREDECODED_SIZE));
   f.set(r.ip, i32.add(r.slots, i32.shl(i32.and(i32.wrap(pc), i32.const(0xffe)), i32.const(2))));
-  emitCount(f, r, parts.imports, enter);
+  // Where a region has told the interpreter to go on is no place that jumps lead to.
+  f.if(i32.eqz(r.reason), () => emitCount(f, r, parts.imports, enter));
 }
 
 /** Runs translated code if there is some at pc, then looks at the state afresh. */
@@ -162,7 +164,7 @@ function emitRegion(
   f: FunctionBuilder,
   r: Registers,
   parts: InterpreterParts,
-  pc: ExprI64,
+  pc: Local<typeof I64>,
   enter: Label,
   leave: Label,
 ): void {
@@ -184,6 +186,7 @@ function emitRegion(
       f.set(r.reason, i32.sub(r.reason, i32.const(1)));
       f.br(leave);
     });
+    f.set(pc, i64.load(h, PC));
   });
   f.if(i32.eq(region, i32.const(-2)), () => {
     afterFetchTrap(f, r);

@@ -69,16 +69,18 @@ interface State {
 
 /**
  * For each step of each block, the reach it shares with others. `nodes` are numbered and in
- * reverse postorder; of blocks that `isEntry` names the first step has none.
+ * reverse postorder; of blocks that `isEntry` names the first step has none; those that `isApart`
+ * names share nothing with blocks before them.
  */
 export function reachesOf(
   nodes: readonly Node[],
   isEntry: (node: Node) => boolean,
+  isApart: (node: Node) => boolean,
 ): ReadonlyMap<Node, readonly (Reached | undefined)[]> {
   const states = new Map<Node, State>();
   const all = new Map<Node, (Reached | undefined)[]>();
   for (const node of nodes) {
-    const follows = !node.isLoopHeader && node.forwardEdges === 1 && node !== nodes[0];
+    const follows = !node.isLoopHeader && node.forwardEdges === 1 && node !== nodes[0] && !isApart(node);
     const before = follows && node.dominator !== undefined ? states.get(node.dominator) : undefined;
     const places = new Places(before?.places);
     const open = new Map(before?.open);

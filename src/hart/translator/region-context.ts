@@ -22,6 +22,7 @@ import { inlineOperations, type FloatOperations } from '../float/operations.js';
 import { emitReach } from '../memory-access.js';
 import { boxed, unboxed } from '../nan-boxing.js';
 import type { Operands } from '../table/format.js';
+import { instructions } from '../table/index.js';
 import { BUDGET, F, FRM, PC, SSTATUS, TLB_BASE, X } from '../state.js';
 import type { Masks } from './effects.js';
 import type { Node, Step } from './graph.js';
@@ -69,6 +70,8 @@ export class RegionContext implements Context {
   private node!: Node;
   /** What the present step is looked up with; what has been looked up already, and where that leads. */
   private present: Reached | undefined;
+  /** Where `loadFrom` wants the access to go. */
+  private given: HostPlace | undefined;
   private readonly lookedUp = new Set<Reach>();
   private readonly hosts: Local<typeof I32>[] = [];
 
@@ -79,6 +82,8 @@ export class RegionContext implements Context {
     load: Masks,
     guard: FloatGuard,
     private readonly reaches: ReadonlyMap<Node, readonly (Reached | undefined)[]>,
+    /** Blocks of loops that are to be entered at their headers only, also after they have been left. */
+    private readonly whole: ReadonlySet<Node>,
   ) {
     const h = f.param(I32, 0);
     this.h = h;
@@ -132,7 +137,8 @@ export class RegionContext implements Context {
     return i64.add(this.page, i64.const(at));
   }
 
-  private readX(register: number): ExprI64 {
+  /** An integer register, whichever instruction is being emitted. */
+  readX(register: number): ExprI64 {
     return this.x[register] ?? i64.const(0);
   }
   rs1(): ExprI64 {
@@ -149,6 +155,9 @@ export class RegionContext implements Context {
   }
   rs1Field(): ExprI64 {
     return i64.const(this.operands.rs1);
+  }
+  writeX(register: number, value: ExprI64): void {
+    this.f.set(this.x[register]!, value);
   }
   rd(value: ExprI64): void {
     const { rd } = this.operands;
@@ -255,8 +264,16 @@ export class RegionContext implements Context {
   tlb(): ExprI32 {
     return this.tlbBase;
   }
+  /** Does a load of the region, from a place that is known to be allowed. */
+  loadFrom(step: Step, place: HostPlace): void {
+    this.step = step;
+    this.given = place;
+    instructions[step.decoded.index].emit(this);
+    this.given = undefined;
+  }
   reached(): HostPlace | undefined {
     const { present, f } = this;
+    if (this.given !== undefined) return this.given;
     if (present === undefined) return undefined;
     const { reach, at } = present;
     const host = (this.hosts[reach.depth] ??= f.lasting(I32));
@@ -273,6 +290,7 @@ export class RegionContext implements Context {
   }
   /** Leaves the region before this instruction: the interpreter takes it. */
   private leaveBefore(): void {
+    if (this.whole.has(this.node)) this.f.set(this.reason, i32.const(REGION_REFUSES));
     this.f.set(this.budget, i32.add(this.budget, i32.const(this.behind + 1)));
     this.f.store64(this.h, this.pc(), PC);
     this.flow.leave();
