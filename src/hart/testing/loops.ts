@@ -24,7 +24,7 @@ export interface Loop {
  * shifted by t5 and t6. Where loads run ahead, the first one is before the loop.
  */
 export function randomLoop(random: Random): Loop {
-  const shape = random.pick([simple, allLoadsFirst, ahead, joined, fill]);
+  const shape = random.pick([simple, downwards, allLoadsFirst, ahead, joined, fill]);
   const { size, loads, store } = shape === joined ? WIDTHS[3] : random.pick(WIDTHS);
   const words = random.between(1, 8);
   const stride = size * words;
@@ -66,6 +66,10 @@ const each = (words: number, line: (i: number) => string[]): string[] =>
 
 const simple = ({ size, words, load, store }: Shape): string[] =>
   each(words, (i) => [`${load} a4, ${size * i}(a1)`, `${store} a4, ${size * i}(a0)`]);
+
+/** The other way round within a turn. */
+const downwards = ({ size, words, load, store }: Shape): string[] =>
+  each(words, (i) => [`${load} a4, ${size * (words - 1 - i)}(a1)`, `${store} a4, ${size * (words - 1 - i)}(a0)`]);
 
 const allLoadsFirst = ({ size, words, load, store }: Shape): string[] => [
   ...each(words, (i) => [`${load} ${VALUES[i]}, ${size * i}(a1)`]),

@@ -219,7 +219,9 @@ describe('idioms do what the loops do', () => {
   });
 
   it('where both sides overlap, at all distances', () => {
-    for (const source of [KERNEL_COPY, BYTES, JOINED]) {
+    const downwards = `loop: ${[24, 16, 8, 0].map((at) => `ld a4, ${at}(a1)\n sd a4, ${at}(a0)`).join('\n')}
+      addi a1, a1, 32\n addi a0, a0, 32\n bne a0, s1, loop`;
+    for (const source of [KERNEL_COPY, BYTES, JOINED, downwards]) {
       pair.prepare(`${source}\n ecall`, 9);
       const to = PAGE + 0x1080n;
       for (const apart of [0n, 1n, 2n, 7n, 8n, 9n, 63n, 64n, 65n, 71n, 500n, 960n, 1024n, 4095n, 4096n, 4097n]) {
@@ -279,6 +281,40 @@ describe('idioms do what the loops do', () => {
       const to = PAGE + 0x2000n;
       pair.run({ 10: to, 11: PAGE, 16: right, 17: left, ...end(to, 2048n) }, 100_000);
     }
+  });
+
+  it('where a turn came another way than the next ones go', () => {
+    // Every 100th turn leaves something else: a value that memory does not hold, an address further on.
+    const value = `loop: sd a4, 0(a0)\n addi a0, a0, 8\n addi s0, s0, -1\n bnez s0, stay\n li a4, 77\n li s0, 100\n j join
+      stay: ld a4, 0(a1)\n join: addi a1, a1, 8\n j loop`;
+    const place = `loop: sd a2, 0(a3)\n addi a0, a0, 8\n addi s0, s0, -1\n bnez s0, stay\n addi a3, a0, 64\n li s0, 100\n j join
+      stay: addi a3, a0, 0\n join: j loop`;
+    for (const source of [value, place]) {
+      assert.equal(idiomsIn(source).length, 1);
+      pair.prepare(source, 15);
+      pair.run({ 10: PAGE + 0x2000n, 13: PAGE + 0x2000n, 11: PAGE, 8: 5n }, 100_000);
+    }
+  });
+
+  it('also after turns that lie in two pages, which are left to the interpreter', () => {
+    const stage = stageOn('mixed');
+    stage.code(`${JOINED}\n ecall`);
+    const { hart } = stage;
+    const set = (): void => {
+      hart.setX(10, PAGE + 0x2008n);
+      hart.setX(11, PAGE + 3n);
+      hart.setX(9, PAGE + 0x3808n);
+      hart.pc = CODE;
+    };
+    for (let i = 0; i < 20; i++) {
+      set();
+      hart.run();
+    }
+    set();
+    let turns = 1;
+    while (hart.core.run(hart.h, 20) === EXIT_SIGNAL) turns++;
+    // 384 turns of the loop, one of which lies in two pages.
+    assert.ok(turns < 40, `${turns}`);
   });
 
   it('a long copy takes few turns of the loop, whatever the budget', () => {
