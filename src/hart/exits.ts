@@ -8,5 +8,8 @@ export const EXIT_SBI = 2;
 /** The hands' ring: pc is at it. */
 export const EXIT_HANDS = 3;
 
-/** What a region's function returns when it has done nothing: what it was translated for does not hold. */
+/**
+ * What a region's function returns if the interpreter must go on, whatever has been translated: when it has done
+ * nothing because what it was translated for does not hold, or before an instruction in the middle of a loop.
+ */
 export const REGION_REFUSES = -1;

@@ -186,6 +186,7 @@ function emitEnter(f: FunctionBuilder, r: Registers, parts: Parts, enter: Label,
     f.br(leave);
   });
   const pc = f.local(I64, i64.load(h, PC));
+  f.set(r.reason, i32.const(0));
   emitRegion(f, r, parts, pc, enter, leave);
   const entry = f.local(I32, call(parts.fetch, h));
   f.if(i32.eqz(entry), () => {
@@ -198,7 +199,8 @@ function emitEnter(f: FunctionBuilder, r: Registers, parts: Parts, enter: Label,
   f.set(r.page, i64.and(pc, i64.const(-4096)));
   f.set(r.reach, i32.const(PREDECODED_SIZE));
   f.set(r.ip, slotOf(r, i32.wrap(pc)));
-  emitCount(f, r, parts.hot, enter);
+  // Where a region has told the interpreter to go on is no place that jumps lead to.
+  f.if(i32.eqz(r.reason), () => emitCount(f, r, parts.hot, enter));
 }
 
 /**
@@ -239,7 +241,14 @@ function emitArrive(f: FunctionBuilder, r: Registers, next: Label): void {
 }
 
 /** Runs translated code if there is some at pc, then looks at the state afresh. */
-function emitRegion(f: FunctionBuilder, r: Registers, parts: Parts, pc: ExprI64, enter: Label, leave: Label): void {
+function emitRegion(
+  f: FunctionBuilder,
+  r: Registers,
+  parts: Parts,
+  pc: Local<typeof I64>,
+  enter: Label,
+  leave: Label,
+): void {
   const { h } = r;
   const jump = f.local(I32, i32.add(h, i32.and(i32.shl(i32.wrap(pc), i32.const(3)), i32.const(JUMP_INDEX_MASK))));
   const privilege = f.local(I32, i32.load(h, PRIVILEGE));
@@ -258,6 +267,7 @@ function emitRegion(f: FunctionBuilder, r: Registers, parts: Parts, pc: ExprI64,
       f.set(r.reason, i32.sub(r.reason, i32.const(1)));
       f.br(leave);
     });
+    f.set(pc, i64.load(h, PC));
   });
   f.if(i32.eq(region, i32.const(-2)), () => {
     afterFetchTrap(f, r);

@@ -22,6 +22,10 @@ export interface CoreFunctions {
    * Takes no trap.
    */
   readonly reach: I32Function;
+  /** (to, from, bytes): copies between host offsets whose bytes do not overlap; see bulk.ts. */
+  readonly copyBytes: Procedure;
+  /** (to, pattern, bytes): fills with 8 bytes repeated. */
+  readonly fillBytes: Procedure;
   /** (h, pc, va, log2 of the bytes, ACCESS_*): host offset for an atomic access, or -1 after taking a trap. */
   readonly atomicHost: I32Function;
   /** (h, pc, va): clears the 64-byte block around va; 1 after taking a trap. */

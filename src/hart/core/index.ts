@@ -8,6 +8,7 @@ import { I32 } from '../../wasm/expr.js';
 import { ModuleBuilder, type MemoryLimits } from '../../wasm/module.js';
 import { buildAccess } from './access.js';
 import { buildMulhu } from './arithmetic.js';
+import { buildBulk } from './bulk.js';
 import { buildCsr } from './csr.js';
 import { buildFetch } from './fetch.js';
 import type { CoreFunctions, CoreImports } from './functions.js';
@@ -53,6 +54,7 @@ export function buildCore(limits: MemoryLimits): CoreCode {
   const core: CoreFunctions = {
     mulhu: buildMulhu(module),
     ...buildAccess(module, parts),
+    ...buildBulk(module),
     csr: buildCsr(module, parts),
     trap: traps.trap,
     sret: traps.sret,

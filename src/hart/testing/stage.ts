@@ -31,8 +31,8 @@ export class Stage {
   readonly hart: BareHart;
   readonly tables: PageTables;
 
-  constructor(devices: BareDevices = {}) {
-    this.hart = new BareHart(undefined, 0, devices);
+  constructor(devices: BareDevices = {}, engine?: string) {
+    this.hart = new BareHart(undefined, 0, devices, engine);
     this.hart.load(HANDLER, assemble('ecall', HANDLER).code);
     this.tables = new PageTables(this.hart, TABLES);
     this.tables.map(CODE, CODE, V | R | X | A | D);

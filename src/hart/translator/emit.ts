@@ -8,7 +8,9 @@ import { instructions } from '../table/index.js';
 import { hashOf } from './dispatch-hash.js';
 import { floatGuard, keyOf, type Masks } from './effects.js';
 import { chains } from './exits.js';
+import { emitIdiom } from './emit-idiom.js';
 import type { Graph, Node } from './graph.js';
+import { idiomsOf, type Idioms } from './idiom.js';
 import { analyse } from './liveness.js';
 import { RegionContext, type RegionFlow } from './region-context.js';
 import { reachesOf } from './reach.js';
@@ -35,6 +37,7 @@ class RegionEmitter {
   readonly #nodes: Node[];
   readonly #store: ReadonlyMap<Node, Masks>;
   readonly #c: RegionContext;
+  readonly #idioms: Idioms;
   /** Where exits that store the same registers come together. */
   readonly #leave = new Map<string, Label>();
   readonly #merges = new Map<Node, Label>();
@@ -52,8 +55,23 @@ class RegionEmitter {
     const { load, store, used } = analyse(this.#nodes);
     this.#store = store;
     // Where a region is entered, it must get on: leaving before the first instruction would lead here again.
-    const reaches = reachesOf(this.#nodes, ({ at, call }) => call === undefined && graph.entries.includes(at), isApart);
-    this.#c = new RegionContext(f, core, used, load, floatGuard(this.#nodes), reaches);
+    const isEntry = ({ at, call }: Node): boolean => call === undefined && graph.entries.includes(at);
+    this.#idioms = idiomsOf(this.#nodes);
+    const idioms = [...this.#idioms.values()].flatMap((found) => [...found.values()]);
+    const cycles = idioms.map((idiom) => new Set(idiom.nodes));
+    // A turn that is left must be left because of what is in it (emit-idiom.ts).
+    const leavesCycle = (node: Node): boolean =>
+      cycles.some((cycle) => node.dominator !== undefined && cycle.has(node.dominator) && !cycle.has(node));
+    const reaches = reachesOf(this.#nodes, isEntry, leavesCycle, isApart);
+    this.#c = new RegionContext(
+      f,
+      core,
+      used,
+      load,
+      floatGuard(this.#nodes),
+      reaches,
+      new Set(cycles.flatMap((cycle) => [...cycle])),
+    );
   }
 
   /** Returns the places it may leave for the interpreter to go on at. */
@@ -164,6 +182,8 @@ class RegionEmitter {
       f.if(i32.leS(c.budget, i32.load(c.h, SIGNAL)), () =>
         to.end === 'dispatch' ? this.#exitTo(from, this.#dispatchTo!) : this.#exit(from, at),
       );
+      const idiom = this.#idioms.get(from)?.get(to);
+      if (idiom !== undefined) emitIdiom(c, idiom);
       return f.br(this.#loops.get(to)!);
     }
     if (to.forwardEdges > 1) return f.br(this.#merges.get(to)!);

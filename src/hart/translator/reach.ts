@@ -70,18 +70,20 @@ interface State {
 
 /**
  * For each step of each block, the reach it shares with others. `nodes` are numbered and in
- * reverse postorder; of blocks that `isEntry` names the first step has none; where a reach would
- * begin at a place that `isApart` names there is none.
+ * reverse postorder; of blocks that `isEntry` names the first step has none; those that `isAlone`
+ * names share nothing with blocks before them; where a reach would begin at a place that `isApart`
+ * names there is none.
  */
 export function reachesOf(
   nodes: readonly Node[],
   isEntry: (node: Node) => boolean,
+  isAlone: (node: Node) => boolean,
   isApart: (at: number) => boolean,
 ): ReadonlyMap<Node, readonly (Reached | undefined)[]> {
   const states = new Map<Node, State>();
   const all = new Map<Node, (Reached | undefined)[]>();
   for (const node of nodes) {
-    const follows = !node.isLoopHeader && node.forwardEdges === 1 && node !== nodes[0];
+    const follows = !node.isLoopHeader && node.forwardEdges === 1 && node !== nodes[0] && !isAlone(node);
     const before = follows && node.dominator !== undefined ? states.get(node.dominator) : undefined;
     const places = new Places(before?.places);
     const open = new Map(before?.open);

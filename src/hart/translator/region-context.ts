@@ -23,6 +23,7 @@ import { emitReach } from '../memory-access.js';
 import { boxed, unboxed } from '../nan-boxing.js';
 import type { Operands } from '../table/format.js';
 import { BUDGET, F, FRM, PC, SSTATUS, TLB_BASE, UNCOUNTED, X } from '../state.js';
+import { instructions } from '../table/index.js';
 import type { Masks } from './effects.js';
 import type { Node, Step } from './graph.js';
 import type { Reach, Reached } from './reach.js';
@@ -70,6 +71,8 @@ export class RegionContext implements Context {
   private node!: Node;
   /** What the present step is looked up with; what has been looked up already, and where that leads. */
   private present: Reached | undefined;
+  /** Where `loadFrom` wants the access to go. */
+  private given: HostPlace | undefined;
   private readonly lookedUp = new Set<Reach>();
   private readonly hosts: Local<typeof I32>[] = [];
   /** Places that the region may be left before, for the interpreter to go on at. */
@@ -82,6 +85,8 @@ export class RegionContext implements Context {
     load: Masks,
     guard: FloatGuard,
     private readonly reaches: ReadonlyMap<Node, readonly (Reached | undefined)[]>,
+    /** Blocks of loops that are to be entered at their headers only, also after they have been left. */
+    private readonly whole: ReadonlySet<Node>,
   ) {
     const h = f.param(I32, 0);
     this.h = h;
@@ -142,7 +147,8 @@ export class RegionContext implements Context {
     return i64.add(this.page, i64.const(at));
   }
 
-  private readX(register: number): ExprI64 {
+  /** An integer register, whichever instruction is being emitted. */
+  readX(register: number): ExprI64 {
     return this.x[register] ?? i64.const(0);
   }
   rs1(): ExprI64 {
@@ -159,6 +165,9 @@ export class RegionContext implements Context {
   }
   rs1Field(): ExprI64 {
     return i64.const(this.operands.rs1);
+  }
+  writeX(register: number, value: ExprI64): void {
+    this.f.set(this.x[register]!, value);
   }
   rd(value: ExprI64): void {
     const { rd } = this.operands;
@@ -269,8 +278,16 @@ export class RegionContext implements Context {
   tlb(): ExprI32 {
     return this.tlbBase;
   }
+  /** Does a load of the region, from a place that is known to be allowed. */
+  loadFrom(step: Step, place: HostPlace): void {
+    this.step = step;
+    this.given = place;
+    instructions[step.decoded.index].emit(this);
+    this.given = undefined;
+  }
   reached(): HostPlace | undefined {
     const { present, f } = this;
+    if (this.given !== undefined) return this.given;
     if (present === undefined) return undefined;
     const { reach, at } = present;
     const host = (this.hosts[reach.depth] ??= f.lasting(I32));
@@ -281,11 +298,23 @@ export class RegionContext implements Context {
       f.set(
         host,
         emitReach(this, address, span, first, writes, (refused) => {
-          this.leaves.push(this.step.at);
-          this.flow.leaveIf(refused(this.pc(), this.behind + 1));
+          this.#leaveIf(refused(this.pc(), this.behind + 1));
         }),
       );
     }
     return { host, distance: at - reach.low };
+  }
+
+  /** The interpreter goes on before this instruction; in a loop that is done many turns at once that counts as no arrival. */
+  #leaveIf(refused: ExprI32): void {
+    const { f, step, node, flow } = this;
+    if (!this.whole.has(node)) {
+      this.leaves.push(step.at);
+      return flow.leaveIf(refused);
+    }
+    f.if(refused, () => {
+      f.set(this.reason, i32.const(REGION_REFUSES));
+      flow.leave();
+    });
   }
 }
