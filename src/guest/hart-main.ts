@@ -9,7 +9,7 @@ import type { DmaSpace } from '../computer/dma.js';
 import { emptyProfile } from '../computer/hart-profile.js';
 import { HartRunner } from '../computer/hart-runner.js';
 import { MmioBus } from '../computer/mmio-bus.js';
-import { createEngine } from '../hart/engine.js';
+import { createEngine, type EngineHost } from '../hart/engine.js';
 import { SlotDecoder } from '../hart/slot-decoder.js';
 import * as S from '../hart/state.js';
 import type { HartAssignment, HartMessage, HartReport } from '../vmm/assignment.js';
@@ -18,10 +18,17 @@ import { GuestMemoryView } from '../vmm/guest-memory-view.js';
 import { Mailbox } from './hands/mailbox.js';
 import { ring, type HartView } from './hands/ring.js';
 
+/** What only some platforms can do for a hart. */
+export type HartPlatform = Pick<EngineHost, 'optimizeAfter'>;
+
 /** Runs one assignment to its end. */
-export function runHart(assignment: HartAssignment, send: (message: HartMessage) => void): void {
+export function runHart(
+  assignment: HartAssignment,
+  send: (message: HartMessage) => void,
+  platform: HartPlatform = {},
+): void {
   try {
-    send({ type: 'stopped', report: new AssignedHart(assignment, send).run() });
+    send({ type: 'stopped', report: new AssignedHart(assignment, send, platform).run() });
   } catch (error) {
     send({ type: 'failed', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
@@ -34,6 +41,7 @@ class AssignedHart {
   constructor(
     private readonly assignment: HartAssignment,
     private readonly send: (message: HartMessage) => void,
+    private readonly platform: HartPlatform,
   ) {
     const { harts, hartId, epoch, memory } = assignment;
     this.#buffer = memory.buffer as unknown as SharedArrayBuffer;
@@ -45,8 +53,11 @@ class AssignedHart {
     const { assignment } = this;
     const runner = this.#runner;
     const guestMemory = new GuestMemoryView(this.#buffer, runner.h);
-    const imports = runner.imports(this.#bus(guestMemory), new SlotDecoder(this.#buffer));
-    const engine = createEngine(assignment.core, assignment.memory, runner.h, imports, assignment.engine);
+    const host: EngineHost = {
+      ...runner.imports(this.#bus(guestMemory), new SlotDecoder(this.#buffer)),
+      ...this.platform,
+    };
+    const engine = createEngine(assignment.core, assignment.memory, runner.h, host, assignment.engine);
     const sbi = new Sbi(runner, {
       harts: assignment.harts,
       hartId: assignment.hartId,

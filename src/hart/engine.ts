@@ -6,10 +6,16 @@ import { MAX_REGIONS } from './tlb.js';
 import { Translator, type TranslatorCounters } from './translator/translator.js';
 
 /** What the worker gives; the translator answers the rest itself. */
-export type EngineHost = Omit<CoreImports, 'hot' | 'predecoded'>;
+export interface EngineHost extends Omit<CoreImports, 'hot' | 'predecoded'> {
+  /**
+   * Where the host can be told: functions of modules that are compiled from now on are worth the optimizing
+   * compiler's time when about so many bytes of them have run.
+   */
+  optimizeAfter?(bytes: number): void;
+}
 
 export interface EngineOptions {
-  /** Arrivals that make a place hot, 1 to 65,000; 0: never translate; 8000 unless told. */
+  /** Arrivals that make a place hot, 1 to 65,000; 0: never translate; 3000 unless told. */
   readonly threshold?: number;
   /** Regions compiled together at most; 16 unless told. */
   readonly batch?: number;
@@ -33,7 +39,7 @@ export interface Engine {
  * Translating a region costs as much as interpreting tens of thousands of instructions; docs/performance.md
  * has what a boot costs by threshold.
  */
-const DEFAULT_THRESHOLD = 8000;
+const DEFAULT_THRESHOLD = 3000;
 const DEFAULT_BATCH = 16;
 const DEFAULT_MAX_STEPS = 300;
 
@@ -42,7 +48,7 @@ export function createEngine(
   code: CoreCode,
   memory: WebAssembly.Memory,
   h: number,
-  host: EngineHost,
+  { optimizeAfter, ...imports }: EngineHost,
   {
     threshold = DEFAULT_THRESHOLD,
     batch = DEFAULT_BATCH,
@@ -52,9 +58,9 @@ export function createEngine(
   }: EngineOptions,
 ): Engine {
   const table = new WebAssembly.Table({ initial: MAX_REGIONS, element: 'anyfunc' });
-  const translator = new Translator(code, memory, table, h, { batch, eager, maxSteps, maxRegions });
+  const translator = new Translator(code, memory, table, h, { batch, eager, maxSteps, maxRegions }, optimizeAfter);
   const core = instantiateCore(code, memory, table, {
-    ...host,
+    ...imports,
     hot: () => translator.hot(),
     predecoded: (hostPage) => translator.relink(hostPage >>> 0),
   });

@@ -2,10 +2,11 @@
 import { parentPort } from 'node:worker_threads';
 import { shareHostClock } from '../../computer/clock.js';
 import { monotonicMilliseconds } from './monotonic.js';
+import { optimizeAfter } from './tiering.js';
 import { runHart } from '../../guest/hart-main.js';
 import type { HartAssignment } from '../../vmm/assignment.js';
 
 shareHostClock(monotonicMilliseconds);
 parentPort?.on('message', (assignment: HartAssignment) => {
-  runHart(assignment, (message) => parentPort?.postMessage(message));
+  runHart(assignment, (message) => parentPort?.postMessage(message), { optimizeAfter });
 });

@@ -1,11 +1,11 @@
 /** Harts on Node's worker threads. */
 import { randomFillSync } from 'node:crypto';
-import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { shareHostClock } from '../../computer/clock.js';
 import type { HartMessage } from '../../vmm/assignment.js';
 import type { HartThread, Platform } from '../../vmm/hart.js';
 import { monotonicMilliseconds } from './monotonic.js';
+import { CORE_BUDGET, optimizeAfter } from './tiering.js';
 
 /** A hart's thread. A worker that has failed is replaced at the next assignment, so that its hart is not lost. */
 class WorkerThread implements HartThread {
@@ -39,13 +39,7 @@ class WorkerThread implements HartThread {
   }
 }
 
-/**
- * V8 hands a WebAssembly function to its optimizing compiler after so many bytes of it have run.
- * Its own figure is for pages that load a module once; a guest that boots would have thousands of
- * functions optimized that run for a moment only (docs/performance.md has what it costs).
- */
-const TIERING_BUDGET = 150_000_000;
-setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
+optimizeAfter(CORE_BUDGET);
 shareHostClock(monotonicMilliseconds);
 
 export const nodePlatform: Platform = {

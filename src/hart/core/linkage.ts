@@ -82,8 +82,6 @@ class Thunk implements Callable {
 export class LinkedModule {
   readonly module: ModuleBuilder;
   readonly functions: CoreFunctions;
-  /** Size of the WebAssembly, once it is compiled. */
-  bytes = 0;
   /** Names of the core functions it uses, in the order of its table. */
   readonly #used: string[] = [];
 
@@ -105,15 +103,13 @@ export class LinkedModule {
   }
 
   /**
-   * Compiles what has been built; returns its exports. Each instance has a table of its own: V8's tables hold on to
+   * Compiles the module's bytes; returns its exports. Each instance has a table of its own: V8's tables hold on to
    * every instance that imports them.
    */
-  instantiate(memory: WebAssembly.Memory, core: object): WebAssembly.Exports {
+  instantiate(bytes: Uint8Array<ArrayBuffer>, memory: WebAssembly.Memory, core: object): WebAssembly.Exports {
     const table = new WebAssembly.Table({ initial: this.#used.length, element: 'anyfunc' });
     const functions = core as Readonly<Record<string, unknown>>;
     this.#used.forEach((name, slot) => table.set(slot, functions[name]));
-    const bytes = this.module.toBytes();
-    this.bytes = bytes.length;
     const compiled = new WebAssembly.Module(bytes);
     return new WebAssembly.Instance(compiled, { env: { memory, table } }).exports;
   }

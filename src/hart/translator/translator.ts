@@ -26,6 +26,12 @@ export interface TranslatorOptions {
 /** Turns that a batch waits for more regions: a module costs a few hundred microseconds, whatever is in it. */
 const PATIENCE = 48;
 
+/**
+ * Bytes of machine code that run, for each byte of WebAssembly, before a region is worth the optimizing compiler's
+ * time: that takes two microseconds a byte, so a large region has to run for longer (docs/performance.md).
+ */
+const OPTIMIZE_AFTER = 60_000;
+
 /** Places remembered at a time. */
 const MAX_APART = 16_384;
 
@@ -64,6 +70,7 @@ export class Translator {
     table: WebAssembly.Table,
     private readonly h: number,
     private readonly options: TranslatorOptions,
+    private readonly optimizeAfter: (bytes: number) => void = () => undefined,
   ) {
     this.#code = new HartCode(memory.buffer, h);
     this.#view = new DataView(memory.buffer);
@@ -128,6 +135,7 @@ export class Translator {
       executed: (page, at) => this.options.eager || code.isDecoded(page.hostPage, at),
       arrivals: (page, most) => code.arrivals(page.hostPage, most),
     };
+    code.setCount(hostPage, offset, COUNT_QUEUED);
     const graph = discover(source, offset, this.options.maxSteps);
     // An illegal instruction is for the interpreter: a region must get on by at least one.
     if (graph.entries.length === 0) return;
@@ -137,7 +145,6 @@ export class Translator {
       const page = hosts.get(at & ~4095);
       if (page !== undefined) code.beginCount(page, at & 4095);
     }
-    code.setCount(hostPage, offset, COUNT_QUEUED);
     const index = this.#regions.allocate();
     if (index === undefined) return code.setCount(hostPage, offset, 0);
     const { limits, signatures } = this.coreCode;
@@ -178,10 +185,12 @@ export class Translator {
   #compile(batch: Batch): void {
     this.#batch = undefined;
     const start = performance.now();
-    const exports = batch.linked.instantiate(this.memory, this.core);
+    const bytes = batch.linked.module.toBytes();
+    this.optimizeAfter((bytes.length / batch.regions.length) * OPTIMIZE_AFTER);
+    const exports = batch.linked.instantiate(bytes, this.memory, this.core);
     for (const region of batch.regions) this.#regions.add(region, exports[`r${region.index}`] as (h: number) => number);
     this.counters.modules++;
-    this.counters.bytes += batch.linked.bytes;
+    this.counters.bytes += bytes.length;
     this.counters.compiling += performance.now() - start;
   }
 }

@@ -1,0 +1,17 @@
+/** When V8's optimizing compiler takes a WebAssembly function. */
+import { setFlagsFromString } from 'node:v8';
+
+/** Its budgets are 32-bit numbers. */
+const MOST = 2 ** 31 - 1;
+
+/** For the core: an interpreter that is not optimized costs more than optimizing it too early. */
+export const CORE_BUDGET = 20_000_000;
+
+/**
+ * V8 hands a function to its optimizing compiler after so many bytes of it have run, whatever it
+ * takes to compile. What holds for a module is what the flag says when the module is compiled; the
+ * flag is the whole process's, and harts that compile at the same time may get each other's.
+ */
+export function optimizeAfter(bytes: number): void {
+  setFlagsFromString(`--wasm-tiering-budget=${Math.min(MOST, Math.ceil(bytes))}`);
+}
