@@ -471,11 +471,11 @@ class InterpreterContext implements Context {
   }
 
   mayTrap(status: (pc: ExprI64) => ExprI32): void {
-    this.f.brIf(this.exits.enter, status(this.pc()));
+    this.f.brIfUnlikely(this.exits.enter, status(this.pc()));
   }
   findPlace(host: Local<typeof I32>, place: (pc: ExprI64, behind: number) => ExprI32): void {
     this.f.set(host, place(this.pc(), 0));
-    this.f.brIf(this.exits.enter, i32.eqz(host));
+    this.f.brIfUnlikely(this.exits.enter, i32.eqz(host));
   }
   trap(cause: number, tval: ExprI64): void {
     this.f.call(this.core.trap, this.h, this.pc(), i64.const(cause), tval);

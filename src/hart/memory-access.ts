@@ -31,7 +31,7 @@ export function emitReach(
   const va = f.local(I64, address);
   const entry = f.local(I32, tlbEntry(c.tlb(), va));
   const lastByte = i64.and(i64.add(va, i64.const(span - 1)), i64.const(-4096));
-  f.if(i64.ne(i64.load(entry, writes ? TLB_WRITE_TAG : TLB_READ_TAG), lastByte), () => {
+  f.ifUnlikely(i64.ne(i64.load(entry, writes ? TLB_WRITE_TAG : TLB_READ_TAG), lastByte), () => {
     const access = first === 'load' ? ACCESS_READ : ACCESS_WRITE;
     refuses((pc, behind) => call(c.core.reach, c.h, pc, va, reachAccess(span, access, writes, behind)));
   });
@@ -51,7 +51,7 @@ export function emitLoad(
   const va = f.local(I64, address);
   const entry = f.local(I32, tlbEntry(c.tlb(), va));
   const host = f.local(I32, i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)));
-  f.if(i64.ne(i64.load(entry, TLB_READ_TAG), lastPage(va, width)), () =>
+  f.ifUnlikely(i64.ne(i64.load(entry, TLB_READ_TAG), lastPage(va, width)), () =>
     c.findPlace(host, (pc, behind) => call(c.core.loadSlow, c.h, pc, va, slowAccess(width, behind))),
   );
   return read(host);
@@ -66,7 +66,7 @@ export function emitStore(c: Context, width: Width, address: ExprI64, value: Exp
   const va = f.local(I64, address);
   const entry = f.local(I32, tlbEntry(c.tlb(), va));
   const host = f.local(I32, i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)));
-  f.if(i64.ne(i64.load(entry, TLB_WRITE_TAG), lastPage(va, width)), () =>
+  f.ifUnlikely(i64.ne(i64.load(entry, TLB_WRITE_TAG), lastPage(va, width)), () =>
     c.findPlace(host, (pc, behind) => call(c.core.storeSlow, c.h, pc, va, value, slowAccess(width, behind))),
   );
   f.store64Low(bits, host, value);

@@ -20,6 +20,8 @@ const VOID = 0x40;
  */
 export class FunctionBuilder<R extends ValueType | undefined = ValueType | undefined> implements Callable<R> {
   private readonly code = new ByteWriter();
+  /** Where the conditional branches lie that are hardly ever taken. */
+  private readonly unlikely: number[] = [];
   private depth = 0;
   private readonly localTypes: ValueType[] = [];
   private readonly free = new Map<ValueType, Local[]>();
@@ -182,6 +184,18 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
     this.code.u8(END);
   }
 
+  /** An `if` whose condition hardly ever holds: the engine may keep it out of the way of the rest. */
+  ifUnlikely(cond: ExprI32, then: () => void): void {
+    this.emit(cond);
+    this.unlikely.push(this.code.length);
+    this.code.u8(IF);
+    this.code.u8(VOID);
+    this.depth++;
+    then();
+    this.depth--;
+    this.code.u8(END);
+  }
+
   /** Opens a block whose end is placed by hand with `end`; for control flow that does not nest as callbacks. */
   begin(kind: 'block' | 'loop'): Label {
     this.code.u8(kind === 'block' ? BLOCK : LOOP);
@@ -211,6 +225,14 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
 
   brIf(label: Label, cond: ExprI32): void {
     this.emit(cond);
+    this.code.u8(0x0d);
+    this.code.u32(this.depth - label.depth);
+  }
+
+  /** A `brIf` that is hardly ever taken. */
+  brIfUnlikely(label: Label, cond: ExprI32): void {
+    this.emit(cond);
+    this.unlikely.push(this.code.length);
     this.code.u8(0x0d);
     this.code.u32(this.depth - label.depth);
   }
@@ -291,8 +313,8 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
     }
   }
 
-  /** The function's entry in the code section, without its length. */
-  finish(): ByteWriter {
+  /** The function's entry in the code section, without its length, and where in it the branches lie that are hardly ever taken. */
+  finish(): { readonly code: ByteWriter; readonly unlikely: readonly number[] } {
     if (this.depth !== 0) throw new Error(`function ${this.index} ends inside ${this.depth} open blocks`);
     const out = new ByteWriter(this.code.length + 64);
     const runs: [number, ValueType][] = [];
@@ -306,10 +328,11 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
       out.u32(count);
       out.u8(type);
     }
+    const start = out.length;
     out.append(this.code.view());
     // A function that leaves a value must not fall off its end: every path returns.
     if (this.result !== undefined) out.u8(0x00);
     out.u8(END);
-    return out;
+    return { code: out, unlikely: this.unlikely.map((at) => start + at) };
   }
 }

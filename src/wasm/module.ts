@@ -82,6 +82,24 @@ export class ModuleBuilder {
     if (!this.exports.some(([known]) => known === name)) this.exports.push([name, target.index]);
   }
 
+  /** Branches that are hardly ever taken, for engines that want to know (branch hinting proposal, "Branch Hints section"). */
+  private hints(body: ByteWriter, functions: readonly { readonly unlikely: readonly number[] }[]): void {
+    body.name('metadata.code.branch_hint');
+    const hinted = functions
+      .map(({ unlikely }, i) => ({ index: this.imports.length + i, unlikely }))
+      .filter(({ unlikely }) => unlikely.length > 0);
+    body.u32(hinted.length);
+    for (const { index, unlikely } of hinted) {
+      body.u32(index);
+      body.u32(unlikely.length);
+      for (const at of unlikely) {
+        body.u32(at);
+        body.u32(1); // bytes of the hint
+        body.u8(0); // not taken
+      }
+    }
+  }
+
   toBytes(): Uint8Array<ArrayBuffer> {
     const out = new ByteWriter(4096);
     out.word(0x6d736100);
@@ -134,10 +152,11 @@ export class ModuleBuilder {
         body.u32(index);
       }
     });
+    const finished = this.functions.map((f) => f.finish());
+    section(0, (body) => this.hints(body, finished));
     section(10, (body) => {
-      body.u32(this.functions.length);
-      for (const f of this.functions) {
-        const code = f.finish();
+      body.u32(finished.length);
+      for (const { code } of finished) {
         body.u32(code.length);
         body.append(code.view());
       }

@@ -5,7 +5,7 @@ import { shareHostClock } from '../../computer/clock.js';
 import type { HartMessage } from '../../vmm/assignment.js';
 import type { HartThread, Platform } from '../../vmm/hart.js';
 import { monotonicMilliseconds } from './monotonic.js';
-import { CORE_BUDGET, optimizeAfter } from './tiering.js';
+import { CORE_BUDGET, heedHints, optimizeAfter } from './tiering.js';
 
 /** A hart's thread. A worker that has failed is replaced at the next assignment, so that its hart is not lost. */
 class WorkerThread implements HartThread {
@@ -39,6 +39,7 @@ class WorkerThread implements HartThread {
   }
 }
 
+heedHints();
 optimizeAfter(CORE_BUDGET);
 shareHostClock(monotonicMilliseconds);
 

@@ -1,4 +1,4 @@
-/** When V8's optimizing compiler takes a WebAssembly function. */
+/** When V8's optimizing compiler takes a WebAssembly function, and what it knows of it. */
 import { setFlagsFromString } from 'node:v8';
 
 /** Its budgets are 32-bit numbers. */
@@ -14,4 +14,9 @@ export const CORE_BUDGET = 20_000_000;
  */
 export function optimizeAfter(bytes: number): void {
   setFlagsFromString(`--wasm-tiering-budget=${Math.min(MOST, Math.ceil(bytes))}`);
+}
+
+/** Has V8 take note of which branches are hardly ever taken: what it does unasked from version 12 on. */
+export function heedHints(): void {
+  setFlagsFromString('--experimental-wasm-branch-hinting');
 }

@@ -131,7 +131,7 @@ class RegionEmitter {
       taken: () => this.#go(node, node.taken, node.takenAt),
       indirect: (target) => this.#indirect(node, target),
       leave: () => this.#leaveFrom(node),
-      leaveIf: (cond) => this.f.brIf(this.#leaveOf(node), cond),
+      leaveIf: (cond) => this.f.brIfUnlikely(this.#leaveOf(node), cond),
     };
   }
 
@@ -179,7 +179,7 @@ class RegionEmitter {
     if (to === undefined) return this.#exit(from, at);
     if (to.order <= from.order) {
       const c = this.#c;
-      f.if(i32.leS(c.budget, i32.load(c.h, SIGNAL)), () =>
+      f.ifUnlikely(i32.leS(c.budget, i32.load(c.h, SIGNAL)), () =>
         to.end === 'dispatch' ? this.#exitTo(from, this.#dispatchTo!) : this.#exit(from, at),
       );
       const idiom = this.#idioms.get(from)?.get(to);

@@ -253,7 +253,7 @@ export class RegionContext implements Context {
     if (this.behind > 0) this.f.store32(this.h, i32.const(this.behind), UNCOUNTED);
   }
   mayTrap(status: (pc: ExprI64) => ExprI32): void {
-    this.f.if(status(this.pc()), () => {
+    this.f.ifUnlikely(status(this.pc()), () => {
       this.uncount();
       this.flow.leave();
     });
@@ -312,7 +312,7 @@ export class RegionContext implements Context {
       this.leaves.push(step.at);
       return flow.leaveIf(refused);
     }
-    f.if(refused, () => {
+    f.ifUnlikely(refused, () => {
       f.set(this.reason, i32.const(REGION_REFUSES));
       flow.leave();
     });
