@@ -61,8 +61,9 @@ export interface Context {
   pc(): ExprI64;
   nextPc(): ExprI64;
 
-  /** Taken branch or jump to pc + imm. */
+  /** Jump to pc + imm; the same under a condition. */
   jumpRelative(): void;
+  branchIf(cond: ExprI32): void;
   /** Jump to an address known only at run time. */
   jumpTo(target: ExprI64): void;
 

@@ -180,8 +180,10 @@ export function buildInterpreter(module: ModuleBuilder, given: InterpreterParts)
 
 function emitEnter(f: FunctionBuilder, r: Registers, parts: Parts, enter: Label, leave: Label): void {
   const { h } = r;
-  f.if(i32.and(i32.atomicLoad(i32.add(h, i32.const(SIP))), i32.load(h, SIE)), () => f.call(parts.takeInterrupt, h));
-  f.if(i32.leS(r.budget, i32.load(h, SIGNAL)), () => {
+  f.ifUnlikely(i32.and(i32.atomicLoad(i32.add(h, i32.const(SIP))), i32.load(h, SIE)), () =>
+    f.call(parts.takeInterrupt, h),
+  );
+  f.ifUnlikely(i32.leS(r.budget, i32.load(h, SIGNAL)), () => {
     f.set(r.reason, i32.const(EXIT_SIGNAL));
     f.br(leave);
   });
@@ -292,7 +294,7 @@ function emitCount(f: FunctionBuilder, r: Registers, hot: Callable<undefined>, e
   f.if(i32.ltU(count, i32.load(r.h, HOT_THRESHOLD)), () => {
     f.set(count, i32.add(count, i32.const(1)));
     f.store16(at, count, COUNTERS);
-    f.if(i32.eq(count, i32.load(r.h, HOT_THRESHOLD)), () => {
+    f.ifUnlikely(i32.eq(count, i32.load(r.h, HOT_THRESHOLD)), () => {
       f.store64(r.h, pcOf(r), PC);
       f.call(hot, r.h);
       f.br(enter);
@@ -446,6 +448,9 @@ class InterpreterContext implements Context {
     const inside = i32.ltU(i32.sub(r.ip, r.slots), r.reach);
     this.stayIf(i32.and(inside, i32.gtS(r.budget, i32.load(r.h, SIGNAL))));
     this.crossTo(pcOf(r));
+  }
+  branchIf(cond: ExprI32): void {
+    this.f.if(cond, () => this.jumpRelative());
   }
   /** If `inside`, goes on at ip in this page, unless translated code is there. */
   private stayIf(inside: ExprI32): void {

@@ -7,6 +7,14 @@ export interface Label {
   readonly depth: number;
 }
 
+/** What is known of a conditional branch. */
+export interface BranchHint {
+  /** Where the instruction lies: bytes from the beginning of the function's body. */
+  readonly at: number;
+  /** It is taken nearly always, or hardly ever. */
+  readonly likely: boolean;
+}
+
 const BLOCK = 0x02;
 const LOOP = 0x03;
 const IF = 0x04;
@@ -20,8 +28,7 @@ const VOID = 0x40;
  */
 export class FunctionBuilder<R extends ValueType | undefined = ValueType | undefined> implements Callable<R> {
   private readonly code = new ByteWriter();
-  /** Where the conditional branches lie that are hardly ever taken. */
-  private readonly unlikely: number[] = [];
+  private readonly hints: BranchHint[] = [];
   private depth = 0;
   private readonly localTypes: ValueType[] = [];
   private readonly free = new Map<ValueType, Local[]>();
@@ -186,8 +193,17 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
 
   /** An `if` whose condition hardly ever holds: the engine may keep it out of the way of the rest. */
   ifUnlikely(cond: ExprI32, then: () => void): void {
+    this.ifHinted(false, cond, then);
+  }
+
+  /** An `if` whose condition holds nearly always. */
+  ifLikely(cond: ExprI32, then: () => void): void {
+    this.ifHinted(true, cond, then);
+  }
+
+  private ifHinted(likely: boolean, cond: ExprI32, then: () => void): void {
     this.emit(cond);
-    this.unlikely.push(this.code.length);
+    this.hints.push({ at: this.code.length, likely });
     this.code.u8(IF);
     this.code.u8(VOID);
     this.depth++;
@@ -232,7 +248,7 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
   /** A `brIf` that is hardly ever taken. */
   brIfUnlikely(label: Label, cond: ExprI32): void {
     this.emit(cond);
-    this.unlikely.push(this.code.length);
+    this.hints.push({ at: this.code.length, likely: false });
     this.code.u8(0x0d);
     this.code.u32(this.depth - label.depth);
   }
@@ -313,8 +329,8 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
     }
   }
 
-  /** The function's entry in the code section, without its length, and where in it the branches lie that are hardly ever taken. */
-  finish(): { readonly code: ByteWriter; readonly unlikely: readonly number[] } {
+  /** The function's entry in the code section, without its length, and what is known of branches in it. */
+  finish(): { readonly code: ByteWriter; readonly hints: readonly BranchHint[] } {
     if (this.depth !== 0) throw new Error(`function ${this.index} ends inside ${this.depth} open blocks`);
     const out = new ByteWriter(this.code.length + 64);
     const runs: [number, ValueType][] = [];
@@ -333,6 +349,6 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
     // A function that leaves a value must not fall off its end: every path returns.
     if (this.result !== undefined) out.u8(0x00);
     out.u8(END);
-    return { code: out, unlikely: this.unlikely.map((at) => start + at) };
+    return { code: out, hints: this.hints.map(({ at, likely }) => ({ at: start + at, likely })) };
   }
 }

@@ -1,6 +1,6 @@
 import { ByteWriter } from './bytes.js';
 import type { Callable, ValueType } from './expr.js';
-import { FunctionBuilder } from './function.js';
+import { FunctionBuilder, type BranchHint } from './function.js';
 
 interface ImportedFunction {
   readonly module: string;
@@ -82,20 +82,20 @@ export class ModuleBuilder {
     if (!this.exports.some(([known]) => known === name)) this.exports.push([name, target.index]);
   }
 
-  /** Branches that are hardly ever taken, for engines that want to know (branch hinting proposal, "Branch Hints section"). */
-  private hints(body: ByteWriter, functions: readonly { readonly unlikely: readonly number[] }[]): void {
+  /** Which branches are likely, for engines that want to know (branch hinting proposal, "Branch Hints section"). */
+  private hints(body: ByteWriter, functions: readonly { readonly hints: readonly BranchHint[] }[]): void {
     body.name('metadata.code.branch_hint');
     const hinted = functions
-      .map(({ unlikely }, i) => ({ index: this.imports.length + i, unlikely }))
-      .filter(({ unlikely }) => unlikely.length > 0);
+      .map(({ hints }, i) => ({ index: this.imports.length + i, hints }))
+      .filter(({ hints }) => hints.length > 0);
     body.u32(hinted.length);
-    for (const { index, unlikely } of hinted) {
+    for (const { index, hints } of hinted) {
       body.u32(index);
-      body.u32(unlikely.length);
-      for (const at of unlikely) {
+      body.u32(hints.length);
+      for (const { at, likely } of hints) {
         body.u32(at);
         body.u32(1); // bytes of the hint
-        body.u8(0); // not taken
+        body.u8(likely ? 1 : 0);
       }
     }
   }

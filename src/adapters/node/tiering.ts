@@ -16,7 +16,7 @@ export function optimizeAfter(bytes: number): void {
   setFlagsFromString(`--wasm-tiering-budget=${Math.min(MOST, Math.ceil(bytes))}`);
 }
 
-/** Has V8 take note of which branches are hardly ever taken: what it does unasked from version 12 on. */
+/** Has V8 take note of which branches are likely: in Node 20 it must be asked to. */
 export function heedHints(): void {
   setFlagsFromString('--experimental-wasm-branch-hinting');
 }

@@ -36,7 +36,7 @@ const shiftWord = (name: string, funct3: number, high: number, op: Binary): Inst
   instruction(name, 'shift32', OP_IMM_32, funct3, funct7(high), (c) => c.rd(op(c.rs1(), c.imm())));
 
 const branch = (name: string, funct3: number, cond: (a: ExprI64, b: ExprI64) => ExprI32): Instruction =>
-  instruction(name, 'B', 0x63, funct3, 0, (c) => c.f.if(cond(c.rs1(), c.rs2()), () => c.jumpRelative()), 'branch');
+  instruction(name, 'B', 0x63, funct3, 0, (c) => c.branchIf(cond(c.rs1(), c.rs2())), 'branch');
 
 function jalr(c: Context): void {
   const target = c.f.local(I64, i64.and(i64.add(c.rs1(), c.imm()), i64.const(-2)));

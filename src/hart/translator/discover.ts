@@ -234,6 +234,8 @@ class Discovery {
     if (flow === 'branch') {
       node.taken = this.#successor(node.takenAt, node.call);
       node.next = this.#successor(after, node.call);
+      const [taken, next] = [this.#follows(node.takenAt), this.#follows(after)];
+      if (taken !== next) node.rare = taken ? 'next' : 'taken';
     } else if (flow === 'jump') {
       node.taken = isCall(decoded)
         ? this.#callee(node.takenAt, after, node.call)

@@ -149,7 +149,7 @@ class RegionEmitter {
     }
     const to = f.local(I64, target);
     if (node.taken !== undefined) {
-      f.if(i64.eq(to, c.address(node.takenAt)), () => this.#go(node, node.taken, node.takenAt));
+      f.ifLikely(i64.eq(to, c.address(node.takenAt)), () => this.#go(node, node.taken, node.takenAt));
     }
     this.#exitTo(node, to);
   }

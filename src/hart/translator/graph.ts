@@ -44,6 +44,8 @@ export class Node {
   next: Node | undefined;
   /** Of a dispatch: places inside the region that it may lead to, seen as targets of jumps before. */
   targets: Node[] = [];
+  /** Of a branch: the edge that has never been taken. */
+  rare: 'taken' | 'next' | undefined;
   /** Where the edges lead, whether inside or not. */
   takenAt = 0;
   nextAt = 0;

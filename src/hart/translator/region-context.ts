@@ -244,6 +244,13 @@ export class RegionContext implements Context {
   jumpRelative(): void {
     this.flow.taken();
   }
+  branchIf(cond: ExprI32): void {
+    const { f, node } = this;
+    const jump = (): void => this.jumpRelative();
+    if (node.rare === 'taken') f.ifUnlikely(cond, jump);
+    else if (node.rare === 'next') f.ifLikely(cond, jump);
+    else f.if(cond, jump);
+  }
   jumpTo(target: ExprI64): void {
     this.flow.indirect(target);
   }
