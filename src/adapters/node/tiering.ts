@@ -16,7 +16,11 @@ export function optimizeAfter(bytes: number): void {
   setFlagsFromString(`--wasm-tiering-budget=${Math.min(MOST, Math.ceil(bytes))}`);
 }
 
-/** Has V8 take note of which branches are likely: in Node 20 it must be asked to. */
+/** Newer versions are not asked: they complain of options they do not know. */
+const LAST_TO_ASK = 13;
+
+/** Has V8 take note of which branches are likely: Node 20 to 24 must be asked to. */
 export function heedHints(): void {
-  setFlagsFromString('--experimental-wasm-branch-hinting');
+  const [major] = process.versions.v8.split('.');
+  if (Number(major) <= LAST_TO_ASK) setFlagsFromString('--experimental-wasm-branch-hinting');
 }
