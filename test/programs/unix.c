@@ -1,4 +1,4 @@
-// UNIX sockets: pairs of every type with messages waiting on both sides, pairs closed or shut on one side,
+// UNIX sockets: pairs of every type with messages waiting on both sides, pairs closed or shut on one side, some not connected yet,
 // a server that listens by name and one in the abstract space, connections to them, datagrams to a name.
 #include "domain.h"
 #include <poll.h>
@@ -55,6 +55,7 @@ int main(void) {
   int hereA = client("@unix-test", SOCK_SEQPACKET), thereA = accept(abstract, 0, 0);
   int post = server("@unix-post", SOCK_DGRAM);
   int sender = client("@unix-post", SOCK_DGRAM);
+  int fresh = socket(AF_UNIX, SOCK_STREAM, 0), freshA = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 
   if (fork() == 0) {
     for (uint64_t n;;) CHECK(read(talk[1], &n, 8) == 8 && write(talk[1], &n, 8) == 8);
@@ -95,6 +96,16 @@ int main(void) {
     int late = client("/tmp/unix-test", SOCK_STREAM), taken = accept(named, 0, 0);
     put(late, "new here"), take(taken, "new here");
     close(late), close(taken);
+    CHECK(recv(fresh, text, sizeof text, MSG_DONTWAIT) < 0 && errno == EINVAL);
+    CHECK(recv(freshA, text, sizeof text, MSG_DONTWAIT) < 0 && errno == ENOTCONN);
+    if (turn % 8 == 7) {
+      struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = "/tmp/unix-test"};
+      CHECK(connect(fresh, (void *)&to, sizeof to) == 0);
+      int met = accept(named, 0, 0);
+      put(met, "at last"), take(fresh, "at last");
+      close(fresh), close(met);
+      fresh = socket(AF_UNIX, SOCK_STREAM, 0);
+    }
     CHECK(getsockopt(stream[0], SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0);
     if (turn % 4 == 3) {
       uint64_t got = 0;

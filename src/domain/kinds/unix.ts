@@ -21,6 +21,8 @@ import { unixSockets, type UnixSocketInfo } from './unix-diag.js';
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
+/** TCP_ESTABLISHED and TCP_LISTEN of linux/net/tcp_states.h, which UNIX sockets use, too. */
+const STATE_ESTABLISHED = 1;
 const STATE_LISTEN = 10;
 const SO_PEEK_OFF = 42;
 const SO_ACCEPTCONN_BACKLOG = 128;
@@ -103,7 +105,9 @@ export const unix = fileKind<UnixState>({
     return {
       ...state,
       flags: file.view.info.flags & ~O.CLOEXEC,
-      queue: info.state === STATE_LISTEN ? [] : await peekAll(hands, file.held, type, where),
+      // One that listens, or is not connected yet, cannot be read from.
+      queue:
+        type === SOCK_DGRAM || info.state === STATE_ESTABLISHED ? await peekAll(hands, file.held, type, where) : [],
     };
   },
   async restore(context, s) {
@@ -169,7 +173,7 @@ async function make(context: RestoreContext, made: Made, s: UnixState): Promise<
     }
     return waiting;
   }
-  const connected = s.type !== SOCK_DGRAM && s.info.state !== STATE_LISTEN && s.info.state === 1;
+  const connected = s.type !== SOCK_DGRAM && s.info.state === STATE_ESTABLISHED;
   const mutual = s.type === SOCK_DGRAM && s.info.peer !== 0 && !isNamed(s.peer);
   if (connected || mutual) {
     const [own, other] = await pair(context, made, s);
