@@ -6,7 +6,7 @@ import { MAX_REGIONS } from './tlb.js';
 import { Translator, type TranslatorCounters } from './translator/translator.js';
 
 /** What the worker gives; the translator answers the rest itself. */
-export interface EngineHost extends Omit<CoreImports, 'hot' | 'predecoded'> {
+export interface EngineHost extends Omit<CoreImports, 'hot' | 'straddles' | 'predecoded'> {
   /**
    * Where the host can be told: functions of modules that are compiled from now on are worth the optimizing
    * compiler's time when about so many bytes of them have run.
@@ -62,6 +62,7 @@ export function createEngine(
   const core = instantiateCore(code, memory, table, {
     ...imports,
     hot: () => translator.hot(),
+    straddles: () => translator.straddles(),
     predecoded: (hostPage) => translator.relink(hostPage >>> 0),
   });
   translator.core = core;

@@ -13,3 +13,5 @@ export const EXIT_HANDS = 3;
  * nothing because what it was translated for does not hold, or before an instruction in the middle of a loop.
  */
 export const REGION_REFUSES = -1;
+/** The same before accesses that could not be looked up together; see `REGION_STRADDLED`. */
+export const REGION_STRADDLES = -2;

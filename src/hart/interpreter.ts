@@ -23,7 +23,7 @@ import { fetchEntry } from './core/fetch.js';
 import type { CoreFunctions } from './core/functions.js';
 import type { Imports } from './core/imports.js';
 import { SSTATUS_FS } from './core/sstatus.js';
-import { EXIT_SIGNAL, REGION_REFUSES } from './exits.js';
+import { EXIT_SIGNAL, REGION_STRADDLES } from './exits.js';
 import { calledOperations, type FloatOperations } from './float/operations.js';
 import { boxed, unboxed } from './nan-boxing.js';
 import { operations } from './operations.js';
@@ -66,6 +66,10 @@ import {
   JUMP_REGION,
   JUMP_TAG,
   PREDECODED_SIZE,
+  REGION_DESCRIPTORS,
+  REGION_DESCRIPTOR_SIZE,
+  REGION_STRADDLED,
+  STRADDLES,
 } from './tlb.js';
 
 export interface InterpreterParts {
@@ -114,6 +118,8 @@ interface Exits {
 interface Parts extends InterpreterParts {
   /** (h) */
   readonly hot: Callable<undefined>;
+  /** (h, region): the region has been left before accesses that lie in two pages. */
+  readonly straddled: Callable<undefined>;
   /** (h, ip, slots): decodes what the undecoded slot at ip stands for. */
   readonly decodeHere: Callable<undefined>;
 }
@@ -121,6 +127,16 @@ interface Parts extends InterpreterParts {
 function buildHot(module: ModuleBuilder, imports: Imports): Callable<undefined> {
   const f = module.function([I32], undefined, 'hot');
   f.call(imports.hot, f.param(I32, 0));
+  return f;
+}
+
+function buildStraddled(module: ModuleBuilder, imports: Imports): Callable<undefined> {
+  const f = module.function([I32, I32], undefined, 'straddled');
+  const h = f.param(I32, 0);
+  const descriptor = f.local(I32, i32.add(h, i32.mul(f.param(I32, 1), i32.const(REGION_DESCRIPTOR_SIZE))));
+  const times = f.local(I32, i32.add(i32.load(descriptor, REGION_DESCRIPTORS + REGION_STRADDLED), i32.const(1)));
+  f.store32(descriptor, times, REGION_DESCRIPTORS + REGION_STRADDLED);
+  f.if(i32.eq(times, i32.const(STRADDLES)), () => f.call(imports.straddles, h));
   return f;
 }
 
@@ -138,6 +154,7 @@ export function buildInterpreter(module: ModuleBuilder, given: InterpreterParts)
   const parts: Parts = {
     ...given,
     hot: buildHot(module, given.imports),
+    straddled: buildStraddled(module, given.imports),
     decodeHere: buildDecodeHere(module, given.imports),
   };
   const f = module.function([I32, I32], I32, 'run');
@@ -265,10 +282,11 @@ function emitRegion(
     f.set(r.reason, callIndirect(I32, parts.regionType, region, h));
     f.set(r.budget, i32.load(h, BUDGET));
     f.brIf(enter, i32.eqz(r.reason));
-    f.if(i32.ne(r.reason, i32.const(REGION_REFUSES)), () => {
+    f.if(i32.gtS(r.reason, i32.const(0)), () => {
       f.set(r.reason, i32.sub(r.reason, i32.const(1)));
       f.br(leave);
     });
+    f.if(i32.eq(r.reason, i32.const(REGION_STRADDLES)), () => f.call(parts.straddled, h, region));
     f.set(pc, i64.load(h, PC));
   });
   f.if(i32.eq(region, i32.const(-2)), () => {

@@ -46,7 +46,7 @@
  * A region descriptor names the pages its code depends on besides the one it starts in,
  * at most two: +0 distance in bytes from the first page, +4 host page, +8 frame word; +12, +16,
  * +20 the same. Host page 0: none. +24 whether the run loop has looked it up since this was
- * last cleared.
+ * last cleared, +28 how often it was left before accesses that lie in two pages.
  *
  * A directory entry: +0 frame number (0: none), +4 the frame word the predecoded page is valid
  * for, +8 whether it has been used since the clock's hand came by.
@@ -110,6 +110,9 @@ export const REGION_DESCRIPTOR_SIZE = 32;
 export const REGION_EXTRA_PAGES = 2;
 export const REGION_PAGE_SIZE = 12;
 export const REGION_USED = 24;
+export const REGION_STRADDLED = 28;
+/** As often as that it may be; then it is to be made anew. */
+export const STRADDLES = 256;
 
 export const SECOND_TLB = PREDECODED_OF_FRAME + PREDECODED_OF_FRAME_SIZE;
 export const SECOND_TLB_ENTRIES = 8192;

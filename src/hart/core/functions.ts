@@ -59,6 +59,8 @@ export interface CoreImports {
   decodeStraddle(slots: number, hostLow: number, hostHigh: number): void;
   /** The place at the hart's pc has become hot. */
   hot(h: number): void;
+  /** A region has been left STRADDLES times before accesses that lie in two pages, the last time at the hart's pc. */
+  straddles(h: number): void;
   /** A page has got an empty predecoded page: what was translated from it must be linked again. */
   predecoded(hostPage: number): void;
   /** Other harts of the OS instance must stop writing to `frame` past the frame word. */

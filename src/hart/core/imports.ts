@@ -11,6 +11,7 @@ export interface Imports {
   readonly decodeStraddle: Callable<undefined>;
   readonly shootDownWrites: Callable<undefined>;
   readonly hot: Callable<undefined>;
+  readonly straddles: Callable<undefined>;
   readonly predecoded: Callable<undefined>;
 }
 
@@ -24,6 +25,7 @@ export function declareImports(module: ModuleBuilder): Imports {
     decodeStraddle: module.importFunction('host', 'decodeStraddle', [I32, I32, I32], undefined),
     predecoded: module.importFunction('host', 'predecoded', [I32], undefined),
     hot: module.importFunction('host', 'hot', [I32], undefined),
+    straddles: module.importFunction('host', 'straddles', [I32], undefined),
     shootDownWrites: module.importFunction('host', 'shootDownWrites', [I32, I32], undefined),
   };
 }

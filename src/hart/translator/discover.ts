@@ -70,6 +70,7 @@ class Discovery {
   steps = 0;
   #calls = 0;
   readonly #pending: Node[] = [];
+  readonly #unexplored = new Set<number>();
 
   constructor(
     readonly source: CodeSource,
@@ -88,17 +89,18 @@ class Discovery {
     // Nodes are added while this goes on.
     for (const node of this.#pending) this.#fill(node);
     const { steps } = this;
+    const unexplored = [...this.#unexplored];
     const blocks = [...this.nodes.values()]
       .filter(({ call, end }) => call === undefined && end !== 'dispatch')
       .map(({ at }) => at);
     const dispatch = this.nodes.get(dispatchKey(undefined));
     if (dispatch === undefined || dispatch.targets.length === 0) {
-      return { entry, entries: entry.steps.length > 0 ? [entry.at] : [], pages, blocks, steps };
+      return { entry, entries: entry.steps.length > 0 ? [entry.at] : [], pages, blocks, unexplored, steps };
     }
     // All targets can be entered through the dispatch: an interpreter is one region, not one for each operation.
     if (!dispatch.targets.includes(entry)) dispatch.targets.push(entry);
     const entries = dispatch.targets.filter((target) => target.steps.length > 0).map(({ at }) => at);
-    return { entry: dispatch, entries, pages, blocks, steps };
+    return { entry: dispatch, entries, pages, blocks, unexplored, steps };
   }
 
   /** Index in `#pages` of the page of a place, -1 if it cannot be had. */
@@ -236,6 +238,8 @@ class Discovery {
       node.next = this.#successor(after, node.call);
       const [taken, next] = [this.#follows(node.takenAt), this.#follows(after)];
       if (taken !== next) node.rare = taken ? 'next' : 'taken';
+      if (!taken) this.#unexplored.add(node.takenAt);
+      if (!next) this.#unexplored.add(after);
     } else if (flow === 'jump') {
       node.taken = isCall(decoded)
         ? this.#callee(node.takenAt, after, node.call)

@@ -80,6 +80,8 @@ export interface Graph {
   readonly pages: readonly CodePage[];
   /** Where its blocks begin, those of followed calls left out. */
   readonly blocks: readonly number[];
+  /** Where it is left because nothing had been executed there. */
+  readonly unexplored: readonly number[];
   /** Instructions in all nodes. */
   readonly steps: number;
 }

@@ -77,13 +77,12 @@ export class HartCode {
     if (slots !== undefined) this.halfwords[(slots + COUNTERS + offset) >>> 1] = count;
   }
 
-  /** Counts arrivals at a place again, from the least that makes it one that a jump may lead to. */
-  beginCount(hostPage: number, offset: number): void {
-    const slots = this.predecoded(hostPage);
+  /** Counts arrivals at a place, a host address, anew, unless it is being translated or is. */
+  beginCount(place: number): void {
+    const slots = this.predecoded(place & ~4095);
     if (slots === undefined) return;
-    const count = (slots + COUNTERS + offset) >>> 1;
-    const least = Math.min(OFTEN, this.words[(this.h + HOT_THRESHOLD) >> 2] - 1);
-    if (this.halfwords[count] > least && this.halfwords[count] < COUNT_QUEUED) this.halfwords[count] = least;
+    const count = (slots + COUNTERS + (place & 4095)) >>> 1;
+    if (this.halfwords[count] < COUNT_QUEUED) this.halfwords[count] = 0;
   }
 
   /** The region that the run loop finds at a place, or -1. */

@@ -16,7 +16,7 @@ import type { FunctionBuilder } from '../../wasm/function.js';
 import type { Context, HostPlace } from '../context.js';
 import type { CoreFunctions } from '../core/functions.js';
 import { SSTATUS_FS } from '../core/sstatus.js';
-import { REGION_REFUSES } from '../exits.js';
+import { REGION_REFUSES, REGION_STRADDLES } from '../exits.js';
 import { InlineFloat } from '../float/index.js';
 import { inlineOperations, type FloatOperations } from '../float/operations.js';
 import { emitReach } from '../memory-access.js';
@@ -312,15 +312,13 @@ export class RegionContext implements Context {
     return { host, distance: at - reach.low };
   }
 
-  /** The interpreter goes on before this instruction; in a loop that is done many turns at once that counts as no arrival. */
+  /** The interpreter goes on before this instruction; that counts as no arrival. In loops that are done many turns at once it is no reason to make them anew. */
   #leaveIf(refused: ExprI32): void {
     const { f, step, node, flow } = this;
-    if (!this.whole.has(node)) {
-      this.leaves.push(step.at);
-      return flow.leaveIf(refused);
-    }
+    const isWhole = this.whole.has(node);
+    if (!isWhole) this.leaves.push(step.at);
     f.ifUnlikely(refused, () => {
-      f.set(this.reason, i32.const(REGION_REFUSES));
+      f.set(this.reason, i32.const(isWhole ? REGION_REFUSES : REGION_STRADDLES));
       flow.leave();
     });
   }

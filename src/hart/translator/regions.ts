@@ -8,6 +8,7 @@ import {
   REGION_DESCRIPTOR_SIZE,
   REGION_EXTRA_PAGES,
   REGION_PAGE_SIZE,
+  REGION_STRADDLED,
   REGION_USED,
 } from '../tlb.js';
 import type { CodePage } from './graph.js';
@@ -25,6 +26,10 @@ export interface Region {
   readonly at: number;
   /** Host addresses of the places where it leaves accesses to the interpreter that it could not look up together. */
   readonly leaves: readonly number[];
+  /** Host addresses where it is left because nothing had been executed there when it was made. */
+  readonly unexplored: readonly number[];
+  /** The region that this one is to take the place of. */
+  readonly replaces: Region | undefined;
 }
 
 export class Regions {
@@ -33,8 +38,9 @@ export class Regions {
   /** Regions by their index, by host page and offset. */
   readonly #all = new Map<number, Region>();
   readonly #known = new Map<number, Map<number, Region>>();
-  /** By the places they leave to the interpreter. */
+  /** By the places they leave to the interpreter, and by those they are left at. */
   readonly #leaving = new Map<number, Region>();
+  readonly #bordering = new Map<number, Region>();
   readonly #free: number[] = [];
   #next = 0;
   /** Whether uses are being recorded for the next eviction. */
@@ -61,6 +67,7 @@ export class Regions {
 
   /** Takes a region whose function is compiled; where an older one begins, that stays. */
   add(region: Region, run: (h: number) => number): void {
+    if (region.replaces !== undefined) this.drop(region.replaces);
     if (!this.#isValid(region)) {
       this.#free.push(region.index);
       return;
@@ -69,6 +76,7 @@ export class Regions {
     this.#describe(region);
     this.#all.set(region.index, region);
     for (const place of region.leaves) this.#leaving.set(place, region);
+    for (const place of region.unexplored) this.#bordering.set(place, region);
     let known = this.#known.get(region.hostPage);
     if (known === undefined) {
       known = new Map();
@@ -83,7 +91,15 @@ export class Regions {
 
   /** A region that leaves accesses at a place, a host address, to the interpreter. */
   leaving(place: number): Region | undefined {
-    const region = this.#leaving.get(place);
+    return this.#valid(this.#leaving.get(place));
+  }
+
+  /** A region that was made when nothing had been executed at a place, a host address, that leads on from it. */
+  bordering(place: number): Region | undefined {
+    return this.#valid(this.#bordering.get(place));
+  }
+
+  #valid(region: Region | undefined): Region | undefined {
     return region !== undefined && this.#isValid(region) ? region : undefined;
   }
 
@@ -107,9 +123,9 @@ export class Regions {
     this.#drop(stale);
   }
 
-  /** Drops one region, to be replaced. */
+  /** Drops one region, if it is still there. */
   drop(region: Region): void {
-    this.#drop([region]);
+    if (this.#all.get(region.index) === region) this.#drop([region]);
   }
 
   #drop(regions: Iterable<Region>): void {
@@ -127,6 +143,7 @@ export class Regions {
       this.table.set(index, null);
       this.#all.delete(index);
       for (const place of region.leaves) if (this.#leaving.get(place) === region) this.#leaving.delete(place);
+      for (const place of region.unexplored) if (this.#bordering.get(place) === region) this.#bordering.delete(place);
       this.#free.push(index);
       dropped = true;
     }
@@ -163,6 +180,7 @@ export class Regions {
       words[at + 2] = page?.word ?? 0;
     }
     words[this.#usedAt(index)] = 1;
+    words[this.#usedAt(index) + ((REGION_STRADDLED - REGION_USED) >> 2)] = 0;
   }
 
   #isValid({ hostPage, word, extra }: Region): boolean {

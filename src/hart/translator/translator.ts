@@ -40,6 +40,8 @@ interface Batch {
   /** Turns of the hart that have ended since the batch was begun. */
   turns: number;
   readonly regions: Region[];
+  /** Host addresses of their blocks. */
+  readonly blocks: number[];
 }
 
 export interface TranslatorCounters {
@@ -94,9 +96,9 @@ export class Translator {
       this.#regions.drop(known);
     }
     const start = performance.now();
-    const left = this.#regions.leaving(hostPage + offset);
+    const left = this.#regions.bordering(hostPage + offset);
     if (left === undefined) this.#translate(firstPage, hostPage, offset);
-    else this.#takeApart(left, firstPage, hostPage, offset);
+    else this.#replace(left, firstPage, hostPage);
     this.counters.building += performance.now() - start;
     this.counters.evictions = this.#regions.evictions;
     if (this.#batch !== undefined && this.#batch.regions.length >= this.options.batch) this.#compile(this.#batch);
@@ -113,21 +115,32 @@ export class Translator {
   }
 
   /**
-   * A region keeps leaving accesses at a place to the interpreter: together they lie in two pages each time.
-   * It is made anew with those accesses looked up one by one.
+   * A region keeps leaving accesses to the interpreter, now at the hart's pc: together they lie in two pages.
+   * It is made anew with those accesses looked up one by one. Called while the core runs.
    */
-  #takeApart(region: Region, firstPage: bigint, hostPage: number, offset: number): void {
+  straddles(): void {
+    const pc = this.#view.getBigInt64(this.h + PC, true);
+    const page = this.#hostPage(pc & ~0xfffn, 0);
+    if (page === undefined) return;
+    const place = page + Number(pc & 0xfffn);
+    const region = this.#regions.leaving(place);
+    if (region === undefined) return;
     if (this.#apart.size >= MAX_APART) this.#apart.clear();
-    this.#apart.add(hostPage + offset);
-    this.#code.setCount(hostPage, offset, 0);
-    const page = region.extra.find((extra) => extra.hostPage === hostPage);
-    const distance = region.hostPage === hostPage ? 0 : (page?.distance ?? 0);
-    this.#regions.drop(region);
-    this.#translate(firstPage - BigInt(distance), region.hostPage, region.at);
+    this.#apart.add(place);
+    const start = performance.now();
+    this.#replace(region, pc & ~0xfffn, page);
+    this.counters.building += performance.now() - start;
+  }
+
+  /** Makes a region anew, of which a page is mapped at a virtual address now. */
+  #replace(region: Region, virtual: bigint, page: number): void {
+    const extra = region.extra.find(({ hostPage }) => hostPage === page);
+    const distance = region.hostPage === page ? 0 : (extra?.distance ?? 0);
+    this.#translate(virtual - BigInt(distance), region.hostPage, region.at, region);
   }
 
   /** Adds the region of a hot place to the batch. */
-  #translate(firstPage: bigint, hostPage: number, offset: number): void {
+  #translate(firstPage: bigint, hostPage: number, offset: number, replaces?: Region): void {
     const code = this.#code;
     const source: CodeSource = {
       page: (distance) => this.#page(firstPage, distance),
@@ -139,20 +152,19 @@ export class Translator {
     const graph = discover(source, offset, this.options.maxSteps);
     // An illegal instruction is for the interpreter: a region must get on by at least one.
     if (graph.entries.length === 0) return;
-    // What is a block of this region need not become one of its own while the region waits to be compiled.
     const hosts = new Map(graph.pages.map((page) => [page.distance, page.hostPage]));
-    for (const at of graph.blocks) {
-      const page = hosts.get(at & ~4095);
-      if (page !== undefined) code.beginCount(page, at & 4095);
-    }
+    const hostOf = (at: number): number => (hosts.get(at & ~4095) ?? 0) + (at & 4095);
     const index = this.#regions.allocate();
     if (index === undefined) return code.setCount(hostPage, offset, 0);
     const { limits, signatures } = this.coreCode;
-    const batch = (this.#batch ??= { linked: new LinkedModule(limits, signatures), regions: [], turns: 0 });
+    const batch = (this.#batch ??= { linked: new LinkedModule(limits, signatures), regions: [], blocks: [], turns: 0 });
     const { module, functions } = batch.linked;
-    const hostOf = (at: number): number => (hosts.get(at & ~4095) ?? 0) + (at & 4095);
     const { run, leaves } = emitRegion(module, functions, graph, (at) => this.#apart.has(hostOf(at)));
     module.export(`r${index}`, run);
+    // What is a block of this region need not become one of its own while the region waits to be compiled.
+    const blocks = graph.blocks.map(hostOf);
+    blocks.forEach((place) => code.beginCount(place));
+    batch.blocks.push(...blocks);
     batch.regions.push({
       index,
       hostPage,
@@ -161,6 +173,8 @@ export class Translator {
       extra: graph.pages.filter(({ distance }) => distance !== 0),
       at: offset,
       leaves: leaves.map(hostOf),
+      unexplored: graph.unexplored.filter((at) => hosts.has(at & ~4095)).map(hostOf),
+      replaces,
     });
     for (const entry of graph.entries) {
       if (this.#regions.at(hostPage, entry) === undefined) code.setCount(hostPage, entry, COUNT_QUEUED);
@@ -189,6 +203,8 @@ export class Translator {
     this.optimizeAfter((bytes.length / batch.regions.length) * OPTIMIZE_AFTER);
     const exports = batch.linked.instantiate(bytes, this.memory, this.core);
     for (const region of batch.regions) this.#regions.add(region, exports[`r${region.index}`] as (h: number) => number);
+    // Meanwhile jumps have led to their blocks; from now on they stay inside.
+    for (const place of batch.blocks) this.#code.beginCount(place);
     this.counters.modules++;
     this.counters.bytes += bytes.length;
     this.counters.compiling += performance.now() - start;
