@@ -10,10 +10,10 @@
  *   h + 0x20000  jump cache                            4096 entries × 16 bytes
  *   h + 0x30000  code pages seen in this epoch, by virtual page number   4096 × 1 byte
  *   h + 0x31000  region descriptors                    16384 × 32 bytes
- *   h + 0xb1000  directory of predecoded pages         4096 entries × 16 bytes
+ *   h + 0xb1000  directory of predecoded pages         2048 entries × 16 bytes
  *   h + 0xc1000  predecoded page of each frame         2^20 entries × 2 bytes: 1 + its index, or 0: none
  *   h + 0x2c1000 second data TLB                       8192 entries × 16 bytes
- *   h + 0x2e1000 predecoded pages                      4096 × 0x6080 bytes
+ *   h + 0x2e1000 predecoded pages                      2048 × 0x6080 bytes
  *
  * A data entry is direct-mapped by the virtual page number:
  *
@@ -79,7 +79,7 @@ export const FETCH_SLOTS = 8;
 export const FETCH_HOST_PAGE = 12;
 
 export const PREDECODE_DIRECTORY = 0xb1000;
-export const PREDECODE_PAGES = 4096;
+export const PREDECODE_PAGES = 2048;
 export const DIRECTORY_ENTRY_SIZE = 16;
 export const DIRECTORY_FRAME = 0;
 export const DIRECTORY_WORD = 4;

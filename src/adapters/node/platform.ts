@@ -7,6 +7,9 @@ import type { HartThread, Platform } from '../../vmm/hart.js';
 import { monotonicMilliseconds } from './monotonic.js';
 import { CORE_BUDGET, heedHints, optimizeAfter } from './tiering.js';
 
+/** What a translator leaves behind is garbage at once: a larger young generation only takes more memory. */
+const YOUNG_MIB = 12;
+
 /** A hart's thread. A worker that has failed is replaced at the next assignment, so that its hart is not lost. */
 class WorkerThread implements HartThread {
   onMessage: (message: HartMessage) => void = () => undefined;
@@ -24,7 +27,11 @@ class WorkerThread implements HartThread {
 
   #start(): Worker {
     // Options of this process (--eval, --input-type) are not for a worker with a file of its own.
-    const worker = new Worker(new URL('./hart-worker.js', import.meta.url), { name: 'hart', execArgv: [] });
+    const worker = new Worker(new URL('./hart-worker.js', import.meta.url), {
+      name: 'hart',
+      execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
+    });
     worker.on('message', (message: HartMessage) => {
       if (message.type === 'stopped' || message.type === 'failed') worker.unref();
       this.onMessage(message);
