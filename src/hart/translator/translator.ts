@@ -98,7 +98,11 @@ export class Translator {
     const start = performance.now();
     const left = this.#regions.bordering(hostPage + offset);
     if (left === undefined) this.#translate(firstPage, hostPage, offset);
-    else this.#replace(left, firstPage, hostPage);
+    else {
+      // It may also be reached from elsewhere, and is not in the new region for sure: it can become hot again.
+      this.#code.setCount(hostPage, offset, 0);
+      this.#replace(left, firstPage, hostPage);
+    }
     this.counters.building += performance.now() - start;
     this.counters.evictions = this.#regions.evictions;
     if (this.#batch !== undefined && this.#batch.regions.length >= this.options.batch) this.#compile(this.#batch);
@@ -134,6 +138,7 @@ export class Translator {
 
   /** Makes a region anew, of which a page is mapped at a virtual address now. */
   #replace(region: Region, virtual: bigint, page: number): void {
+    if (this.#batch?.regions.some(({ replaces }) => replaces === region) === true) return;
     const extra = region.extra.find(({ hostPage }) => hostPage === page);
     const distance = region.hostPage === page ? 0 : (extra?.distance ?? 0);
     this.#translate(virtual - BigInt(distance), region.hostPage, region.at, region);
@@ -148,7 +153,8 @@ export class Translator {
       executed: (page, at) => this.options.eager || code.isDecoded(page.hostPage, at),
       arrivals: (page, most) => code.arrivals(page.hostPage, most),
     };
-    code.setCount(hostPage, offset, COUNT_QUEUED);
+    // What is to be replaced goes on until then.
+    if (replaces === undefined) code.setCount(hostPage, offset, COUNT_QUEUED);
     const graph = discover(source, offset, this.options.maxSteps);
     // An illegal instruction is for the interpreter: a region must get on by at least one.
     if (graph.entries.length === 0) return;
