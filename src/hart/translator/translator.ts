@@ -105,7 +105,7 @@ export class Translator {
     }
     this.counters.building += performance.now() - start;
     this.counters.evictions = this.#regions.evictions;
-    if (this.#batch !== undefined && this.#batch.regions.length >= this.options.batch) this.#compile(this.#batch);
+    this.#compileIfFull();
   }
 
   /** Lets the run loop find the regions of a page again. */
@@ -134,6 +134,11 @@ export class Translator {
     const start = performance.now();
     this.#replace(region, pc & ~0xfffn, page);
     this.counters.building += performance.now() - start;
+    this.#compileIfFull();
+  }
+
+  #compileIfFull(): void {
+    if (this.#batch !== undefined && this.#batch.regions.length >= this.options.batch) this.#compile(this.#batch);
   }
 
   /** Makes a region anew, of which a page is mapped at a virtual address now. */
