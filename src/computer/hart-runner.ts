@@ -51,7 +51,7 @@ export class HartRunner {
   /** What the core module needs of this thread. */
   imports(bus: MmioBus, decoder: SlotDecoder): EngineHost {
     const { words } = this;
-    const valueAt = (this.h + S.EXIT_A) >> 2;
+    const valueAt = (this.h + S.EXIT_A) >>> 2;
     return {
       mmioLoad: (_, address, width) => {
         if (this.#profile !== undefined) this.#profile.registerAccesses++;
@@ -86,21 +86,21 @@ export class HartRunner {
       else this.#sleep(Infinity);
     }
     this.#set(S.RUN_STATE, S.RUN_STATE_STOPPED);
-    Atomics.notify(this.words, (this.h + S.RUN_STATE) >> 2);
+    Atomics.notify(this.words, (this.h + S.RUN_STATE) >>> 2);
   }
 
   /** Begins where the SBI's hart_start said: supervisor mode, no translation, interrupts off (SBI 2.0, 9.1). */
   #start(): void {
     const { words, h } = this;
     const copy = (to: number, from: number): void => {
-      words[(h + to) >> 2] = words[(h + from) >> 2];
-      words[(h + to + 4) >> 2] = words[(h + from + 4) >> 2];
+      words[(h + to) >>> 2] = words[(h + from) >>> 2];
+      words[(h + to + 4) >>> 2] = words[(h + from + 4) >>> 2];
     };
     for (const at of [S.SATP, S.SSTATUS, S.SIE]) this.#view.setBigInt64(h + at, 0n, true);
     this.#view.setBigInt64(h + S.STIMECMP, -1n, true);
-    words[(h + S.PRIVILEGE) >> 2] = 1;
-    words[(h + S.RESERVATION) >> 2] = -1;
-    this.setX(10, words[(h + S.HART_ID) >> 2]);
+    words[(h + S.PRIVILEGE) >>> 2] = 1;
+    words[(h + S.RESERVATION) >>> 2] = -1;
+    this.setX(10, words[(h + S.HART_ID) >>> 2]);
     copy(S.X + 8 * 11, S.HSM_OPAQUE);
     copy(S.PC, S.HSM_START);
     this.#core.flush(h);
@@ -123,7 +123,7 @@ export class HartRunner {
     profile.turns++;
     profile.running += ran - start;
     if (reason === EXIT_SIGNAL) {
-      sample(profile.samples, this.pc, this.words[(this.h + S.PRIVILEGE) >> 2] === 0);
+      sample(profile.samples, this.pc, this.words[(this.h + S.PRIVILEGE) >>> 2] === 0);
     }
     this.#serve(reason);
     const served = performance.now() - ran;
@@ -158,11 +158,11 @@ export class HartRunner {
 
   /** An integer register as a number; exact up to 2^53. */
   x(register: number): number {
-    const at = (this.h + S.X + 8 * register) >> 2;
+    const at = (this.h + S.X + 8 * register) >>> 2;
     return (this.words[at] >>> 0) + (this.words[at + 1] >>> 0) * 2 ** 32;
   }
   setX(register: number, value: number): void {
-    const at = (this.h + S.X + 8 * register) >> 2;
+    const at = (this.h + S.X + 8 * register) >>> 2;
     this.words[at] = value | 0;
     this.words[at + 1] = Math.floor(value / 2 ** 32) | 0;
   }
@@ -174,24 +174,24 @@ export class HartRunner {
     // Beyond 2^53 ticks is beyond the life of any computer.
     this.#deadline = high >= 2 ** 21 ? Infinity : low + high * 2 ** 32;
     if (this.#clock.ticks() >= this.#deadline) this.#raiseTimer();
-    else Atomics.and(this.words, (this.h + S.SIP) >> 2, ~S.STIP);
+    else Atomics.and(this.words, (this.h + S.SIP) >>> 2, ~S.STIP);
   }
 
   #raiseTimer(): void {
-    Atomics.or(this.words, (this.h + S.SIP) >> 2, S.STIP);
+    Atomics.or(this.words, (this.h + S.SIP) >>> 2, S.STIP);
     this.#deadline = Infinity;
   }
 
   /** wfi: sleeps until an interrupt is pending that sie lets through, whatever sstatus.SIE says. */
   #idle(): void {
-    if ((this.#get(S.SIP) & this.words[(this.h + S.SIE) >> 2]) !== 0) return;
+    if ((this.#get(S.SIP) & this.words[(this.h + S.SIE) >>> 2]) !== 0) return;
     const wait = this.#deadline === Infinity ? Infinity : this.#clock.millisecondsUntil(this.#deadline);
     if (wait > 0) this.#sleep(wait);
   }
 
   #sleep(milliseconds: number): void {
     this.#set(S.RUN_STATE, S.RUN_STATE_IDLE);
-    Atomics.wait(this.words, (this.h + S.SIGNAL) >> 2, 0, milliseconds);
+    Atomics.wait(this.words, (this.h + S.SIGNAL) >>> 2, 0, milliseconds);
     this.#set(S.RUN_STATE, S.RUN_STATE_RUNNING);
   }
 
@@ -207,9 +207,9 @@ export class HartRunner {
 
   /** Stands still until the VMM lets go; meanwhile the VMM may change anything. */
   #pause(): void {
-    const requestAt = (this.h + S.REQUEST) >> 2;
+    const requestAt = (this.h + S.REQUEST) >>> 2;
     this.#set(S.RUN_STATE, S.RUN_STATE_PAUSED);
-    Atomics.notify(this.words, (this.h + S.RUN_STATE) >> 2);
+    Atomics.notify(this.words, (this.h + S.RUN_STATE) >>> 2);
     for (;;) {
       const request = Atomics.load(this.words, requestAt);
       if ((request & S.REQUEST_PAUSE) === 0 || (request & S.REQUEST_STOP) !== 0) break;
@@ -231,22 +231,22 @@ export class HartRunner {
     if (asked === this.#get(S.SHOOTDOWN_DONE)) return;
     this.#core.flush(this.h);
     this.#set(S.SHOOTDOWN_DONE, asked);
-    Atomics.notify(this.words, (this.h + S.SHOOTDOWN_DONE) >> 2);
+    Atomics.notify(this.words, (this.h + S.SHOOTDOWN_DONE) >>> 2);
   }
 
   /** Makes other harts forget all their translations; returns when they have. */
   shootDown(harts: readonly number[]): void {
     const asked = harts.map((h) => {
-      const ticket = Atomics.add(this.words, (h + S.SHOOTDOWN_ASKED) >> 2, 1) + 1;
+      const ticket = Atomics.add(this.words, (h + S.SHOOTDOWN_ASKED) >>> 2, 1) + 1;
       S.signal(this.words, h);
       return ticket;
     });
     harts.forEach((h, i) => {
-      const doneAt = (h + S.SHOOTDOWN_DONE) >> 2;
+      const doneAt = (h + S.SHOOTDOWN_DONE) >>> 2;
       for (;;) {
         const done = Atomics.load(this.words, doneAt);
         if (((done - asked[i]) | 0) >= 0) return;
-        const state = Atomics.load(this.words, (h + S.RUN_STATE) >> 2);
+        const state = Atomics.load(this.words, (h + S.RUN_STATE) >>> 2);
         // A hart that stands still flushes before it goes on.
         if (state === S.RUN_STATE_PAUSED || state === S.RUN_STATE_STOPPED) return;
         // The other may be waiting for this one.
@@ -258,9 +258,9 @@ export class HartRunner {
   }
 
   #get(at: number): number {
-    return Atomics.load(this.words, (this.h + at) >> 2);
+    return Atomics.load(this.words, (this.h + at) >>> 2);
   }
   #set(at: number, value: number): void {
-    Atomics.store(this.words, (this.h + at) >> 2, value);
+    Atomics.store(this.words, (this.h + at) >>> 2, value);
   }
 }

@@ -74,7 +74,7 @@ export class UartRegisters implements MmioRegion {
     this.#words = new Int32Array(buffer);
     this.#bytes = new Uint8Array(buffer);
     this.#offset = stateOffset;
-    this.#page = stateOffset >> 2;
+    this.#page = stateOffset >>> 2;
     this.#line = line;
     this.#doorbell = doorbell;
   }
@@ -82,7 +82,7 @@ export class UartRegisters implements MmioRegion {
   /** Registers are bytes: a wider access sees one. */
   read(offset: number): number {
     let ring = false;
-    lock(this.#words, this.#page + (LOCK >> 2));
+    lock(this.#words, this.#page + (LOCK >>> 2));
     let value = 0;
     switch (offset) {
       case 0:
@@ -118,7 +118,7 @@ export class UartRegisters implements MmioRegion {
         break;
     }
     this.updateLine();
-    unlock(this.#words, this.#page + (LOCK >> 2));
+    unlock(this.#words, this.#page + (LOCK >>> 2));
     if (ring) this.#kick();
     return value;
   }
@@ -126,7 +126,7 @@ export class UartRegisters implements MmioRegion {
   write(offset: number, _size: number, value: number): void {
     const byte = value & 0xff;
     let ring = false;
-    lock(this.#words, this.#page + (LOCK >> 2));
+    lock(this.#words, this.#page + (LOCK >>> 2));
     switch (offset) {
       case 0:
         if (this.#dlab) this.#store(DIVISOR, (this.#load(DIVISOR) & 0xff00) | byte);
@@ -155,7 +155,7 @@ export class UartRegisters implements MmioRegion {
         break;
     }
     this.updateLine();
-    unlock(this.#words, this.#page + (LOCK >> 2));
+    unlock(this.#words, this.#page + (LOCK >>> 2));
     if (ring) this.#kick();
   }
 
@@ -216,13 +216,13 @@ export class UartRegisters implements MmioRegion {
   }
 
   #kick(): void {
-    if (Atomics.exchange(this.#words, this.#page + (KICKED >> 2), 1) === 0) this.#doorbell();
+    if (Atomics.exchange(this.#words, this.#page + (KICKED >>> 2), 1) === 0) this.#doorbell();
   }
   #load(at: number): number {
-    return Atomics.load(this.#words, this.#page + (at >> 2));
+    return Atomics.load(this.#words, this.#page + (at >>> 2));
   }
   #store(at: number, value: number): void {
-    Atomics.store(this.#words, this.#page + (at >> 2), value);
+    Atomics.store(this.#words, this.#page + (at >>> 2), value);
   }
 }
 
@@ -243,7 +243,7 @@ export class UartPort {
     this.#words = new Int32Array(buffer);
     this.#bytes = new Uint8Array(buffer);
     this.#offset = stateOffset;
-    this.#page = stateOffset >> 2;
+    this.#page = stateOffset >>> 2;
     this.#uart = new UartRegisters(buffer, stateOffset, line, () => undefined);
   }
 
@@ -261,8 +261,8 @@ export class UartPort {
 
   /** To be called after a doorbell. */
   poll(): void {
-    if (this.#detached || Atomics.exchange(this.#words, this.#page + (KICKED >> 2), 0) === 0) return;
-    const at = (index: number): number => Atomics.load(this.#words, this.#page + (index >> 2));
+    if (this.#detached || Atomics.exchange(this.#words, this.#page + (KICKED >>> 2), 0) === 0) return;
+    const at = (index: number): number => Atomics.load(this.#words, this.#page + (index >>> 2));
     const from = at(TX_READ);
     const count = (at(TX_WRITE) - from) | 0;
     // Positions in a state that was put back may be anything.
@@ -271,11 +271,11 @@ export class UartPort {
       output[i] = this.#bytes[this.#offset + TX_RING + ((from + i) & (TX_SIZE - 1))];
     }
     if (count !== 0) {
-      lock(this.#words, this.#page + (LOCK >> 2));
-      Atomics.store(this.#words, this.#page + (TX_READ >> 2), from + count);
-      Atomics.store(this.#words, this.#page + (THRE_DUE >> 2), 1);
+      lock(this.#words, this.#page + (LOCK >>> 2));
+      Atomics.store(this.#words, this.#page + (TX_READ >>> 2), from + count);
+      Atomics.store(this.#words, this.#page + (THRE_DUE >>> 2), 1);
       this.#uart.updateLine();
-      unlock(this.#words, this.#page + (LOCK >> 2));
+      unlock(this.#words, this.#page + (LOCK >>> 2));
     }
     if (output.length > 0) this.onData(output);
     this.#deliver();
@@ -283,14 +283,14 @@ export class UartPort {
 
   #deliver(): void {
     if (this.#detached || this.#backlog.length === 0) return;
-    lock(this.#words, this.#page + (LOCK >> 2));
-    let at = Atomics.load(this.#words, this.#page + (RX_WRITE >> 2));
-    const room = RX_SIZE - ((at - Atomics.load(this.#words, this.#page + (RX_READ >> 2))) | 0);
+    lock(this.#words, this.#page + (LOCK >>> 2));
+    let at = Atomics.load(this.#words, this.#page + (RX_WRITE >>> 2));
+    const room = RX_SIZE - ((at - Atomics.load(this.#words, this.#page + (RX_READ >>> 2))) | 0);
     for (const byte of this.#backlog.splice(0, Math.max(0, Math.min(room, RX_SIZE)))) {
       this.#bytes[this.#offset + RX_RING + (at++ & (RX_SIZE - 1))] = byte;
     }
-    Atomics.store(this.#words, this.#page + (RX_WRITE >> 2), at);
+    Atomics.store(this.#words, this.#page + (RX_WRITE >>> 2), at);
     this.#uart.updateLine();
-    unlock(this.#words, this.#page + (LOCK >> 2));
+    unlock(this.#words, this.#page + (LOCK >>> 2));
   }
 }

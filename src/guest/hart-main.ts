@@ -66,7 +66,7 @@ class AssignedHart {
       debugConsole: (bytes) => this.send({ type: 'console', bytes }),
       reset: (kind) => {
         // The guest must not go on behind its own reset; the host stops every hart when it hears of it.
-        Atomics.store(runner.words, (runner.h + S.HSM) >> 2, S.HSM_STOPPED);
+        Atomics.store(runner.words, (runner.h + S.HSM) >>> 2, S.HSM_STOPPED);
         this.send({ type: 'reset', kind });
       },
     });
@@ -93,7 +93,7 @@ class AssignedHart {
 
   /** Wakes the main thread; many rings before it looks are one message. */
   #doorbell(): void {
-    if (Atomics.exchange(this.#runner.words, this.assignment.doorbell >> 2, 1) === 0) this.send({ type: 'doorbell' });
+    if (Atomics.exchange(this.#runner.words, this.assignment.doorbell >>> 2, 1) === 0) this.send({ type: 'doorbell' });
   }
 
   #hartView(guestMemory: GuestMemoryView): HartView {

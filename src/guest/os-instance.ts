@@ -182,13 +182,13 @@ export class OsInstance {
   }
 
   #ringSoon(): void {
-    if (this.#destroyed || Atomics.exchange(this.#vmm.machine.words, this.#pages.doorbell >> 2, 1) !== 0) return;
+    if (this.#destroyed || Atomics.exchange(this.#vmm.machine.words, this.#pages.doorbell >>> 2, 1) !== 0) return;
     setTimeout(() => this.#answerDoorbell(), 0);
   }
 
   #answerDoorbell(): void {
     if (this.#destroyed) return;
-    Atomics.store(this.#vmm.machine.words, this.#pages.doorbell >> 2, 0);
+    Atomics.store(this.#vmm.machine.words, this.#pages.doorbell >>> 2, 0);
     this.board.poll();
     this.onRing();
   }

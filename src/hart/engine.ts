@@ -66,6 +66,6 @@ export function createEngine(
     predecoded: (hostPage) => translator.relink(hostPage >>> 0),
   });
   translator.core = core;
-  new Int32Array(memory.buffer)[(h + HOT_THRESHOLD) >> 2] = threshold;
+  new Int32Array(memory.buffer)[(h + HOT_THRESHOLD) >>> 2] = threshold;
   return { core, settle: () => translator.settle(), counters: translator.counters };
 }

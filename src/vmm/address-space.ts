@@ -16,7 +16,7 @@ export const RAM_BASE = 0x8000_0000;
 export function noteWritten(words: Int32Array, frameWords: number, offset: number, length: number): void {
   const last = Math.floor((offset + length - 1) / FRAME_SIZE);
   for (let frame = Math.floor(offset / FRAME_SIZE); frame <= last; frame++) {
-    const at = (frameWords >> 2) + frame;
+    const at = (frameWords >>> 2) + frame;
     if ((Atomics.load(words, at) & FRAME_CODE) === 0) continue;
     Atomics.and(words, at, ~FRAME_CODE);
     Atomics.add(words, at, 2);
@@ -59,7 +59,7 @@ export class LogicalAddressSpace implements DmaSpace {
   offsetOf(address: number): number {
     const page = Math.floor((address - RAM_BASE) / FRAME_SIZE);
     if (!(page >= 0 && page < this.pages) || this.#released) return -1;
-    const entry = this.#words[(this.pageMap >> 2) + page];
+    const entry = this.#words[(this.pageMap >>> 2) + page];
     if ((entry & PAGE_PRESENT) === 0) return -1;
     return (entry >>> 8) * FRAME_SIZE + (address % FRAME_SIZE);
   }
@@ -83,20 +83,20 @@ export class LogicalAddressSpace implements DmaSpace {
   /** The page map: an entry for each page, counted from RAM_BASE. It is written as {@link setFrame} writes it. */
   get map(): Int32Array {
     // A space that is released maps nothing any more.
-    const from = this.pageMap >> 2;
+    const from = this.pageMap >>> 2;
     return this.#words.subarray(from, this.#released ? from : from + this.pages);
   }
 
   /** The frame behind a page (counted from RAM_BASE), or -1. */
   frameOf(page: number): number {
     if (!(page >= 0 && page < this.pages) || this.#released) return -1;
-    const entry = this.#words[(this.pageMap >> 2) + page];
+    const entry = this.#words[(this.pageMap >>> 2) + page];
     return (entry & PAGE_PRESENT) === 0 ? -1 : entry >>> 8;
   }
 
   /** Maps a page. The harts of the instance must stand still, or be told to forget translations. */
   setFrame(page: number, frame: number): void {
-    this.#words[(this.pageMap >> 2) + page] = (frame << 8) | PAGE_PRESENT | PAGE_WRITABLE;
+    this.#words[(this.pageMap >>> 2) + page] = (frame << 8) | PAGE_PRESENT | PAGE_WRITABLE;
   }
 
   /** Gives all frames back. Nothing may run in this space any more. */

@@ -25,14 +25,14 @@ export class GuestMemoryView implements DmaSpace {
   offsetOf(address: number, write = false): number {
     const base = Number(this.view.getBigUint64(this.h + RAM_BASE, true));
     const page = Math.floor((address - base) / 4096);
-    if (!(page >= 0 && page < this.#words[(this.h + RAM_PAGES) >> 2])) return -1;
-    const entry = this.#words[(this.#words[(this.h + PAGE_MAP) >> 2] >>> 2) + page];
+    if (!(page >= 0 && page < this.#words[(this.h + RAM_PAGES) >>> 2])) return -1;
+    const entry = this.#words[(this.#words[(this.h + PAGE_MAP) >>> 2] >>> 2) + page];
     const needed = write ? PAGE_PRESENT | PAGE_WRITABLE : PAGE_PRESENT;
     return (entry & needed) !== needed ? -1 : (entry >>> 8) * 4096 + (address % 4096);
   }
 
   written(offset: number, length: number): void {
-    noteWritten(this.#words, this.#words[(this.h + FRAME_WORDS) >> 2], offset, length);
+    noteWritten(this.#words, this.#words[(this.h + FRAME_WORDS) >>> 2], offset, length);
   }
 
   /** Byte offset of a virtual address through the page tables satp names now, or -1. */

@@ -63,7 +63,7 @@ export class Partition {
     const { words, view } = vmm.machine;
     view.setBigUint64(blocks[0] + S.HSM_START, BigInt(entry), true);
     view.setBigUint64(blocks[0] + S.HSM_OPAQUE, BigInt(opaque), true);
-    Atomics.store(words, (blocks[0] + S.HSM) >> 2, S.HSM_START_PENDING);
+    Atomics.store(words, (blocks[0] + S.HSM) >>> 2, S.HSM_START_PENDING);
     this.harts.forEach(({ thread }, hartId) => {
       this.#running++;
       thread.onMessage = (message) => {
@@ -92,12 +92,12 @@ export class Partition {
     this.#pauses++;
     const { words } = this.vmm.machine;
     for (const block of this.blocks) {
-      Atomics.or(words, (block + S.REQUEST) >> 2, S.REQUEST_PAUSE);
+      Atomics.or(words, (block + S.REQUEST) >>> 2, S.REQUEST_PAUSE);
       S.signal(words, block);
     }
     const still = (): boolean =>
       this.blocks.every((block) => {
-        const state = Atomics.load(words, (block + S.RUN_STATE) >> 2);
+        const state = Atomics.load(words, (block + S.RUN_STATE) >>> 2);
         return state === S.RUN_STATE_PAUSED || state === S.RUN_STATE_STOPPED;
       });
     // Whoever stops several partitions has asked all of them before it looks.
@@ -114,8 +114,8 @@ export class Partition {
     if (--this.#pauses > 0) return;
     const { words } = this.vmm.machine;
     for (const block of this.blocks) {
-      Atomics.and(words, (block + S.REQUEST) >> 2, ~S.REQUEST_PAUSE);
-      Atomics.notify(words, (block + S.REQUEST) >> 2);
+      Atomics.and(words, (block + S.REQUEST) >>> 2, ~S.REQUEST_PAUSE);
+      Atomics.notify(words, (block + S.REQUEST) >>> 2);
     }
   }
 
@@ -125,8 +125,8 @@ export class Partition {
     const { words } = this.vmm.machine;
     const stopped = new Promise<void>((resolve) => this.#whenStopped.push(resolve));
     for (const block of this.blocks) {
-      Atomics.or(words, (block + S.REQUEST) >> 2, S.REQUEST_STOP);
-      Atomics.notify(words, (block + S.REQUEST) >> 2);
+      Atomics.or(words, (block + S.REQUEST) >>> 2, S.REQUEST_STOP);
+      Atomics.notify(words, (block + S.REQUEST) >>> 2);
       S.signal(words, block);
     }
     await stopped;
@@ -182,12 +182,12 @@ export class Partition {
     // As firmware leaves it: 6.12 without a performance monitor relies on it for rdtime in user mode.
     view.setBigInt64(block + S.SCOUNTEREN, 7n, true);
     view.setBigUint64(block + S.RAM_BASE, BigInt(RAM_BASE), true);
-    words[(block + S.RAM_PAGES) >> 2] = this.space.pages;
-    words[(block + S.PAGE_MAP) >> 2] = this.space.pageMap;
-    words[(block + S.FRAME_WORDS) >> 2] = machine.frameWords;
-    words[(block + S.HART_ID) >> 2] = id;
-    words[(block + S.HSM) >> 2] = S.HSM_STOPPED;
-    words[(block + S.RESERVATION) >> 2] = -1;
-    words[(block + S.TLB_BASE) >> 2] = TLB_START;
+    words[(block + S.RAM_PAGES) >>> 2] = this.space.pages;
+    words[(block + S.PAGE_MAP) >>> 2] = this.space.pageMap;
+    words[(block + S.FRAME_WORDS) >>> 2] = machine.frameWords;
+    words[(block + S.HART_ID) >>> 2] = id;
+    words[(block + S.HSM) >>> 2] = S.HSM_STOPPED;
+    words[(block + S.RESERVATION) >>> 2] = -1;
+    words[(block + S.TLB_BASE) >>> 2] = TLB_START;
   }
 }

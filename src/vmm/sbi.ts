@@ -107,8 +107,8 @@ export class Sbi {
 
   #setTimer(): number {
     const { words, h } = this.hart;
-    words[(h + S.STIMECMP) >> 2] = words[(h + S.X + 8 * A0) >> 2];
-    words[(h + S.STIMECMP + 4) >> 2] = words[(h + S.X + 8 * A0 + 4) >> 2];
+    words[(h + S.STIMECMP) >>> 2] = words[(h + S.X + 8 * A0) >>> 2];
+    words[(h + S.STIMECMP + 4) >>> 2] = words[(h + S.X + 8 * A0 + 4) >>> 2];
     this.hart.timerChanged();
     return SUCCESS;
   }
@@ -117,7 +117,7 @@ export class Sbi {
   #named(maskRegister: number, base: number): number[] | undefined {
     const { harts } = this.host;
     if (base >= ALL_HARTS - 1) return [...harts];
-    const at = (this.hart.h + S.X + 8 * maskRegister) >> 2;
+    const at = (this.hart.h + S.X + 8 * maskRegister) >>> 2;
     const named: number[] = [];
     for (let bit = 0; bit < 64; bit++) {
       if (((this.hart.words[at + (bit >> 5)] >>> (bit & 31)) & 1) === 0) continue;
@@ -151,7 +151,7 @@ export class Sbi {
     switch (fn) {
       case 0: {
         if (h === undefined || hart.x(A0) >= host.harts.length) return [INVALID_PARAM, 0];
-        const at = (h + S.HSM) >> 2;
+        const at = (h + S.HSM) >>> 2;
         if (Atomics.compareExchange(words, at, S.HSM_STOPPED, S.HSM_START_PENDING) !== S.HSM_STOPPED) {
           return [ALREADY_AVAILABLE, 0];
         }
@@ -159,18 +159,18 @@ export class Sbi {
           [11, S.HSM_START],
           [12, S.HSM_OPAQUE],
         ]) {
-          words[(h + to) >> 2] = words[(hart.h + S.X + 8 * from) >> 2];
-          words[(h + to + 4) >> 2] = words[(hart.h + S.X + 8 * from + 4) >> 2];
+          words[(h + to) >>> 2] = words[(hart.h + S.X + 8 * from) >>> 2];
+          words[(h + to + 4) >>> 2] = words[(hart.h + S.X + 8 * from + 4) >>> 2];
         }
         S.signal(words, h);
         return [SUCCESS, 0];
       }
       case 1:
-        Atomics.store(words, (hart.h + S.HSM) >> 2, S.HSM_STOPPED);
+        Atomics.store(words, (hart.h + S.HSM) >>> 2, S.HSM_STOPPED);
         return [SUCCESS, 0];
       case 2:
         if (h === undefined || hart.x(A0) >= host.harts.length) return [INVALID_PARAM, 0];
-        return [SUCCESS, Atomics.load(words, (h + S.HSM) >> 2)];
+        return [SUCCESS, Atomics.load(words, (h + S.HSM) >>> 2)];
       default:
         return [NOT_SUPPORTED, 0];
     }

@@ -33,15 +33,13 @@ export class Stage {
     readonly mover: FrameFlipper,
   ) {}
 
-  static async open(
-    files: GuestFiles,
-    kernels: readonly [KernelChoice, KernelChoice] = ['trixie', 'backports'],
-  ): Promise<Stage> {
-    const computer = await Computer.create({ memory: 2 ** 30, harts: 2 });
+  /** `memory`: MiB of each. */
+  static async open(files: GuestFiles, memory: readonly [number, number] = [384, 384]): Promise<Stage> {
+    const computer = await Computer.create({ memory: (memory[0] + memory[1] + 256) * 2 ** 20, harts: 2 });
     try {
       const [a, b] = await Promise.all([
-        side(computer, 'a', kernels[0], files),
-        side(computer, 'b', kernels[1], files),
+        side(computer, 'a', 'trixie', memory[0], files),
+        side(computer, 'b', 'backports', memory[1], files),
       ]);
       const flipSides = [a, b].map((s) => ({
         hands: s.hands,
@@ -99,12 +97,18 @@ export class Stage {
   }
 }
 
-async function side(computer: Computer, name: string, kernel: KernelChoice, files: GuestFiles): Promise<Side> {
+async function side(
+  computer: Computer,
+  name: string,
+  kernel: KernelChoice,
+  mebibytes: number,
+  files: GuestFiles,
+): Promise<Side> {
   const token = new Uint8Array(randomBytes(16));
   const instance = await computer.boot({
     image: await prepareImage(redisProfile(kernel)),
     name,
-    memory: 384 * 2 ** 20,
+    memory: mebibytes * 2 ** 20,
     ports: [{ name: 'hands' }],
     files: { ...files, '/opt/hands': { data: handsElf(token), mode: 0o700 } },
     run: '/opt/hands &\nwhile :; do sleep 1000; done\n',

@@ -40,7 +40,7 @@ export class PciSlots {
 
   constructor(buffer: SharedArrayBuffer, stateOffset: number) {
     this.#words = new Int32Array(buffer);
-    this.#page = stateOffset >> 2;
+    this.#page = stateOffset >>> 2;
   }
 
   /** Puts the function whose state page lies at `functionOffset` into `slot`. The guest finds it at its next bus scan. */
@@ -55,7 +55,7 @@ export class PciSlots {
 
   /** Offset of the state page of the function in `slot`, 0 if there is none. */
   at(slot: number): number {
-    return Atomics.load(this.#words, this.#page + checked(slot));
+    return Atomics.load(this.#words, this.#page + checked(slot)) >>> 0;
   }
 }
 
@@ -75,7 +75,7 @@ export class PciHost {
   readonly #page: number;
   readonly #attach: (functionOffset: number, slot: number) => PciFunction;
   readonly #functions: (PciFunction | undefined)[] = [];
-  readonly #offsets = new Int32Array(PCI_SLOTS);
+  readonly #offsets = new Uint32Array(PCI_SLOTS);
   /** The slot that answered last; the next access is most likely for it too. */
   #last = 0;
 
@@ -88,7 +88,7 @@ export class PciHost {
     attach: (functionOffset: number, slot: number) => PciFunction,
   ) {
     this.#words = new Int32Array(buffer);
-    this.#page = stateOffset >> 2;
+    this.#page = stateOffset >>> 2;
     this.#attach = attach;
   }
 
@@ -128,7 +128,7 @@ export class PciHost {
   }
 
   #function(slot: number): PciFunction | undefined {
-    const offset = Atomics.load(this.#words, this.#page + slot);
+    const offset = Atomics.load(this.#words, this.#page + slot) >>> 0;
     if (offset !== this.#offsets[slot]) {
       this.#offsets[slot] = offset;
       this.#functions[slot] = offset === 0 ? undefined : this.#attach(offset, slot);
@@ -152,9 +152,9 @@ export class PciHost {
   #inBar(slot: number, address: number): number {
     const f = this.#function(slot);
     if (f === undefined) return -1;
-    const config = this.#offsets[slot] >> 2;
-    if ((Atomics.load(this.#words, config + (COMMAND >> 2)) & COMMAND_MEMORY) === 0) return -1;
-    const at = address - ((Atomics.load(this.#words, config + (BAR0 >> 2)) & -f.barSize) >>> 0);
+    const config = this.#offsets[slot] >>> 2;
+    if ((Atomics.load(this.#words, config + (COMMAND >>> 2)) & COMMAND_MEMORY) === 0) return -1;
+    const at = address - ((Atomics.load(this.#words, config + (BAR0 >>> 2)) & -f.barSize) >>> 0);
     return at >= 0 && at < f.barSize ? at : -1;
   }
 }

@@ -16,7 +16,7 @@ function setUp(): { plic: Plic; buffer: SharedArrayBuffer; pending: (c: number) 
   return {
     plic: new Plic(buffer, PAGE, HARTS),
     buffer,
-    pending: (c) => (words[(HARTS[c] + SIP) >> 2] & SEIP) !== 0,
+    pending: (c) => (words[(HARTS[c] + SIP) >>> 2] & SEIP) !== 0,
   };
 }
 
@@ -115,7 +115,7 @@ void test('exchanged harts are told the present level', () => {
   plic.setLevel(3, true);
   const words = new Int32Array(buffer);
   new Plic(buffer, PAGE, [0xc000]).refresh();
-  assert.equal(words[(0xc000 + SIP) >> 2] & SEIP, SEIP);
+  assert.equal(words[(0xc000 + SIP) >>> 2] & SEIP, SEIP);
 });
 
 void test('no interrupt is lost between two threads', { timeout: 60_000 }, async () => {
@@ -140,7 +140,7 @@ void test('no interrupt is lost between two threads', { timeout: 60_000 }, async
   let handled = 0;
   const end = Date.now() + 50_000;
   while (handled < TURNS && Date.now() < end) {
-    if ((Atomics.load(words, (HARTS[0] + SIP) >> 2) & SEIP) === 0) continue;
+    if ((Atomics.load(words, (HARTS[0] + SIP) >>> 2) & SEIP) === 0) continue;
     assert.equal(plic.read(CLAIM(0), 4), 9);
     plic.setLevel(9, false);
     handled++;

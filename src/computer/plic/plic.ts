@@ -53,7 +53,7 @@ export class Plic implements MmioRegion {
   constructor(buffer: SharedArrayBuffer, stateOffset: number, harts: readonly number[]) {
     if (harts.length > PLIC_CONTEXTS) throw new RangeError(`a PLIC has at most ${PLIC_CONTEXTS} contexts`);
     this.#words = new Int32Array(buffer);
-    this.#page = stateOffset >> 2;
+    this.#page = stateOffset >>> 2;
     this.#harts = harts;
   }
 
@@ -71,7 +71,7 @@ export class Plic implements MmioRegion {
   setLevel(source: number, level: boolean): void {
     const bit = 1 << (source & 31);
     const w = source >> 5;
-    lock(this.#words, this.#page + (LOCK >> 2));
+    lock(this.#words, this.#page + (LOCK >>> 2));
     if (!level) {
       this.#clear(LEVEL, w, bit);
     } else if ((this.#get(LEVEL, w) & bit) === 0) {
@@ -81,15 +81,15 @@ export class Plic implements MmioRegion {
         this.#update();
       }
     }
-    unlock(this.#words, this.#page + (LOCK >> 2));
+    unlock(this.#words, this.#page + (LOCK >>> 2));
   }
 
   /** Says the present outputs to the harts again: after the state was put back, or harts were exchanged. */
   refresh(): void {
-    lock(this.#words, this.#page + (LOCK >> 2));
+    lock(this.#words, this.#page + (LOCK >>> 2));
     for (let c = 0; c < this.#harts.length; c++) this.#store(this.#context(c) + OUTPUT, -1);
     this.#update();
-    unlock(this.#words, this.#page + (LOCK >> 2));
+    unlock(this.#words, this.#page + (LOCK >>> 2));
   }
 
   read(offset: number, size: number): number {
@@ -132,22 +132,22 @@ export class Plic implements MmioRegion {
   }
 
   #change(at: number, value: number): void {
-    lock(this.#words, this.#page + (LOCK >> 2));
+    lock(this.#words, this.#page + (LOCK >>> 2));
     this.#store(at, value);
     this.#update();
-    unlock(this.#words, this.#page + (LOCK >> 2));
+    unlock(this.#words, this.#page + (LOCK >>> 2));
   }
 
   /** Takes the best pending source, whatever the threshold says (section 9); 0 if there is none. */
   #claim(c: number): number {
-    lock(this.#words, this.#page + (LOCK >> 2));
+    lock(this.#words, this.#page + (LOCK >>> 2));
     const source = this.#best(c, 0);
     if (source !== 0) {
       this.#clear(PENDING, source >> 5, 1 << (source & 31));
       this.#setBit(IN_SERVICE, source >> 5, 1 << (source & 31));
       this.#update();
     }
-    unlock(this.#words, this.#page + (LOCK >> 2));
+    unlock(this.#words, this.#page + (LOCK >>> 2));
     return source;
   }
 
@@ -156,7 +156,7 @@ export class Plic implements MmioRegion {
     if (source < 1 || source > PLIC_SOURCES) return;
     const w = source >> 5;
     const bit = 1 << (source & 31);
-    lock(this.#words, this.#page + (LOCK >> 2));
+    lock(this.#words, this.#page + (LOCK >>> 2));
     if ((this.#load(this.#context(c) + ENABLE + 4 * w) & this.#get(IN_SERVICE, w) & bit) !== 0) {
       this.#clear(IN_SERVICE, w, bit);
       if ((this.#get(LEVEL, w) & bit) !== 0) {
@@ -164,7 +164,7 @@ export class Plic implements MmioRegion {
         this.#update();
       }
     }
-    unlock(this.#words, this.#page + (LOCK >> 2));
+    unlock(this.#words, this.#page + (LOCK >>> 2));
   }
 
   /** The enabled pending source of highest priority above `threshold`, the lowest number among equals. */
@@ -203,18 +203,18 @@ export class Plic implements MmioRegion {
   }
   // Plain accesses, several times quicker: the lock's atomics order them, and a lone aligned word never tears.
   #load(at: number): number {
-    return this.#words[this.#page + (at >> 2)];
+    return this.#words[this.#page + (at >>> 2)];
   }
   #store(at: number, value: number): void {
-    this.#words[this.#page + (at >> 2)] = value;
+    this.#words[this.#page + (at >>> 2)] = value;
   }
   #get(set: number, w: number): number {
     return this.#load(set + 4 * w);
   }
   #setBit(set: number, w: number, bit: number): void {
-    this.#words[this.#page + (set >> 2) + w] |= bit;
+    this.#words[this.#page + (set >>> 2) + w] |= bit;
   }
   #clear(set: number, w: number, bit: number): void {
-    this.#words[this.#page + (set >> 2) + w] &= ~bit;
+    this.#words[this.#page + (set >>> 2) + w] &= ~bit;
   }
 }

@@ -81,7 +81,7 @@ export class ConsoleOutput implements QueueOwner {
 
   constructor({ buffer, stateOffset, dma, line, outputRing }: OutputHost) {
     this.words = new Int32Array(buffer);
-    this.page = stateOffset >> 2;
+    this.page = stateOffset >>> 2;
     this.memory = new GuestMemory(dma);
     this.#chain = new Chain(this.memory);
     this.#line = line;
@@ -119,7 +119,7 @@ export class ConsoleOutput implements QueueOwner {
   }
 
   #locked(work: () => void): void {
-    const at = this.page + (s.LOCK >> 2);
+    const at = this.page + (s.LOCK >>> 2);
     lock(this.words, at);
     try {
       work();
@@ -132,7 +132,7 @@ export class ConsoleOutput implements QueueOwner {
   #begin(): boolean {
     this.turn++;
     this.broken = false;
-    const load = (at: number): number => Atomics.load(this.words, this.page + (at >> 2));
+    const load = (at: number): number => Atomics.load(this.words, this.page + (at >>> 2));
     const status = load(s.DEVICE_STATUS);
     if ((status & s.DRIVER_OK) === 0 || (status & s.DEVICE_NEEDS_RESET) !== 0) return false;
     return load(s.RESET_PENDING) === 0 && (load(COMMAND) & COMMAND_BUS_MASTER) !== 0;
@@ -155,7 +155,7 @@ export class ConsoleOutput implements QueueOwner {
       break;
     }
     if (queue.dirty && queue.wantsInterrupt()) {
-      const isr = this.page + (s.ISR >> 2);
+      const isr = this.page + (s.ISR >>> 2);
       Atomics.store(this.words, isr, Atomics.load(this.words, isr) | s.ISR_QUEUE);
       updateLine(this.words, this.page, this.#line);
     }

@@ -59,7 +59,7 @@ export abstract class VirtioDevice implements QueueOwner {
   protected constructor(host: DeviceHost, kind: DeviceKind) {
     this.#host = host;
     this.words = new Int32Array(host.buffer);
-    this.page = host.stateOffset >> 2;
+    this.page = host.stateOffset >>> 2;
     this.memory = new GuestMemory(host.dma);
     const config = new DataView(host.buffer, host.stateOffset, 0x1000);
     const id = config.getUint16(DEVICE_ID, true);
@@ -68,7 +68,7 @@ export abstract class VirtioDevice implements QueueOwner {
       throw new StateError('kind', `the state is of PCI device ${id.toString(16)}, not of virtio device ${kind.id}`);
     } else {
       // Whoever had the state before may have left something in the queues.
-      Atomics.or(this.words, this.page + (s.KICKED >> 2), -1);
+      Atomics.or(this.words, this.page + (s.KICKED >>> 2), -1);
     }
     this.queues = kind.queues.map((_, q) => new Virtqueue(this, q));
     this.#generation = this.load(s.GENERATION);
@@ -90,7 +90,7 @@ export abstract class VirtioDevice implements QueueOwner {
       // A function that is no bus master yet may not touch memory; its kicks wait.
       if ((this.load(COMMAND) & COMMAND_BUS_MASTER) === 0) return;
     }
-    const kicked = Atomics.exchange(this.words, this.page + (s.KICKED >> 2), 0);
+    const kicked = Atomics.exchange(this.words, this.page + (s.KICKED >>> 2), 0);
     if (!this.enter()) return;
     try {
       this.process(kicked);
@@ -174,7 +174,7 @@ export abstract class VirtioDevice implements QueueOwner {
 
   /** Has `poll` come back for these queues: enough was done for one turn. */
   protected again(queues: number): void {
-    Atomics.or(this.words, this.page + (s.KICKED >> 2), queues);
+    Atomics.or(this.words, this.page + (s.KICKED >>> 2), queues);
     this.#host.doorbell();
   }
 
@@ -196,10 +196,10 @@ export abstract class VirtioDevice implements QueueOwner {
   }
 
   protected load(at: number): number {
-    return Atomics.load(this.words, this.page + (at >> 2));
+    return Atomics.load(this.words, this.page + (at >>> 2));
   }
   protected store(at: number, value: number): void {
-    Atomics.store(this.words, this.page + (at >> 2), value);
+    Atomics.store(this.words, this.page + (at >>> 2), value);
   }
 
   #noticeReset(): void {
@@ -211,11 +211,11 @@ export abstract class VirtioDevice implements QueueOwner {
   }
 
   #locked(sequence: () => void): void {
-    lock(this.words, this.page + (s.LOCK >> 2));
+    lock(this.words, this.page + (s.LOCK >>> 2));
     try {
       sequence();
     } finally {
-      unlock(this.words, this.page + (s.LOCK >> 2));
+      unlock(this.words, this.page + (s.LOCK >>> 2));
     }
   }
 }

@@ -63,7 +63,7 @@ export class Virtqueue {
     this.#owner = owner;
     this.#memory = owner.memory;
     this.#index = index;
-    this.#state = owner.page + ((s.QUEUE + index * s.QUEUE_STRIDE) >> 2);
+    this.#state = owner.page + ((s.QUEUE + index * s.QUEUE_STRIDE) >>> 2);
   }
 
   /** Whether the driver has set the queue up. Reads the registers once per turn: what is checked is what is used. */
@@ -146,7 +146,7 @@ export class Virtqueue {
       return this.#fail(`a size of ${size}`);
     }
     if (this.#desc < 0 || this.#avail < 0 || this.#used < 0) return this.#fail('an area that is misaligned or nowhere');
-    const features = this.#owner.words[this.#owner.page + (s.DRIVER_FEATURES >> 2)];
+    const features = this.#owner.words[this.#owner.page + (s.DRIVER_FEATURES >>> 2)];
     this.#eventIdx = (features & s.VIRTIO_F_EVENT_IDX) !== 0;
     this.#indirect = (features & s.VIRTIO_F_INDIRECT_DESC) !== 0;
     this.#seen = this.#get(s.QUEUE_NEXT_AVAIL) & 0xffff;
@@ -232,9 +232,9 @@ export class Virtqueue {
   }
 
   #get(at: number): number {
-    return Atomics.load(this.#owner.words, this.#state + (at >> 2));
+    return Atomics.load(this.#owner.words, this.#state + (at >>> 2));
   }
   #set(at: number, value: number): void {
-    Atomics.store(this.#owner.words, this.#state + (at >> 2), value);
+    Atomics.store(this.#owner.words, this.#state + (at >>> 2), value);
   }
 }

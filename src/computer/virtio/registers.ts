@@ -55,7 +55,7 @@ export class VirtioRegisters implements PciFunction {
   ) {
     this.#transmit = transmit;
     this.#words = new Int32Array(buffer);
-    this.#page = stateOffset >> 2;
+    this.#page = stateOffset >>> 2;
     this.#line = line;
     this.#doorbell = doorbell;
   }
@@ -83,11 +83,11 @@ export class VirtioRegisters implements PciFunction {
     if (at === PCI_CFG_BAR) writable = 0xff;
     else if (at === PCI_CFG_OFFSET || at === PCI_CFG_LENGTH) writable = -1;
     if (writable === 0) return;
-    merge(this.#words, this.#page + (s.LOCK >> 2), this.#page + (at >> 2), writable, offset, size, value);
+    merge(this.#words, this.#page + (s.LOCK >>> 2), this.#page + (at >>> 2), writable, offset, size, value);
     if (at === COMMAND) {
-      lock(this.#words, this.#page + (s.LOCK >> 2));
+      lock(this.#words, this.#page + (s.LOCK >>> 2));
       updateLine(this.#words, this.#page, this.#line);
-      unlock(this.#words, this.#page + (s.LOCK >> 2));
+      unlock(this.#words, this.#page + (s.LOCK >>> 2));
       // Queues kicked before the function became a bus master have waited for it.
       if (this.#load(s.KICKED) !== 0) this.#doorbell();
     }
@@ -124,18 +124,18 @@ export class VirtioRegisters implements PciFunction {
 
   #kick(bits: number): void {
     // A bit that was already set has rung the doorbell already.
-    if ((Atomics.or(this.#words, this.#page + (s.KICKED >> 2), bits) & bits) !== bits) this.#doorbell();
+    if ((Atomics.or(this.#words, this.#page + (s.KICKED >>> 2), bits) & bits) !== bits) this.#doorbell();
   }
 
   /** Reading the ISR status clears it and drops the line (4.1.4.5). */
   #takeIsr(): number {
-    lock(this.#words, this.#page + (s.LOCK >> 2));
+    lock(this.#words, this.#page + (s.LOCK >>> 2));
     const isr = this.#load(s.ISR);
     if (isr !== 0) {
       this.#store(s.ISR, 0);
       updateLine(this.#words, this.#page, this.#line);
     }
-    unlock(this.#words, this.#page + (s.LOCK >> 2));
+    unlock(this.#words, this.#page + (s.LOCK >>> 2));
     return isr;
   }
 
@@ -233,7 +233,7 @@ export class VirtioRegisters implements PciFunction {
   }
 
   #setStatus(value: number): void {
-    lock(this.#words, this.#page + (s.LOCK >> 2));
+    lock(this.#words, this.#page + (s.LOCK >>> 2));
     let driverOk = false;
     let pending = false;
     if (value === 0) {
@@ -250,7 +250,7 @@ export class VirtioRegisters implements PciFunction {
       this.#store(s.DEVICE_STATUS, status);
       driverOk = (status & s.DRIVER_OK) !== 0 && (old & s.DRIVER_OK) === 0;
     }
-    unlock(this.#words, this.#page + (s.LOCK >> 2));
+    unlock(this.#words, this.#page + (s.LOCK >>> 2));
     // Whatever the driver has put into its queues before is looked at now.
     if (driverOk) this.#kick(-1);
     if (pending) this.#doorbell();
@@ -263,10 +263,10 @@ export class VirtioRegisters implements PciFunction {
   }
 
   #load(at: number): number {
-    return Atomics.load(this.#words, this.#page + (at >> 2));
+    return Atomics.load(this.#words, this.#page + (at >>> 2));
   }
   #store(at: number, value: number): void {
-    Atomics.store(this.#words, this.#page + (at >> 2), value);
+    Atomics.store(this.#words, this.#page + (at >>> 2), value);
   }
 }
 

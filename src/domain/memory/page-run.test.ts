@@ -30,7 +30,7 @@ class Tables implements GuestPhysical {
     this.#write(this.#at(table, va, level), page, flags);
   }
   #at(table: number, va: number, level: number): number {
-    return (table * 4096 + 8 * (Math.floor(va / 4096 / 512 ** level) % 512)) >> 2;
+    return (table * 4096 + 8 * (Math.floor(va / 4096 / 512 ** level) % 512)) >>> 2;
   }
   #write(at: number, page: number, flags: number): void {
     this.words[at] = flags === 0 ? 0 : ((RAM_BASE / 4096 + page) << 10) | flags;

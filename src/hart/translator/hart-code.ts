@@ -35,7 +35,7 @@ export class HartCode {
 
   /** The word that says whether code of a frame has changed. */
   frameWord(hostPage: number): number {
-    const words = this.words[(this.h + FRAME_WORDS) >> 2] >>> 0;
+    const words = this.words[(this.h + FRAME_WORDS) >>> 2] >>> 0;
     return Atomics.load(this.words, (words >>> 2) + (hostPage >>> 12));
   }
 
@@ -63,7 +63,7 @@ export class HartCode {
     const offsets: number[] = [];
     if (slots === undefined) return offsets;
     const { halfwords } = this;
-    const least = Math.min(OFTEN, this.words[(this.h + HOT_THRESHOLD) >> 2]);
+    const least = Math.min(OFTEN, this.words[(this.h + HOT_THRESHOLD) >>> 2]);
     const counters = (slots + COUNTERS) >>> 1;
     for (let i = 0; i < 2048; i++) {
       if (halfwords[counters + i] >= least && offsets.push(2 * i) > most) return undefined;
