@@ -55,6 +55,7 @@ export function prepareImage(profile: Profile, options: ImageOptions = {}): Prom
   return prepare(profile, { ...rest, cache: nodeCache(cacheFolder), commands: nodeCommands });
 }
 
+export { dedicateProcess } from './adapters/node/tiering.js';
 export {
   Console,
   Instance,

@@ -5,9 +5,13 @@
  */
 import { readFileSync } from 'node:fs';
 import { nodePlatform } from '../../src/adapters/node/platform.js';
+import { dedicateProcess } from '../../src/adapters/node/tiering.js';
 import { OsInstance } from '../../src/guest/os-instance.js';
 import { INSTRET } from '../../src/hart/state.js';
 import { Vmm } from '../../src/vmm/vmm.js';
+
+// As the command line does.
+dedicateProcess();
 
 const [kernel, initramfs, mebibytes, hartsText, bootArguments = ''] = process.argv.slice(2);
 const memory = Number(mebibytes) * 2 ** 20;

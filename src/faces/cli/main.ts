@@ -1,5 +1,6 @@
 /** `understudy`: finds the subcommand and gives it its arguments. Each is loaded only when it is asked for. */
 import { readFileSync } from 'node:fs';
+import { dedicateProcess } from '../../adapters/node/tiering.js';
 import { UsageError } from './usage.js';
 
 const HELP = `Usage: understudy COMMAND [options]
@@ -28,6 +29,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 /** Runs `understudy ARGS`; gives the exit status. */
 export async function main(args: string[]): Promise<number> {
+  dedicateProcess();
   const [first, ...rest] = args;
   if (first === undefined) {
     process.stderr.write(HELP);
