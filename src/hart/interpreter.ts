@@ -6,7 +6,6 @@ import {
   I32,
   I64,
   call,
-  callIndirect,
   choose,
   i32,
   i64,
@@ -48,11 +47,15 @@ import {
   INSTRET,
   PC,
   PRIVILEGE,
+  REGION_END,
+  REGION_PAGE,
+  REGION_REASON,
   SIE,
   SIGNAL,
   SIP,
   SSTATUS,
   TLB_BASE,
+  UNCOUNTED,
 } from './state.js';
 import {
   COUNTERS,
@@ -79,7 +82,7 @@ export interface InterpreterParts {
   readonly fetchStraddle: Callable<typeof I32>;
   readonly regionAtPc: Callable<typeof I32>;
   readonly takeInterrupt: Callable<undefined>;
-  /** Type of a region's function: (h) → 0, 1 + an EXIT_* reason, or REGION_REFUSES. */
+  /** Type of a region's function: (h). */
   readonly regionType: number;
 }
 
@@ -279,9 +282,18 @@ function emitRegion(
   const region = f.local(I32, choose(known, i32.load(jump, JUMP_CACHE + JUMP_REGION), call(parts.regionAtPc, h)));
   f.if(i32.geS(region, i32.const(0)), () => {
     f.store32(h, r.budget, BUDGET);
-    f.set(r.reason, callIndirect(I32, parts.regionType, region, h));
-    f.set(r.budget, i32.load(h, BUDGET));
+    f.store64(h, i64.and(pc, i64.const(-4096)), REGION_PAGE);
+    f.callIndirect(parts.regionType, region, h);
+    f.set(r.budget, i32.add(i32.load(h, BUDGET), i32.load(h, UNCOUNTED)));
+    f.store32(h, i32.const(0), UNCOUNTED);
+    const end = f.local(I32, i32.load(h, REGION_END));
+    f.if(end, () => {
+      f.store64(h, i64.add(i64.load(h, REGION_PAGE), i64.extendS(i32.sub(end, i32.const(1)))), PC);
+      f.store32(h, i32.const(0), REGION_END);
+    });
+    f.set(r.reason, i32.load(h, REGION_REASON));
     f.brIf(enter, i32.eqz(r.reason));
+    f.store32(h, i32.const(0), REGION_REASON);
     f.if(i32.gtS(r.reason, i32.const(0)), () => {
       f.set(r.reason, i32.sub(r.reason, i32.const(1)));
       f.br(leave);

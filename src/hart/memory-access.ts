@@ -4,7 +4,7 @@
  */
 import { I32, I64, call, i32, i64, type ExprI32, type ExprI64 } from '../wasm/expr.js';
 import type { Context, Width } from './context.js';
-import { reachAccess, slowAccess } from './slow-access.js';
+import { reachAccess, slowAccess, type Refusal } from './slow-access.js';
 import { tlbEntry } from './tlb-entry.js';
 import { ACCESS_READ, ACCESS_WRITE, TLB_ADDEND, TLB_READ_TAG, TLB_WRITE_TAG } from './tlb.js';
 
@@ -25,15 +25,15 @@ export function emitReach(
   span: number,
   first: 'load' | 'store',
   writes: boolean,
-  refuses: (refused: (pc: ExprI64, behind: number) => ExprI32) => void,
+  refuses: (refused: (pc: ExprI64, refusal: Refusal) => ExprI32) => void,
 ): ExprI32 {
   const { f } = c;
-  const va = f.local(I64, address);
+  const va = f.held(I64, address);
   const entry = f.local(I32, tlbEntry(c.tlb(), va));
   const lastByte = i64.and(i64.add(va, i64.const(span - 1)), i64.const(-4096));
   f.ifUnlikely(i64.ne(i64.load(entry, writes ? TLB_WRITE_TAG : TLB_READ_TAG), lastByte), () => {
     const access = first === 'load' ? ACCESS_READ : ACCESS_WRITE;
-    refuses((pc, behind) => call(c.core.reach, c.h, pc, va, reachAccess(span, access, writes, behind)));
+    refuses((pc, refusal) => call(c.core.reach, c.h, pc, va, reachAccess(span, access, writes, refusal)));
   });
   return i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND));
 }
@@ -48,7 +48,7 @@ export function emitLoad(
   const reached = c.reached();
   if (reached !== undefined) return read(reached.host, reached.distance);
   const { f } = c;
-  const va = f.local(I64, address);
+  const va = f.held(I64, address);
   const entry = f.local(I32, tlbEntry(c.tlb(), va));
   const host = f.local(I32, i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)));
   f.ifUnlikely(i64.ne(i64.load(entry, TLB_READ_TAG), lastPage(va, width)), () =>
@@ -63,7 +63,7 @@ export function emitStore(c: Context, width: Width, address: ExprI64, value: Exp
   const bits = (8 << width) as 8 | 16 | 32 | 64;
   const reached = c.reached();
   if (reached !== undefined) return f.store64Low(bits, reached.host, value, reached.distance);
-  const va = f.local(I64, address);
+  const va = f.held(I64, address);
   const entry = f.local(I32, tlbEntry(c.tlb(), va));
   const host = f.local(I32, i32.add(i32.wrap(va), i32.load(entry, TLB_ADDEND)));
   f.ifUnlikely(i64.ne(i64.load(entry, TLB_WRITE_TAG), lastPage(va, width)), () =>

@@ -20,6 +20,7 @@
  *   0x200  f0 … f31                 32 × i64   NaN-boxed as the specification says (F, section 21.2)
  *   0x300  scratch for exits        i64 …
  *   0x310  what the TLBs and the jump cache count by, see below
+ *   0x330  what a region and the run loop tell each other, see below
  *
  * Words marked (shared) are written by other threads and must be accessed with atomics.
  */
@@ -109,6 +110,13 @@ export const HART_STATE_SIZE = 0x1000;
 
 /** Instructions left of the turn, while translated code runs. */
 export const BUDGET = 0x1ec;
+/**
+ * Of the region that runs: the virtual address of the page it starts in (i64). When it is left: 1 + where the hart
+ * goes on, as a distance from that page, or 0 if the pc says so; why: 0, 1 + an EXIT_* reason, or REGION_* (exits.ts).
+ */
+export const REGION_PAGE = 0x330;
+export const REGION_END = 0x338;
+export const REGION_REASON = 0x33c;
 /** Arrivals at a place of interpreted code that make it hot; 0: nothing ever is. At most 65,000. */
 export const HOT_THRESHOLD = 0x1f0;
 
@@ -162,15 +170,15 @@ export const SEIP = 1 << 9;
  */
 export function setPending(words: Int32Array, h: number, bits: number, level: boolean): void {
   if (level) {
-    Atomics.or(words, (h + SIP) >> 2, bits);
+    Atomics.or(words, (h + SIP) >>> 2, bits);
     signal(words, h);
   } else {
-    Atomics.and(words, (h + SIP) >> 2, ~bits);
+    Atomics.and(words, (h + SIP) >>> 2, ~bits);
   }
 }
 
 /** Makes the hart leave its run loop, or its wait, soon. Callable from any thread. */
 export function signal(words: Int32Array, h: number): void {
-  Atomics.store(words, (h + SIGNAL) >> 2, SIGNAL_RAISED);
-  Atomics.notify(words, (h + SIGNAL) >> 2);
+  Atomics.store(words, (h + SIGNAL) >>> 2, SIGNAL_RAISED);
+  Atomics.notify(words, (h + SIGNAL) >>> 2);
 }

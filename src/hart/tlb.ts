@@ -112,7 +112,7 @@ export const REGION_PAGE_SIZE = 12;
 export const REGION_USED = 24;
 export const REGION_STRADDLED = 28;
 /** As often as that it may be; then it is to be made anew. */
-export const STRADDLES = 256;
+export const STRADDLES = 2000;
 
 export const SECOND_TLB = PREDECODED_OF_FRAME + PREDECODED_OF_FRAME_SIZE;
 export const SECOND_TLB_ENTRIES = 8192;

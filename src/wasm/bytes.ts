@@ -22,6 +22,11 @@ export class ByteWriter {
     this.buffer[this.length++] = value;
   }
 
+  /** Writes over a byte. */
+  patch(at: number, value: number): void {
+    this.buffer[at] = value;
+  }
+
   /** Unsigned LEB128 of a 32-bit value. */
   u32(value: number): void {
     value >>>= 0;

@@ -72,6 +72,16 @@ function binary<A extends ValueType, T extends ValueType>(type: T, op: number) {
 function neutral<T extends ValueType>(type: T, op: number) {
   return (a: Expr<T>, b: Expr<T>): Expr<T> => (isZero(b) ? a : new Expr(type, Kind.Operation, op, 0, 0, [a, b]));
 }
+/** The same where either may be that operand. */
+function commutes<T extends ValueType>(type: T, op: number) {
+  const operation = neutral(type, op);
+  return (a: Expr<T>, b: Expr<T>): Expr<T> => (isZero(a) ? b : operation(a, b));
+}
+/** A comparison for equality; with 0 it is an operation of its own, shorter. */
+function equal<A extends ValueType>(op: number, opZero: number) {
+  return (a: Expr<A>, b: Expr<A>): ExprI32 =>
+    isZero(b) ? new Expr(I32, Kind.Operation, opZero, 0, 0, [a]) : new Expr(I32, Kind.Operation, op, 0, 0, [a, b]);
+}
 /** What `a` was made from, if it was made by the operation that the next one would undo. */
 const undo = <T extends ValueType>(a: Expr, type: T, op: number): Expr<T> | undefined =>
   a.kind === Kind.Operation && a.op === op && a.args[0].type === type ? (a.args[0] as Expr<T>) : undefined;
@@ -87,7 +97,7 @@ function atomic<T extends ValueType>(type: T, op: number, align: number) {
 export const i32 = {
   const: (value: number): ExprI32 => new Expr(I32, Kind.Const, 0x41, value | 0, 0, none),
   eqz: unary<typeof I32, typeof I32>(I32, 0x45),
-  eq: binary<typeof I32, typeof I32>(I32, 0x46),
+  eq: equal<typeof I32>(0x46, 0x45),
   ne: binary<typeof I32, typeof I32>(I32, 0x47),
   ltS: binary<typeof I32, typeof I32>(I32, 0x48),
   ltU: binary<typeof I32, typeof I32>(I32, 0x49),
@@ -100,7 +110,7 @@ export const i32 = {
   clz: unary<typeof I32, typeof I32>(I32, 0x67),
   ctz: unary<typeof I32, typeof I32>(I32, 0x68),
   popcnt: unary<typeof I32, typeof I32>(I32, 0x69),
-  add: neutral(I32, 0x6a),
+  add: commutes(I32, 0x6a),
   sub: neutral(I32, 0x6b),
   mul: binary<typeof I32, typeof I32>(I32, 0x6c),
   divS: binary<typeof I32, typeof I32>(I32, 0x6d),
@@ -108,14 +118,15 @@ export const i32 = {
   remS: binary<typeof I32, typeof I32>(I32, 0x6f),
   remU: binary<typeof I32, typeof I32>(I32, 0x70),
   and: binary<typeof I32, typeof I32>(I32, 0x71),
-  or: neutral(I32, 0x72),
-  xor: neutral(I32, 0x73),
+  or: commutes(I32, 0x72),
+  xor: commutes(I32, 0x73),
   shl: neutral(I32, 0x74),
   shrS: neutral(I32, 0x75),
   shrU: neutral(I32, 0x76),
   rotl: neutral(I32, 0x77),
   rotr: neutral(I32, 0x78),
-  wrap: unary<typeof I64, typeof I32>(I32, 0xa7),
+  wrap: (a: ExprI64): ExprI32 =>
+    a.kind === Kind.Const ? i32.const(a.lo) : new Expr(I32, Kind.Operation, 0xa7, 0, 0, [a]),
   truncSatF32S: unary<typeof F32, typeof I32>(I32, 0xfc00),
   truncSatF64S: unary<typeof F64, typeof I32>(I32, 0xfc02),
   truncSatF64U: unary<typeof F64, typeof I32>(I32, 0xfc03),
@@ -156,7 +167,7 @@ export const i64 = {
   /** A constant in two halves. */
   pair: (hi: number, lo: number): ExprI64 => new Expr(I64, Kind.Const, 0x42, lo | 0, hi | 0, none),
   eqz: unary<typeof I64, typeof I32>(I32, 0x50),
-  eq: binary<typeof I64, typeof I32>(I32, 0x51),
+  eq: equal<typeof I64>(0x51, 0x50),
   ne: binary<typeof I64, typeof I32>(I32, 0x52),
   ltS: binary<typeof I64, typeof I32>(I32, 0x53),
   ltU: binary<typeof I64, typeof I32>(I32, 0x54),
@@ -169,7 +180,7 @@ export const i64 = {
   clz: unary<typeof I64, typeof I64>(I64, 0x79),
   ctz: unary<typeof I64, typeof I64>(I64, 0x7a),
   popcnt: unary<typeof I64, typeof I64>(I64, 0x7b),
-  add: neutral(I64, 0x7c),
+  add: commutes(I64, 0x7c),
   sub: neutral(I64, 0x7d),
   mul: binary<typeof I64, typeof I64>(I64, 0x7e),
   divS: binary<typeof I64, typeof I64>(I64, 0x7f),
@@ -177,8 +188,8 @@ export const i64 = {
   remS: binary<typeof I64, typeof I64>(I64, 0x81),
   remU: binary<typeof I64, typeof I64>(I64, 0x82),
   and: binary<typeof I64, typeof I64>(I64, 0x83),
-  or: neutral(I64, 0x84),
-  xor: neutral(I64, 0x85),
+  or: commutes(I64, 0x84),
+  xor: commutes(I64, 0x85),
   shl: neutral(I64, 0x86),
   shrS: neutral(I64, 0x87),
   shrU: neutral(I64, 0x88),

@@ -15,6 +15,9 @@ export interface BranchHint {
   readonly likely: boolean;
 }
 
+const LOCAL_GET = 0x20;
+const LOCAL_SET = 0x21;
+const LOCAL_TEE = 0x22;
 const BLOCK = 0x02;
 const LOOP = 0x03;
 const IF = 0x04;
@@ -30,6 +33,10 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
   private readonly code = new ByteWriter();
   private readonly hints: BranchHint[] = [];
   private depth = 0;
+  /** The last `local.set`: where it lies, where it ends, which local. */
+  private setAt = 0;
+  private setEnd = 0;
+  private setLocal = -1;
   private readonly localTypes: ValueType[] = [];
   private readonly free = new Map<ValueType, Local[]>();
   private scopeLocals: Local[] | undefined;
@@ -58,6 +65,11 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
     return local;
   }
 
+  /** A value for several uses: a local it has now, which must not be set before the last of them, or a new one. */
+  held<T extends ValueType>(type: T, value: Expr<T>): Local<T> {
+    return value.kind === Kind.Local ? value : this.local(type, value);
+  }
+
   /** A local that no scope takes back. */
   lasting<T extends ValueType>(type: T): Local<T> {
     return localExpr(type, this.paramTypes.length + this.localTypes.push(type) - 1);
@@ -80,8 +92,23 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
   set<T extends ValueType>(local: Local<T>, value: Expr<T>): void {
     if (value.kind === Kind.Local && value.op === local.op) return;
     this.emit(value);
-    this.code.u8(0x21);
+    this.setAt = this.code.length;
+    this.code.u8(LOCAL_SET);
     this.code.u32(local.op);
+    this.setEnd = this.code.length;
+    this.setLocal = local.op;
+  }
+
+  /** A local that has just been set is still at hand: one instruction does both. */
+  private get(local: number): void {
+    const { code } = this;
+    if (this.setLocal === local && this.setEnd === code.length) {
+      code.patch(this.setAt, LOCAL_TEE);
+      this.setLocal = -1;
+    } else {
+      code.u8(LOCAL_GET);
+      code.u32(local);
+    }
   }
 
   drop(value: Expr): void {
@@ -276,8 +303,7 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
         else code.s64(e.hi, e.lo);
         return;
       case Kind.Local:
-        code.u8(0x20);
-        code.u32(e.op);
+        this.get(e.op);
         return;
       case Kind.Operation:
         this.emit(args[0]);

@@ -6,6 +6,7 @@ import {
   f64,
   i32,
   i64,
+  select,
   type Callable,
   type ExprF64,
   type ExprI32,
@@ -22,8 +23,9 @@ import {
   CAUSE_STORE_MISALIGNED,
   CAUSE_STORE_PAGE,
 } from '../causes.js';
-import { behindOf, behindReach, byteOf, firstOf, spanOf, widthOf, writesOf } from '../slow-access.js';
-import { EXIT_A, EXIT_B, PC, PRIVILEGE, SENVCFG, TLB_BASE, UNCOUNTED } from '../state.js';
+import { REGION_REFUSES, REGION_STRADDLES } from '../exits.js';
+import { behindOf, behindReach, byteOf, firstOf, isFinalOf, spanOf, widthOf, writesOf } from '../slow-access.js';
+import { EXIT_A, EXIT_B, PC, PRIVILEGE, REGION_REASON, SENVCFG, TLB_BASE, UNCOUNTED } from '../state.js';
 import { tlbEntry } from '../tlb-entry.js';
 import { ACCESS_READ, ACCESS_WRITE, TLB_HOST_PAGE, TLB_READ_TAG } from '../tlb.js';
 import type { Imports } from './imports.js';
@@ -200,6 +202,7 @@ function buildReach(module: ModuleBuilder, { mmu }: Parts): Callable<typeof I32>
   const refuse = (): void => {
     f.store64(h, f.param(I64, 1), PC);
     f.store32(h, behindReach(what), UNCOUNTED);
+    f.store32(h, select(isFinalOf(what), i32.const(REGION_REFUSES), i32.const(REGION_STRADDLES)), REGION_REASON);
     f.return(i32.const(1));
   };
   f.if(crosses(va, spanOf(what)), refuse);

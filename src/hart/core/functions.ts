@@ -18,7 +18,7 @@ export interface CoreFunctions {
   readonly storeSlow: I32Function;
   /**
    * (h, pc, va, `reachAccess`): fills the TLB for the first of several accesses; 0 if their bytes lie in one page of
-   * memory that reads, and if asked writes, are allowed to. Else 1, and the hart's state says that it goes on at pc.
+   * memory that reads, and if asked writes, are allowed to. Else 1, and the hart's state says that it goes on at pc and why.
    * Takes no trap.
    */
   readonly reach: I32Function;
@@ -42,6 +42,17 @@ export interface CoreFunctions {
   /** (h): makes stores to code visible to this hart's fetches. */
   readonly fenceI: Procedure;
 }
+
+/** Those that are given a pc, behind the hart block. */
+export const WITH_PC: ReadonlySet<string> = new Set<keyof CoreFunctions>([
+  'loadSlow',
+  'storeSlow',
+  'reach',
+  'atomicHost',
+  'cboZero',
+  'csr',
+  'trap',
+]);
 
 /** What the core module asks of the worker that runs the hart. Addresses and times are f64: exact up to 2^53. */
 export interface CoreImports {

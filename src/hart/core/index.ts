@@ -62,7 +62,7 @@ export function buildCore(limits: MemoryLimits): CoreCode {
     fenceI: fetch.fenceI,
     float: buildFloat(module),
   };
-  const regionType = module.type([I32], I32);
+  const regionType = module.type([I32], undefined);
   buildInterpreter(module, { core, imports, ...fetch, takeInterrupt: traps.takeInterrupt, regionType });
   exportCoreFunctions(module, core);
   return { module: new WebAssembly.Module(module.toBytes()), limits, signatures: signaturesOf(core) };

@@ -5,12 +5,14 @@
  *
  * A region has a hundred cold calls. So that the optimizing compiler need not look at what a
  * call through a table takes for each of them, a module has a function of its own, a thunk,
- * for each core function that it uses.
+ * for each core function that it uses. A pc is given to a thunk as a distance from the page
+ * of the region that runs: a constant, where an address would be one more value to be kept.
  */
-import { callIndirect, i32, type Callable, type ValueType } from '../../wasm/expr.js';
+import { callIndirect, i32, i64, type Callable, type ExprI32, type ExprI64, type ValueType } from '../../wasm/expr.js';
 import { FunctionBuilder } from '../../wasm/function.js';
 import { ModuleBuilder, type MemoryLimits } from '../../wasm/module.js';
-import type { CoreFunctions } from './functions.js';
+import { REGION_PAGE } from '../state.js';
+import { WITH_PC, type CoreFunctions } from './functions.js';
 
 /** A core function as a translated module imports it. */
 export interface Signature {
@@ -71,9 +73,13 @@ class Thunk implements Callable {
     const { module } = this.linked;
     const slot = this.linked.use(name);
     const f = module.function(params, result);
+    const [h, pc, ...others] = f.params;
+    const args = WITH_PC.has(name)
+      ? [h, i64.add(i64.load(h as ExprI32, REGION_PAGE), pc as ExprI64), ...others]
+      : f.params;
     const type = module.type(params, result);
-    if (result === undefined) f.callIndirect(type, i32.const(slot), ...f.params);
-    else f.return(callIndirect(result, type, i32.const(slot), ...f.params));
+    if (result === undefined) f.callIndirect(type, i32.const(slot), ...args);
+    else f.return(callIndirect(result, type, i32.const(slot), ...args));
     return f;
   }
 }

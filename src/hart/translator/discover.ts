@@ -52,7 +52,7 @@ const MOST_PAGES = 1 + REGION_EXTRA_PAGES;
 // One discovery at a time: these are cleared and used again.
 const known = {
   steps: new PlaceMap<Step | undefined>(MOST_PAGES),
-  followed: new PlaceMap<boolean>(MOST_PAGES),
+  executed: new PlaceMap<boolean>(MOST_PAGES),
   short: new PlaceMap<boolean>(MOST_PAGES),
   leaders: new PlaceSet(MOST_PAGES),
   visited: new PlaceSet(MOST_PAGES),
@@ -130,13 +130,13 @@ class Discovery {
 
   /** The instruction at `at`, or undefined if it cannot be translated here. */
   #step(at: number): Step | undefined {
-    const place = this.#place(at);
-    return place < 0 ? undefined : known.steps.get(place, () => this.#read(at));
+    const index = this.#pageIndex(at);
+    if (index < 0) return undefined;
+    const place = placeIndex(index, at & 4095);
+    return known.steps.has(place) ? known.steps.at(place) : known.steps.set(place, this.#read(this.#pages[index], at));
   }
 
-  #read(at: number): Step | undefined {
-    const page = this.#page(at);
-    if (page === undefined) return undefined;
+  #read(page: CodePage, at: number): Step | undefined {
     const offset = at & 4095;
     let bits = this.source.halfword(page.hostPage, offset);
     if ((bits & 3) === 3) {
@@ -148,11 +148,20 @@ class Discovery {
     return decoded.index < 0 ? undefined : { at, decoded, effects: effectsOf(decoded) };
   }
 
+  /** Whether code has been executed at a place; undefined if its page cannot be had. */
+  #executed(at: number): boolean | undefined {
+    const index = this.#pageIndex(at);
+    if (index < 0) return undefined;
+    const place = placeIndex(index, at & 4095);
+    const { executed } = known;
+    return executed.has(place)
+      ? executed.at(place)
+      : executed.set(place, this.source.executed(this.#pages[index], at & 4095));
+  }
+
   /** Whether a jump to `at` stays in the region. */
   #follows(at: number): boolean {
-    const page = this.#page(at);
-    if (page === undefined) return false;
-    return known.followed.get(this.#place(at), () => this.source.executed(page, at & 4095));
+    return this.#executed(at) === true;
   }
 
   /** Finds places that blocks must start at: targets of jumps and branches in reach of the entry, calls not followed. */
@@ -236,10 +245,15 @@ class Discovery {
     if (flow === 'branch') {
       node.taken = this.#successor(node.takenAt, node.call);
       node.next = this.#successor(after, node.call);
-      const [taken, next] = [this.#follows(node.takenAt), this.#follows(after)];
-      if (taken !== next) node.rare = taken ? 'next' : 'taken';
-      if (!taken) this.#unexplored.add(node.takenAt);
-      if (!next) this.#unexplored.add(after);
+      // What is beyond the pages of the region may be taken all the time.
+      if (this.#executed(node.takenAt) === false) {
+        node.rare = 'taken';
+        this.#unexplored.add(node.takenAt);
+      }
+      if (this.#executed(after) === false) {
+        node.rare = node.rare === undefined ? 'next' : undefined;
+        this.#unexplored.add(after);
+      }
     } else if (flow === 'jump') {
       node.taken = isCall(decoded)
         ? this.#callee(node.takenAt, after, node.call)
@@ -283,7 +297,9 @@ class Discovery {
 
   /** Whether a call of the code at `at` may be followed: it returns within few instructions, counting what has been executed. */
   #isShort(at: number): boolean {
-    return this.#follows(at) && known.short.get(this.#place(at), () => this.#returnsSoon(at));
+    if (!this.#follows(at)) return false;
+    const place = this.#place(at);
+    return known.short.has(place) ? known.short.at(place) : known.short.set(place, this.#returnsSoon(at));
   }
 
   #returnsSoon(at: number): boolean {

@@ -19,37 +19,41 @@ export interface Effects {
   readonly writes: Readonly<Masks>;
 }
 
-/** Of an instruction of the table: where its operands name registers. */
+/** Of an instruction of the table: -1 for the operands that name registers of a file, else 0. */
 interface Uses {
-  readonly rd: keyof Masks | undefined;
-  readonly rs1: keyof Masks | undefined;
-  readonly rs2: keyof Masks | undefined;
-  readonly rs3: boolean;
+  readonly rd: Readonly<Masks>;
+  readonly rs1: Readonly<Masks>;
+  readonly rs2: Readonly<Masks>;
+  readonly rs3: Readonly<Masks>;
 }
 
 const uses: readonly Uses[] = instructions.map(({ format }) => {
   const { files, syntax } = formats[format];
-  const has = (...names: typeof syntax): boolean => names.some((name) => syntax.includes(name));
+  const of = (file: keyof Masks, ...names: typeof syntax): Masks => {
+    const has = names.some((name) => syntax.includes(name));
+    return { x: has && file === 'x' ? -1 : 0, f: has && file === 'f' ? -1 : 0 };
+  };
   return {
-    rd: has('rd') ? files.rd : undefined,
-    rs1: has('rs1', 'offset', 'base') ? files.rs1 : undefined,
-    rs2: has('rs2') ? files.rs2 : undefined,
-    rs3: has('rs3'),
+    rd: of(files.rd, 'rd'),
+    rs1: of(files.rs1, 'rs1', 'offset', 'base'),
+    rs2: of(files.rs2, 'rs2'),
+    rs3: of('f', 'rs3'),
   };
 });
 
 /** The effects of an instruction of the table. */
 export function effectsOf({ index, operands }: Decoded): Effects {
   const { rd, rs1, rs2, rs3 } = uses[index];
-  const reads: Masks = { x: 0, f: 0 };
-  const writes: Masks = { x: 0, f: 0 };
-  if (rd !== undefined) writes[rd] = 1 << operands.rd;
-  if (rs1 !== undefined) reads[rs1] |= 1 << operands.rs1;
-  if (rs2 !== undefined) reads[rs2] |= 1 << operands.rs2;
-  if (rs3) reads.f |= 1 << operands.imm;
-  reads.x &= ~1;
-  writes.x &= ~1;
-  return { reads, writes };
+  const bitD = 1 << operands.rd;
+  const bit1 = 1 << operands.rs1;
+  const bit2 = 1 << operands.rs2;
+  return {
+    reads: {
+      x: ((bit1 & rs1.x) | (bit2 & rs2.x)) & ~1,
+      f: (bit1 & rs1.f) | (bit2 & rs2.f) | ((1 << operands.imm) & rs3.f),
+    },
+    writes: { x: bitD & rd.x & ~1, f: bitD & rd.f },
+  };
 }
 
 const DYNAMIC = 7;

@@ -1,4 +1,4 @@
-/** Emission of a region as one WebAssembly function: (h) → 0, 1 + an EXIT_* reason, or REGION_REFUSES. */
+/** Emission of a region as one WebAssembly function of the hart block; how it is left, it says there (REGION_* of state.ts). */
 import { I32, I64, i32, i64, type Callable, type ExprI64, type Local } from '../../wasm/expr.js';
 import type { FunctionBuilder, Label } from '../../wasm/function.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
@@ -7,7 +7,7 @@ import { PC, SIGNAL } from '../state.js';
 import { instructions } from '../table/index.js';
 import { hashOf } from './dispatch-hash.js';
 import { floatGuard, keyOf, type Masks } from './effects.js';
-import { chains } from './exits.js';
+import { chains } from './ends.js';
 import { emitIdiom } from './emit-idiom.js';
 import type { Graph, Node } from './graph.js';
 import { idiomsOf, type Idioms } from './idiom.js';
@@ -29,7 +29,7 @@ export function emitRegion(
   graph: Graph,
   isApart: (at: number) => boolean,
 ): EmittedRegion {
-  const f = module.function([I32], I32);
+  const f = module.function([I32], undefined);
   return { run: f, leaves: new RegionEmitter(f, core, graph, isApart).emit() };
 }
 
@@ -52,7 +52,7 @@ class RegionEmitter {
     isApart: (at: number) => boolean,
   ) {
     this.#nodes = structure(graph.entry);
-    const { load, store, used } = analyse(this.#nodes);
+    const { load, store, locals } = analyse(this.#nodes);
     this.#store = store;
     // Where a region is entered, it must get on: leaving before the first instruction would lead here again.
     const isEntry = ({ at, call }: Node): boolean => call === undefined && graph.entries.includes(at);
@@ -66,7 +66,7 @@ class RegionEmitter {
     this.#c = new RegionContext(
       f,
       core,
-      used,
+      locals,
       load,
       floatGuard(this.#nodes),
       reaches,
@@ -80,14 +80,17 @@ class RegionEmitter {
     const masks = new Map([...this.#store.values()].map((mask) => [keyOf(mask), mask]));
     const ends = chains([...masks.values()]);
     // The blocks close in the reverse order of their opening.
+    const out = f.begin('block');
     for (const { whole } of [...ends].reverse()) this.#leave.set(keyOf(whole), f.begin('block'));
     if (this.graph.entry.end === 'dispatch') this.#dispatchTo = f.local(I64, i64.load(this.#c.h, PC));
     this.#tree(this.graph.entry);
     for (const { stored, isLast } of ends) {
       f.end();
       this.#c.spill(stored);
-      if (isLast) this.#c.leave();
+      if (isLast) f.br(out);
     }
+    f.end();
+    this.#c.leave();
     return this.#c.leaves;
   }
 
@@ -186,12 +189,13 @@ class RegionEmitter {
       if (idiom !== undefined) emitIdiom(c, idiom);
       return f.br(this.#loops.get(to)!);
     }
-    if (to.forwardEdges > 1) return f.br(this.#merges.get(to)!);
+    if (to.from.length > 1) return f.br(this.#merges.get(to)!);
     this.#tree(to);
   }
 
   #exit(node: Node, at: number): void {
-    this.#exitTo(node, this.#c.address(at));
+    this.#c.endAt(at);
+    this.#leaveFrom(node);
   }
 
   #exitTo(node: Node, pc: ExprI64): void {

@@ -53,14 +53,22 @@ export class Node {
   /** Reverse postorder number, immediate dominator; see structure.ts. */
   order = -1;
   dominator: Node | undefined;
-  forwardEdges = 0;
-  isLoopHeader = false;
+  /** Where edges lead here from, those back to a loop's header left out; a node for each edge. */
+  readonly from: Node[] = [];
+  /** Of a loop's header: the number of the last node that leads back to it; the loop lies between. Else -1. */
+  loopEnd = -1;
+  /** Loops that it is in. */
+  loops = 0;
   readonly mergeChildren: Node[] = [];
 
   constructor(
     readonly at: number,
     readonly call: Call | undefined,
   ) {}
+
+  get isLoopHeader(): boolean {
+    return this.loopEnd >= 0;
+  }
 }
 
 /** A page that the code of a region lies in. */

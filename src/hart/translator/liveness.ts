@@ -1,9 +1,9 @@
 /**
  * Which registers a region must load when it is entered and store when it is left.
  *
- * A register that is written anywhere lives in a local. A node's exits store what may
- * have been written on the way there; what is stored but not surely written, and what
- * is read before it is written, is loaded on entry.
+ * A register that is used often lives in a local; the others stay where they are, in the hart's
+ * state. A node's exits store what may have been written on the way there; what is stored but not
+ * surely written, and what is read before it is written, is loaded on entry.
  */
 import type { Masks } from './effects.js';
 import type { Node } from './graph.js';
@@ -14,8 +14,8 @@ export interface Liveness {
   readonly load: Masks;
   /** Per node: what its exits and traps store. */
   readonly store: ReadonlyMap<Node, Masks>;
-  /** All registers that need a local. */
-  readonly used: Masks;
+  /** Registers that live in locals. */
+  readonly locals: Masks;
 }
 
 interface Flow {
@@ -28,9 +28,13 @@ interface Flow {
 
 const ALL = -1;
 
+/** Uses that make a register worth a local, which costs a load, and a store at each exit. */
+const OFTEN = 4;
+/** Uses that one in a loop counts for, in each loop around it. */
+const IN_LOOP = 8;
+
 export function analyse(nodes: readonly Node[]): Liveness {
   const flows = new Map<Node, Flow>();
-  const used: Masks = { x: 0, f: 0 };
   for (const node of nodes) {
     const writes: Masks = { x: 0, f: 0 };
     const exposed: Masks = { x: 0, f: 0 };
@@ -39,8 +43,6 @@ export function analyse(nodes: readonly Node[]): Liveness {
       exposed.f |= e.reads.f & ~writes.f;
       writes.x |= e.writes.x;
       writes.f |= e.writes.f;
-      used.x |= e.reads.x | e.writes.x;
-      used.f |= e.reads.f | e.writes.f;
     }
     flows.set(node, { writes, exposed, maybeIn: { x: 0, f: 0 }, mustIn: { x: ALL, f: ALL } });
   }
@@ -70,14 +72,33 @@ export function analyse(nodes: readonly Node[]): Liveness {
     }
   }
 
+  const locals = usedOften(nodes);
   const load: Masks = { x: 0, f: 0 };
   const store = new Map<Node, Masks>();
   for (const node of nodes) {
     const { writes, exposed, maybeIn, mustIn } = flows.get(node)!;
-    const stored = { x: maybeIn.x | writes.x, f: maybeIn.f | writes.f };
+    const stored = { x: (maybeIn.x | writes.x) & locals.x, f: (maybeIn.f | writes.f) & locals.f };
     store.set(node, stored);
-    load.x |= (exposed.x | stored.x) & ~mustIn.x;
-    load.f |= (exposed.f | stored.f) & ~mustIn.f;
+    load.x |= (exposed.x | stored.x) & ~mustIn.x & locals.x;
+    load.f |= (exposed.f | stored.f) & ~mustIn.f & locals.f;
   }
-  return { load, store, used };
+  return { load, store, locals };
+}
+
+function usedOften(nodes: readonly Node[]): Masks {
+  const uses = { x: new Float64Array(32), f: new Float64Array(32) };
+  const count = (times: Float64Array, mask: number, by: number): void => {
+    for (let rest = mask; rest !== 0; rest &= rest - 1) times[31 - Math.clz32(rest & -rest)] += by;
+  };
+  for (const node of nodes) {
+    const by = IN_LOOP ** node.loops;
+    for (const { effects: e } of node.steps) {
+      count(uses.x, e.reads.x, by);
+      count(uses.x, e.writes.x, by);
+      count(uses.f, e.reads.f, by);
+      count(uses.f, e.writes.f, by);
+    }
+  }
+  const often = (times: Float64Array): number => times.reduce((mask, n, r) => (n < OFTEN ? mask : mask | (1 << r)), 0);
+  return { x: often(uses.x), f: often(uses.f) };
 }

@@ -38,22 +38,33 @@ export class PlaceSet {
   }
 }
 
-/** A map from places. */
+/** A map from places; it keeps the values of those that are not in it any more. */
 export class PlaceMap<T> {
   readonly #known: PlaceSet;
-  readonly #values: T[] = [];
+  readonly #values: (T | undefined)[];
 
   constructor(pages: number) {
     this.#known = new PlaceSet(pages);
+    // All at once: an array that grows by leaps becomes a hash table.
+    this.#values = new Array<T | undefined>(pages * HALFWORDS).fill(undefined);
   }
 
   clear(): void {
     this.#known.clear();
   }
 
-  /** The value of a place; `make` is asked once. */
-  get(place: number, make: () => T): T {
-    if (this.#known.add(place)) this.#values[place] = make();
-    return this.#values[place];
+  has(place: number): boolean {
+    return this.#known.has(place);
+  }
+
+  /** The value of a place that is there. */
+  at(place: number): T {
+    return this.#values[place] as T;
+  }
+
+  set(place: number, value: T): T {
+    this.#known.add(place);
+    this.#values[place] = value;
+    return value;
   }
 }

@@ -20,6 +20,8 @@ export class Reach {
   constructor(
     /** How many others are in use beside it when it begins. */
     readonly depth: number,
+    /** The value that its accesses go by; see `Places`. */
+    readonly root: number,
     /** What the first access, of this kind, goes through: the register, and its distance from the value. */
     readonly base: number,
     readonly baseDistance: number,
@@ -62,8 +64,8 @@ export interface Reached {
 /** What is known at the end of a block. */
 interface State {
   readonly places: Places;
-  /** By the value they go by. */
-  readonly open: Map<number, Reach>;
+  /** Reaches that all ways here have looked up; of several for a value the last one counts. */
+  readonly open: readonly Reach[];
   /** Reaches begun on the way here. */
   readonly depth: number;
 }
@@ -80,23 +82,26 @@ export function reachesOf(
   isAlone: (node: Node) => boolean,
   isApart: (at: number) => boolean,
 ): ReadonlyMap<Node, readonly (Reached | undefined)[]> {
+  const values = new Values();
   const states = new Map<Node, State>();
   const all = new Map<Node, (Reached | undefined)[]>();
   for (const node of nodes) {
-    const follows = !node.isLoopHeader && node.forwardEdges === 1 && node !== nodes[0] && !isAlone(node);
-    const before = follows && node.dominator !== undefined ? states.get(node.dominator) : undefined;
-    const places = new Places(before?.places);
-    const open = new Map(before?.open);
-    let depth = before?.depth ?? 0;
+    const dominator = node === nodes[0] ? undefined : states.get(node.dominator!);
+    const isFresh = dominator === undefined || isAlone(node);
+    const places = isFresh ? new Places(values) : Places.meet(node.from.map((from) => states.get(from)!.places));
+    if (!isFresh && node.isLoopHeader) places.forget(writtenIn(nodes, node.order, node.loopEnd));
+    const open = isFresh ? [] : dominator.open.slice();
+    // Also where nothing is shared, what is open around it must keep its place.
+    let depth = dominator?.depth ?? 0;
     const take = (place: number, base: number, offset: number, { kind, width }: Access): Reached => {
       const root = places.root(base);
       const distance = places.distance(base);
       const at = distance + offset;
-      let reach = open.get(root);
+      let reach = open.findLast((one) => one.root === root);
       if (reach?.add(node, at, 1 << width, kind === 'store') !== true) {
-        reach = new Reach(depth++, base, distance, kind, at, node, isApart(place));
+        reach = new Reach(depth++, root, base, distance, kind, at, node, isApart(place));
         reach.add(node, at, 1 << width, kind === 'store');
-        open.set(root, reach);
+        open.push(reach);
       }
       return { reach, at };
     };
@@ -116,20 +121,47 @@ export function reachesOf(
   return new Map([...all].map(([node, reached]) => [node, reached.map(shared)]));
 }
 
+/** Registers written by these nodes: those of a loop are among those between its header and the last that leads back. */
+function writtenIn(nodes: readonly Node[], first: number, last: number): number {
+  let written = 0;
+  for (let order = first; order <= last; order++) {
+    for (const { effects } of nodes[order].steps) written |= effects.writes.x;
+  }
+  return written;
+}
+
+/** Gives each value that is not known a number. */
+class Values {
+  #next = 0;
+  fresh(): number {
+    return this.#next++;
+  }
+}
+
 /** Where the registers point to, as far as the code tells: each some value, which is not known, plus a distance. */
 class Places {
-  readonly #root = new Uint32Array(32);
-  readonly #distance = new Int32Array(32);
-  #roots = 32;
+  readonly #values: Values;
+  readonly #root: number[];
+  readonly #distance: number[];
 
-  constructor(before?: Places) {
-    if (before === undefined) {
-      for (let register = 0; register < 32; register++) this.#root[register] = register;
-      return;
+  /** As in another place, or with nothing known. */
+  constructor(values: Values, like?: Places) {
+    this.#values = values;
+    this.#root = like === undefined ? Array.from({ length: 32 }, () => values.fresh()) : like.#root.slice();
+    this.#distance = like === undefined ? new Array<number>(32).fill(0) : like.#distance.slice();
+  }
+
+  /** What is known where several ways come together: what is known, and the same, at the end of each. */
+  static meet([first, ...others]: readonly Places[]): Places {
+    const places = new Places(first.#values, first);
+    for (const other of others) {
+      for (let register = 0; register < 32; register++) {
+        const isSame =
+          places.#root[register] === other.#root[register] && places.#distance[register] === other.#distance[register];
+        if (!isSame) places.#forget(register);
+      }
     }
-    this.#root.set(before.#root);
-    this.#distance.set(before.#distance);
-    this.#roots = before.#roots;
+    return places;
   }
 
   root(register: number): number {
@@ -149,6 +181,13 @@ class Places {
     else this.#forget(rd);
   }
 
+  /** Nothing is known of these registers any more: a mask. */
+  forget(registers: number): void {
+    for (let register = 1; register < 32; register++) {
+      if (((registers >>> register) & 1) !== 0) this.#forget(register);
+    }
+  }
+
   #move(to: number, from: number, by: number): void {
     const distance = this.#distance[from] + by;
     // Far away nothing is shared; and distances stay what 32 bits can tell.
@@ -158,7 +197,7 @@ class Places {
   }
 
   #forget(register: number): void {
-    this.#root[register] = this.#roots++;
+    this.#root[register] = this.#values.fresh();
     this.#distance[register] = 0;
   }
 }

@@ -16,13 +16,25 @@ import type { FunctionBuilder } from '../../wasm/function.js';
 import type { Context, HostPlace } from '../context.js';
 import type { CoreFunctions } from '../core/functions.js';
 import { SSTATUS_FS } from '../core/sstatus.js';
-import { REGION_REFUSES, REGION_STRADDLES } from '../exits.js';
+import { REGION_REFUSES } from '../exits.js';
 import { InlineFloat } from '../float/index.js';
 import { inlineOperations, type FloatOperations } from '../float/operations.js';
 import { emitReach } from '../memory-access.js';
 import { boxed, unboxed } from '../nan-boxing.js';
 import type { Operands } from '../table/format.js';
-import { BUDGET, F, FRM, PC, SSTATUS, TLB_BASE, UNCOUNTED, X } from '../state.js';
+import {
+  BUDGET,
+  F,
+  FRM,
+  PC,
+  REGION_END,
+  REGION_PAGE,
+  REGION_REASON,
+  SSTATUS,
+  TLB_BASE,
+  UNCOUNTED,
+  X,
+} from '../state.js';
 import { instructions } from '../table/index.js';
 import type { Masks } from './effects.js';
 import type { Node, Step } from './graph.js';
@@ -48,14 +60,14 @@ export interface FloatGuard {
   readonly dynamicRounding: boolean;
 }
 
-/** Registers live in locals, operands are constants. */
+/** Registers live in locals, those used seldom in the hart's state; operands are constants. */
 export class RegionContext implements Context {
   readonly h: ExprI32;
   /** Virtual address of the page the region starts in. */
   readonly page: Local<typeof I64>;
   readonly budget: Local<typeof I32>;
-  /** What the region's function returns: 0, or 1 + an EXIT_* reason. */
-  readonly reason: Local<typeof I32>;
+  /** What is REGION_END when the region is left. */
+  private readonly end: Local<typeof I32>;
   private readonly tlbBase: Local<typeof I32>;
   private readonly x: (Local<typeof I64> | undefined)[] = [];
   private readonly fr: (Local<typeof F64> | undefined)[] = [];
@@ -81,7 +93,7 @@ export class RegionContext implements Context {
   constructor(
     readonly f: FunctionBuilder,
     readonly core: CoreFunctions,
-    used: Masks,
+    locals: Masks,
     load: Masks,
     guard: FloatGuard,
     private readonly reaches: ReadonlyMap<Node, readonly (Reached | undefined)[]>,
@@ -92,15 +104,15 @@ export class RegionContext implements Context {
     this.h = h;
     this.guard(guard);
     this.floats = inlineOperations(core.float, h, new InlineFloat(f, h, core.float));
-    this.page = f.local(I64, i64.and(i64.load(h, PC), i64.const(-4096)));
+    this.page = f.local(I64, i64.load(h, REGION_PAGE));
     this.budget = f.local(I32, i32.load(h, BUDGET));
-    this.reason = f.local(I32);
+    this.end = f.local(I32);
     this.tlbBase = f.local(I32, i32.add(h, i32.load(h, TLB_BASE)));
     for (let r = 0; r < 32; r++) {
-      if (((used.x >>> r) & 1) !== 0) {
+      if (((locals.x >>> r) & 1) !== 0) {
         this.x[r] = f.local(I64, ((load.x >>> r) & 1) !== 0 ? i64.load(h, X + 8 * r) : undefined);
       }
-      if (((used.f >>> r) & 1) !== 0) {
+      if (((locals.f >>> r) & 1) !== 0) {
         this.fr[r] = f.local(F64, ((load.f >>> r) & 1) !== 0 ? f64.load(h, F + 8 * r) : undefined);
       }
     }
@@ -117,12 +129,16 @@ export class RegionContext implements Context {
     });
   }
 
-  /** Stores the budget back and returns. */
+  /** The hart is to go on at a place when the region has been left. */
+  endAt(at: number): void {
+    this.f.set(this.end, i32.const(1 + at));
+  }
+
+  /** The end of the region. */
   leave(): void {
     const { f, h } = this;
-    f.store32(h, i32.add(this.budget, i32.load(h, UNCOUNTED)), BUDGET);
-    f.store32(h, i32.const(0), UNCOUNTED);
-    f.return(this.reason);
+    f.store32(h, this.end, REGION_END);
+    f.store32(h, this.budget, BUDGET);
   }
 
   enterNode(node: Node): void {
@@ -149,7 +165,8 @@ export class RegionContext implements Context {
 
   /** An integer register, whichever instruction is being emitted. */
   readX(register: number): ExprI64 {
-    return this.x[register] ?? i64.const(0);
+    if (register === 0) return i64.const(0);
+    return this.x[register] ?? i64.load(this.h, X + 8 * register);
   }
   rs1(): ExprI64 {
     return this.readX(this.operands.rs1);
@@ -167,12 +184,13 @@ export class RegionContext implements Context {
     return i64.const(this.operands.rs1);
   }
   writeX(register: number, value: ExprI64): void {
-    this.f.set(this.x[register]!, value);
+    const local = this.x[register];
+    if (local === undefined) this.f.store64(this.h, value, X + 8 * register);
+    else this.f.set(local, value);
   }
   rd(value: ExprI64): void {
     const { rd } = this.operands;
-    const local = this.x[rd];
-    if (rd !== 0 && local !== undefined) this.f.set(local, value);
+    if (rd !== 0) this.writeX(rd, value);
     else if (hasEffects(value)) this.f.drop(value);
   }
   imm(): ExprI64 {
@@ -190,7 +208,10 @@ export class RegionContext implements Context {
     if (!uses) return;
     const { f, h } = this;
     const off = i32.eqz(i32.and(i32.load(h, SSTATUS), i32.const(SSTATUS_FS)));
-    f.if(dynamicRounding ? i32.or(off, i32.load(h, FRM)) : off, () => f.return(i32.const(REGION_REFUSES)));
+    f.if(dynamicRounding ? i32.or(off, i32.load(h, FRM)) : off, () => {
+      f.store32(h, i32.const(REGION_REFUSES), REGION_REASON);
+      f.return();
+    });
   }
   requireFloat(): void {
     // See `guard`.
@@ -200,7 +221,8 @@ export class RegionContext implements Context {
     return source === 1 ? this.operands.rs1 : source === 2 ? this.operands.rs2 : this.operands.imm;
   }
   private readF(register: number): ExprI64 {
-    return i64.reinterpretF64(this.fr[register]!);
+    const local = this.fr[register];
+    return local === undefined ? i64.load(this.h, F + 8 * register) : i64.reinterpretF64(local);
   }
   fs1(): ExprI64 {
     return this.readF(this.source(1));
@@ -213,7 +235,9 @@ export class RegionContext implements Context {
   }
   fd(value: ExprI64): void {
     const { rd } = this.operands;
-    this.f.set(this.fr[rd]!, f64.reinterpretI64(value));
+    const local = this.fr[rd];
+    if (local === undefined) this.f.store64(this.h, value, F + 8 * rd);
+    else this.f.set(local, f64.reinterpretI64(value));
     this.knownSingles &= ~(1 << rd);
   }
   single(source: 1 | 2 | 3): ExprI32 {
@@ -236,6 +260,10 @@ export class RegionContext implements Context {
 
   pc(): ExprI64 {
     return this.address(this.step.at);
+  }
+  /** What a core function takes for this instruction's address; see linkage.ts. */
+  private place(): ExprI64 {
+    return i64.const(this.step.at);
   }
   nextPc(): ExprI64 {
     return this.address(this.step.at + this.step.decoded.length);
@@ -260,17 +288,17 @@ export class RegionContext implements Context {
     if (this.behind > 0) this.f.store32(this.h, i32.const(this.behind), UNCOUNTED);
   }
   mayTrap(status: (pc: ExprI64) => ExprI32): void {
-    this.f.ifUnlikely(status(this.pc()), () => {
+    this.f.ifUnlikely(status(this.place()), () => {
       this.uncount();
       this.flow.leave();
     });
   }
   findPlace(host: Local<typeof I32>, place: (pc: ExprI64, behind: number) => ExprI32): void {
-    this.f.set(host, place(this.pc(), this.behind));
+    this.f.set(host, place(this.place(), this.behind));
     this.flow.leaveIf(i32.eqz(host));
   }
   trap(cause: number, tval: ExprI64): void {
-    this.f.call(this.core.trap, this.h, this.pc(), i64.const(cause), tval);
+    this.f.call(this.core.trap, this.h, this.place(), i64.const(cause), tval);
     this.uncount();
     this.flow.leave();
   }
@@ -279,7 +307,7 @@ export class RegionContext implements Context {
     this.flow.leave();
   }
   exit(reason: number, pc: ExprI64): void {
-    this.f.set(this.reason, i32.const(1 + reason));
+    this.f.store32(this.h, i32.const(1 + reason), REGION_REASON);
     this.resumeAt(pc);
   }
   tlb(): ExprI32 {
@@ -305,21 +333,13 @@ export class RegionContext implements Context {
       f.set(
         host,
         emitReach(this, address, span, first, writes, (refused) => {
-          this.#leaveIf(refused(this.pc(), this.behind + 1));
+          // In loops that are done many turns at once it is no reason to make them anew.
+          const isFinal = this.whole.has(this.node);
+          if (!isFinal) this.leaves.push(this.step.at);
+          this.flow.leaveIf(refused(this.place(), { behind: this.behind + 1, isFinal }));
         }),
       );
     }
     return { host, distance: at - reach.low };
-  }
-
-  /** The interpreter goes on before this instruction; that counts as no arrival. In loops that are done many turns at once it is no reason to make them anew. */
-  #leaveIf(refused: ExprI32): void {
-    const { f, step, node, flow } = this;
-    const isWhole = this.whole.has(node);
-    if (!isWhole) this.leaves.push(step.at);
-    f.ifUnlikely(refused, () => {
-      f.set(this.reason, i32.const(isWhole ? REGION_REFUSES : REGION_STRADDLES));
-      flow.leave();
-    });
   }
 }

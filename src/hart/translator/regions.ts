@@ -66,7 +66,7 @@ export class Regions {
   }
 
   /** Takes a region whose function is compiled; where an older one begins, that stays. */
-  add(region: Region, run: (h: number) => number): void {
+  add(region: Region, run: (h: number) => void): void {
     if (region.replaces !== undefined) this.drop(region.replaces);
     if (!this.#isValid(region)) {
       this.#free.push(region.index);
@@ -180,7 +180,7 @@ export class Regions {
       words[at + 2] = page?.word ?? 0;
     }
     words[this.#usedAt(index)] = 1;
-    words[this.#usedAt(index) + ((REGION_STRADDLED - REGION_USED) >> 2)] = 0;
+    words[this.#usedAt(index) + ((REGION_STRADDLED - REGION_USED) >>> 2)] = 0;
   }
 
   #isValid({ hostPage, word, extra }: Region): boolean {

@@ -22,7 +22,7 @@ describe('structured control flow', () => {
     ]);
     structure(nodes[0]);
     assert.equal(nodes[3].dominator, nodes[0]);
-    assert.equal(nodes[3].forwardEdges, 2);
+    assert.equal(nodes[3].from.length, 2);
     assert.deepEqual(nodes[0].mergeChildren, [nodes[3]]);
     assert.ok(nodes.every(({ isLoopHeader }) => !isLoopHeader));
   });

@@ -110,11 +110,14 @@ function cutIrreducible(nodes: readonly Node[]): boolean {
 function classify(nodes: readonly Node[]): void {
   for (const node of nodes) {
     for (const to of successors(node)) {
-      if (to.order <= node.order) to.isLoopHeader = true;
-      else to.forwardEdges++;
+      if (to.order <= node.order) to.loopEnd = node.order;
+      else to.from.push(node);
     }
   }
   for (const node of nodes) {
-    if (node.forwardEdges > 1) node.dominator?.mergeChildren.push(node);
+    if (node.from.length > 1) node.dominator?.mergeChildren.push(node);
+    for (let order = node.order; order <= node.loopEnd; order++) {
+      if (dominates(node, nodes[order])) nodes[order].loops++;
+    }
   }
 }

@@ -41,7 +41,7 @@ describe('the translator', () => {
     let straddled = 0;
     for (let region = 0; region < 8; region++) {
       const at = hart.h + REGION_DESCRIPTORS + region * REGION_DESCRIPTOR_SIZE + REGION_STRADDLED;
-      straddled += hart.words[at >> 2];
+      straddled += hart.words[at >>> 2];
     }
     assert.ok(straddled <= 4 * STRADDLES, `${straddled} times`);
   });

@@ -213,7 +213,7 @@ export class Translator {
     const bytes = batch.linked.module.toBytes();
     this.optimizeAfter((bytes.length / batch.regions.length) * OPTIMIZE_AFTER);
     const exports = batch.linked.instantiate(bytes, this.memory, this.core);
-    for (const region of batch.regions) this.#regions.add(region, exports[`r${region.index}`] as (h: number) => number);
+    for (const region of batch.regions) this.#regions.add(region, exports[`r${region.index}`] as (h: number) => void);
     // Meanwhile jumps have led to their blocks; from now on they stay inside.
     for (const place of batch.blocks) this.#code.beginCount(place);
     this.counters.modules++;
