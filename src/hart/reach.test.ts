@@ -93,6 +93,47 @@ describe('accesses near each other', () => {
   });
 });
 
+describe('accesses near each other on several ways', () => {
+  it('share what all ways here have looked up, and go elsewhere after a way that replaces the base', () => {
+    const stage = withPages(DATA_PAGE, DATA_PAGE, DATA_PAGE);
+    const { hart } = stage;
+    hart.setX(10, PAGE);
+    // Every third turn moves the base to another page; every fifth moves it within the page.
+    stage.code(`li s0, 0\n li s1, 300\n li s2, 0\n li s3, 3\n li s4, 5\n lui s5, 1
+      loop: mv a1, a0\n sd s0, 16(a1)\n rem t0, s0, s3\n bnez t0, not3\n add a1, a1, s5\n sd s0, 16(a1)\n j here
+      not3: rem t0, s0, s4\n bnez t0, here\n addi a1, a1, 8\n sd s0, 16(a1)
+      here: ld a2, 16(a1)\n ld a3, 24(a1)\n sd s0, 24(a1)\n add s2, s2, a2\n slli a3, a3, 1\n add s2, s2, a3
+      addi s0, s0, 1\n blt s0, s1, loop\n ecall`);
+    assert.ok('at' in stage.run(0x8000_0000n));
+    const words = new Map<number, number>();
+    let sum = 0;
+    for (let i = 0; i < 300; i++) {
+      const base = i % 3 === 0 ? 0x1000 : i % 5 === 0 ? 8 : 0;
+      words.set(16, i);
+      words.set(base + 16, i);
+      sum += words.get(base + 16)! + 2 * (words.get(base + 24) ?? 0);
+      words.set(base + 24, i);
+    }
+    assert.equal(hart.x(18), BigInt(sum));
+  });
+
+  it('look up anew in a loop that replaces the base', () => {
+    const stage = withPages(DATA_PAGE, DATA_PAGE, DATA_PAGE);
+    const { hart } = stage;
+    for (let page = 0n; page < 3n; page++) {
+      for (let i = 0n; i < 4n; i++) hart.write64(DATA + page * 0x1000n + 8n * i, 10n * page + i);
+    }
+    hart.setX(10, PAGE);
+    // Outside: the first page. In the inner loop: each page. Behind it: the first page again, through another register.
+    stage.code(`li s0, 0\n li s1, 200\n li s2, 0\n lui s5, 1
+      outer: mv a1, a0\n ld a2, 0(a1)\n ld a3, 8(a1)\n add s2, s2, a2\n add s2, s2, a3\n li t1, 3
+      inner: ld a2, 16(a1)\n ld a3, 24(a1)\n add s2, s2, a2\n add s2, s2, a3\n add a1, a1, s5\n addi t1, t1, -1\n bnez t1, inner
+      ld a2, 16(a0)\n ld a3, 8(a0)\n add s2, s2, a2\n add s2, s2, a3\n addi s0, s0, 1\n blt s0, s1, outer\n ecall`);
+    assert.ok('at' in stage.run(0x8000_0000n));
+    assert.equal(hart.x(18), 200n * (0n + 1n + (2n + 3n + 12n + 13n + 22n + 23n) + 2n + 1n));
+  });
+});
+
 describe('jumps through a table', () => {
   it('lead to what the table says, seen before or not, and end where told', () => {
     const stage = withPages(DATA_PAGE);
