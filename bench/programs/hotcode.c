@@ -1,14 +1,16 @@
 /*
- * Code that keeps changing and is hot each time: each iteration writes eight functions with a loop over
- * those of the iteration before and runs each long enough that a translator takes it for worth its while.
+ * Code that keeps changing and is hot each time: each iteration writes sixteen functions with a loop over
+ * those of the iteration before and runs each twice: long enough that a translator takes it for worth its
+ * while, and again when as many are waiting to be compiled as our own compiles together.
  * RISC-V only: for the long run of our own machine, not for comparisons.
  */
 #define _GNU_SOURCE
 #include "bench.h"
 #include <sys/mman.h>
 
-#define FUNCTIONS 8
-#define ROUNDS 20000
+#define FUNCTIONS 16
+#define PASSES 2
+#define ROUNDS 10000
 /* Each on a page of its own. */
 #define SPACE 4096
 
@@ -38,10 +40,11 @@ static uint64_t iterate(void) {
   for (uint32_t i = 0; i < FUNCTIONS; i++) emit(code + i * SPACE, (salt + i * 37) & 2047, (salt >> 8 ^ i) & 2047);
   __builtin___clear_cache((char *)code, (char *)code + FUNCTIONS * SPACE);
   uint32_t x = 1, expected = 1;
-  for (uint32_t i = 0; i < FUNCTIONS; i++) {
+  for (uint32_t n = 0; n < PASSES * FUNCTIONS; n++) {
+    uint32_t i = n % FUNCTIONS;
     uint32_t (*f)(uint32_t, long) = (uint32_t(*)(uint32_t, long))(uintptr_t)(code + i * SPACE);
     x = f(x, ROUNDS);
-    for (int n = 0; n < ROUNDS; n++) expected = (expected + ((salt + i * 37) & 2047)) ^ ((salt >> 8 ^ i) & 2047);
+    for (int r = 0; r < ROUNDS; r++) expected = (expected + ((salt + i * 37) & 2047)) ^ ((salt >> 8 ^ i) & 2047);
   }
   /* Each generation computes something else: what must be the same is that it is right. */
   return x == expected;

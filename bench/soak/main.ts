@@ -30,9 +30,9 @@ const USAGE = `npm run bench:soak [-- OPTIONS]
 Ends with an error where the memory of the process grows by more than ${ALLOWED} MiB, that of the machine left out.
 `;
 /** Functions that an iteration writes (programs/hotcode.c). */
-const FUNCTIONS = 8;
+const FUNCTIONS = 16;
 /** Iterations between two looks: some seconds. */
-const ITERATIONS = 500;
+const ITERATIONS = 250;
 
 const { values } = parseArgs({
   options: {
