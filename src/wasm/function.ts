@@ -206,16 +206,12 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
 
   if(cond: ExprI32, then: () => void, otherwise?: () => void): void {
     this.emit(cond);
-    this.code.u8(IF);
-    this.code.u8(VOID);
-    this.depth++;
-    then();
-    if (otherwise !== undefined) {
+    this.structured(IF, () => {
+      then();
+      if (otherwise === undefined) return;
       this.code.u8(ELSE);
       otherwise();
-    }
-    this.depth--;
-    this.code.u8(END);
+    });
   }
 
   /** An `if` whose condition hardly ever holds: the engine may keep it out of the way of the rest. */
@@ -231,12 +227,7 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
   private ifHinted(likely: boolean, cond: ExprI32, then: () => void): void {
     this.emit(cond);
     this.hints.push({ at: this.code.length, likely });
-    this.code.u8(IF);
-    this.code.u8(VOID);
-    this.depth++;
-    then();
-    this.depth--;
-    this.code.u8(END);
+    this.structured(IF, then);
   }
 
   /** Opens a block whose end is placed by hand with `end`; for control flow that does not nest as callbacks. */
@@ -268,14 +259,17 @@ export class FunctionBuilder<R extends ValueType | undefined = ValueType | undef
 
   brIf(label: Label, cond: ExprI32): void {
     this.emit(cond);
-    this.code.u8(0x0d);
-    this.code.u32(this.depth - label.depth);
+    this.branchIf(label);
   }
 
   /** A `brIf` that is hardly ever taken. */
   brIfUnlikely(label: Label, cond: ExprI32): void {
     this.emit(cond);
     this.hints.push({ at: this.code.length, likely: false });
+    this.branchIf(label);
+  }
+
+  private branchIf(label: Label): void {
     this.code.u8(0x0d);
     this.code.u32(this.depth - label.depth);
   }
