@@ -193,6 +193,13 @@ export class OsInstance {
     this.onRing();
   }
 
+  async #finish(end: OsEnd): Promise<void> {
+    await this.partition.stop();
+    // What it said last is heard before it is said to have ended.
+    if (!this.#destroyed) this.board.poll();
+    this.#end(end);
+  }
+
   #receive(message: HartMessage): void {
     switch (message.type) {
       case 'doorbell':
@@ -200,10 +207,10 @@ export class OsInstance {
       case 'console':
         return this.onDebugConsole(message.bytes);
       case 'reset':
-        void this.partition.stop().then(() => this.#end({ kind: message.kind }));
+        void this.#finish({ kind: message.kind });
         return;
       case 'failed':
-        void this.partition.stop().then(() => this.#end({ kind: 'hart-failed', message: message.message }));
+        void this.#finish({ kind: 'hart-failed', message: message.message });
         return;
       case 'stopped':
         this.reports.push(message.report);
