@@ -101,3 +101,15 @@ void test('after a reset the harts take nothing until the driver is there again'
   device.poll();
   assert.deepEqual(got, ['', '']);
 });
+
+void test('what was said before a reset is heard after it, once', () => {
+  const { device, driver, queues, got } = setUp();
+  queues[1].add([bytes('last words')]);
+  queues[1].kick();
+  assert.equal(queues[1].harvest().length, 1);
+  driver.status = 0;
+  assert.deepEqual(got, ['', '']);
+  device.poll();
+  device.poll();
+  assert.deepEqual(got, ['last words', '']);
+});

@@ -11,6 +11,9 @@
  * Both threads work on the transmit queues and the ring under the lock of the device's
  * state page, so a reset never falls in between. What does not fit the ring is left in
  * the queue, and what is garbage too: the main thread says so to the guest.
+ *
+ * What is in the ring has been said, to a driver's mind: a reset of the device does not
+ * take it back. (Linux 7.2 resets all virtio devices just before it powers off, in virtio_dev_shutdown.)
  */
 import type { DmaSpace, InterruptLine } from '../dma.js';
 import { COMMAND, COMMAND_BUS_MASTER } from '../pci/config-space.js';
@@ -95,6 +98,13 @@ export class ConsoleOutput implements QueueOwner {
     this.#locked(() => {
       if (this.#begin()) this.#each(q, Infinity, (chain) => this.#store(portOfQueue(q), chain));
     });
+  }
+
+  /** On the main thread: takes out what is in the ring. There may be no driver any more. */
+  taken(): OutputPiece[] {
+    const pieces: OutputPiece[] = [];
+    if (this.#positions[READ] !== Atomics.load(this.#positions, WRITTEN)) this.#locked(() => this.#take(pieces));
+    return pieces;
   }
 
   /** On the main thread: takes out what is in the ring, then up to `limit` writes from each transmit queue of `kicked`. */

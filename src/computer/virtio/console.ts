@@ -141,6 +141,11 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     this.#takeOutput(kicked);
   }
 
+  /** What a driver said that has reset the device since: Linux does so last before it powers off. */
+  protected override collect(): void {
+    for (const [port, bytes] of this.#output.taken()) this.ports[port]?.onData(bytes);
+  }
+
   protected override onReset(): void {
     for (const port of this.ports) port.noticeOpen();
   }

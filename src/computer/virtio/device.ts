@@ -85,6 +85,7 @@ export abstract class VirtioDevice implements QueueOwner {
   /** To be called on the main thread after a doorbell. */
   poll(): void {
     if (this.#detached) return;
+    this.collect();
     if (this.load(s.RESET_PENDING) === 0) {
       if (this.load(s.KICKED) === 0) return;
       // A function that is no bus master yet may not touch memory; its kicks wait.
@@ -121,6 +122,11 @@ export abstract class VirtioDevice implements QueueOwner {
 
   /** Handles the queues whose bits are set. Inside a turn. */
   protected abstract process(kicked: number): void;
+
+  /** Takes what the host has from the driver already, whatever became of the driver since. Before a turn. */
+  protected collect(): void {
+    // Most devices have nothing that is not in their queues.
+  }
 
   /** The driver has reset the device: forget what belonged to before. */
   protected onReset(): void {
