@@ -43,16 +43,26 @@ export interface CoreFunctions {
   readonly fenceI: Procedure;
 }
 
-/** Those that are given a pc, behind the hart block. */
-export const WITH_PC: ReadonlySet<string> = new Set<keyof CoreFunctions>([
-  'loadSlow',
-  'storeSlow',
-  'reach',
-  'atomicHost',
-  'cboZero',
-  'csr',
-  'trap',
-]);
+/** Which of them are given a pc, behind the hart block. */
+const takesPc: Readonly<Record<Exclude<keyof CoreFunctions, 'float'>, boolean>> = {
+  mulhu: false,
+  loadSlow: true,
+  storeSlow: true,
+  reach: true,
+  copyBytes: false,
+  fillBytes: false,
+  atomicHost: true,
+  cboZero: true,
+  csr: true,
+  trap: true,
+  sret: false,
+  sfenceVma: false,
+  fenceI: false,
+};
+/** Names of those that are given a pc. */
+export const WITH_PC: ReadonlySet<string> = new Set(
+  Object.entries(takesPc).flatMap(([name, does]) => (does ? [name] : [])),
+);
 
 /** What the core module asks of the worker that runs the hart. Addresses and times are f64: exact up to 2^53. */
 export interface CoreImports {

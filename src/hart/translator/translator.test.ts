@@ -36,7 +36,7 @@ describe('the translator', () => {
       { threshold: 100, batch: 1 },
     );
     assert.equal(hart.x(18), 8n * ((4999n * 5000n) / 2n));
-    assert.ok(regions <= 8, `${regions} regions`);
+    assert.ok(regions <= 5, `${regions} regions`);
     // Of 10,000 times that a region would be left: twice the accesses of a place, in regions that are still there.
     let straddled = 0;
     for (let region = 0; region < 8; region++) {
