@@ -13,7 +13,7 @@ import { geometricMean, median } from '../bench/median.js';
 import { nativeCommand } from '../bench/peers/native.js';
 import { programsFolder } from '../bench/places.js';
 import { PROBE, PROGRAMS } from '../bench/programs.js';
-import { jsonReport, peerOverOurs, tableReport, type Findings } from '../bench/report.js';
+import { firstOverLater, jsonReport, peerOverOurs, tableReport, type Findings } from '../bench/report.js';
 import { residentMemory, splitResident } from '../bench/soak/resident.js';
 
 const plan = { rounds: 2, boots: 1, seconds: 0.001, budget: Infinity };
@@ -103,13 +103,13 @@ describe('programs and their runner', { skip: hasCompiler ? false : 'no C compil
 });
 
 describe('the report', () => {
-  const figure = (time: number) => ({ time, first: 1.2 });
-  const program = (name: string, ours: number, qemu: number | null): ProgramFigures => ({
+  const figure = (time: number, first = 1.2) => ({ time, first });
+  const program = (name: string, ours: number, qemu: number | null, first?: number): ProgramFigures => ({
     name,
     native: figure(10),
-    guests: { understudy: figure(ours), qemu: qemu === null ? null : figure(qemu), v86: null },
+    guests: { understudy: figure(ours, first), qemu: qemu === null ? null : figure(qemu, NaN), v86: null },
   });
-  const programs = [program('core', 100, 200), program('fib', 100, 800), program('sort', 100, null)];
+  const programs = [program('core', 100, 200, 0.9), program('fib', 100, 800, 1.6), program('sort', 100, null)];
   const findings: Findings = {
     programs,
     boot: { understudy: 1.5, qemu: 2, v86: null },
@@ -123,6 +123,9 @@ describe('the report', () => {
   it('means over the programs that both machines ran', () => {
     assert.equal(peerOverOurs(programs, 'qemu')?.toFixed(6), '4.000000');
     assert.equal(peerOverOurs(programs, 'v86'), null);
+    assert.equal(firstOverLater(programs, 'understudy')?.toFixed(6), '1.200000');
+    // It ran once only.
+    assert.equal(firstOverLater(programs, 'qemu'), null);
     assert.equal(geometricMean([]), null);
     assert.equal(median([3, 1, 2]), 2);
     assert.equal(median([4, 1, 2, 3]), 2.5);
@@ -139,6 +142,7 @@ describe('the report', () => {
       firstRun: { understudy: 1.2, qemu: null, v86: null },
     });
     assert.deepEqual(json['geomean'], { qemu: 4, v86: null });
+    assert.deepEqual(json['firstRun'], { understudy: 1.2, qemu: null, v86: null });
     assert.deepEqual(json['boot'], { understudy: 1.5, qemu: 2, v86: null });
     assert.equal(json['rssMiB'], 256);
     assert.equal(json['smp'], 1.9);
@@ -146,7 +150,8 @@ describe('the report', () => {
 
   it('is a table that names what is missing', () => {
     const table = tableReport(findings);
-    assert.match(table, /^fib .*8\.00/m);
+    assert.match(table, /^fib .*8\.00 .*1\.60/m);
+    assert.match(table, /^geomean .*4\.00 .*1\.20/m);
     assert.match(table, /^missing: v86: not there$/m);
   });
 });
