@@ -5,6 +5,10 @@
 import type { MemoryLimits } from '../../wasm/module.js';
 import { buildCore, type Core, type CoreCode } from '../core/index.js';
 import { createEngine, type EngineHost } from '../engine.js';
+import { Random } from './random.js';
+
+/** Of the thresholds of `mixed`: each hart of a process gets the next one. */
+const thresholds = new Random(Number(process.env['HART_SEED'] ?? 1));
 
 /** Makes what runs a hart in `memory`, which has the given limits in 64 KiB pages. */
 export type Engine = (memory: WebAssembly.Memory, limits: MemoryLimits, h: number, host: EngineHost) => Core;
@@ -36,8 +40,8 @@ const engines: Readonly<Record<string, Engine>> = {
   interpreter: withThreshold(0),
   /** Everything is translated when it is first reached. */
   translator: withThreshold(1),
-  /** Code is interpreted for a while, then translated. */
-  mixed: withThreshold(3),
+  /** Code is interpreted for a while, a random one, then translated. */
+  mixed: (...hart) => withThreshold(thresholds.between(2, 20))(...hart),
   /** Everything is translated, and room is always short. */
   crowded: withThreshold(1, 8),
   /** Regions of one or two instructions. */
