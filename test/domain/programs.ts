@@ -7,15 +7,15 @@ import { join } from 'node:path';
 const SOURCES = 'test/programs';
 const COMPILER = 'riscv64-linux-gnu-gcc';
 
-/** Compiles the test domains; answers static executables by name. Throws with the line that installs the compiler. */
-export function compilePrograms(names: readonly string[]): Record<string, Uint8Array> {
+/** Compiles the test domains, or C programs of another folder; answers static executables by name. Throws with the line that installs the compiler. */
+export function compilePrograms(names: readonly string[], sources = SOURCES): Record<string, Uint8Array> {
   const folder = mkdtempSync(join(tmpdir(), 'understudy-programs-'));
   try {
     return Object.fromEntries(
       names.map((name) => {
         const out = join(folder, name);
         try {
-          execFileSync(COMPILER, ['-O2', '-static', '-pthread', '-o', out, join(SOURCES, `${name}.c`)], {
+          execFileSync(COMPILER, ['-O2', '-static', '-pthread', '-o', out, join(sources, `${name}.c`)], {
             stdio: 'pipe',
           });
         } catch (e) {
