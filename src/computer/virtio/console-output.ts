@@ -13,7 +13,7 @@
  * the queue, and what is garbage too: the main thread says so to the guest.
  *
  * What is in the ring has been said, to a driver's mind: a reset of the device does not
- * take it back. (Linux 7.2 resets all virtio devices just before it powers off, in virtio_dev_shutdown.)
+ * take it back. (Linux 7.2 resets all virtio devices just before it powers off: virtio_dev_shutdown.)
  */
 import type { DmaSpace, InterruptLine } from '../dma.js';
 import { COMMAND, COMMAND_BUS_MASTER } from '../pci/config-space.js';
@@ -100,14 +100,7 @@ export class ConsoleOutput implements QueueOwner {
     });
   }
 
-  /** On the main thread: takes out what is in the ring. There may be no driver any more. */
-  taken(): OutputPiece[] {
-    const pieces: OutputPiece[] = [];
-    if (this.#positions[READ] !== Atomics.load(this.#positions, WRITTEN)) this.#locked(() => this.#take(pieces));
-    return pieces;
-  }
-
-  /** On the main thread: takes out what is in the ring, then up to `limit` writes from each transmit queue of `kicked`. */
+  /** On the main thread: takes out what is in the ring, whether the driver is still there or not, then up to `limit` writes from each transmit queue of `kicked`. */
   drain(kicked: number, limit: number): Drained {
     const pieces: OutputPiece[] = [];
     let more = 0;

@@ -209,11 +209,14 @@ void test('a resize reaches the driver by message', () => {
 
 void test('the queues survive a reset in the middle, and the port is closed by it', () => {
   const { driver, device } = setUp();
+  const seen: boolean[] = [];
+  device.ports[1].onOpen = (open) => seen.push(open);
   driver.send(1, 6, 1);
   assert.equal(device.ports[1].open, true);
   driver.queues[1].add([bytes('lost')]);
   driver.status = 0;
   device.poll();
+  assert.deepEqual(seen, [true, false], 'heard before there is a driver again');
   driver.negotiate(-1);
   driver.start();
   device.poll();

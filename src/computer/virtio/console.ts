@@ -141,12 +141,9 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     this.#takeOutput(kicked);
   }
 
-  /** What a driver said that has reset the device since: Linux does so last before it powers off. */
-  protected override collect(): void {
-    for (const [port, bytes] of this.#output.taken()) this.ports[port]?.onData(bytes);
-  }
-
   protected override onReset(): void {
+    // What harts have taken from the driver has been said.
+    this.#takeOutput(0);
     for (const port of this.ports) port.noticeOpen();
   }
 

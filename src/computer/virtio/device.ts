@@ -85,9 +85,8 @@ export abstract class VirtioDevice implements QueueOwner {
   /** To be called on the main thread after a doorbell. */
   poll(): void {
     if (this.#detached) return;
-    this.collect();
     if (this.load(s.RESET_PENDING) === 0) {
-      if (this.load(s.KICKED) === 0) return;
+      if (this.load(s.KICKED) === 0) return this.#noticeReset();
       // A function that is no bus master yet may not touch memory; its kicks wait.
       if ((this.load(COMMAND) & COMMAND_BUS_MASTER) === 0) return;
     }
@@ -122,11 +121,6 @@ export abstract class VirtioDevice implements QueueOwner {
 
   /** Handles the queues whose bits are set. Inside a turn. */
   protected abstract process(kicked: number): void;
-
-  /** Takes what the host has from the driver already, whatever became of the driver since. Before a turn. */
-  protected collect(): void {
-    // Most devices have nothing that is not in their queues.
-  }
 
   /** The driver has reset the device: forget what belonged to before. */
   protected onReset(): void {

@@ -235,11 +235,9 @@ export class VirtioRegisters implements PciFunction {
   #setStatus(value: number): void {
     lock(this.#words, this.#page + (s.LOCK >>> 2));
     let driverOk = false;
-    let pending = false;
     if (value === 0) {
-      pending = this.#load(s.BUSY) !== 0;
       // While the main thread is amid the queues the status keeps its old value: the driver waits for 0 (4.1.4.3.2).
-      if (pending) this.#store(s.RESET_PENDING, 1);
+      if (this.#load(s.BUSY) !== 0) this.#store(s.RESET_PENDING, 1);
       else resetState(this.#words, this.#page, this.#line);
     } else if (this.#load(s.RESET_PENDING) === 0) {
       const old = this.#load(s.DEVICE_STATUS);
@@ -253,7 +251,7 @@ export class VirtioRegisters implements PciFunction {
     unlock(this.#words, this.#page + (s.LOCK >>> 2));
     // Whatever the driver has put into its queues before is looked at now.
     if (driverOk) this.#kick(-1);
-    if (pending) this.#doorbell();
+    if (value === 0) this.#doorbell();
   }
 
   #featuresAcceptable(): boolean {
