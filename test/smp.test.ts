@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Computer } from '../src/index.js';
-import { compilePrograms } from './domain/programs.js';
+import { compile } from './testing/compile.js';
 import { MIB, testImage } from './testing/images.js';
 
 test('code that one hart writes is what the other one executes, though it is translated each time', async () => {
-  const { code: data } = compilePrograms(['code'], 'test/smp');
+  const { code: data } = compile('test/smp', ['code']);
   const computer = await Computer.create({ memory: 320 * MIB, harts: 2 });
   try {
     const guest = await computer.boot({

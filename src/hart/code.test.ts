@@ -3,10 +3,8 @@ import { describe, it } from 'node:test';
 import assert from 'node:assert/strict';
 import { assemble, compress, encode } from './assembler.js';
 import * as S from './state.js';
-import { CODE, DATA, HANDLER, Stage } from './testing/stage.js';
+import { CODE, DATA, HANDLER, li, Stage } from './testing/stage.js';
 import { A, D, R, V, W, X } from './testing/sv39.js';
-
-const li = (rd: number, imm: number): bigint => BigInt(encode('addi', { rd, imm }) >>> 0);
 
 describe('code that changes', () => {
   it('is executed as it was stored, after fence.i', () => {

@@ -6,16 +6,21 @@ import { SSTATUS_SIE } from './core/sstatus.js';
 import { EXIT_SBI, EXIT_SIGNAL } from './exits.js';
 import * as S from './state.js';
 import { BareHart, bareMemory } from './testing/bare-hart.js';
-import { CODE, DATA, HANDLER, Stage } from './testing/stage.js';
+import { CODE, DATA, HANDLER, li, Stage } from './testing/stage.js';
 import { A, D, leaf, R, V, W, X } from './testing/sv39.js';
 
 /** Where pages of functions are mapped. */
 const FUNCTION = 0x5000_0000n;
-const li = (rd: number, imm: number): bigint => BigInt(encode('addi', { rd, imm }) >>> 0);
 /** A function that gives a number. */
 const giving = (n: number): Uint8Array => assemble(`li a0, ${n}\n ret`, 0n).code;
 /** Calls the function at a3 two hundred times, so that it is hot, and adds up in s0 what it gives. */
 const CALLS = 'li s0, 0\n li t0, 200\n call: jalr ra, (a3)\n add s0, s0, a0\n addi t0, t0, -1\n bnez t0, call\n ecall';
+
+/** Lets software interrupts in. */
+function allowInterrupts(hart: BareHart): void {
+  hart.set(S.SIE, S.SSIP);
+  hart.set(S.SSTATUS, hart.get(S.SSTATUS) | BigInt(SSTATUS_SIE));
+}
 
 describe('a hot page of code', () => {
   it('is what is mapped there after sfence.vma', () => {
@@ -171,8 +176,7 @@ describe('hot code', () => {
       hart.setX(12, DATA);
       hart.privilege = 'S';
       hart.pc = CODE;
-      hart.set(S.SIE, S.SSIP);
-      hart.set(S.SSTATUS, hart.get(S.SSTATUS) | BigInt(SSTATUS_SIE));
+      allowInterrupts(hart);
       let random = 1;
       for (let reason = EXIT_SIGNAL; reason === EXIT_SIGNAL;) {
         random = (Math.imul(random, 1_103_515_245) + 12_345) & 0x7fff_ffff;
@@ -204,8 +208,7 @@ describe('hot code', () => {
         HANDLER,
         assemble(`csrci sip, 2\n csrr t0, sepc\n addi t0, t0, ${length}\n csrw sepc, t0\n sret`, HANDLER).code,
       );
-      hart.set(S.SIE, S.SSIP);
-      hart.set(S.SSTATUS, hart.get(S.SSTATUS) | BigInt(SSTATUS_SIE));
+      allowInterrupts(hart);
       S.setPending(hart.words, hart.h, S.SSIP, true);
       assert.deepEqual(stage.run(self), { at: self + BigInt(length) });
     });

@@ -196,17 +196,21 @@ export class BareHart {
     this.view.setBigInt64(this.host(physical), value, true);
   }
 
+  /** Word index of a page's entry in the page map. */
+  private mapEntry(physical: bigint): number {
+    return (PAGE_MAP_AT >> 2) + Number((physical - this.space.ramBase) >> 12n);
+  }
+
   /** Has two guest-physical pages change their frames, as a flip of the VMM does. */
   swapPages(one: bigint, other: bigint): void {
-    const [a, b] = [one, other].map((physical) => (PAGE_MAP_AT >> 2) + Number((physical - this.space.ramBase) >> 12n));
+    const [a, b] = [this.mapEntry(one), this.mapEntry(other)];
     [this.words[a], this.words[b]] = [this.words[b], this.words[a]];
     this.core.flush(this.h);
   }
 
   /** Takes away or gives flags of a RAM page in the map below the guest's own page tables. */
   mapPage(physical: bigint, flags: number): void {
-    const page = Number((physical - this.space.ramBase) >> 12n);
-    const at = (PAGE_MAP_AT >> 2) + page;
+    const at = this.mapEntry(physical);
     this.words[at] = (this.words[at] & ~0xff) | flags;
     this.core.flush(this.h);
   }

@@ -8,7 +8,7 @@
  *   0x8010_0000  page tables
  *   0x8020_0000  data, as the test maps it
  */
-import { assemble } from '../assembler.js';
+import { assemble, encode } from '../assembler.js';
 import { EXIT_SBI } from '../exits.js';
 import * as S from '../state.js';
 import { BareHart, type BareDevices } from './bare-hart.js';
@@ -20,6 +20,9 @@ export const USER_CODE_AT = 0x8000_2000n;
 export const USER_CODE = 0x4000_0000n;
 export const TABLES = 0x8010_0000n;
 export const DATA = 0x8020_0000n;
+
+/** The bits of `li`, which is `addi`. */
+export const li = (rd: number, imm: number): bigint => BigInt(encode('addi', { rd, imm }) >>> 0);
 
 /** How a run ended: by an `ecall` in supervisor mode where it should, or by a trap. */
 export type End =
