@@ -5,7 +5,7 @@
  */
 import type { Core } from '../hart/core/index.js';
 import type { Engine, EngineHost } from '../hart/engine.js';
-import { CAUSE_ILLEGAL } from '../hart/causes.js';
+import { CAUSE_ILLEGAL } from '../hart/isa/causes.js';
 import type { SlotDecoder } from '../hart/slot-decoder.js';
 import { EXIT_HANDS, EXIT_SBI, EXIT_SIGNAL, EXIT_WFI } from '../hart/exits.js';
 import * as S from '../hart/state.js';

@@ -1,7 +1,7 @@
 /** LR/SC and AMOs from two harts on two threads (unprivileged specification 13). */
 import { describe, it } from 'node:test';
 import assert from 'node:assert/strict';
-import { assemble } from './assembler.js';
+import { assemble } from './isa/assembler.js';
 import { EXIT_SBI } from './exits.js';
 import { bareMemory, type BareMemory } from './testing/bare-hart.js';
 import { runParallel } from './testing/parallel.js';

@@ -1,7 +1,7 @@
 /** Code that changes, moves, straddles pages or is shared: what fetches must see, and when. */
 import { describe, it } from 'node:test';
 import assert from 'node:assert/strict';
-import { assemble, compress, encode } from './assembler.js';
+import { assemble, compress, encode } from './isa/assembler.js';
 import * as S from './state.js';
 import { CODE, DATA, HANDLER, li, Stage } from './testing/stage.js';
 import { A, D, R, V, W, X } from './testing/sv39.js';

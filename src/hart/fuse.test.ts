@@ -2,7 +2,7 @@
 import { describe, it } from 'node:test';
 import assert from 'node:assert/strict';
 import { SlotDecoder } from './slot-decoder.js';
-import { firstOf, operations, pairOf } from './operations.js';
+import { firstOf, operations, pairOf } from './isa/operations.js';
 import { OP_FIRST, OP_UNDECODED, SLOTS_PER_PAGE, SLOT_SIZE } from './slots.js';
 import * as S from './state.js';
 import { CODE, DATA, Stage } from './testing/stage.js';

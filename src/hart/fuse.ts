@@ -1,5 +1,5 @@
 /** Slots of instructions that often follow each other do both: one dispatch instead of two. */
-import { firstOf, lengthOfFirst, pairOf } from './operations.js';
+import { firstOf, lengthOfFirst, pairOf } from './isa/operations.js';
 import { SLOT_SIZE } from './slots.js';
 
 /** Words of a slot. */

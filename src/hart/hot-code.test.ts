@@ -1,7 +1,7 @@
 /** What translated code must survive: code that is replaced under it, faults in its middle, interrupts everywhere. */
 import { describe, it } from 'node:test';
 import assert from 'node:assert/strict';
-import { assemble, compress, encode } from './assembler.js';
+import { assemble, compress, encode } from './isa/assembler.js';
 import { SSTATUS_SIE } from './core/sstatus.js';
 import { EXIT_SBI, EXIT_SIGNAL } from './exits.js';
 import * as S from './state.js';

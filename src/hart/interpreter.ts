@@ -16,7 +16,7 @@ import {
 } from '../wasm/expr.js';
 import type { FunctionBuilder, Label } from '../wasm/function.js';
 import type { ModuleBuilder } from '../wasm/module.js';
-import { CAUSE_ILLEGAL } from './causes.js';
+import { CAUSE_ILLEGAL } from './isa/causes.js';
 import type { Context } from './context.js';
 import { fetchEntry } from './core/fetch.js';
 import type { CoreFunctions } from './core/functions.js';
@@ -24,8 +24,8 @@ import type { Imports } from './core/imports.js';
 import { SSTATUS_FS } from './core/sstatus.js';
 import { EXIT_SIGNAL, REGION_STRADDLES } from './exits.js';
 import { calledOperations, type FloatOperations } from './float/operations.js';
-import { boxed, unboxed } from './nan-boxing.js';
-import { operations } from './operations.js';
+import { boxed, unboxed } from './isa/nan-boxing.js';
+import { operations } from './isa/operations.js';
 import {
   OP_ILLEGAL,
   RM_SHIFT,

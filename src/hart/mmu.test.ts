@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import assert from 'node:assert/strict';
 import * as S from './state.js';
 import { SSTATUS_MXR, SSTATUS_SUM } from './core/sstatus.js';
-import { assemble } from './assembler.js';
+import { assemble } from './isa/assembler.js';
 import { DATA, CODE, HANDLER, Stage, TABLES, USER_CODE, type End } from './testing/stage.js';
 import { A, D, G, PageTables, R, U, V, W, X, leaf } from './testing/sv39.js';
 

@@ -1,12 +1,12 @@
 /** Slots are what decoding and packing give, whatever has been decoded before. */
 import { describe, it } from 'node:test';
 import assert from 'node:assert/strict';
-import { decode } from './decoder.js';
+import { decode } from './isa/decoder.js';
 import { SlotDecoder } from './slot-decoder.js';
-import { firstOf, operationNumber } from './operations.js';
+import { firstOf, operationNumber } from './isa/operations.js';
 import { OP_ILLEGAL, OP_STRADDLE, OP_UNDECODED, packSlot } from './slots.js';
-import { formats } from './table/format.js';
-import { instructions } from './table/index.js';
+import { formats } from './isa/table/format.js';
+import { instructions } from './isa/table/index.js';
 import { Random } from './testing/random.js';
 
 const CODE = 0x10000;

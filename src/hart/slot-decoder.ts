@@ -1,10 +1,10 @@
 /** From instruction bits to predecoded slots. */
-import { decode, indexOfFull } from './decoder.js';
-import { formats, rdOf, rmOf, rs1Of, rs2Of } from './table/format.js';
-import { instructions } from './table/index.js';
-import type { Instruction } from './table/instruction.js';
+import { decode, indexOfFull } from './isa/decoder.js';
+import { formats, rdOf, rmOf, rs1Of, rs2Of } from './isa/table/format.js';
+import { instructions } from './isa/table/index.js';
+import type { Instruction } from './isa/table/instruction.js';
 import { fuseSlots } from './fuse.js';
-import { operationNumber, operations } from './operations.js';
+import { operationNumber, operations } from './isa/operations.js';
 import { OP_FIRST, OP_ILLEGAL, OP_STRADDLE, OP_UNDECODED, OPERATIONS, packSlot } from './slots.js';
 
 /** What a slot needs of an instruction of the table. */

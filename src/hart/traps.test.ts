@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import * as S from './state.js';
 import { SSTATUS_MXR, SSTATUS_SIE, SSTATUS_SPIE, SSTATUS_SPP, SSTATUS_SUM } from './core/sstatus.js';
 import { EXIT_HANDS, EXIT_SBI, EXIT_SIGNAL, EXIT_WFI } from './exits.js';
-import { csrNumbers } from './names.js';
+import { csrNumbers } from './isa/names.js';
 import { CODE, DATA, HANDLER, Stage, USER_CODE } from './testing/stage.js';
 
 const FS = 3n << 13n;

@@ -1,7 +1,7 @@
 /** Results that the specification fixes and random programs rarely or never see. */
 import { it } from 'node:test';
 import assert from 'node:assert/strict';
-import { assemble } from './assembler.js';
+import { assemble } from './isa/assembler.js';
 import { BareHart } from './testing/bare-hart.js';
 
 const MIN = -(1n << 63n);

@@ -22,7 +22,7 @@ import {
   CAUSE_STORE_ACCESS,
   CAUSE_STORE_MISALIGNED,
   CAUSE_STORE_PAGE,
-} from '../causes.js';
+} from '../isa/causes.js';
 import { REGION_REFUSES, REGION_STRADDLES } from '../exits.js';
 import { behindOf, behindReach, byteOf, firstOf, isFinalOf, spanOf, widthOf, writesOf } from '../slow-access.js';
 import { EXIT_A, EXIT_B, PC, PRIVILEGE, REGION_REASON, SENVCFG, TLB_BASE, UNCOUNTED } from '../state.js';

@@ -4,8 +4,8 @@
  */
 import { I32, I64, call, choose, i32, i64, type Callable, type ExprI32, type ExprI64 } from '../../wasm/expr.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
-import { CAUSE_ILLEGAL } from '../causes.js';
-import { CSR } from '../csr-numbers.js';
+import { CAUSE_ILLEGAL } from '../isa/causes.js';
+import { CSR } from '../isa/csr-numbers.js';
 import {
   EXIT_A,
   FFLAGS,

@@ -9,7 +9,7 @@
  */
 import { I32, I64, call, i32, i64, select, type Callable, type ExprI32, type ExprI64 } from '../../wasm/expr.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
-import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE } from '../causes.js';
+import { CAUSE_FETCH_ACCESS, CAUSE_FETCH_PAGE } from '../isa/causes.js';
 import { GOLDEN } from '../golden.js';
 import { OP_PAGE_END } from '../slots.js';
 import { EPOCHS, FRAME_CODE, FRAME_WORDS, PC, PREDECODE_HAND, PRIVILEGE, TLB_FILLED } from '../state.js';

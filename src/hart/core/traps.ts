@@ -1,6 +1,6 @@
 import { I32, I64, i32, i64, select, type Callable } from '../../wasm/expr.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
-import { INTERRUPT_EXTERNAL, INTERRUPT_SOFTWARE, INTERRUPT_TIMER } from '../causes.js';
+import { INTERRUPT_EXTERNAL, INTERRUPT_SOFTWARE, INTERRUPT_TIMER } from '../isa/causes.js';
 import { PC, PRIVILEGE, SCAUSE, SEIP, SEPC, SIE, SIP, SSIP, SSTATUS, STVAL, STVEC, TLB_BASE } from '../state.js';
 import { MODE_SUPERVISOR, TLB_SIZE, TLB_START } from '../tlb.js';
 import { SSTATUS_SIE, SSTATUS_SPIE, SSTATUS_SPP, SSTATUS_SUM } from './sstatus.js';

@@ -2,9 +2,9 @@
  * Two engines run the same program side by side, each on a hart and memory of its own.
  * Wherever both have executed equally many instructions, they must agree on everything.
  */
-import { disassembleAll } from '../disassembler.js';
+import { disassembleAll } from '../isa/disassembler.js';
 import { EXIT_SIGNAL } from '../exits.js';
-import { floatNames, integerNames } from '../names.js';
+import { floatNames, integerNames } from '../isa/names.js';
 import { F, FFLAGS, FRM, INSTRET, STVEC } from '../state.js';
 import { BareHart, bareMemory } from './bare-hart.js';
 import { BASE, type Batch } from './differential/batch.js';

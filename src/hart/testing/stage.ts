@@ -8,7 +8,7 @@
  *   0x8010_0000  page tables
  *   0x8020_0000  data, as the test maps it
  */
-import { assemble, encode } from '../assembler.js';
+import { assemble, encode } from '../isa/assembler.js';
 import { EXIT_SBI } from '../exits.js';
 import * as S from '../state.js';
 import { BareHart, type BareDevices } from './bare-hart.js';

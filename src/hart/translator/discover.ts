@@ -2,8 +2,8 @@
  * Finds the code of a region: from its entry along direct jumps, branches and calls, as
  * far as it has been executed before, within limits of size and pages.
  */
-import { decode, type Decoded } from '../decoder.js';
-import { instructions } from '../table/index.js';
+import { decode, type Decoded } from '../isa/decoder.js';
+import { instructions } from '../isa/table/index.js';
 import { REGION_EXTRA_PAGES } from '../tlb.js';
 import { effectsOf } from './effects.js';
 import { Node, type Call, type CodePage, type Graph, type Step } from './graph.js';

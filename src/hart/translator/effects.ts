@@ -1,7 +1,7 @@
 /** Which registers an instruction reads and writes, as bit masks, from its format. */
-import type { Decoded } from '../decoder.js';
-import { formats } from '../table/format.js';
-import { instructions } from '../table/index.js';
+import type { Decoded } from '../isa/decoder.js';
+import { formats } from '../isa/table/format.js';
+import { instructions } from '../isa/table/index.js';
 import type { Node } from './graph.js';
 import type { FloatGuard } from './region-context.js';
 

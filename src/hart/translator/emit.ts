@@ -4,7 +4,7 @@ import type { FunctionBuilder, Label } from '../../wasm/function.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
 import type { CoreFunctions } from '../core/functions.js';
 import { PC, SIGNAL } from '../state.js';
-import { instructions } from '../table/index.js';
+import { instructions } from '../isa/table/index.js';
 import { hashOf } from './dispatch-hash.js';
 import { floatGuard, keyOf, type Masks } from './effects.js';
 import { chains } from './ends.js';

@@ -3,7 +3,7 @@
  * call that has been followed is a node of its own for each call site, so that its return
  * leads back to the right place.
  */
-import type { Decoded } from '../decoder.js';
+import type { Decoded } from '../isa/decoder.js';
 import type { Effects } from './effects.js';
 
 /** An instruction in its place. */

@@ -1,7 +1,7 @@
 /** Loops that copy or fill memory: which are taken for that, and that they do what they did. */
 import { describe, it } from 'node:test';
 import assert from 'node:assert/strict';
-import { assemble } from '../assembler.js';
+import { assemble } from '../isa/assembler.js';
 import { EXIT_SIGNAL } from '../exits.js';
 import { INSTRET, X } from '../state.js';
 import { randomLoop } from '../testing/loops.js';

@@ -1,6 +1,6 @@
 /** What one turn of a loop does to registers and memory, as far as it is simple: see Value. */
-import { instructions } from '../table/index.js';
-import type { FormatName } from '../table/format.js';
+import { instructions } from '../isa/table/index.js';
+import type { FormatName } from '../isa/table/format.js';
 import type { Node, Step } from './graph.js';
 
 /** What is known of a register. `base` and `distance`: what a register held when the turn began, plus a constant. */

@@ -3,8 +3,8 @@
  * differ by what is known, in a block and in those that only it leads to. Stack frames are
  * saved and restored like that, and memory is copied by loops that compilers have unrolled.
  */
-import { instructions } from '../table/index.js';
-import type { Access } from '../table/instruction.js';
+import { instructions } from '../isa/table/index.js';
+import type { Access } from '../isa/table/instruction.js';
 import type { Node, Step } from './graph.js';
 
 /** Bytes from the first to the last: the more, the more often they lie in two pages. */

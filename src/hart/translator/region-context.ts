@@ -20,8 +20,8 @@ import { REGION_REFUSES } from '../exits.js';
 import { InlineFloat } from '../float/index.js';
 import { inlineOperations, type FloatOperations } from '../float/operations.js';
 import { emitReach } from '../memory-access.js';
-import { boxed, unboxed } from '../nan-boxing.js';
-import type { Operands } from '../table/format.js';
+import { boxed, unboxed } from '../isa/nan-boxing.js';
+import type { Operands } from '../isa/table/format.js';
 import {
   BUDGET,
   F,
@@ -35,7 +35,7 @@ import {
   UNCOUNTED,
   X,
 } from '../state.js';
-import { instructions } from '../table/index.js';
+import { instructions } from '../isa/table/index.js';
 import type { Masks } from './effects.js';
 import type { Node, Step } from './graph.js';
 import type { Reach, Reached } from './reach.js';

@@ -1,7 +1,7 @@
 /** What is hot is translated once: not again for each place inside it. */
 import { describe, it } from 'node:test';
 import assert from 'node:assert/strict';
-import { assemble } from '../assembler.js';
+import { assemble } from '../isa/assembler.js';
 import { buildCore } from '../core/index.js';
 import { createEngine, type Engine, type EngineOptions } from '../engine.js';
 import { BareHart } from '../testing/bare-hart.js';

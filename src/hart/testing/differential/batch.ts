@@ -6,7 +6,7 @@
  *   …         programs, one after the other
  *   contexts  4 KiB each, 0x400 after a page boundary
  */
-import { encode } from '../../encoder.js';
+import { encode } from '../../isa/encoder.js';
 import { ANCHOR, CONTEXT_RETURN, CONTEXT_SIZE, assembleProgram, type Program } from './program.js';
 
 export const BASE = 0x1000_0000;

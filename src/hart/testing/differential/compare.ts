@@ -1,6 +1,6 @@
 /** Runs programs on both sides, and boils a program that differs down to its reason. */
-import { disassembleAll } from '../../disassembler.js';
-import { floatNames, integerNames } from '../../names.js';
+import { disassembleAll } from '../../isa/disassembler.js';
+import { floatNames, integerNames } from '../../isa/names.js';
 import { buildBatch } from './batch.js';
 import {
   ANCHOR,

@@ -3,10 +3,10 @@
  * form, has a maker that puts it among the instructions it needs to be harmless: addresses
  * stay in scratch memory, rounding modes valid, jumps inside the program.
  */
-import { compressed, type Compressed } from '../../table/compressed.js';
-import { formats, type FormatName, type Operands } from '../../table/format.js';
-import { instructions } from '../../table/index.js';
-import type { Instruction } from '../../table/instruction.js';
+import { compressed, type Compressed } from '../../isa/table/compressed.js';
+import { formats, type FormatName, type Operands } from '../../isa/table/format.js';
+import { instructions } from '../../isa/table/index.js';
+import type { Instruction } from '../../isa/table/instruction.js';
 import { Random } from '../random.js';
 import {
   CONTEXT_F,

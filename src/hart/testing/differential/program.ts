@@ -13,9 +13,9 @@
  * A second register, the counter, is counted down before every jump backwards, so that
  * every program ends.
  */
-import { encode, encodeForm } from '../../encoder.js';
-import type { Compressed } from '../../table/compressed.js';
-import type { Operands } from '../../table/format.js';
+import { encode, encodeForm } from '../../isa/encoder.js';
+import type { Compressed } from '../../isa/table/compressed.js';
+import type { Operands } from '../../isa/table/format.js';
 
 export const CONTEXT_SIZE = 0x1000;
 /** Of the anchor in the context. */

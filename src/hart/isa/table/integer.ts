@@ -1,6 +1,6 @@
 /** RV64I computation and control transfer (unprivileged specification 2, 4). */
-import { I64, i32, i64, type ExprI32, type ExprI64 } from '../../wasm/expr.js';
-import type { Context } from '../context.js';
+import { I64, i32, i64, type ExprI32, type ExprI64 } from '../../../wasm/expr.js';
+import type { Context } from '../../context.js';
 import { funct7, instruction, type Instruction } from './instruction.js';
 
 const OP = 0x33;

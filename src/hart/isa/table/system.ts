@@ -1,9 +1,9 @@
 /** Fences, environment calls, CSRs, supervisor instructions, Zicboz and the hands' ring. */
-import { call, i32, i64, type ExprI32, type ExprI64 } from '../../wasm/expr.js';
-import type { Context } from '../context.js';
-import { EXIT_HANDS, EXIT_SBI, EXIT_WFI } from '../exits.js';
-import { CSR_CLEAR, CSR_SET, CSR_WRITE } from '../core/csr.js';
-import { EXIT_A, PRIVILEGE } from '../state.js';
+import { call, i32, i64, type ExprI32, type ExprI64 } from '../../../wasm/expr.js';
+import type { Context } from '../../context.js';
+import { EXIT_HANDS, EXIT_SBI, EXIT_WFI } from '../../exits.js';
+import { CSR_CLEAR, CSR_SET, CSR_WRITE } from '../../core/csr.js';
+import { EXIT_A, PRIVILEGE } from '../../state.js';
 import { CAUSE_BREAKPOINT, CAUSE_ECALL_U, CAUSE_ILLEGAL } from '../causes.js';
 import { funct12, funct7, instruction, type Instruction } from './instruction.js';
 

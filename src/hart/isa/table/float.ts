@@ -1,10 +1,10 @@
 /** F and D: floating point (unprivileged specification 21, 22). What the operations compute is in `float/`. */
-import { I32, I64, choose, i32, i64, type Expr, type ExprI32 } from '../../wasm/expr.js';
+import { I32, I64, choose, i32, i64, type Expr, type ExprI32 } from '../../../wasm/expr.js';
 import { CAUSE_ILLEGAL } from '../causes.js';
-import type { Context } from '../context.js';
-import type { FormatOperations } from '../float/operations.js';
-import { emitLoad, emitStore } from '../memory-access.js';
-import { FRM } from '../state.js';
+import type { Context } from '../../context.js';
+import type { FormatOperations } from '../../float/operations.js';
+import { emitLoad, emitStore } from '../../memory-access.js';
+import { FRM } from '../../state.js';
 import { funct7, instruction, type Instruction } from './instruction.js';
 import type { FormatName } from './format.js';
 

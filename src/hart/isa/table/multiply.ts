@@ -1,6 +1,6 @@
 /** M: multiplication and division (unprivileged specification 12). */
-import { I32, I64, call, choose, i32, i64, type ExprI32, type ExprI64 } from '../../wasm/expr.js';
-import type { Context } from '../context.js';
+import { I32, I64, call, choose, i32, i64, type ExprI32, type ExprI64 } from '../../../wasm/expr.js';
+import type { Context } from '../../context.js';
 import { funct7, instruction, type Instruction } from './instruction.js';
 
 const OP = 0x33;

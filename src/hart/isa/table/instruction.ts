@@ -1,4 +1,4 @@
-import type { Context, Width } from '../context.js';
+import type { Context, Width } from '../../context.js';
 import type { FormatName } from './format.js';
 import { formats } from './format.js';
 

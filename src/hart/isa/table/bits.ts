@@ -1,6 +1,6 @@
 /** Zba, Zbb, Zbs: bit manipulation (unprivileged specification 29). */
-import { I64, i32, i64, select, type ExprI32, type ExprI64 } from '../../wasm/expr.js';
-import type { Context } from '../context.js';
+import { I64, i32, i64, select, type ExprI32, type ExprI64 } from '../../../wasm/expr.js';
+import type { Context } from '../../context.js';
 import { funct12, funct7, instruction, type Instruction } from './instruction.js';
 
 const OP = 0x33;

@@ -3,10 +3,10 @@
  * specification 13), as WebAssembly's sequentially consistent atomics, which are at
  * least as strong as any aq/rl.
  */
-import { I32, I64, call, i32, i64, select, type ExprI32, type ExprI64 } from '../../wasm/expr.js';
-import type { Context, Width } from '../context.js';
-import { RESERVATION, RESERVED_VALUE } from '../state.js';
-import { ACCESS_READ, ACCESS_WRITE } from '../tlb.js';
+import { I32, I64, call, i32, i64, select, type ExprI32, type ExprI64 } from '../../../wasm/expr.js';
+import type { Context, Width } from '../../context.js';
+import { RESERVATION, RESERVED_VALUE } from '../../state.js';
+import { ACCESS_READ, ACCESS_WRITE } from '../../tlb.js';
 import { instruction, type Instruction } from './instruction.js';
 
 const AMO = 0x2f;

@@ -4,7 +4,7 @@
  * each other. A number says how long its instructions are, so that the interpreter need not
  * look: where the next slot is would otherwise wait for a load in each instruction.
  */
-import { OPERATIONS, OP_FIRST } from './slots.js';
+import { OPERATIONS, OP_FIRST } from '../slots.js';
 import { compressed } from './table/compressed.js';
 import { instructions } from './table/index.js';
 import type { Instruction } from './table/instruction.js';

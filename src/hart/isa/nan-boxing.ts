@@ -1,6 +1,6 @@
 /** Singles in 64-bit registers are NaN-boxed: the upper half all ones (unprivileged specification 21.2). */
-import { I64, i32, i64, select, type ExprI32, type ExprI64 } from '../wasm/expr.js';
-import type { FunctionBuilder } from '../wasm/function.js';
+import { I64, i32, i64, select, type ExprI32, type ExprI64 } from '../../wasm/expr.js';
+import type { FunctionBuilder } from '../../wasm/function.js';
 
 export const boxed = (bits: ExprI32): ExprI64 => i64.or(i64.extendU(bits), i64.pair(-1, 0));
 

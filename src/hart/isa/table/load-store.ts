@@ -1,7 +1,7 @@
 /** Loads and stores of RV64I (unprivileged specification 2.6, 4.3); misaligned accesses work. */
-import { i64, type ExprI32, type ExprI64 } from '../../wasm/expr.js';
-import type { Width } from '../context.js';
-import { emitLoad, emitStore } from '../memory-access.js';
+import { i64, type ExprI32, type ExprI64 } from '../../../wasm/expr.js';
+import type { Width } from '../../context.js';
+import { emitLoad, emitStore } from '../../memory-access.js';
 import { instruction, type Instruction } from './instruction.js';
 
 const load = (

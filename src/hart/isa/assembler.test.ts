@@ -12,8 +12,8 @@ import { csrNumbers } from './names.js';
 import { compressed } from './table/compressed.js';
 import { formats } from './table/format.js';
 import { instructions } from './table/index.js';
-import { BareHart } from './testing/bare-hart.js';
-import { Random } from './testing/random.js';
+import { BareHart } from '../testing/bare-hart.js';
+import { Random } from '../testing/random.js';
 
 const MARCH = 'rv64gc_zba_zbb_zbs_zicboz_zicsr_zifencei_sstc';
 const EACH = 12;
