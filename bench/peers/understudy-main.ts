@@ -8,7 +8,7 @@ import { nodePlatform } from '../../src/adapters/node/platform.js';
 import { dedicateProcess } from '../../src/adapters/node/tiering.js';
 import { OsInstance } from '../../src/guest/os-instance.js';
 import { INSTRET } from '../../src/hart/state.js';
-import { Vmm } from '../../src/vmm/vmm.js';
+import { Vmm } from '../../src/partition/vmm.js';
 
 // As the command line does.
 dedicateProcess();

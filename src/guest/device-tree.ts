@@ -4,7 +4,7 @@ import { describePci } from '../computer/pci/description.js';
 import { PLIC_BASE, PLIC_SIZE } from '../computer/plic/plic.js';
 import { PLIC_SOURCES } from '../computer/plic/state.js';
 import { UART_BASE, UART_CLOCK, UART_INTERRUPT, UART_SIZE } from '../computer/uart.js';
-import { RAM_BASE } from '../vmm/address-space.js';
+import { RAM_BASE } from '../partition/address-space.js';
 import { buildFdt, type FdtNode } from './fdt.js';
 
 export interface Hardware {

@@ -12,9 +12,9 @@ import { MmioBus } from '../computer/mmio-bus.js';
 import { createEngine, type EngineHost } from '../hart/engine.js';
 import { SlotDecoder } from '../hart/slot-decoder.js';
 import * as S from '../hart/state.js';
-import type { HartAssignment, HartMessage, HartReport } from '../vmm/assignment.js';
-import { Sbi } from '../vmm/sbi.js';
-import { GuestMemoryView } from '../vmm/guest-memory-view.js';
+import type { HartAssignment, HartMessage, HartReport } from '../partition/assignment.js';
+import { Sbi } from '../partition/sbi.js';
+import { GuestMemoryView } from '../partition/guest-memory-view.js';
 import { Mailbox } from './hands/mailbox.js';
 import { ring, type HartView } from './hands/ring.js';
 

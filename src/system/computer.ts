@@ -7,7 +7,7 @@ import { OverlayDisk, type BlockBackend } from '../computer/virtio/block-backend
 import { OsInstance, type OsEnd, type OsOptions } from '../guest/os-instance.js';
 import { concatCpio } from '../image/index.js';
 import type { Forward } from '../net/index.js';
-import { Vmm } from '../vmm/vmm.js';
+import { Vmm } from '../partition/vmm.js';
 import { consoleArguments, DEBIAN_ARGUMENTS, guessConsole, type ConsoleDevice } from './boot-arguments.js';
 import type { BootOptions, DiskOptions, FileSource } from './boot-options.js';
 import { connectCable } from './cable.js';

@@ -1,6 +1,6 @@
 import type { BlockBackend } from '../computer/virtio/block-backend.js';
 import type { Clock, Sockets } from '../net/index.js';
-import type { Platform } from '../vmm/hart.js';
+import type { Platform } from '../partition/hart.js';
 
 /** A disk that something on the host stands behind, to be let go of in the end. */
 export interface OpenDisk extends BlockBackend {

@@ -4,7 +4,7 @@ import { shareHostClock } from '../../computer/clock.js';
 import { monotonicMilliseconds } from './monotonic.js';
 import { optimizeAfter } from './tiering.js';
 import { runHart } from '../../guest/hart-main.js';
-import type { HartAssignment } from '../../vmm/assignment.js';
+import type { HartAssignment } from '../../partition/assignment.js';
 
 shareHostClock(monotonicMilliseconds);
 parentPort?.on('message', (assignment: HartAssignment) => {

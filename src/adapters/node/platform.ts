@@ -2,8 +2,8 @@
 import { randomFillSync } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { shareHostClock } from '../../computer/clock.js';
-import type { HartMessage } from '../../vmm/assignment.js';
-import type { HartThread, Platform } from '../../vmm/hart.js';
+import type { HartMessage } from '../../partition/assignment.js';
+import type { HartThread, Platform } from '../../partition/hart.js';
 import { monotonicMilliseconds } from './monotonic.js';
 import { CORE_BUDGET, heedHints, optimizeAfter } from './tiering.js';
 

@@ -1,7 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { BOUND_SATP } from '../../guest/hands/mailbox.js';
 import type { MailboxTransport } from '../../guest/hands/transport.js';
-import type { LogicalAddressSpace } from '../../vmm/address-space.js';
+import type { LogicalAddressSpace } from '../../partition/address-space.js';
 import { DomainError } from '../errors.js';
 import { Queue, together } from '../together.js';
 import type { Tracee } from '../trace/tracee.js';

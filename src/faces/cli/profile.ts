@@ -1,6 +1,6 @@
 /** `understudy run --profile`: where guest and host time went, in words. */
 import type { HartProfile } from '../../computer/hart-profile.js';
-import type { HartReport } from '../../vmm/assignment.js';
+import type { HartReport } from '../../partition/assignment.js';
 
 const PLACES = 15;
 

@@ -7,7 +7,7 @@ import { parseRunOptions, RUN_USAGE, type RunOptions } from './run-options.js';
 import { runScript } from './run-script.js';
 import { runTerminal } from './run-terminal.js';
 import { UsageError } from './usage.js';
-import type { HartReport } from '../../vmm/assignment.js';
+import type { HartReport } from '../../partition/assignment.js';
 
 /** What a mode needs to boot the guest, again if it reboots. */
 export interface Guest {
