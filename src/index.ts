@@ -100,10 +100,10 @@ export { ComputerError } from './computer/errors.js';
 export { GuestError } from './guest/errors.js';
 export type { OsEnd, OsInstance } from './guest/os-instance.js';
 export { NetError, type Forward, type NetErrorCode } from './net/index.js';
-export { launch, type Program, type RunningDomain } from './domain/launch.js';
+export { launch, type Program, type RunningDomain } from './domain/tree/launch.js';
 export { STEPS, type MigrationReport, type Step } from './domain/migrate.js';
-export type { DomainSpec } from './domain/anchor.js';
-export type { DomainNetwork } from './domain/network/netlink.js';
+export type { DomainSpec } from './domain/tree/anchor.js';
+export type { DomainNetwork } from './domain/tree/netlink.js';
 export { DomainError, type DomainErrorCode } from './domain/errors.js';
 export {
   Carrier,

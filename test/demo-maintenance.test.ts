@@ -1,7 +1,7 @@
 /** An understudy takes over and gives back, on two real kernels; and what goes wrong is undone. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, type RunningDomain } from '../src/domain/launch.js';
+import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
 import { connectSoon, type RedisConnection } from '../src/faces/cli/demo/connection.js';
 import { DataSet } from '../src/faces/cli/demo/data.js';
 import { Computer } from '../src/index.js';

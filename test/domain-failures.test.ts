@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { DomainError } from '../src/domain/errors.js';
-import { launch, type RunningDomain } from '../src/domain/launch.js';
+import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
 import { readText, writeText } from '../src/domain/linux/os.js';
 import type { MigrationReport, Step } from '../src/domain/migrate.js';
 import { connectSoon, type RedisConnection } from '../src/faces/cli/demo/connection.js';

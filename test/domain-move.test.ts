@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, type RunningDomain } from '../src/domain/launch.js';
+import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
 import { DomainError } from '../src/domain/errors.js';
 import { STEPS } from '../src/domain/migrate.js';
 import { readDir, readText } from '../src/domain/linux/os.js';

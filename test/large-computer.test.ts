@@ -1,7 +1,7 @@
 /** Offsets in the memory of a computer are numbers of 32 bits: a sign must not matter anywhere. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { launch } from '../src/domain/launch.js';
+import { launch } from '../src/domain/tree/launch.js';
 import { compilePrograms } from './domain/programs.js';
 import { nextLine, Stage } from './domain/stage.js';
 

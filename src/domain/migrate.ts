@@ -1,12 +1,12 @@
 import { HandsError } from '../guest/hands/errors.js';
 import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
-import { createAnchor, type ClockOffsets, type DomainSpec } from './anchor.js';
-import { checkpoint, inspectFiles, refuseUnsupported } from './checkpoint.js';
+import { createAnchor, type ClockOffsets, type DomainSpec } from './tree/anchor.js';
+import { checkpoint, inspectFiles, refuseUnsupported } from './checkpoint/checkpoint.js';
 import { DomainError, unsupported } from './errors.js';
-import { FrozenDomain } from './frozen.js';
+import { FrozenDomain } from './freeze/frozen.js';
 import type { RestoreContext } from './kinds/kind.js';
-import type { RunningDomain } from './launch.js';
+import type { RunningDomain } from './tree/launch.js';
 import { CLOCK, EBADF, ENOENT, ENOMEM, ESRCH, PROT } from './linux/flags.js';
 import { readText } from './linux/os.js';
 import type { HeldFiles } from './linux/held-files.js';
@@ -16,11 +16,11 @@ import { compareFiles } from './memory/compare.js';
 import { intersect, normalize, total } from './memory/ranges.js';
 import type { FrameMover } from './memory/mover.js';
 import { holdProc, surveyProcesses, type ProcessView } from './proc/survey.js';
-import { NO_VDSO, outlineProcess, stillFits, withoutObjects, type Outline } from './outline.js';
-import { Restoration } from './restore.js';
+import { NO_VDSO, outlineProcess, stillFits, withoutObjects, type Outline } from './checkpoint/outline.js';
+import { Restoration } from './restore/restore.js';
 import { together } from './together.js';
 import { Undo } from './undo.js';
-import { lookAtSleepers } from './waits.js';
+import { lookAtSleepers } from './freeze/waits.js';
 
 /** The network's part in a move: packets for the domain wait while it is nowhere. */
 export interface NetworkGate {

@@ -10,7 +10,7 @@
  * Up to `retire` every step can be taken back. A step that fails leaves the state it began in.
  */
 import { DomainError } from '../domain/errors.js';
-import type { RunningDomain } from '../domain/launch.js';
+import type { RunningDomain } from '../domain/tree/launch.js';
 import type { MigrationReport } from '../domain/migrate.js';
 import type { SystemComputer } from '../system/index.js';
 import { Carrier, type CarrierOptions } from './carrier.js';

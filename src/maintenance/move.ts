@@ -1,5 +1,5 @@
 /** Moves one domain from the OS instance it is in to another on the same computer. */
-import type { RunningDomain } from '../domain/launch.js';
+import type { RunningDomain } from '../domain/tree/launch.js';
 import { FrameFlipper } from '../domain/memory/flipper.js';
 import { migrate, type MigrationReport } from '../domain/migrate.js';
 import type { Carrier } from './carrier.js';

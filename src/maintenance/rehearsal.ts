@@ -3,7 +3,7 @@
  * work there is found out while nothing depends on it; and every way through the host's and the guests' code that the
  * real move takes has been gone once, which is half of the time a first move would take.
  */
-import { launch, type Program, type RunningDomain } from '../domain/launch.js';
+import { launch, type Program, type RunningDomain } from '../domain/tree/launch.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import type { Carrier } from './carrier.js';
 import { MaintenanceError } from './errors.js';

@@ -1,7 +1,7 @@
 import { randomBytes, randomFillSync } from 'node:crypto';
 import { FrameFlipper } from '../../src/domain/memory/flipper.js';
 import { migrate, type MigrationReport, type Step } from '../../src/domain/migrate.js';
-import type { RunningDomain } from '../../src/domain/launch.js';
+import type { RunningDomain } from '../../src/domain/tree/launch.js';
 import { DomainError } from '../../src/domain/errors.js';
 import { surveyProcesses } from '../../src/domain/proc/survey.js';
 import { readText } from '../../src/domain/linux/os.js';

@@ -4,7 +4,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported, unsupportedNow } from '../errors.js';
 import { F, O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
-import { inNetns } from '../network/netlink.js';
+import { inNetns } from '../tree/netlink.js';
 import { fileKind, type LookContext, type OpenFile, type RestoreContext } from './kind.js';
 import {
   addReadOptions,

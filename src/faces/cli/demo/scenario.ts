@@ -3,7 +3,7 @@
  * outside, by clients of the host that know nothing of it.
  */
 import { randomInt } from 'node:crypto';
-import { launch, type RunningDomain } from '../../../domain/launch.js';
+import { launch, type RunningDomain } from '../../../domain/tree/launch.js';
 import type { MigrationReport } from '../../../domain/migrate.js';
 import { readText, readTexts } from '../../../domain/linux/os.js';
 import { Computer, type Forward, type PreparedImage } from '../../../index.js';

@@ -1,13 +1,13 @@
-import type { Hands } from '../guest/hands/hands.js';
-import { SYS } from '../guest/hands/syscalls.js';
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
 import { type Anchor, createAnchor, type DomainSpec } from './anchor.js';
-import { DomainError } from './errors.js';
-import { AT_FDCWD, O, PTRACE, SIG } from './linux/flags.js';
-import { check } from './linux/os.js';
-import { cloneArgs } from './trace/clone.js';
-import { Runner } from './trace/running.js';
-import { Tracee } from './trace/tracee.js';
-import { Undo } from './undo.js';
+import { DomainError } from '../errors.js';
+import { AT_FDCWD, O, PTRACE, SIG } from '../linux/flags.js';
+import { check } from '../linux/os.js';
+import { cloneArgs } from '../trace/clone.js';
+import { Runner } from '../trace/running.js';
+import { Tracee } from '../trace/tracee.js';
+import { Undo } from '../undo.js';
 
 /** A program to run in a new domain. */
 export interface Program {

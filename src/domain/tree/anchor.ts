@@ -1,18 +1,18 @@
-import type { Hands } from '../guest/hands/hands.js';
-import { SYS } from '../guest/hands/syscalls.js';
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
 import { Cgroup } from './cgroup.js';
-import { DomainError } from './errors.js';
-import { CATCHABLE } from './kinds/signals.js';
-import { CLONE, O, PTRACE, SIG } from './linux/flags.js';
-import { check, open, readText, writeText } from './linux/os.js';
-import { giveNic, loopbackUp, type DomainNetwork } from './network/netlink.js';
-import type { VdsoImage } from './outline.js';
-import { findHole, isVdso, parseMaps, type Vma } from './proc/maps.js';
-import { cloneArgs } from './trace/clone.js';
-import { AREA_SIZE, AT_REAP } from './trace/runner.js';
-import { PC, Tracee } from './trace/tracee.js';
-import type { Undo } from './undo.js';
-import type { Restarted } from './waits.js';
+import { DomainError } from '../errors.js';
+import { CATCHABLE } from '../kinds/signals.js';
+import { CLONE, O, PTRACE, SIG } from '../linux/flags.js';
+import { check, open, readText, writeText } from '../linux/os.js';
+import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
+import type { VdsoImage } from '../checkpoint/outline.js';
+import { findHole, isVdso, parseMaps, type Vma } from '../proc/maps.js';
+import { cloneArgs } from '../trace/clone.js';
+import { AREA_SIZE, AT_REAP } from '../trace/runner.js';
+import { PC, Tracee } from '../trace/tracee.js';
+import type { Undo } from '../undo.js';
+import type { Restarted } from '../freeze/waits.js';
 
 /** What a domain is wherever it lives. */
 export interface DomainSpec {

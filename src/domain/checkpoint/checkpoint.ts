@@ -1,21 +1,21 @@
-import type { Hands } from '../guest/hands/hands.js';
-import { SYS } from '../guest/hands/syscalls.js';
-import { DomainError } from './errors.js';
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError } from '../errors.js';
 import { holdFiles, kindOf } from './files.js';
-import type { FrozenDomain, FrozenProcess } from './frozen.js';
-import type { CheckpointContext, LookContext, OpenFile, ProcessKind, SavedFile, SavedPart } from './kinds/kind.js';
-import { processKinds } from './kinds/registry.js';
-import { readFile } from './linux/os.js';
-import type { FrameMover } from './memory/mover.js';
-import { mappedObjects, type MemoryObject } from './memory/objects.js';
-import { CLOCK_BYTES } from './memory/vdso.js';
+import type { FrozenDomain, FrozenProcess } from '../freeze/frozen.js';
+import type { CheckpointContext, LookContext, OpenFile, ProcessKind, SavedFile, SavedPart } from '../kinds/kind.js';
+import { processKinds } from '../kinds/registry.js';
+import { readFile } from '../linux/os.js';
+import type { FrameMover } from '../memory/mover.js';
+import { mappedObjects, type MemoryObject } from '../memory/objects.js';
+import { CLOCK_BYTES } from '../memory/vdso.js';
 import { outlineProcess, type Foresight, type Outline } from './outline.js';
-import { isVvar } from './proc/maps.js';
-import { surveyProcesses, type ProcessView } from './proc/survey.js';
-import { Queue, together } from './together.js';
-import { birthOrder } from './tree.js';
-import type { Registers, Tracee } from './trace/tracee.js';
-import type { Wait } from './waits.js';
+import { isVvar } from '../proc/maps.js';
+import { surveyProcesses, type ProcessView } from '../proc/survey.js';
+import { Queue, together } from '../together.js';
+import { birthOrder } from '../tree/tree.js';
+import type { Registers, Tracee } from '../trace/tracee.js';
+import type { Wait } from '../freeze/waits.js';
 
 export interface ThreadImage {
   readonly tid: number;

@@ -1,10 +1,10 @@
-import type { Hands } from '../guest/hands/hands.js';
-import { SYS } from '../guest/hands/syscalls.js';
-import type { Anchor } from './anchor.js';
-import { CLOCK, PTRACE } from './linux/flags.js';
-import { readDirs, readText, readTexts } from './linux/os.js';
-import { together } from './together.js';
-import { PC, REG, type Registers, type Tracee } from './trace/tracee.js';
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import type { Anchor } from '../tree/anchor.js';
+import { CLOCK, PTRACE } from '../linux/flags.js';
+import { readDirs, readText, readTexts } from '../linux/os.js';
+import { together } from '../together.js';
+import { PC, REG, type Registers, type Tracee } from '../trace/tracee.js';
 
 /**
  * Waits for a length of time. Linux keeps the end of such a wait where nobody can read it (the thread's

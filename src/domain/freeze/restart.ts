@@ -1,8 +1,8 @@
-import { SYS } from '../guest/hands/syscalls.js';
+import { SYS } from '../../guest/hands/syscalls.js';
 import type { FrozenThread } from './frozen.js';
-import { readTexts } from './linux/os.js';
-import { together } from './together.js';
-import { PC, REG, type Registers } from './trace/tracee.js';
+import { readTexts } from '../linux/os.js';
+import { together } from '../together.js';
+import { PC, REG, type Registers } from '../trace/tracee.js';
 
 const ECALL = 0x73;
 const EINTR = 4;

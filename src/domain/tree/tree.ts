@@ -1,5 +1,5 @@
-import { unsupported } from './errors.js';
-import type { ProcessView } from './proc/survey.js';
+import { unsupported } from '../errors.js';
+import type { ProcessView } from '../proc/survey.js';
 
 /** One step in making a process tree anew. Ids are the domain's; the anchor is `ANCHOR`. */
 export type Birth =

@@ -3,9 +3,9 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { AT_FDCWD, MADV, MAP, O, PROT } from '../linux/flags.js';
 import type { Tracee } from '../trace/tracee.js';
-import { identity, type TargetVma } from './layout.js';
+import { identity, type TargetVma } from '../memory/layout.js';
 import { Protections } from './protections.js';
-import { intersect, normalize, subtract, type Range } from './ranges.js';
+import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
 
 /** One piece of the address space under construction. */
 interface Piece extends Range {

@@ -1,9 +1,9 @@
-import { SYS } from '../guest/hands/syscalls.js';
-import { DomainError } from './errors.js';
-import { PTRACE, SIG } from './linux/flags.js';
-import { check } from './linux/os.js';
-import { AT_CALL } from './trace/runner.js';
-import { PC, REG, type Tracee } from './trace/tracee.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError } from '../errors.js';
+import { PTRACE, SIG } from '../linux/flags.js';
+import { check } from '../linux/os.js';
+import { AT_CALL } from '../trace/runner.js';
+import { PC, REG, type Tracee } from '../trace/tracee.js';
 
 /**
  * Processes that have ended but still count: a zombie keeps its status for its parent, and a process group

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DomainError } from './errors.js';
+import { DomainError } from '../errors.js';
 import { birthOrder, type Place } from './tree.js';
 
 /** Host ids are 100 more; the anchor is 101 there. */

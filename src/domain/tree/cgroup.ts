@@ -1,10 +1,10 @@
-import type { Batch, BatchResult } from '../guest/hands/batch.js';
-import type { Hands } from '../guest/hands/hands.js';
-import { SYS } from '../guest/hands/syscalls.js';
-import { DomainError } from './errors.js';
-import { AT_FDCWD, AT_REMOVEDIR, EEXIST, ENOENT, O } from './linux/flags.js';
-import { check, readText, writeText } from './linux/os.js';
-import { together } from './together.js';
+import type { Batch, BatchResult } from '../../guest/hands/batch.js';
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError } from '../errors.js';
+import { AT_FDCWD, AT_REMOVEDIR, EEXIST, ENOENT, O } from '../linux/flags.js';
+import { check, readText, writeText } from '../linux/os.js';
+import { together } from '../together.js';
 
 const ROOT = '/sys/fs/cgroup';
 

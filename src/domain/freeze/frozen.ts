@@ -1,19 +1,19 @@
-import type { Batch, BatchResult } from '../guest/hands/batch.js';
-import type { Hands } from '../guest/hands/hands.js';
-import { SYS } from '../guest/hands/syscalls.js';
-import { ecallOf, type Anchor } from './anchor.js';
-import { DomainError } from './errors.js';
-import { NT_PRFPREG, NT_PRSTATUS, PTRACE, WNOHANG, __WALL, SIG } from './linux/flags.js';
-import type { HeldFiles } from './linux/held-files.js';
-import { check, readDirs, readText } from './linux/os.js';
-import { findHole, parseMaps } from './proc/maps.js';
-import type { FrameMover, Space } from './memory/mover.js';
-import type { Foresight } from './outline.js';
-import { together } from './together.js';
-import { AREA_SIZE } from './trace/runner.js';
-import { FP_SIZE, parseStatus, Tracee, type Registers } from './trace/tracee.js';
+import type { Batch, BatchResult } from '../../guest/hands/batch.js';
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { ecallOf, type Anchor } from '../tree/anchor.js';
+import { DomainError } from '../errors.js';
+import { NT_PRFPREG, NT_PRSTATUS, PTRACE, WNOHANG, __WALL, SIG } from '../linux/flags.js';
+import type { HeldFiles } from '../linux/held-files.js';
+import { check, readDirs, readText } from '../linux/os.js';
+import { findHole, parseMaps } from '../proc/maps.js';
+import type { FrameMover, Space } from '../memory/mover.js';
+import type { Foresight } from '../checkpoint/outline.js';
+import { together } from '../together.js';
+import { AREA_SIZE } from '../trace/runner.js';
+import { FP_SIZE, parseStatus, Tracee, type Registers } from '../trace/tracee.js';
 import { uninterrupted } from './restart.js';
-import { Undo } from './undo.js';
+import { Undo } from '../undo.js';
 import { resumed, shorten, waitsOf, type Asleep, type Wait } from './waits.js';
 
 /** A thread of the domain at the moment it was stopped. */

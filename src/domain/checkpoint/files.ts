@@ -1,12 +1,12 @@
-import type { Hands } from '../guest/hands/hands.js';
-import { SYS } from '../guest/hands/syscalls.js';
-import { unsupported } from './errors.js';
-import type { OpenFile } from './kinds/kind.js';
-import { fileKinds } from './kinds/registry.js';
-import { KCMP, O } from './linux/flags.js';
-import { check } from './linux/os.js';
-import type { DescriptorView, ProcessView } from './proc/survey.js';
-import { together } from './together.js';
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { unsupported } from '../errors.js';
+import type { OpenFile } from '../kinds/kind.js';
+import { fileKinds } from '../kinds/registry.js';
+import { KCMP, O } from '../linux/flags.js';
+import { check } from '../linux/os.js';
+import type { DescriptorView, ProcessView } from '../proc/survey.js';
+import { together } from '../together.js';
 
 /** The kind that takes care of a descriptor. Throws `unsupported`. */
 export function kindOf(view: DescriptorView, process: ProcessView): (typeof fileKinds)[number] {

@@ -1,4 +1,4 @@
-import type { Range } from './ranges.js';
+import type { Range } from '../memory/ranges.js';
 
 /** Addresses with one protection, PROT_* bits. */
 export interface Protected extends Range {

@@ -1,17 +1,17 @@
-import type { Hands } from '../guest/hands/hands.js';
-import { DomainError } from './errors.js';
-import { PROT } from './linux/flags.js';
-import type { HeldFiles } from './linux/held-files.js';
-import { targetVmas, type TargetVma } from './memory/layout.js';
-import type { PageLook } from './memory/page-run.js';
-import { intersect, normalize, subtract, type Range } from './memory/ranges.js';
-import { ownPages } from './memory/scan.js';
-import { keptVvarPages } from './memory/vdso.js';
-import { isVdso, isVvar } from './proc/maps.js';
-import type { ProcessView } from './proc/survey.js';
-import { together } from './together.js';
-import { AREA_SIZE } from './trace/runner.js';
-import { Tracee } from './trace/tracee.js';
+import type { Hands } from '../../guest/hands/hands.js';
+import { DomainError } from '../errors.js';
+import { PROT } from '../linux/flags.js';
+import type { HeldFiles } from '../linux/held-files.js';
+import { targetVmas, type TargetVma } from '../memory/layout.js';
+import type { PageLook } from '../memory/page-run.js';
+import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
+import { ownPages } from '../memory/scan.js';
+import { keptVvarPages } from '../memory/vdso.js';
+import { isVdso, isVvar } from '../proc/maps.js';
+import type { ProcessView } from '../proc/survey.js';
+import { together } from '../together.js';
+import { AREA_SIZE } from '../trace/runner.js';
+import { Tracee } from '../trace/tracee.js';
 
 /** The kernel's own mappings of a process. */
 export interface VdsoImage {
