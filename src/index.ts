@@ -101,7 +101,7 @@ export { GuestError } from './guest/errors.js';
 export type { OsEnd, OsInstance } from './guest/os-instance.js';
 export { NetError, type Forward, type NetErrorCode } from './net/index.js';
 export { launch, type Program, type RunningDomain } from './domain/tree/launch.js';
-export { STEPS, type MigrationReport, type Step } from './domain/migrate.js';
+export { STEPS, type MigrationReport, type Step } from './remapping/migrate.js';
 export type { DomainSpec } from './domain/tree/anchor.js';
 export type { DomainNetwork } from './domain/tree/netlink.js';
 export { DomainError, type DomainErrorCode } from './domain/errors.js';

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { DomainError } from '../src/domain/errors.js';
 import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
 import { readText, writeText } from '../src/domain/linux/os.js';
-import type { MigrationReport, Step } from '../src/domain/migrate.js';
+import type { MigrationReport, Step } from '../src/remapping/migrate.js';
 import { connectSoon, type RedisConnection } from '../src/faces/cli/demo/connection.js';
 import { DataSet } from '../src/faces/cli/demo/data.js';
 import { SYS } from '../src/guest/hands/syscalls.js';

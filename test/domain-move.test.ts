@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
 import { DomainError } from '../src/domain/errors.js';
-import { STEPS } from '../src/domain/migrate.js';
+import { STEPS } from '../src/remapping/migrate.js';
 import { readDir, readText } from '../src/domain/linux/os.js';
 import { writeContents } from '../src/domain/memory/carried.js';
 import { compilePrograms, programNames } from './domain/programs.js';

@@ -1,6 +1,6 @@
 /** An OS instance that can carry process domains: the VMM has hands in it. */
 import { readText } from '../domain/linux/os.js';
-import type { FlipSide } from '../domain/memory/flipper.js';
+import type { FlipSide } from '../remapping/flipper.js';
 import { connectHands } from '../guest/hands/connect.js';
 import { handsElf } from '../guest/hands/elf.js';
 import type { Hands } from '../guest/hands/hands.js';

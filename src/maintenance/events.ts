@@ -1,5 +1,5 @@
 /** What maintenance tells while it works. Times are milliseconds of `performance.now()`. */
-import type { MigrationReport, Step } from '../domain/migrate.js';
+import type { MigrationReport, Step } from '../remapping/migrate.js';
 import type { Carrier } from './carrier.js';
 
 export type MaintenanceEvent =

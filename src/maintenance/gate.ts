@@ -1,6 +1,6 @@
 /** The part of the network in a move: a domain's packets wait at the switch while it is nowhere. */
 import type { DomainNetwork } from '../domain/tree/netlink.js';
-import type { NetworkGate } from '../domain/migrate.js';
+import type { NetworkGate } from '../remapping/migrate.js';
 import { parseIpv4, parseMac, type Gate, type Port } from '../net/index.js';
 import type { Network } from '../system/index.js';
 import { MaintenanceError } from './errors.js';

@@ -11,7 +11,7 @@
  */
 import { DomainError } from '../domain/errors.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
-import type { MigrationReport } from '../domain/migrate.js';
+import type { MigrationReport } from '../remapping/migrate.js';
 import type { SystemComputer } from '../system/index.js';
 import { Carrier, type CarrierOptions } from './carrier.js';
 import { MaintenanceError } from './errors.js';

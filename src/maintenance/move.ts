@@ -1,7 +1,7 @@
 /** Moves one domain from the OS instance it is in to another on the same computer. */
 import type { RunningDomain } from '../domain/tree/launch.js';
-import { FrameFlipper } from '../domain/memory/flipper.js';
-import { migrate, type MigrationReport } from '../domain/migrate.js';
+import { FrameFlipper } from '../remapping/flipper.js';
+import { migrate, type MigrationReport } from '../remapping/migrate.js';
 import type { Carrier } from './carrier.js';
 import type { OnMaintenance } from './events.js';
 import { switchGate } from './gate.js';

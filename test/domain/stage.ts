@@ -1,6 +1,6 @@
 import { randomBytes, randomFillSync } from 'node:crypto';
-import { FrameFlipper } from '../../src/domain/memory/flipper.js';
-import { migrate, type MigrationReport, type Step } from '../../src/domain/migrate.js';
+import { FrameFlipper } from '../../src/remapping/flipper.js';
+import { migrate, type MigrationReport, type Step } from '../../src/remapping/migrate.js';
 import type { RunningDomain } from '../../src/domain/tree/launch.js';
 import { DomainError } from '../../src/domain/errors.js';
 import { surveyProcesses } from '../../src/domain/proc/survey.js';

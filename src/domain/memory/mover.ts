@@ -1,6 +1,6 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import type { Tracee } from '../trace/tracee.js';
-import type { PageLook } from './page-run.js';
+import type { PageLook } from '../../remapping/page-run.js';
 import type { Range } from './ranges.js';
 
 /** An address space of a process in an OS instance, as a mover knows it. */

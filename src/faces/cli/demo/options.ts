@@ -1,6 +1,6 @@
 /** The command line of `understudy demo`. */
 import { parseArgs } from 'node:util';
-import { STEPS, type Step } from '../../../domain/migrate.js';
+import { STEPS, type Step } from '../../../remapping/migrate.js';
 import { parseCount } from '../run-options.js';
 import { UsageError } from '../usage.js';
 

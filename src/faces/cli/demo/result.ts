@@ -1,5 +1,5 @@
 /** What the demonstration finds out. With --json this is what is printed. */
-import type { Step } from '../../../domain/migrate.js';
+import type { Step } from '../../../remapping/migrate.js';
 
 export interface DemoResult {
   /** Everything went as it should. */

@@ -4,7 +4,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { launch, type RunningDomain } from '../../../domain/tree/launch.js';
-import type { MigrationReport } from '../../../domain/migrate.js';
+import type { MigrationReport } from '../../../remapping/migrate.js';
 import { readText, readTexts } from '../../../domain/linux/os.js';
 import { Computer, type Forward, type PreparedImage } from '../../../index.js';
 import { Carrier, consoleTail, Maintenance, type MaintenanceEvent } from '../../../maintenance/index.js';

@@ -2,8 +2,8 @@
  * The flip itself, on the page maps of two logical address spaces (vmm/address-space.ts): one 32-bit entry per page,
  * frame number << 8 and flags.
  */
-import { PAGE_PRESENT, PAGE_WRITABLE } from '../../partition/address-space.js';
-import { DomainError } from '../errors.js';
+import { PAGE_PRESENT, PAGE_WRITABLE } from '../partition/address-space.js';
+import { DomainError } from '../domain/errors.js';
 
 /** Pages that change places: the i-th of `sources` with the i-th of `targets`, by page number in its space. */
 export interface Pairs {

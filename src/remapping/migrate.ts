@@ -1,26 +1,26 @@
 import { HandsError } from '../guest/hands/errors.js';
 import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
-import { createAnchor, type ClockOffsets, type DomainSpec } from './tree/anchor.js';
-import { checkpoint, inspectFiles, refuseUnsupported } from './checkpoint/checkpoint.js';
-import { DomainError, unsupported } from './errors.js';
-import { FrozenDomain } from './freeze/frozen.js';
-import type { RestoreContext } from './kinds/kind.js';
-import type { RunningDomain } from './tree/launch.js';
-import { CLOCK, EBADF, ENOENT, ENOMEM, ESRCH, PROT } from './linux/flags.js';
-import { readText } from './linux/os.js';
-import type { HeldFiles } from './linux/held-files.js';
-import { readAdvice, type Advice } from './memory/advice.js';
-import { carriedPaths } from './memory/carried.js';
-import { compareFiles } from './memory/compare.js';
-import { intersect, normalize, total } from './memory/ranges.js';
-import type { FrameMover } from './memory/mover.js';
-import { holdProc, surveyProcesses, type ProcessView } from './proc/survey.js';
-import { NO_VDSO, outlineProcess, stillFits, withoutObjects, type Outline } from './checkpoint/outline.js';
-import { Restoration } from './restore/restore.js';
-import { together } from './together.js';
-import { Undo } from './undo.js';
-import { lookAtSleepers } from './freeze/waits.js';
+import { createAnchor, type ClockOffsets, type DomainSpec } from '../domain/tree/anchor.js';
+import { checkpoint, inspectFiles, refuseUnsupported } from '../domain/checkpoint/checkpoint.js';
+import { DomainError, unsupported } from '../domain/errors.js';
+import { FrozenDomain } from '../domain/freeze/frozen.js';
+import type { RestoreContext } from '../domain/kinds/kind.js';
+import type { RunningDomain } from '../domain/tree/launch.js';
+import { CLOCK, EBADF, ENOENT, ENOMEM, ESRCH, PROT } from '../domain/linux/flags.js';
+import { readText } from '../domain/linux/os.js';
+import type { HeldFiles } from '../domain/linux/held-files.js';
+import { readAdvice, type Advice } from '../domain/memory/advice.js';
+import { carriedPaths } from '../domain/memory/carried.js';
+import { compareFiles } from './compare.js';
+import { intersect, normalize, total } from '../domain/memory/ranges.js';
+import type { FrameMover } from '../domain/memory/mover.js';
+import { holdProc, surveyProcesses, type ProcessView } from '../domain/proc/survey.js';
+import { NO_VDSO, outlineProcess, stillFits, withoutObjects, type Outline } from '../domain/checkpoint/outline.js';
+import { Restoration } from '../domain/restore/restore.js';
+import { together } from '../domain/together.js';
+import { Undo } from '../domain/undo.js';
+import { lookAtSleepers } from '../domain/freeze/waits.js';
 
 /** The network's part in a move: packets for the domain wait while it is nowhere. */
 export interface NetworkGate {

@@ -4,7 +4,7 @@
  */
 import { checkPairs, exchange } from './exchange.js';
 import { ownPagesIn, walkRun, type GuestPhysical } from './page-run.js';
-import { total, type Range } from './ranges.js';
+import { total, type Range } from '../domain/memory/ranges.js';
 
 /** Pages to have gone over until all of it is compiled. */
 const ENOUGH = 200_000;

@@ -1,14 +1,14 @@
-import type { Hands } from '../../guest/hands/hands.js';
-import { BOUND_SATP } from '../../guest/hands/mailbox.js';
-import type { MailboxTransport } from '../../guest/hands/transport.js';
-import type { LogicalAddressSpace } from '../../partition/address-space.js';
-import { DomainError } from '../errors.js';
-import { Queue, together } from '../together.js';
-import type { Tracee } from '../trace/tracee.js';
+import type { Hands } from '../guest/hands/hands.js';
+import { BOUND_SATP } from '../guest/hands/mailbox.js';
+import type { MailboxTransport } from '../guest/hands/transport.js';
+import type { LogicalAddressSpace } from '../partition/address-space.js';
+import { DomainError } from '../domain/errors.js';
+import { Queue, together } from '../domain/together.js';
+import type { Tracee } from '../domain/trace/tracee.js';
 import { checkPairs, exchange } from './exchange.js';
-import type { FlipReceipt, FrameMover, Move, Space } from './mover.js';
+import type { FlipReceipt, FrameMover, Move, Space } from '../domain/memory/mover.js';
 import { ownPagesIn, walkRun, type PageLook } from './page-run.js';
-import type { Range } from './ranges.js';
+import type { Range } from '../domain/memory/ranges.js';
 import { warmUp } from './warm-up.js';
 
 /** An OS instance as the flipper knows it. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RAM_BASE } from '../../partition/address-space.js';
+import { RAM_BASE } from '../partition/address-space.js';
 import { ownPagesIn, walkRun, type GuestPhysical } from './page-run.js';
 
 const [V, R, W, G, SPECIAL] = [1, 2, 4, 1 << 5, 1 << 8];

@@ -1,12 +1,12 @@
-import type { Hands } from '../../guest/hands/hands.js';
-import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError } from '../errors.js';
-import { AT_FDCWD, O } from '../linux/flags.js';
-import { check, statPath, type Stat } from '../linux/os.js';
-import type { ProcessView } from '../proc/survey.js';
-import { together } from '../together.js';
-import { carriedPaths } from './carried.js';
-import { isObject } from './layout.js';
+import type { Hands } from '../guest/hands/hands.js';
+import { SYS } from '../guest/hands/syscalls.js';
+import { DomainError } from '../domain/errors.js';
+import { AT_FDCWD, O } from '../domain/linux/flags.js';
+import { check, statPath, type Stat } from '../domain/linux/os.js';
+import type { ProcessView } from '../domain/proc/survey.js';
+import { together } from '../domain/together.js';
+import { carriedPaths } from '../domain/memory/carried.js';
+import { isObject } from '../domain/memory/layout.js';
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;

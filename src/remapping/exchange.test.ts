@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DomainError } from '../errors.js';
+import { DomainError } from '../domain/errors.js';
 import { checkPairs, exchange } from './exchange.js';
 
 const PRESENT = 3;

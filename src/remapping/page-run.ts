@@ -4,8 +4,8 @@
  *
  *     page table entry:  63…54 reserved   53…10 page number   9…8 software   D A G U X W R V
  */
-import { RAM_BASE } from '../../partition/address-space.js';
-import type { Range } from './ranges.js';
+import { RAM_BASE } from '../partition/address-space.js';
+import type { Range } from '../domain/memory/ranges.js';
 
 const V = 1;
 const R_OR_X = 0b1010;
