@@ -116,4 +116,5 @@ export {
   type MaintenanceOptions,
   type MaintenanceState,
   type OnMaintenance,
+  type Untidied,
 } from './maintenance/index.js';
