@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, type RunningDomain } from '../../src/domain/tree/launch.js';
+import { reasonOf } from '../../src/remapping/tidying.js';
 import { compilePrograms, programNames } from '../domain/programs.js';
 import { nextLine, Stage } from '../domain/stage.js';
 import { assertLives, belongings, moveSpoilt, spotsOf } from '../domain/undone.js';
@@ -43,7 +44,9 @@ for (const program of PROGRAMS) {
         await assertLives(stage, domain, when);
         assert.deepEqual(await belongings(stage, domain), has, 'the hands have what they had');
       } catch (e) {
-        faults.push(`${when}: ${String(e).slice(0, 600)} (the move: ${String(outcome.error ?? 'done')})`);
+        faults.push(
+          `${when}: ${String(e).slice(0, 600)} (the move: ${outcome.error === undefined ? 'done' : reasonOf(outcome.error)})`,
+        );
         // What has ended says nothing any more, whatever is tried next.
         if (String(e).includes('nothing new')) break;
         has = await belongings(stage, domain);
