@@ -173,7 +173,7 @@ test('a failure before any step leaves the domain where it was, and nothing in t
 test('a domain that never comes to rest moves or is refused in time, and goes on either way', async () => {
   let domain = await start('restless', 'restless');
   let moves = 0;
-  for (let turn = 0; turn < 12; turn++) {
+  for (let turn = 0; turn < 4; turn++) {
     const began = performance.now();
     try {
       ({ domain } = await stage.move(domain));
