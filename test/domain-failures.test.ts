@@ -187,38 +187,6 @@ test('the kernel of the destination panics when the memory is there already: it 
   assert.deepEqual({ harts: computer.freeHarts, memory: computer.freeMemory }, free);
 });
 
-test('too little memory in the destination: refused by name, and moved once there is enough', async () => {
-  const to = await boot('b', 'backports');
-  const giveBack = await eatMemory(to, 16 * MIB);
-  const { steps, error } = await move(source, to);
-  assert.ok(error instanceof DomainError, String(error));
-  assert.equal(error.code, 'mismatch', error.message);
-  assert.equal(error.resource, 'memory');
-  assert.match(error.message, /b has \d+ MiB of memory available; the domain needs \d+ MiB there/);
-  assert.deepEqual(steps, ['survey'], 'nothing was begun');
-  await assertNothingIn(to, 'nothing is left of what was refused');
-  await assertServes('after the refusal');
-
-  // Enough at the look, and then no more.
-  await giveBack();
-  let giveBackAgain = giveBack;
-  const late = await move(source, to, async (step) => {
-    if (step === 'bear') giveBackAgain = await eatMemory(to, 16 * MIB);
-  });
-  assert.ok(late.error instanceof DomainError, String(late.error));
-  assert.equal(late.error.code, 'mismatch', late.error.message);
-  assert.equal(late.error.resource, 'memory');
-  assert.match(late.error.message, /b ran out of memory during the move/);
-  await assertNothingIn(to, 'nothing is left of what there was no room for');
-  await assertServes('after memory ran out');
-
-  await giveBackAgain();
-  assert.equal((await move(source, to)).error, undefined);
-  await assertServes('in the destination');
-  await assertNothingIn(source, 'the original is buried');
-  [source, destination] = [to, source];
-});
-
 /** A small domain that says every tenth of a second that it is there. Nobody outside talks to it. */
 async function launchTicker(carrier: Carrier, name: string): Promise<RunningDomain> {
   const script = 'i=0; while :; do i=$((i+1)); echo $i >> /tmp/ticks; sleep 0.1; done';
@@ -299,6 +267,38 @@ for (const step of ['finish', 'resume', 'bury'] as const) {
     await moved.anchor.cgroup.remove();
   });
 }
+
+test('too little memory in the destination: refused by name, and moved once there is enough', async () => {
+  const to = await boot('b', 'backports');
+  const giveBack = await eatMemory(to, 16 * MIB);
+  const { steps, error } = await move(source, to);
+  assert.ok(error instanceof DomainError, String(error));
+  assert.equal(error.code, 'mismatch', error.message);
+  assert.equal(error.resource, 'memory');
+  assert.match(error.message, /b has \d+ MiB of memory available; the domain needs \d+ MiB there/);
+  assert.deepEqual(steps, ['survey'], 'nothing was begun');
+  await assertNothingIn(to, 'nothing is left of what was refused');
+  await assertServes('after the refusal');
+
+  // Enough at the look, and then no more.
+  await giveBack();
+  let giveBackAgain = giveBack;
+  const late = await move(source, to, async (step) => {
+    if (step === 'bear') giveBackAgain = await eatMemory(to, 16 * MIB);
+  });
+  assert.ok(late.error instanceof DomainError, String(late.error));
+  assert.equal(late.error.code, 'mismatch', late.error.message);
+  assert.equal(late.error.resource, 'memory');
+  assert.match(late.error.message, /b ran out of memory during the move/);
+  await assertNothingIn(to, 'nothing is left of what there was no room for');
+  await assertServes('after memory ran out');
+
+  await giveBackAgain();
+  assert.equal((await move(source, to)).error, undefined);
+  await assertServes('in the destination');
+  await assertNothingIn(source, 'the original is buried');
+  [source, destination] = [to, source];
+});
 
 test('hops between both kernels with a failure in a late step between them: all keys, one connection', async () => {
   for (let hop = 0; hop < 3; hop++) {

@@ -7,6 +7,7 @@ import type { FrozenProcess } from '../freeze/frozen-thread.js';
 import { refuseState } from '../freeze/stoppable.js';
 import type { CheckpointContext, LookContext, OpenFile, ProcessKind, SavedFile, SavedPart } from '../kinds/kind.js';
 import { processKinds } from '../kinds/registry.js';
+import { closeAll } from '../linux/making.js';
 import { readFile } from '../linux/os.js';
 import type { FrameMover } from '../memory/mover.js';
 import { mappedObjects, type MemoryObject } from '../memory/objects.js';
@@ -76,9 +77,10 @@ export async function inspectFiles(context: LookContext): Promise<void> {
       }),
     );
   } finally {
-    const b = hands.batch();
-    for (const f of held) b.call(SYS.close, f.held);
-    await b.run();
+    await closeAll(
+      hands,
+      held.map((f) => f.held),
+    );
   }
 }
 
@@ -113,11 +115,9 @@ export async function checkpoint(
 
   const held: OpenFile[] = [];
   const close = async (): Promise<void> => {
-    const b = hands.batch();
-    for (const f of held.splice(0)) b.call(SYS.close, f.held);
-    for (const o of context.objects.values()) b.call(SYS.close, o.sourceFd);
+    const fds = [...held.splice(0).map((f) => f.held), ...[...context.objects.values()].map((o) => o.sourceFd)];
     context.objects.clear();
-    await b.run();
+    await closeAll(hands, fds);
   };
   undo.add('closing held descriptors', close);
   const [processes, files] = await together([

@@ -4,6 +4,7 @@ import { unsupported } from '../errors.js';
 import type { OpenFile } from '../kinds/kind.js';
 import { fileKinds } from '../kinds/registry.js';
 import { KCMP, O } from '../linux/flags.js';
+import { closeAll } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import type { DescriptorView, ProcessView } from '../proc/survey.js';
 import { together } from '../together.js';
@@ -55,7 +56,7 @@ export async function holdFiles(hands: Hands, views: readonly ProcessView[]): Pr
   ).flat();
   const failed = held.find((h) => h.fd < 0);
   if (failed !== undefined) {
-    await letGoOf(
+    await closeAll(
       hands,
       held.map((h) => h.fd),
     );
@@ -97,13 +98,6 @@ async function holdSome(hands: Hands, hostPid: number, descriptions: readonly En
   b.call(SYS.close, pidfd);
   const r = await b.run();
   return refs.map(({ description, entries, ref }) => ({ description, entries, fd: r.value(ref) }));
-}
-
-/** Closes descriptors of the hands; negative ones are none. */
-async function letGoOf(hands: Hands, fds: readonly number[]): Promise<void> {
-  const b = hands.batch();
-  for (const fd of fds) if (fd >= 0) b.call(SYS.close, fd);
-  await b.run();
 }
 
 /** Answers of kcmp(2): the kernel tells an order too, by which many can be sorted. */

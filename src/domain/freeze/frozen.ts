@@ -13,7 +13,7 @@ import { AREA_SIZE } from '../trace/runner.js';
 import { plantRunner } from '../trace/running.js';
 import type { FrozenProcess, FrozenThread } from './frozen-thread.js';
 import { standsEcall, uninterrupted } from './restart.js';
-import { letGoAll, seizeAll } from './seize.js';
+import { letGoAll, letGoHeld, seizeAll } from './seize.js';
 import { refuseUnstoppable } from './stoppable.js';
 import { Undo } from '../undo.js';
 import type { Asleep } from './wait.js';
@@ -144,16 +144,15 @@ export class FrozenDomain {
 
   /** Puts everything back and lets the domain go on where it was. */
   async resume(): Promise<void> {
-    const { hands } = this;
     await this.undo.run();
     const all = [this.anchorThread, ...this.processes.flatMap((p) => p.threads)];
     await together(
       all.flatMap((t) => [t.tracee.setRegisters(resumed(this.anchor, t), t.fp), t.tracee.setSignalMask(t.mask)]),
     );
-    const b = hands.batch();
-    const held = this.anchor.cgroup.addHoldStill(b);
-    for (const t of all) b.call(SYS.ptrace, PTRACE.DETACH, t.tracee.tid, 0, 0);
-    await held(await b.run());
+    await letGoHeld(
+      this.anchor.cgroup,
+      all.map((t) => t.tracee.tid),
+    );
     await shorten(this.anchor, all);
     await this.anchor.cgroup.thaw();
   }

@@ -7,12 +7,14 @@ import { ECHILD, NT_PRFPREG, NT_PRSTATUS, PTRACE, SIG, WNOHANG, __WALL } from '.
 import { check } from '../linux/os.js';
 import { together } from '../together.js';
 import { FP_SIZE, parseStatus, Tracee } from '../trace/tracee.js';
+import type { Cgroup } from '../tree/cgroup.js';
 import type { FrozenThread } from './frozen-thread.js';
 
 /** Threads that fit into one batch, with all that is asked about each. */
 const THREADS_AT_ONCE = 100;
 /** What a thread needs to come to its stop, in nanoseconds. */
 const STOP_TIME = 100_000;
+const DETACHED_AT_ONCE = 500;
 /** Looks at threads that are to stop: many quick ones, then some that wait a tenth of a second each. */
 const QUICK_LOOKS = 10;
 const LOOKS = 20;
@@ -95,6 +97,23 @@ function addLook(b: Batch, hands: Hands, tid: number): (r: BatchResult) => Froze
 /** `struct timespec` of less than a second. */
 const timespec = (nanoseconds: number): Uint8Array =>
   new Uint8Array(new BigInt64Array([0n, BigInt(nanoseconds)]).buffer);
+
+/**
+ * Lets go of threads that stand, held by the freezer from then on: one write then lets all go on together. Answers what
+ * each detaching came to. Throws `guest` if the freezer does not hold them; then no thread has been let go.
+ */
+export async function letGoHeld(cgroup: Cgroup, tids: readonly number[]): Promise<number[]> {
+  const results: number[] = [];
+  for (let start = 0; start < tids.length; start += DETACHED_AT_ONCE) {
+    const b = cgroup.hands.batch();
+    const held = start === 0 ? cgroup.addHoldStill(b) : undefined;
+    const refs = tids.slice(start, start + DETACHED_AT_ONCE).map((tid) => b.call(SYS.ptrace, PTRACE.DETACH, tid, 0, 0));
+    const r = await b.run();
+    await held?.(r);
+    for (const ref of refs) results.push(r.value(ref));
+  }
+  return results;
+}
 
 /** Attempts to let threads go, each with some milliseconds to come to the stop at which it can be. */
 const RELEASES = 100;

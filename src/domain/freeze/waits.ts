@@ -2,6 +2,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import type { Anchor } from '../tree/anchor.js';
 import { CLOCK, PTRACE } from '../linux/flags.js';
+import { askAll } from '../linux/ask-all.js';
 import { readDirs, readText, readTexts } from '../linux/os.js';
 import { together } from '../together.js';
 import { PC, REG, type Registers, type Tracee } from '../trace/tracee.js';
@@ -64,13 +65,12 @@ export async function lookAtSleepers(anchor: Anchor): Promise<Map<number, Asleep
     return rule === undefined || time === 0 ? [] : [{ ...t, call, time }];
   });
   if (sleepers.length === 0) return new Map();
-  const b = hands.batch();
-  const lengths = sleepers.map(({ tid, time }) => {
-    const length = b.out(16);
-    return { length, n: b.call(SYS.process_vm_readv, tid, b.iovec(length), 1, b.iovec([time, 16]), 1, 0) };
-  });
-  const [r, texts, [now, own]] = await together([
-    b.run(),
+  const [lengths, texts, [now, own]] = await together([
+    askAll(hands, sleepers, 1, (b, { tid, time }) => {
+      const length = b.out(16);
+      const n = b.call(SYS.process_vm_readv, tid, b.iovec(length), 1, b.iovec([time, 16]), 1, 0);
+      return (r) => (r.value(n) === 16 ? fromTimespec(r.view(length)) : undefined);
+    }),
     readTexts(
       hands,
       sleepers.map((t) => `${t.at}/sched`),
@@ -84,11 +84,10 @@ export async function lookAtSleepers(anchor: Anchor): Promise<Map<number, Asleep
   sleepers.forEach(({ tid, call }, i) => {
     const began = lastRan(texts[i]);
     const switches = /^nr_voluntary_switches +: +(\d+)$/m.exec(texts[i] ?? '')?.[1];
-    const read = lengths[i];
-    if (ran === undefined || began === undefined || switches === undefined) return;
-    if (read === undefined || r.value(read.n) !== 16) return;
+    const length = lengths[i];
+    if (ran === undefined || began === undefined || switches === undefined || length === undefined) return;
     const since = now - (ran > began ? ran - began : 0n);
-    out.set(tid, { call, since, switches: Number(switches), length: fromTimespec(r.view(read.length)) });
+    out.set(tid, { call, since, switches: Number(switches), length });
   });
   return out;
 }
@@ -144,19 +143,19 @@ export async function waitsOf(
     return rule === undefined || time === 0n || !rule.applies(regs) ? [] : [{ thread, nr, rule, pc, time, earlier }];
   });
   if (suspects.length === 0) return threads.map(() => undefined);
-  const b = hands.batch();
-  const clock = b.out(16);
-  b.call(SYS.clock_gettime, CLOCK.MONOTONIC, clock);
-  const reads = suspects.map(({ thread: { tracee }, pc, time }) => {
-    const code = b.out(4);
-    const length = b.out(16);
-    const remote = (address: bigint, size: number) => b.iovec([Number(address), size]);
-    b.call(SYS.process_vm_readv, tracee.tid, b.iovec(code), 1, remote(pc, 4), 1, 0);
-    const n = b.call(SYS.process_vm_readv, tracee.tid, b.iovec(length), 1, remote(time, 16), 1, 0);
-    return { code, length, n };
-  });
-  const [r, statuses] = await together([
-    b.run(),
+  const [now, reads, statuses] = await together([
+    monotonic(hands),
+    askAll(hands, suspects, 2, (b, { thread: { tracee }, pc, time }) => {
+      const code = b.out(4);
+      const length = b.out(16);
+      const remote = (address: bigint, size: number) => b.iovec([Number(address), size]);
+      b.call(SYS.process_vm_readv, tracee.tid, b.iovec(code), 1, remote(pc, 4), 1, 0);
+      const n = b.call(SYS.process_vm_readv, tracee.tid, b.iovec(length), 1, remote(time, 16), 1, 0);
+      return (r) => ({
+        atCall: r.view(code).getUint32(0, true) === ECALL,
+        length: r.value(n) === 16 ? fromTimespec(r.view(length)) : undefined,
+      });
+    }),
     readTexts(
       hands,
       suspects.map(({ thread: { hostPid, tracee } }) => `/proc/${hostPid}/task/${tracee.tid}/status`),
@@ -164,18 +163,17 @@ export async function waitsOf(
     ),
   ]);
   const { monotonic: offset } = anchor.clocks;
-  const now = fromTimespec(r.view(clock));
   const found = new Map<Stopped, Wait>();
   suspects.forEach(({ thread, nr, rule, pc, earlier }, i) => {
     const read = reads[i];
-    if (read === undefined || r.view(read.code).getUint32(0, true) !== ECALL) return;
+    if (!read?.atCall) return;
     const { regs, tracee } = thread;
     if (Number(regs[REG.a7]) === SYS.restart_syscall) {
       if (earlier !== undefined) found.set(thread, { ...earlier, known: true });
       return;
     }
-    if (r.value(read.n) !== 16) return;
-    const length = fromTimespec(r.view(read.length));
+    const { length } = read;
+    if (length === undefined) return;
     const look = asleep.get(tracee.tid);
     const switches = /^voluntary_ctxt_switches:\t(\d+)$/m.exec(statuses[i] ?? '')?.[1];
     const stayed =
@@ -275,10 +273,9 @@ export async function shorten(anchor: Anchor, waiters: readonly Waiter[]): Promi
   });
   if (again.length === 0) return;
   const now = (await monotonic(hands)) + anchor.clocks.monotonic;
-  const b = hands.batch();
-  for (const { tid, at, end } of again) {
+  await askAll(hands, again, 1, (b, { tid, at, end }) => {
     const left = b.bytes(toTimespec(end - now));
     b.call(SYS.process_vm_writev, tid, b.iovec(left), 1, b.iovec([at, 16]), 1, 0);
-  }
-  await b.run();
+    return () => undefined;
+  });
 }

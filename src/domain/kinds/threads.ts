@@ -1,6 +1,7 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { PR, PTRACE } from '../linux/flags.js';
+import { askAll } from '../linux/ask-all.js';
 import { check } from '../linux/os.js';
 import { together } from '../together.js';
 import { processKind } from './kind.js';
@@ -27,17 +28,17 @@ export const threads = processKind<readonly ThreadState[]>({
   stage: 'late',
   async checkpoint({ context, view, frozen }) {
     const { hands } = context;
-    const b = hands.batch();
-    const looks = frozen.threads.map(({ tracee: { tid } }) => {
+    const looks = await askAll(hands, frozen.threads, 2, (b, { tracee: { tid } }) => {
       const rseq = b.out(RSEQ_CONFIG_SIZE);
       const head = b.out(8);
       const length = b.out(8);
       b.call(SYS.ptrace, PTRACE.GET_RSEQ_CONFIGURATION, tid, RSEQ_CONFIG_SIZE, rseq);
       b.call(SYS.get_robust_list, tid, head, length);
-      return { rseq, head, length };
+      return (r) => ({
+        rseq: r.view(rseq),
+        robust: { head: r.view(head).getBigUint64(0, true), length: r.view(length).getBigUint64(0, true) },
+      });
     });
-    const r = await b.run();
-
     const states = frozen.threads.map(async ({ tracee }, i): Promise<ThreadState | undefined> => {
       const look = looks[i];
       if (look === undefined) return undefined;
@@ -54,14 +55,14 @@ export const threads = processKind<readonly ThreadState[]>({
       for (const ref of refs) check(tr.value(ref), `asking thread ${tracee.tid}`);
       const status = view.threads.find((v) => v.hostTid === tracee.tid)?.status;
       if (status === undefined) throw new DomainError('lost', `thread ${tracee.tid} is gone`);
-      const rseq = r.view(look.rseq);
+      const { rseq, robust } = look;
       return {
         tid: status.nsPid.at(-1) ?? -1,
         name: status.name,
         altStack: tr.bytes(altStack),
         clearTid: tr.view(clearTid).getBigUint64(0, true),
         parentDeathSignal: tr.view(death).getInt32(0, true),
-        robust: { head: r.view(look.head).getBigUint64(0, true), length: r.view(look.length).getBigUint64(0, true) },
+        robust,
         rseq: {
           pointer: rseq.getBigUint64(0, true),
           size: rseq.getUint32(8, true),

@@ -2,6 +2,7 @@ import type { Batch, Ref } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { AT_FDCWD, O } from './flags.js';
+import { closeAll } from './making.js';
 
 /** Files opened in one batch. */
 const AT_ONCE = 300;
@@ -40,12 +41,7 @@ export class HeldFiles {
   }
 
   async close(): Promise<void> {
-    const fds = [...this.#fds.values()];
-    for (let start = 0; start < fds.length; start += AT_ONCE) {
-      const b = this.hands.batch();
-      for (const fd of fds.slice(start, start + AT_ONCE)) b.call(SYS.close, fd);
-      await b.run();
-    }
+    await closeAll(this.hands, [...this.#fds.values()]);
   }
 }
 

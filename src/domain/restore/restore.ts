@@ -6,7 +6,8 @@ import type { DomainImage } from '../checkpoint/checkpoint.js';
 import type { Outline } from '../checkpoint/outline.js';
 import { DomainError } from '../errors.js';
 import type { RestoreContext, SavedFile, Stage } from '../kinds/kind.js';
-import { CLONE, PTRACE, SIG } from '../linux/flags.js';
+import { CLONE, SIG } from '../linux/flags.js';
+import { closeAll } from '../linux/making.js';
 import { check, statPath } from '../linux/os.js';
 import { carriedPaths, readContents, writeContents } from '../memory/carried.js';
 import type { FlipReceipt } from '../memory/mover.js';
@@ -19,6 +20,7 @@ import { cloneArgs } from '../trace/clone.js';
 import { ANCHOR, birthOrder } from '../tree/tree.js';
 import { Runner } from '../trace/running.js';
 import { Tracee } from '../trace/tracee.js';
+import { letGoHeld } from '../freeze/seize.js';
 import { shorten } from '../freeze/waits.js';
 
 const S_IFMT = 0o170000;
@@ -182,15 +184,13 @@ export class Restoration {
   }
 
   async #closeHeld(): Promise<void> {
-    const b = this.context.hands.batch();
     // Ends of pipes that nobody took: the other side shall see them closed.
     const taken = new Set(this.context.fileFds.values());
-    for (const { read, write } of this.context.pipes.values())
-      for (const fd of [read, write]) if (!taken.has(fd)) b.call(SYS.close, fd);
+    const ends = [...this.context.pipes.values()].flatMap(({ read, write }) => [read, write]);
+    const fds = [...ends.filter((fd) => !taken.has(fd)), ...taken];
     this.context.pipes.clear();
-    for (const fd of this.context.fileFds.values()) b.call(SYS.close, fd);
-    await b.run();
     this.context.fileFds.clear();
+    await closeAll(this.context.hands, fds);
   }
 
   /** Contents of files that the domain may be writing, before anything maps or opens them. */
@@ -222,10 +222,9 @@ export class Restoration {
 
   async #closeObjects(): Promise<void> {
     await this.#transfer.close();
-    const b = this.context.hands.batch();
-    for (const fd of this.context.objectFds.values()) b.call(SYS.close, fd);
-    await b.run();
+    const fds = [...this.context.objectFds.values()];
     this.context.objectFds.clear();
+    await closeAll(this.context.hands, fds);
   }
 
   readonly #transfer = new ObjectTransfer();
@@ -255,16 +254,11 @@ export class Restoration {
       ...this.image.processes.map((p) => this.#reborn(p.view.pid).becomeOriginal(p)),
     ]);
     // Let go by the tracer, but held by the freezer: one write then lets all go on together.
-    const b = this.context.hands.batch();
-    const held = this.anchor.cgroup.addHoldStill(b);
     const tids = [
       this.anchor.pid,
       ...[...this.processes.values()].flatMap((p) => [...p.threads.values()].map((t) => t.tid)),
     ];
-    const refs = tids.map((tid) => b.call(SYS.ptrace, PTRACE.DETACH, tid, 0, 0));
-    const r = await b.run();
-    await held(r);
-    for (const ref of refs) check(r.value(ref), 'letting a thread go');
+    for (const result of await letGoHeld(this.anchor.cgroup, tids)) check(result, 'letting a thread go');
   }
 
   /** All parts at the same time: what a process is asked to do it does in the order of its parts. */

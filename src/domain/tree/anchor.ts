@@ -98,10 +98,11 @@ export function ecallIn(image: Uint8Array): number {
 }
 
 /**
- * Makes the hands fit for tracing: SIGCHLD blocked, so that it can be waited for, and a real-time priority, so that
- * those whom they wake do not keep them from going on. Can be repeated.
+ * Makes the hands fit for tracing: SIGCHLD blocked, so that it can be waited for, a real-time priority, so that those
+ * whom they wake do not keep them from going on, and room for descriptors of all files that a domain may have open. Can be
+ * repeated. Answers the `struct rlimit64` of descriptors that they had at first.
  */
-export async function prepareHands(hands: Hands): Promise<void> {
+async function prepareHands(hands: Hands): Promise<Uint8Array> {
   const b = hands.batch();
   const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
   const done = b.call(SYS.rt_sigprocmask, 0, set, 0, 8);
@@ -112,10 +113,23 @@ export async function prepareHands(hands: Hands): Promise<void> {
     SCHED_FIFO | SCHED_RESET_ON_FORK,
     b.bytes(new Uint8Array([1, 0, 0, 0])),
   );
+  const old = b.out(16);
+  const many = b.bytes(new Uint8Array(new BigUint64Array([MANY_FILES, MANY_FILES]).buffer));
+  const limited = b.call(SYS.prlimit64, 0, RLIMIT_NOFILE, many, old);
   const r = await b.run();
   check(r.value(done), 'blocking SIGCHLD');
   check(r.value(first), 'giving the hands a priority');
+  check(r.value(limited), 'giving the hands room for descriptors');
+  const limit = fileLimits.get(hands) ?? r.bytes(old);
+  fileLimits.set(hands, limit);
+  return limit;
 }
+
+const RLIMIT_NOFILE = 7;
+/** As many as the kernel allows to ask for (fs.nr_open). */
+const MANY_FILES = 1n << 20n;
+/** How many descriptors hands could have before they were given more: what they beget keeps that. */
+const fileLimits = new WeakMap<Hands, Uint8Array>();
 
 /**
  * Makes the namespaces of a domain and its first process, stopped, with a runner. `avoid`: mappings that
@@ -128,7 +142,7 @@ export async function createAnchor(
   avoid: readonly { start: number; end: number }[],
   undo: Undo,
 ): Promise<Anchor> {
-  await prepareHands(hands);
+  const fileLimit = await prepareHands(hands);
   const cgroup = new Cgroup(hands, spec.name);
   await cgroup.create();
   undo.add('removing the cgroup', () => cgroup.remove());
@@ -142,6 +156,9 @@ export async function createAnchor(
   };
   const pid = await begetFirst(hands, cgroup, clocks);
   undo.add('killing the domain', () => cgroup.kill());
+  const limits = hands.batch();
+  const limited = limits.call(SYS.prlimit64, pid, RLIMIT_NOFILE, limits.bytes(fileLimit), 0);
+  check((await limits.run()).value(limited), 'limiting the descriptors of the domain');
 
   // The kernel spares the hands when memory runs out, not what they begot.
   check(await writeText(hands, `/proc/${pid}/oom_score_adj`, '0'), 'making the domain like others');
