@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GuestFiles } from '../guest.js';
-import type { MachineCommand } from '../machine.js';
+import type { MachineCommand } from '../console-process.js';
 import type { Packages } from '../packages.js';
 
 export interface Qemu {
