@@ -13,22 +13,10 @@
  * refused by the restored connection, forever. Hence: freeze, hold, read the state; restore, release.
  */
 import { Queue } from './queue.js';
-import type { Port } from './port.js';
+import type { GateTarget, Port } from './port.js';
 import { parseArp } from './wire/arp.js';
 import { get16, get32, getMac } from './wire/bytes.js';
 import { TYPE_ARP, TYPE_IPV4 } from './wire/ethernet.js';
-
-/** Which address is held: a MAC, an IPv4 address, or both (a frame matches if either does). */
-export interface GateTarget {
-  readonly mac?: number;
-  readonly ip?: number;
-}
-
-/** What a release tells the stations on the switch. */
-export interface Release extends GateTarget {
-  /** The MAC address the held IPv4 address has from now on, if it changed. */
-  readonly newMac?: number;
-}
 
 export interface Gate {
   readonly target: GateTarget;

@@ -1,4 +1,14 @@
-import type { GateTarget, Release } from './gate.js';
+/** Which address is held: a MAC, an IPv4 address, or both (a frame matches if either does). */
+export interface GateTarget {
+  readonly mac?: number;
+  readonly ip?: number;
+}
+
+/** What a release tells the stations on the switch. */
+export interface Release extends GateTarget {
+  /** The MAC address the held IPv4 address has from now on, if it changed. */
+  readonly newMac?: number;
+}
 
 /** One socket of the switch, as the station plugged into it sees it. */
 export interface Port {

@@ -7,9 +7,9 @@
  */
 import { NetError } from './errors.js';
 import { isGroupMac } from './address.js';
-import { addressedTo, comesFrom, GateState, sourceIp, type Gate, type GateTarget, type Release } from './gate.js';
+import { addressedTo, comesFrom, GateState, sourceIp, type Gate } from './gate.js';
 import { Queue } from './queue.js';
-import type { Port, PortCounters, PortOptions } from './port.js';
+import type { GateTarget, Port, PortCounters, PortOptions, Release } from './port.js';
 import { getMac, setMac } from './wire/bytes.js';
 import { ETHERNET_HEADER } from './wire/ethernet.js';
 

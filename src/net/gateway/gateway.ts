@@ -3,8 +3,8 @@
  * No packet leaves the host as the guest sent it; connections end here and are made anew by the host.
  */
 import { BROADCAST_MAC, inSubnet } from '../address.js';
-import type { GateTarget, Release } from '../gate.js';
 import { Ipv4Link } from '../link.js';
+import type { GateTarget, Release } from '../port.js';
 import type { TcpConnection } from '../tcp/connection.js';
 import { TcpLayer } from '../tcp/layer.js';
 import type { Endpoints, TcpEvents } from '../tcp/tcb.js';
