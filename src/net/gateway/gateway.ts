@@ -42,7 +42,10 @@ export class Gateway {
   readonly #forwards: Forwards;
   /** IPv4 address → the only MAC address that may claim it. */
   readonly #claims = new Map<number, number>();
+  /** Connections of guests with what they lead to; a stream may outlive the guest's side of it. */
+  readonly #relays = new Set<Relay>();
   #malformedUdp = 0;
+  #closed = false;
 
   /** Throws NetError `BAD_CONFIG`. */
   constructor(options: GatewayOptions) {
@@ -73,8 +76,8 @@ export class Gateway {
     });
     this.#udp = new UdpNat(config, sockets, clock, (...datagram) => this.#sendUdp(...datagram));
     this.#dhcp = new DhcpServer(config, () => clock.now());
-    this.#dns = new DnsServer(sockets, config.names);
-    this.#forwards = new Forwards(config, sockets, this.#tcp, (sourcePort, guest, guestPort, data) =>
+    this.#dns = new DnsServer(sockets, config.names, config.gateway);
+    this.#forwards = new Forwards(config, sockets, this.#tcp, this.#relays, (sourcePort, guest, guestPort, data) =>
       this.#sendUdp(config.gateway, sourcePort, guest, guestPort, data),
     );
     port.onReady = () => this.#tcp.writable();
@@ -109,8 +112,11 @@ export class Gateway {
 
   /** Ends all connections with RST, closes all host sockets, unplugs from the switch. */
   async close(): Promise<void> {
+    this.#closed = true;
     this.#tcp.close(true);
+    for (const relay of [...this.#relays]) relay.abort();
     this.#udp.close();
+    this.#dns.close();
     await this.#forwards.close();
     this.#link.close();
     this.#options.port.close();
@@ -165,7 +171,9 @@ export class Gateway {
           if (fault === 'unreachable' || fault === 'timeout') this.#hostUnreachable(connection);
           else connection.abort();
         },
+        done: () => this.#relays.delete(relay),
       });
+      this.#relays.add(relay);
       relay.connection = connection;
       relay.setStream(this.#options.sockets.connect(address, ends.localPort, relay.streamEvents), false);
       return relay.tcpEvents;
@@ -240,6 +248,7 @@ export class Gateway {
   }
 
   #sendUdp(source: number, sourcePort: number, guest: number, port: number, data: Uint8Array): void {
+    if (this.#closed) return;
     const payload = buildUdp(source, sourcePort, guest, port, data);
     this.#link.sendPayload(PROTOCOL_UDP, source, guest, payload);
   }
