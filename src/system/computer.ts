@@ -151,7 +151,7 @@ export class Computer {
       ...pick(options, ['ports', 'columns', 'rows']),
     });
     if (plug !== undefined) {
-      plug.port = plug.network.attach(name);
+      plug.port = plug.network.attach(name, plug.place);
       resources.unplug = connectCable(os.nics[0], plug.port);
     }
     const ended = os.ended.then(async (end: OsEnd) => {

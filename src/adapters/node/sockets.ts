@@ -19,6 +19,7 @@ export function nodeClock(): Clock {
       return () => clearTimeout(timer);
     },
     soon: (run) => queueMicrotask(run),
+    turn: (run) => setImmediate(run),
   };
 }
 

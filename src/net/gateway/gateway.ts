@@ -53,7 +53,13 @@ export class Gateway {
     this.config = config;
     this.#options = options;
     const { port, sockets, clock } = options;
-    for (const [mac, address] of config.leases) this.#claims.set(address, mac);
+    port.addresses.route(config.subnet);
+    port.addresses.register({ mac: config.mac, ip: config.gateway });
+    port.addresses.register({ ip: config.dns });
+    for (const [mac, address] of config.leases) {
+      this.#claims.set(address, mac);
+      port.addresses.lease(address, mac);
+    }
     this.#link = new Ipv4Link({
       port,
       clock,
@@ -75,7 +81,7 @@ export class Gateway {
       ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
     });
     this.#udp = new UdpNat(config, sockets, clock, (...datagram) => this.#sendUdp(...datagram));
-    this.#dhcp = new DhcpServer(config, () => clock.now());
+    this.#dhcp = new DhcpServer(config, port.addresses, () => clock.now());
     this.#dns = new DnsServer(sockets, config.names, config.gateway);
     this.#forwards = new Forwards(config, sockets, this.#tcp, this.#relays, (sourcePort, guest, guestPort, data) =>
       this.#sendUdp(config.gateway, sourcePort, guest, guestPort, data),
@@ -204,7 +210,9 @@ export class Gateway {
     const { source, destination } = packet;
     const { sourcePort, destinationPort, data } = datagram;
     if (destinationPort === DHCP_SERVER_PORT && sourcePort === DHCP_CLIENT_PORT) {
-      if (destination === this.config.gateway || destination === 0xffff_ffff) this.#dhcpMessage(data);
+      // The switch has compared its addresses, which it cannot do for a message in pieces.
+      if (packet.header === 0) this.#malformedUdp++;
+      else if (destination === this.config.gateway || destination === 0xffff_ffff) this.#dhcpMessage(data);
       return;
     }
     if (!inSubnet(this.config.subnet, source) || destination === this.config.broadcast || destination === 0xffff_ffff) {
