@@ -1,5 +1,8 @@
+import type { Clock } from '../computer/clock.js';
 import { ComputerError } from '../computer/errors.js';
-import { FRAME_SIZE } from '../computer/memory.js';
+import { FRAME_SIZE, type MachineMemory } from '../computer/memory.js';
+import type { CoreCode } from '../hart/core/index.js';
+import type { EngineOptions } from '../hart/engine.js';
 import * as S from '../hart/state.js';
 import {
   FETCH_TLB_SIZE,
@@ -14,12 +17,20 @@ import {
 import { LogicalAddressSpace, RAM_BASE } from './address-space.js';
 import type { HartAssignment, HartMessage } from './assignment.js';
 import type { Hart } from './hart.js';
-import type { Vmm } from './vmm.js';
 
 /** How long the main thread looks again and again before it lets others have a turn (ms). */
 const SPIN = 2;
 /** A hart that has not stood still by then is stuck in its own thread (ms). */
 const PAUSE_LIMIT = 10_000;
+
+/** What a partition needs of the machine it is a part of. */
+export interface Machine {
+  readonly memory: MachineMemory;
+  readonly core: CoreCode;
+  readonly engine: EngineOptions;
+  readonly clock: Clock;
+  readonly profile: boolean;
+}
 
 /** The harts, frames and VMM-owned pages of one OS instance. */
 export class Partition {
@@ -39,28 +50,28 @@ export class Partition {
 
   /** Throws ComputerError `no-frames`, having taken nothing. */
   constructor(
-    private readonly vmm: Vmm,
+    private readonly machine: Machine,
     private readonly harts: readonly Hart[],
     pages: number,
     private readonly onRelease: () => void,
   ) {
     this.blocks = harts.map(({ block }) => block);
-    this.space = new LogicalAddressSpace(vmm.machine, pages);
+    this.space = new LogicalAddressSpace(machine.memory, pages);
     harts.forEach((hart, id) => this.#initialise(hart.block, id));
   }
 
   /** Byte offset of `bytes` of cleared machine memory that no guest can reach; given back with the partition. */
   allocate(bytes: number): number {
     const count = Math.ceil(bytes / FRAME_SIZE);
-    const first = this.vmm.machine.frames.allocateRun(count);
+    const first = this.machine.memory.frames.allocateRun(count);
     this.#runs.push([first, count]);
     return first * FRAME_SIZE;
   }
 
   /** Lets the harts run: hart 0 from `entry`, with `opaque` in a1; the others wait for hart_start. */
   start(entry: number, opaque: number, pages: Pick<HartAssignment, 'board' | 'mailbox' | 'doorbell'>): void {
-    const { vmm, blocks } = this;
-    const { words, view } = vmm.machine;
+    const { machine, blocks } = this;
+    const { words, view } = machine.memory;
     view.setBigUint64(blocks[0] + S.HSM_START, BigInt(entry), true);
     view.setBigUint64(blocks[0] + S.HSM_OPAQUE, BigInt(opaque), true);
     Atomics.store(words, (blocks[0] + S.HSM) >>> 2, S.HSM_START_PENDING);
@@ -71,13 +82,13 @@ export class Partition {
         this.onMessage(message);
       };
       thread.assign({
-        memory: vmm.machine.memory,
-        core: vmm.core,
-        engine: vmm.engine,
-        profile: vmm.profile,
+        memory: machine.memory.memory,
+        core: machine.core,
+        engine: machine.engine,
+        profile: machine.profile,
         harts: blocks,
         hartId,
-        epoch: vmm.clock.epoch,
+        epoch: machine.clock.epoch,
         ...pages,
       });
     });
@@ -90,7 +101,7 @@ export class Partition {
    */
   async pause(): Promise<void> {
     this.#pauses++;
-    const { words } = this.vmm.machine;
+    const { words } = this.machine.memory;
     for (const block of this.blocks) {
       Atomics.or(words, (block + S.REQUEST) >>> 2, S.REQUEST_PAUSE);
       S.signal(words, block);
@@ -112,7 +123,7 @@ export class Partition {
 
   resume(): void {
     if (--this.#pauses > 0) return;
-    const { words } = this.vmm.machine;
+    const { words } = this.machine.memory;
     for (const block of this.blocks) {
       Atomics.and(words, (block + S.REQUEST) >>> 2, ~S.REQUEST_PAUSE);
       Atomics.notify(words, (block + S.REQUEST) >>> 2);
@@ -122,7 +133,7 @@ export class Partition {
   /** Stops all harts for good. */
   async stop(): Promise<void> {
     if (this.#running === 0) return;
-    const { words } = this.vmm.machine;
+    const { words } = this.machine.memory;
     const stopped = new Promise<void>((resolve) => this.#whenStopped.push(resolve));
     for (const block of this.blocks) {
       Atomics.or(words, (block + S.REQUEST) >>> 2, S.REQUEST_STOP);
@@ -160,7 +171,7 @@ export class Partition {
     if (this.#holds > 0) return;
     this.#toGiveBack = false;
     this.space.release();
-    for (const [first, count] of this.#runs) this.vmm.machine.frames.releaseRun(first, count);
+    for (const [first, count] of this.#runs) this.machine.memory.frames.releaseRun(first, count);
     this.onRelease();
   }
 
@@ -171,8 +182,8 @@ export class Partition {
 
   /** A hart as it comes out of reset, stopped. */
   #initialise(block: number, id: number): void {
-    const { machine } = this.vmm;
-    const { words, view, bytes } = machine;
+    const { memory } = this.machine;
+    const { words, view, bytes } = memory;
     bytes.fill(0, block, block + S.HART_STATE_SIZE);
     bytes.fill(0xff, block + TLB_START, block + TLB_START + MODES * TLB_SIZE + 2 * FETCH_TLB_SIZE);
     // Code of the OS instance that had the hart before must not be taken for this one's.
@@ -184,7 +195,7 @@ export class Partition {
     view.setBigUint64(block + S.RAM_BASE, BigInt(RAM_BASE), true);
     words[(block + S.RAM_PAGES) >>> 2] = this.space.pages;
     words[(block + S.PAGE_MAP) >>> 2] = this.space.pageMap;
-    words[(block + S.FRAME_WORDS) >>> 2] = machine.frameWords;
+    words[(block + S.FRAME_WORDS) >>> 2] = memory.frameWords;
     words[(block + S.HART_ID) >>> 2] = id;
     words[(block + S.HSM) >>> 2] = S.HSM_STOPPED;
     words[(block + S.RESERVATION) >>> 2] = -1;
