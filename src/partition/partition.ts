@@ -1,5 +1,16 @@
 import type { Clock } from '../computer/clock.js';
 import { ComputerError } from '../computer/errors.js';
+import {
+  ASK_PAUSE,
+  ASK_STOP,
+  AtomicWords,
+  GIVE_UP,
+  LET_GO,
+  standsStill,
+  take,
+  toBegin,
+  type Step,
+} from '../computer/handshake.js';
 import { FRAME_SIZE, type MachineMemory } from '../computer/memory.js';
 import type { CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
@@ -17,11 +28,14 @@ import {
 import { LogicalAddressSpace, RAM_BASE } from './address-space.js';
 import type { HartAssignment, HartMessage } from './assignment.js';
 import type { Hart } from './hart.js';
+import { gone, hold, letGo, mayMove, standing, start, stop, type Standing } from './standing.js';
 
 /** How long the main thread looks again and again before it lets others have a turn (ms). */
 const SPIN = 2;
 /** A hart that has not stood still by then is stuck in its own thread (ms). */
 const PAUSE_LIMIT = 10_000;
+/** The thread of a hart that has not stopped by then is ended (ms). */
+const STOP_LIMIT = 30_000;
 
 /** What a partition needs of the machine it is a part of. */
 export interface Machine {
@@ -40,9 +54,9 @@ export class Partition {
   onMessage: (message: HartMessage) => void = () => undefined;
 
   readonly #runs: [first: number, count: number][] = [];
-  #running = 0;
+  readonly #standing: Standing = standing();
+  readonly #words: AtomicWords;
   #whenStopped: (() => void)[] = [];
-  #pauses = 0;
   #released = false;
   #holds = 0;
   /** It was released, and its harts stand still, but somebody holds it. */
@@ -56,6 +70,7 @@ export class Partition {
     private readonly onRelease: () => void,
   ) {
     this.blocks = harts.map(({ block }) => block);
+    this.#words = new AtomicWords(machine.memory.words);
     this.space = new LogicalAddressSpace(machine.memory, pages);
     harts.forEach((hart, id) => this.#initialise(hart.block, id));
   }
@@ -68,79 +83,82 @@ export class Partition {
     return first * FRAME_SIZE;
   }
 
-  /** Lets the harts run: hart 0 from `entry`, with `opaque` in a1; the others wait for hart_start. */
+  /**
+   * Lets the harts run: hart 0 from `entry`, with `opaque` in a1; the others wait for hart_start. While somebody holds
+   * the partition paused they stand still from the beginning.
+   * Throws ComputerError `released` if they have run before or the partition has been stopped or released, or what the
+   * platform throws for want of threads: then it is to be released.
+   */
   start(entry: number, opaque: number, pages: Pick<HartAssignment, 'board' | 'mailbox' | 'doorbell'>): void {
     const { machine, blocks } = this;
     const { words, view } = machine.memory;
+    if (!start(this.#standing)) throw new ComputerError('released', 'the harts of a partition start once');
     view.setBigUint64(blocks[0] + S.HSM_START, BigInt(entry), true);
     view.setBigUint64(blocks[0] + S.HSM_OPAQUE, BigInt(opaque), true);
     Atomics.store(words, (blocks[0] + S.HSM) >>> 2, S.HSM_START_PENDING);
-    this.harts.forEach(({ thread }, hartId) => {
-      this.#running++;
-      thread.onMessage = (message) => {
-        if (message.type === 'stopped' || message.type === 'failed') this.#stopped();
-        this.onMessage(message);
-      };
-      thread.assign({
-        memory: machine.memory.memory,
-        core: machine.core,
-        engine: machine.engine,
-        profile: machine.profile,
-        harts: blocks,
-        hartId,
-        epoch: machine.clock.epoch,
-        ...pages,
-      });
+    this.harts.forEach(({ block, thread }, hartId) => {
+      take(toBegin(this.#standing.holds > 0), this.#words, block);
+      try {
+        thread.assign(
+          {
+            memory: machine.memory.memory,
+            core: machine.core,
+            engine: machine.engine,
+            profile: machine.profile,
+            harts: blocks,
+            hartId,
+            epoch: machine.clock.epoch,
+            ...pages,
+          },
+          (message) => this.#receive(hartId, message),
+        );
+      } catch (error) {
+        take(GIVE_UP, this.#words, block);
+        throw error;
+      }
+      this.#standing.running++;
     });
   }
 
   /**
-   * Makes all harts stand still; resolves when they do. Nested pauses count. While it
-   * lasts the VMM may change anything; translations are forgotten at the end.
-   * Throws ComputerError `hart-failed` if a hart does not answer.
+   * Makes all harts stand still; resolves when they do, with the function that lets them go again. They go on when
+   * everybody who holds them has called his; a second call of it does nothing. While they stand still the VMM may change
+   * anything; translations are forgotten at the end. Harts that have ended, or not begun, stand still already.
+   *
+   * Throws ComputerError `hart-failed` if a hart does not answer within ten seconds; the others go on then.
    */
-  async pause(): Promise<void> {
-    this.#pauses++;
-    const { words } = this.machine.memory;
-    for (const block of this.blocks) {
-      Atomics.or(words, (block + S.REQUEST) >>> 2, S.REQUEST_PAUSE);
-      S.signal(words, block);
-    }
-    const still = (): boolean =>
-      this.blocks.every((block) => {
-        const state = Atomics.load(words, (block + S.RUN_STATE) >>> 2);
-        return state === S.RUN_STATE_PAUSED || state === S.RUN_STATE_STOPPED;
-      });
+  async pause(): Promise<() => void> {
+    if (hold(this.#standing)) this.#all(ASK_PAUSE);
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      if (letGo(this.#standing)) this.#all(LET_GO);
+    };
     // Whoever stops several partitions has asked all of them before it looks.
     await Promise.resolve();
-    const start = performance.now();
-    while (!still()) {
-      const waited = performance.now() - start;
-      if (waited > PAUSE_LIMIT) throw new ComputerError('hart-failed', 'a hart does not stand still');
+    const begin = performance.now();
+    while (!this.#standStill()) {
+      const waited = performance.now() - begin;
+      if (waited > PAUSE_LIMIT) {
+        release();
+        throw new ComputerError('hart-failed', 'a hart does not stand still');
+      }
       if (waited > SPIN) await new Promise<void>((resolve) => setTimeout(resolve, 1));
     }
+    return release;
   }
 
-  resume(): void {
-    if (--this.#pauses > 0) return;
-    const { words } = this.machine.memory;
-    for (const block of this.blocks) {
-      Atomics.and(words, (block + S.REQUEST) >>> 2, ~S.REQUEST_PAUSE);
-      Atomics.notify(words, (block + S.REQUEST) >>> 2);
-    }
-  }
-
-  /** Stops all harts for good. */
+  /** Stops all harts for good. A thread that does not answer within half a minute is ended. */
   async stop(): Promise<void> {
-    if (this.#running === 0) return;
-    const { words } = this.machine.memory;
+    if (stop(this.#standing)) this.#all(ASK_STOP);
+    if (this.#standing.running === 0) return;
     const stopped = new Promise<void>((resolve) => this.#whenStopped.push(resolve));
-    for (const block of this.blocks) {
-      Atomics.or(words, (block + S.REQUEST) >>> 2, S.REQUEST_STOP);
-      Atomics.notify(words, (block + S.REQUEST) >>> 2);
-      S.signal(words, block);
-    }
+    const limit = setTimeout(() => {
+      for (const { thread } of this.harts) void thread.terminate();
+    }, STOP_LIMIT);
     await stopped;
+    clearTimeout(limit);
   }
 
   /**
@@ -175,9 +193,20 @@ export class Partition {
     this.onRelease();
   }
 
-  #stopped(): void {
-    if (--this.#running > 0) return;
-    for (const resolve of this.#whenStopped.splice(0)) resolve();
+  /** What a hart's thread says. */
+  #receive(hartId: number, message: HartMessage): void {
+    if (message.type === 'failed') take(GIVE_UP, this.#words, this.blocks[hartId]);
+    const over = message.type === 'failed' || message.type === 'stopped';
+    if (over && gone(this.#standing)) for (const resolve of this.#whenStopped.splice(0)) resolve();
+    this.onMessage(message);
+  }
+
+  #all(steps: readonly Step[]): void {
+    for (const block of this.blocks) take(steps, this.#words, block);
+  }
+
+  #standStill(): boolean {
+    return !mayMove(this.#standing) || this.blocks.every((block) => standsStill(this.#words, block));
   }
 
   /** A hart as it comes out of reset, stopped. */

@@ -30,6 +30,8 @@ export interface ShutdownOptions {
 export class Instance {
   readonly #plug: Plug | undefined;
   readonly #forwards: Forward[] = [];
+  /** Those that nobody has taken back yet. */
+  readonly #pauses = new Set<Promise<() => void>>();
 
   /** Made by `Computer.boot`. */
   constructor(
@@ -78,13 +80,31 @@ export class Instance {
     return Shell.open(this.console, options);
   }
 
-  /** Makes the instance stand still; to be followed by `resume`. */
-  pause(): Promise<void> {
-    return this.os.partition.pause();
+  /**
+   * Makes all its harts stand still; resolves when they do. To be followed by `resume`: as often as `pause` was called,
+   * should several have called it. An instance that has ended stands still already.
+   * Throws ComputerError `hart-failed` if a hart does not answer; there is nothing to resume then.
+   */
+  async pause(): Promise<void> {
+    const pause = this.os.partition.pause();
+    this.#pauses.add(pause);
+    try {
+      await pause;
+    } catch (error) {
+      this.#pauses.delete(pause);
+      throw error;
+    }
   }
 
+  /** Takes back one `pause`; without one it does nothing. */
   resume(): void {
-    this.os.partition.resume();
+    const [pause] = this.#pauses;
+    if (pause === undefined) return;
+    this.#pauses.delete(pause);
+    pause.then(
+      (letGo) => letGo(),
+      () => undefined,
+    );
   }
 
   /**
