@@ -51,7 +51,7 @@ export class Partition {
   readonly space: LogicalAddressSpace;
   /** Hart blocks by hart id. */
   readonly blocks: readonly number[];
-  onMessage: (message: HartMessage) => void = () => undefined;
+  onMessage: (message: HartMessage, hartId: number) => void = () => undefined;
 
   readonly #runs: [first: number, count: number][] = [];
   readonly #standing: Standing = standing();
@@ -196,9 +196,9 @@ export class Partition {
   /** What a hart's thread says. */
   #receive(hartId: number, message: HartMessage): void {
     if (message.type === 'failed') take(GIVE_UP, this.#words, this.blocks[hartId]);
+    this.onMessage(message, hartId);
     const over = message.type === 'failed' || message.type === 'stopped';
     if (over && gone(this.#standing)) for (const resolve of this.#whenStopped.splice(0)) resolve();
-    this.onMessage(message);
   }
 
   #all(steps: readonly Step[]): void {

@@ -22,6 +22,12 @@ export interface Plug {
   port?: Port;
 }
 
+/** How an instance came to its end. */
+export type InstanceEnd = OsEnd & {
+  /** What was thrown when its disks, forwards and cable were let go of; absent if nothing was. */
+  readonly leftOver?: readonly unknown[];
+};
+
 export interface ShutdownOptions {
   /** Milliseconds for the guest to do it by itself, 10,000 unless told. */
   readonly timeout?: number;
@@ -40,7 +46,7 @@ export class Instance {
     readonly console: Console,
     plug: Plug | undefined,
     /** How the instance came to its end; its harts and frames are the computer's again by then. */
-    readonly ended: Promise<OsEnd>,
+    readonly ended: Promise<InstanceEnd>,
   ) {
     this.#plug = plug;
   }
@@ -114,7 +120,7 @@ export class Instance {
    *
    * It is asked through the console, by magic SysRq keys; a kernel without them, or on a serial console, cannot hear.
    */
-  async shutdown({ timeout = SHUTDOWN_TIMEOUT }: ShutdownOptions = {}): Promise<OsEnd> {
+  async shutdown({ timeout = SHUTDOWN_TIMEOUT }: ShutdownOptions = {}): Promise<InstanceEnd> {
     if (this.console.device === 'hvc0' && this.os.terminal.open) {
       await this.#press('e');
       if (!(await this.#endsWithin(GRACE))) {
