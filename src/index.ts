@@ -79,6 +79,7 @@ export {
   type NetworkOptions,
   type OpenDisk,
   type Place,
+  type InstanceEnd,
   type ShutdownOptions,
   type SystemErrorCode,
   type SystemPlatform,

@@ -14,8 +14,9 @@
 import type { DmaSpace, InterruptLine, MmioRegion } from './dma.js';
 import { interruptOf, PCI_SLOTS, PciHost, PciSlots } from './pci/host.js';
 import { Plic } from './plic/plic.js';
-import { putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
-import { UartRegisters, UART_INTERRUPT, UartPort } from './uart.js';
+import { freeLock, putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
+import { LOCK as PLIC_LOCK } from './plic/state.js';
+import { LOCK as UART_LOCK, UartRegisters, UART_INTERRUPT, UartPort } from './uart.js';
 import type { DeviceHost, VirtioDevice } from './virtio/device.js';
 import { VirtioRegisters } from './virtio/registers.js';
 import { checkState } from './virtio/check-state.js';
@@ -47,6 +48,28 @@ export interface BoardOptions {
   doorbell(): void;
 }
 
+/** Where the locks of a board's pages are: all there is that a thread can take with it when it dies. */
+const LOCKS = [
+  PLIC_PAGE * STATE_PAGE_SIZE + PLIC_LOCK,
+  UART_PAGE * STATE_PAGE_SIZE + UART_LOCK,
+  ...Array.from({ length: PCI_SLOTS }, (_, slot) => (FIRST_FUNCTION_PAGE + slot) * STATE_PAGE_SIZE + LOCK),
+];
+
+/** Takes the locks of a board at `offset` from a thread that is dead or has failed: whoever waits for them goes on. */
+export function freeLocks(buffer: SharedArrayBuffer, offset: number, holder: number): void {
+  const words = new Int32Array(buffer);
+  for (const at of LOCKS) freeLock(words, (offset + at) >>> 2, holder);
+}
+
+/** What the main thread's side of a board is told of beside its guest. */
+export interface BoardHost extends BoardOptions {
+  dma: DmaSpace;
+  /** A guest's queues were garbage; its device waits for a reset. */
+  fault?(slot: number, message: string): void;
+  /** Something threw in the device in `slot`, or (-1) in the serial port. It is not touched any more. */
+  failed?(slot: number, error: unknown): void;
+}
+
 /** The registers of a board's devices, for a hart's thread; the busiest first. */
 export function boardRegions({ buffer, offset, harts, doorbell, dma }: BoardOptions & { dma: DmaSpace }): MmioRegion[] {
   const page = (n: number): number => offset + n * STATE_PAGE_SIZE;
@@ -67,15 +90,18 @@ export function boardRegions({ buffer, offset, harts, doorbell, dma }: BoardOpti
 export class Board {
   readonly plic: Plic;
   readonly uart: UartPort;
-  readonly #options: BoardOptions & { dma: DmaSpace; fault?(slot: number, message: string): void };
+  readonly #options: BoardHost;
   readonly #slots: PciSlots;
   readonly #devices = new Map<number, VirtioDevice>();
 
-  constructor(options: BoardOptions & { dma: DmaSpace; fault?(slot: number, message: string): void }) {
+  constructor(options: BoardHost) {
     this.#options = options;
     const { buffer } = options;
     this.plic = new Plic(buffer, this.#page(PLIC_PAGE), options.harts);
-    this.uart = new UartPort(buffer, this.#page(UART_PAGE), this.plic.line(UART_INTERRUPT));
+    this.uart = new UartPort(buffer, this.#page(UART_PAGE), this.plic.line(UART_INTERRUPT), (error) => {
+      if (options.failed === undefined) throw error;
+      options.failed(-1, error);
+    });
     this.#slots = new PciSlots(buffer, this.#page(PCI_PAGE));
   }
 
@@ -88,7 +114,7 @@ export class Board {
   plug<T extends VirtioDevice>(slot: number, make: (host: DeviceHost) => T): T {
     if (this.#devices.has(slot)) throw new RangeError(`PCI slot ${slot} is taken`);
     const line: InterruptLine = this.plic.line(interruptOf(slot));
-    const { buffer, dma, fault } = this.#options;
+    const { buffer, dma, fault, failed } = this.#options;
     const stateOffset = this.#page(FIRST_FUNCTION_PAGE + slot);
     const device = make({
       buffer,
@@ -98,6 +124,7 @@ export class Board {
       outputRing: slot === CONSOLE_SLOT ? this.#page(OUTPUT_PAGE) : undefined,
       doorbell: () => this.#options.doorbell(),
       fault: (message) => fault?.(slot, message),
+      ...(failed && { failed: (error: unknown) => failed(slot, error) }),
     });
     this.#devices.set(slot, device);
     this.#slots.plug(slot, stateOffset);

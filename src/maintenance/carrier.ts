@@ -141,7 +141,8 @@ async function takeHands(instance: Instance, timeout: number): Promise<{ hands: 
 }
 
 function describeEnd(end: OsEnd): string {
-  return end.kind === 'hart-failed' ? `a hart failed: ${end.message}` : `it ended (${end.kind})`;
+  if (end.kind === 'hart-failed') return `a hart failed: ${end.message}`;
+  return end.kind === 'device-failed' ? `its ${end.device} failed: ${end.message}` : `it ended (${end.kind})`;
 }
 
 function bootFailure(instance: Instance, cause: unknown): MaintenanceError {

@@ -14,7 +14,7 @@ import { connectCable } from './cable.js';
 import { Console } from './console.js';
 import { SystemError } from './errors.js';
 import { guestArchive } from './guest-files.js';
-import { Instance, type Plug } from './instance.js';
+import { Instance, type InstanceEnd, type Plug } from './instance.js';
 import { Network, type NetworkOptions } from './network.js';
 import type { OpenDisk, SystemPlatform } from './platform.js';
 
@@ -154,22 +154,22 @@ export class Computer {
       plug.port = plug.network.attach(name, plug.place);
       resources.unplug = connectCable(os.nics[0], plug.port);
     }
-    const ended = os.ended.then(async (end: OsEnd) => {
+    const ended = os.ended.then(async (end: OsEnd): Promise<InstanceEnd> => {
       await os.destroy();
       await Promise.all(os.disks.map((disk) => disk.quiet()));
-      await this.#letGo(name, resources);
-      return end;
+      const leftOver = await this.#letGo(name, resources);
+      return leftOver.length === 0 ? end : { ...end, leftOver };
     });
     const instance = new Instance(os, new Console(os, software.console), plug, ended);
     resources.forwards = instance.forwards;
     try {
       for (const forward of forwards) await instance.forward(forward);
       if (this.#closed) throw new SystemError('closed', 'the computer was closed');
+      os.start();
     } catch (error) {
       await instance.destroy();
       throw error;
     }
-    os.start();
     return instance;
   }
 
@@ -236,13 +236,23 @@ export class Computer {
     }
   }
 
-  async #letGo(name: string, resources: Resources): Promise<void> {
+  /** Lets go of everything, whatever of it fails; answers what was thrown. */
+  async #letGo(name: string, resources: Resources): Promise<unknown[]> {
     this.#instances.delete(name);
-    resources.unplug?.();
-    if (resources.plug !== undefined) resources.plug.network.leavePlace(resources.plug.place);
-    await Promise.all(resources.forwards.map((forward) => forward.close()));
-    await Promise.all(resources.disks.splice(0).map((disk) => disk.close()));
+    const { plug } = resources;
+    const ends = await Promise.allSettled([
+      attempt(() => resources.unplug?.()),
+      attempt(() => plug?.network.leavePlace(plug.place)),
+      ...resources.forwards.map((forward) => attempt(() => forward.close())),
+      ...resources.disks.splice(0).map((disk) => attempt(() => disk.close())),
+    ]);
+    return ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
   }
+}
+
+/** What is thrown at once is a rejection too. */
+async function attempt(work: () => unknown): Promise<void> {
+  await work();
 }
 
 function macBytes(mac: number): Uint8Array {

@@ -22,6 +22,12 @@ export interface Plug {
   port?: Port;
 }
 
+/** How an instance came to its end. */
+export type InstanceEnd = OsEnd & {
+  /** What was thrown when its disks, forwards and cable were let go of; absent if nothing was. */
+  readonly leftOver?: readonly unknown[];
+};
+
 export interface ShutdownOptions {
   /** Milliseconds for the guest to do it by itself, 10,000 unless told. */
   readonly timeout?: number;
@@ -30,6 +36,8 @@ export interface ShutdownOptions {
 export class Instance {
   readonly #plug: Plug | undefined;
   readonly #forwards: Forward[] = [];
+  /** Those that nobody has taken back yet. */
+  readonly #pauses = new Set<Promise<() => void>>();
 
   /** Made by `Computer.boot`. */
   constructor(
@@ -38,7 +46,7 @@ export class Instance {
     readonly console: Console,
     plug: Plug | undefined,
     /** How the instance came to its end; its harts and frames are the computer's again by then. */
-    readonly ended: Promise<OsEnd>,
+    readonly ended: Promise<InstanceEnd>,
   ) {
     this.#plug = plug;
   }
@@ -78,13 +86,31 @@ export class Instance {
     return Shell.open(this.console, options);
   }
 
-  /** Makes the instance stand still; to be followed by `resume`. */
-  pause(): Promise<void> {
-    return this.os.partition.pause();
+  /**
+   * Makes all its harts stand still; resolves when they do. To be followed by `resume`: as often as `pause` was called,
+   * should several have called it. An instance that has ended stands still already.
+   * Throws ComputerError `hart-failed` if a hart does not answer; there is nothing to resume then.
+   */
+  async pause(): Promise<void> {
+    const pause = this.os.partition.pause();
+    this.#pauses.add(pause);
+    try {
+      await pause;
+    } catch (error) {
+      this.#pauses.delete(pause);
+      throw error;
+    }
   }
 
+  /** Takes back one `pause`; without one it does nothing. */
   resume(): void {
-    this.os.partition.resume();
+    const [pause] = this.#pauses;
+    if (pause === undefined) return;
+    this.#pauses.delete(pause);
+    pause.then(
+      (letGo) => letGo(),
+      () => undefined,
+    );
   }
 
   /**
@@ -94,7 +120,7 @@ export class Instance {
    *
    * It is asked through the console, by magic SysRq keys; a kernel without them, or on a serial console, cannot hear.
    */
-  async shutdown({ timeout = SHUTDOWN_TIMEOUT }: ShutdownOptions = {}): Promise<OsEnd> {
+  async shutdown({ timeout = SHUTDOWN_TIMEOUT }: ShutdownOptions = {}): Promise<InstanceEnd> {
     if (this.console.device === 'hvc0' && this.os.terminal.open) {
       await this.#press('e');
       if (!(await this.#endsWithin(GRACE))) {

@@ -112,9 +112,7 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
       // A console that is not open yet is told when it opens.
       if (is && this.isOpen(p)) this.#owe(p, OWE_RESIZE);
     });
-    if (!this.enter()) return;
-    this.#sendOwed();
-    this.leave();
+    this.#turn(() => this.#sendOwed());
   }
 
   isOpen(port: number): boolean {
@@ -124,9 +122,17 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   }
 
   deliver(port: ConsolePort): void {
-    if (!this.enter()) return;
-    this.#deliver(port);
-    this.leave();
+    this.#turn(() => this.#deliver(port));
+  }
+
+  #turn(work: () => void): void {
+    try {
+      if (!this.enter()) return;
+      work();
+      this.leave();
+    } catch (error) {
+      this.crashed(error);
+    }
   }
 
   protected override process(kicked: number): void {

@@ -110,6 +110,8 @@ export function describeEnd(end: OsEnd): string | undefined {
   switch (end.kind) {
     case 'hart-failed':
       return `a hart failed, which is a mistake of Understudy: ${end.message}`;
+    case 'device-failed':
+      return `what runs its ${end.device} failed: ${end.message}`;
     case 'failure':
       return 'the guest says that it failed';
     default:
