@@ -6,7 +6,7 @@
  *   /dev/vport0p3  the exit status in decimal, at the end
  */
 import type { ImageBoot, KernelBoot } from '../../index.js';
-import { describeEnd, type Guest } from './run.js';
+import { describeEnd, type Guest } from './guest.js';
 
 const RUN = `until [ -c /dev/vport0p1 ] && [ -c /dev/vport0p2 ] && [ -c /dev/vport0p3 ]; do sleep 0.01; done
 . /etc/profile

@@ -2,7 +2,7 @@
 import { Terminal } from '../../adapters/node/terminal.js';
 import type { Instance, OsEnd } from '../../index.js';
 import { escapeKeys } from './escape-keys.js';
-import { describeEnd, type Guest } from './run.js';
+import { describeEnd, type Guest } from './guest.js';
 
 const KEYS = `
   Ctrl-A X   switches the guest off and leaves
