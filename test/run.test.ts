@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { start, understudy, understudyCommand } from './testing/command-line.js';
+import { inTerminal, PROMPT, start, understudy, understudyCommand } from './testing/command-line.js';
 import { testImage } from './testing/images.js';
 
 let folder = '';
@@ -16,19 +16,6 @@ before(async () => {
   await Promise.all([testImage('trixie'), testImage('backports')]);
 });
 after(() => rm(folder, { recursive: true }));
-
-/** The shell asks where the cursor is. */
-const PROMPT = /understudy:~# (?:\x1b\[6n)?$/;
-
-const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
-
-/** `understudy ARGS` before a terminal of 100 by 30 characters; afterwards the terminal's modes are shown. */
-function inTerminal(args: readonly string[]) {
-  const [node, nodeArgs] = understudyCommand(args);
-  const line = [node, ...nodeArgs].map(quote).join(' ');
-  const script = `stty rows 30 cols 100; stty -g > ${folder}/before; ${line}; echo "status=$?"; stty -g > ${folder}/after; cmp ${folder}/before ${folder}/after && echo terminal-restored`;
-  return start('script', ['-qefc', script, '/dev/null'], { SHELL: '/bin/sh', TERM: 'linux' });
-}
 
 describe('command lines', () => {
   for (const [args, wanted] of [
@@ -111,7 +98,7 @@ test('a command that does not end in time', { timeout: 60_000 }, async () => {
 });
 
 test('a terminal is the guest’s until one leaves, and then as it was', { timeout: 240_000 }, async () => {
-  const { child, until, output, finished } = inTerminal(['run', '--memory', '256', '--forward', 'tcp:0:80']);
+  const { child, until, output, finished } = inTerminal(['run', '--memory', '256', '--forward', 'tcp:0:80'], folder);
   const type = (text: string): void => void child.stdin?.write(text);
   await until(PROMPT);
   assert.match(output(), /256 MiB, 1 hart, 10\.0\.2\.15, tcp 127\.0\.0\.1:\d+ leads to port 80; Ctrl-A X leaves/);

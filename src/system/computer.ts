@@ -8,7 +8,7 @@ import { OsInstance, type OsEnd, type OsOptions } from '../guest/os-instance.js'
 import { concatCpio } from '../image/index.js';
 import type { Forward } from '../net/index.js';
 import { Vmm } from '../partition/vmm.js';
-import { consoleArguments, DEBIAN_ARGUMENTS, guessConsole, type ConsoleDevice } from './boot-arguments.js';
+import { consoleArguments, DEBIAN_ARGUMENTS, guessConsole, takesSysRq, type ConsoleDevice } from './boot-arguments.js';
 import type { BootOptions, DiskOptions, FileSource } from './boot-options.js';
 import { connectCable } from './cable.js';
 import { Console } from './console.js';
@@ -149,7 +149,9 @@ export class Computer {
       await this.#letGo(name, resources);
       return end;
     });
-    const instance = new Instance(os, new Console(os, software.console), plug, ended);
+    const { kernel, bootArguments = '' } = software.options;
+    const console = new Console(os, software.console, takesSysRq(kernel, bootArguments));
+    const instance = new Instance(os, console, plug, ended);
     resources.forwards = instance.forwards;
     try {
       for (const forward of forwards) await instance.forward(forward);

@@ -60,7 +60,7 @@ async function session({ computer, boot, interruption, ended }: Guest, terminal:
     },
     onKey: (letter) => {
       if (letter === 'x') leave();
-      else if (letter === 's') void instance.shutdown();
+      else if (letter === 's') instance.shutdown().catch(leave);
       else if (letter === 'c') terminal.write(status(instance, performance.now() - started));
       else if (letter === 'h' || letter === '?') terminal.write(KEYS.replaceAll('\n', '\r\n'));
     },
