@@ -15,6 +15,8 @@ import { Console } from './console.js';
 import { SystemError } from './errors.js';
 import { guestArchive } from './guest-files.js';
 import { Instance, type Plug } from './instance.js';
+import { Shells } from './shell/shells.js';
+import { MAX_PORTS } from '../computer/virtio/console.js';
 import { Network, type NetworkOptions } from './network.js';
 import type { OpenDisk, SystemPlatform } from './platform.js';
 
@@ -130,6 +132,8 @@ export class Computer {
       throw new SystemError('invalid', `the memory of an OS instance is a multiple of ${PAGE} bytes, not ${memory}`);
     }
     const { plug } = resources;
+    const { ports = [] } = options;
+    const forShells = Array.from({ length: Math.max(0, MAX_PORTS - 1 - ports.length) }, () => ({ later: true }));
     const os = new OsInstance(this.vmm, {
       ...software.options,
       name,
@@ -137,7 +141,8 @@ export class Computer {
       harts,
       disks,
       nics: plug === undefined ? [] : [{ mac: macBytes(plug.place.mac), checksumsVerified: true }],
-      ...pick(options, ['ports', 'columns', 'rows']),
+      ports: [...ports, ...forShells],
+      ...pick(options, ['columns', 'rows']),
     });
     if (plug !== undefined) {
       plug.port = plug.network.attach(name);
@@ -151,7 +156,10 @@ export class Computer {
     });
     const { kernel, bootArguments = '' } = software.options;
     const console = new Console(os, software.console, takesSysRq(kernel, bootArguments));
-    const instance = new Instance(os, console, plug, ended);
+    const shells = new Shells(os, console, os.console.ports.slice(1 + ports.length), (into) =>
+      this.#platform.randomBytes(into),
+    );
+    const instance = new Instance(os, console, shells, plug, ended);
     resources.forwards = instance.forwards;
     try {
       for (const forward of forwards) await instance.forward(forward);

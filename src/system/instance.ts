@@ -5,7 +5,8 @@ import type { ForwardRequest } from './boot-options.js';
 import type { Console, WaitOptions } from './console.js';
 import { SystemError } from './errors.js';
 import type { Network, Place } from './network.js';
-import { Shell } from './shell.js';
+import type { Shell } from './shell/shell.js';
+import type { Shells } from './shell/shells.js';
 import { shutDown } from './shutdown.js';
 
 /** Time for processes to end, and for the kernel to write everything out (ms). */
@@ -34,6 +35,7 @@ export class Instance {
     /** The floor below: partition, devices, mailbox. */
     readonly os: OsInstance,
     readonly console: Console,
+    private readonly shells: Shells,
     plug: Plug | undefined,
     /** How the instance came to its end; its harts and frames are the computer's again by then. */
     readonly ended: Promise<OsEnd>,
@@ -71,9 +73,13 @@ export class Instance {
     return forward;
   }
 
-  /** A shell on the console, driven by the program, once the guest shows its prompt. */
-  shell(options?: WaitOptions): Promise<Shell> {
-    return Shell.open(this.console, options);
+  /**
+   * A shell of its own, driven by the program. The first one waits for a prompt on the console and starts from there;
+   * the console is free again then. Several may be open at once, as many as there are console ports left for.
+   * Throws SystemError `timeout`, `ended` or `no-port`.
+   */
+  shell(options: WaitOptions = {}): Promise<Shell> {
+    return this.shells.open(options);
   }
 
   /** Makes the instance stand still; to be followed by `resume`. */

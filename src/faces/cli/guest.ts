@@ -4,6 +4,9 @@ import type { HartReport } from '../../partition/assignment.js';
 import type { Interruption } from './interruption.js';
 import type { RunOptions } from './run-options.js';
 
+/** As of timeout(1). */
+export const TIMED_OUT = 124;
+
 /** What a mode needs to boot the guest, again if it reboots. */
 export interface Guest {
   readonly computer: Computer;
