@@ -15,8 +15,7 @@ import type { DmaSpace, InterruptLine, MmioRegion } from './dma.js';
 import { interruptOf, PCI_SLOTS, PciHost, PciSlots } from './pci/host.js';
 import { Plic } from './plic/plic.js';
 import { freeLock, putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
-import { LOCK as PLIC_LOCK } from './plic/state.js';
-import { LOCK as UART_LOCK, UartRegisters, UART_INTERRUPT, UartPort } from './uart.js';
+import { UartRegisters, UART_INTERRUPT, UartPort } from './uart.js';
 import type { DeviceHost, VirtioDevice } from './virtio/device.js';
 import { VirtioRegisters } from './virtio/registers.js';
 import { checkState } from './virtio/check-state.js';
@@ -28,6 +27,7 @@ import { DEVICE_ID } from './pci/config-space.js';
 const PLIC_PAGE = 0;
 const PCI_PAGE = 1;
 const UART_PAGE = 2;
+const FREE_PAGE = 3;
 const FIRST_FUNCTION_PAGE = 4;
 const OUTPUT_PAGE = FIRST_FUNCTION_PAGE + PCI_SLOTS;
 const OUTPUT_PAGES = Math.ceil(OUTPUT_RING_SIZE / STATE_PAGE_SIZE);
@@ -48,10 +48,12 @@ export interface BoardOptions {
   doorbell(): void;
 }
 
-/** Where the locks of a board's pages are: all there is that a thread can take with it when it dies. */
+/**
+ * Where the locks of a board's pages are: all there is that a thread can take with it when it dies. A device that is no
+ * PCI function has its lock in the first word of its page.
+ */
 const LOCKS = [
-  PLIC_PAGE * STATE_PAGE_SIZE + PLIC_LOCK,
-  UART_PAGE * STATE_PAGE_SIZE + UART_LOCK,
+  ...[PLIC_PAGE, UART_PAGE, FREE_PAGE].map((page) => page * STATE_PAGE_SIZE),
   ...Array.from({ length: PCI_SLOTS }, (_, slot) => (FIRST_FUNCTION_PAGE + slot) * STATE_PAGE_SIZE + LOCK),
 ];
 
