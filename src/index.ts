@@ -125,4 +125,5 @@ export {
   type MaintenanceOptions,
   type MaintenanceState,
   type OnMaintenance,
+  type Untidied,
 } from './maintenance/index.js';

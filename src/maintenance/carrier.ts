@@ -1,5 +1,6 @@
 /** An OS instance that can carry process domains: the VMM has hands in it. */
 import { readText } from '../domain/linux/os.js';
+import type { DomainNetwork } from '../domain/tree/netlink.js';
 import type { FlipSide } from '../remapping/flipper.js';
 import { connectHands } from '../guest/hands/connect.js';
 import { handsElf } from '../guest/hands/elf.js';
@@ -7,6 +8,7 @@ import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import type { MailboxTransport } from '../guest/hands/transport.js';
 import type { OsEnd } from '../guest/os-instance.js';
+import { parseIpv4, parseMac } from '../net/index.js';
 import type { ImageBoot, Instance, SystemComputer } from '../system/index.js';
 import { MaintenanceError } from './errors.js';
 
@@ -76,6 +78,14 @@ export class Carrier implements FlipSide {
 
   get partition(): FlipSide['partition'] {
     return this.instance.os.partition;
+  }
+
+  /**
+   * Keeps a domain's addresses for this instance: to be called before the domain is launched in it, so that no other
+   * guest can take them first, and when it is launched anew in another instance than before. A move takes them along.
+   */
+  keepAddresses({ mac, address }: DomainNetwork): void {
+    this.instance.port?.addresses.register({ mac: parseMac(mac), ip: parseIpv4(address.split('/')[0]) });
   }
 
   /** Has it shut down; its harts and frames are the computer's again afterwards. Domains in it end. */

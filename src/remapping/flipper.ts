@@ -6,8 +6,8 @@ import { DomainError } from '../domain/errors.js';
 import { Queue, together } from '../domain/together.js';
 import type { Tracee } from '../domain/trace/tracee.js';
 import { checkPairs, exchange } from './exchange.js';
-import type { FlipReceipt, FrameMover, Move, Space } from '../domain/memory/mover.js';
-import { ownPagesIn, walkRun, type PageLook } from './page-run.js';
+import type { FlipReceipt, FrameMover, Move, PageLook, Space } from '../domain/memory/mover.js';
+import { ownPagesIn, walkRun } from './page-run.js';
 import type { Range } from '../domain/memory/ranges.js';
 import { warmUp } from './warm-up.js';
 

@@ -45,6 +45,7 @@ export class Computer {
   readonly network: Network | undefined;
   readonly #platform: SystemPlatform;
   readonly #instances = new Map<string, Instance | undefined>();
+  readonly #booting = new Set<Promise<unknown>>();
   #closed = false;
   #count = 0;
 
@@ -94,19 +95,29 @@ export class Computer {
     // The name is taken while files are being read.
     this.#instances.set(name, undefined);
     const resources: Resources = { disks: [], forwards: [] };
+    const booting = this.#boot(name, options, resources).then(
+      (instance) => {
+        this.#instances.set(name, instance);
+        return instance;
+      },
+      async (error: unknown) => {
+        await this.#letGo(name, resources);
+        throw error;
+      },
+    );
+    this.#booting.add(booting);
     try {
-      const instance = await this.#boot(name, options, resources);
-      this.#instances.set(name, instance);
-      return instance;
-    } catch (error) {
-      await this.#letGo(name, resources);
-      throw error;
+      return await booting;
+    } finally {
+      this.#booting.delete(booting);
     }
   }
 
   /** Switches everything off. No thread, socket or open file remains. */
   async close(): Promise<void> {
     this.#closed = true;
+    // Those that have begun to boot notice, and take back what they opened.
+    await Promise.allSettled(this.#booting);
     await Promise.all(this.instances.map((instance) => instance.destroy()));
     await this.network?.close();
     await this.vmm.close();
@@ -140,7 +151,7 @@ export class Computer {
       ...pick(options, ['ports', 'columns', 'rows']),
     });
     if (plug !== undefined) {
-      plug.port = plug.network.attach(name);
+      plug.port = plug.network.attach(name, plug.place);
       resources.unplug = connectCable(os.nics[0], plug.port);
     }
     const ended = os.ended.then(async (end: OsEnd): Promise<InstanceEnd> => {

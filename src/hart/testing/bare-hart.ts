@@ -57,6 +57,8 @@ export interface BareDevices {
   /** True if something took the value. */
   store?(address: number, width: number, value: bigint): boolean;
   time?(): number;
+  /** The other harts are asked to stop writing to a frame. */
+  shootDownWrites?(frame: number): void;
 }
 
 export class BareHart {
@@ -109,6 +111,7 @@ export class BareHart {
       decodeStraddle: (slots, low, high) => decoder.decodeStraddle(slots, low, high),
       shootDownWrites: (_h, frame) => {
         this.shotDown.push(frame);
+        devices.shootDownWrites?.(frame);
       },
     };
   }
