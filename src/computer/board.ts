@@ -15,9 +15,8 @@ import type { DmaSpace, InterruptLine, MmioRegion } from './dma.js';
 import { interruptOf, PCI_SLOTS, PciHost, PciSlots } from './pci/host.js';
 import { Plic } from './plic/plic.js';
 import { freeLock, putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
-import { LOCK as PLIC_LOCK } from './plic/state.js';
-import { LOCK as UART_LOCK, UartRegisters, UART_INTERRUPT, UartPort } from './uart.js';
-import { LOCK as RTC_LOCK, RTC_INTERRUPT, RtcAlarm, RtcRegisters } from './rtc.js';
+import { UartRegisters, UART_INTERRUPT, UartPort } from './uart.js';
+import { RTC_INTERRUPT, RtcAlarm, RtcRegisters } from './rtc.js';
 import type { DeviceHost, VirtioDevice } from './virtio/device.js';
 import { VirtioRegisters } from './virtio/registers.js';
 import { checkState } from './virtio/check-state.js';
@@ -50,11 +49,12 @@ export interface BoardOptions {
   doorbell(): void;
 }
 
-/** Where the locks of a board's pages are: all there is that a thread can take with it when it dies. */
+/**
+ * Where the locks of a board's pages are: all there is that a thread can take with it when it dies. A device that is no
+ * PCI function has its lock in the first word of its page.
+ */
 const LOCKS = [
-  PLIC_PAGE * STATE_PAGE_SIZE + PLIC_LOCK,
-  UART_PAGE * STATE_PAGE_SIZE + UART_LOCK,
-  RTC_PAGE * STATE_PAGE_SIZE + RTC_LOCK,
+  ...[PLIC_PAGE, UART_PAGE, RTC_PAGE].map((page) => page * STATE_PAGE_SIZE),
   ...Array.from({ length: PCI_SLOTS }, (_, slot) => (FIRST_FUNCTION_PAGE + slot) * STATE_PAGE_SIZE + LOCK),
 ];
 

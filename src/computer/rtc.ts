@@ -31,7 +31,7 @@ const CLEAR_ALARM = 0x14;
 const ALARM_STATUS = 0x18;
 const CLEAR_INTERRUPT = 0x1c;
 
-export const LOCK = 0x000;
+const LOCK = 0x000;
 const KICKED = 0x004;
 const AHEAD = 0x008;
 const HIGH = 0x010;

@@ -25,7 +25,7 @@ export const UART_INTERRUPT = 10;
 /** What the device tree says as clock-frequency; no bit is really clocked. */
 export const UART_CLOCK = 3_686_400;
 
-export const LOCK = 0x000;
+const LOCK = 0x000;
 const IER = 0x004;
 const FCR = 0x008;
 const LCR = 0x00c;

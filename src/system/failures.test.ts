@@ -118,6 +118,21 @@ describe('a hart whose thread fails', () => {
   }
 });
 
+test('a hart dies in a lock that the main thread waits for', { timeout: 120_000 }, async () => {
+  const computer = computerWith('exit uart');
+  const end = await failsAlone(computer, async () => {
+    const guest = await boot(computer, TOUCHING, 2);
+    // As somebody types without end.
+    const typing = setInterval(() => guest.os.serial.write(Uint8Array.of(65)), 0);
+    void guest.ended.then(() => clearInterval(typing));
+    return guest;
+  });
+  // Whichever of the two is noticed first.
+  if (end.kind === 'device-failed') assert.match(end.message, /holds a device's lock/);
+  else assert.equal(end.kind, 'hart-failed');
+  await computer.close();
+});
+
 describe('what is thrown on the main thread', () => {
   let computer: Computer;
   before(() => {

@@ -1,7 +1,7 @@
 /**
  * A hart's worker thread that fails once, as UNDERSTUDY_TEST_FAILURE said when it was started, by two words:
  *
- *   throw | exit | hang | memory              an exception, the thread's end, an endless loop, no memory left
+ *   throw | exit | hang                       an exception, the thread's end, an endless loop
  *   start | translator | uart | plic | pci    before it runs at all, when it translates, or in the lock of that device
  *
  * Empty: it is sound, as the thread that replaces one that has died is to be.
@@ -28,10 +28,6 @@ function fail(): void {
       break;
     case 'hang':
       for (;;);
-    case 'memory': {
-      const all: number[][] = [];
-      for (;;) all.push(new Array<number>(1_000_000).fill(all.length));
-    }
     default:
       throw new Error('injected failure');
   }
