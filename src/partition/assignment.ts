@@ -3,10 +3,11 @@ import type { CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
 import type { TranslatorCounters } from '../hart/translator/translator.js';
 import type { ResetKind } from './sbi.js';
+import type { MachineMemory } from '../computer/memory.js';
 
 /** Sent to a hart's thread; all of it survives structured cloning. */
 export interface HartAssignment {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: MachineMemory['memory'];
   readonly core: CoreCode;
   readonly engine: EngineOptions;
   /** Keep account of where the time goes. */
