@@ -67,6 +67,8 @@ export {
   type ComputerOptions,
   type ConsoleDevice,
   type ConsoleListener,
+  type DiskAccess,
+  type DiskFile,
   type DiskOptions,
   type FileSource,
   type ForwardRequest,
@@ -94,8 +96,14 @@ export {
   type Profile,
   type Progress,
 } from './image/index.js';
-export { MemoryDisk, OverlayDisk, BlockError, type BlockBackend } from './computer/virtio/block-backend.js';
-export { FileDisk } from './adapters/node/disk-file.js';
+export {
+  MemoryDisk,
+  OverlayDisk,
+  BlockError,
+  type BlockBackend,
+  type BlockErrorCode,
+} from './computer/virtio/block-backend.js';
+export { FileDisk } from './adapters/node/disk/file-disk.js';
 export { ComputerError } from './computer/errors.js';
 export { GuestError } from './guest/errors.js';
 export type { OsEnd, OsInstance } from './guest/os-instance.js';

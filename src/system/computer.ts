@@ -3,7 +3,7 @@
  * OS instances that run on it. What src/index.ts gives to the world, with the
  * platform still to be chosen.
  */
-import { OverlayDisk, type BlockBackend } from '../computer/virtio/block-backend.js';
+import { BlockError, OverlayDisk, type BlockBackend } from '../computer/virtio/block-backend.js';
 import { OsInstance, type OsEnd, type OsOptions } from '../guest/os-instance.js';
 import { concatCpio } from '../image/index.js';
 import type { Forward } from '../net/index.js';
@@ -81,8 +81,8 @@ export class Computer {
    * Boots a kernel in a partition of its own. Resolves when it has begun to run; wait for its console, or for `ended`.
    *
    * Throws GuestError (`kernel-image`, `too-little-memory`), ComputerError (`no-hart`, `no-frames`), SystemError
-   * (`name-taken`, `not-readable`, `no-network`, `invalid`, `closed`), NetError (a port that is taken), or what opening
-   * a disk throws. Effect then: none.
+   * (`name-taken`, `not-readable`, `no-network`, `invalid`, `closed`), NetError (a port that is taken), BlockError (a
+   * disk). Effect then: none.
    *
    *     const image = await prepareImage(shellProfile('trixie'));
    *     const guest = await computer.boot({ image, memory: 256 * 2 ** 20 });
@@ -122,7 +122,7 @@ export class Computer {
 
     const software = await this.#software(name, options, resources.plug);
     const disks: BlockBackend[] = [];
-    for (const disk of options.disks ?? []) disks.push(await this.#disk(disk, resources));
+    for (const [i, disk] of (options.disks ?? []).entries()) disks.push(await this.#disk(disk, i, resources));
     if (this.#closed) throw new SystemError('closed', 'the computer was closed');
 
     const { harts = 1, memory = this.#memoryLeft(harts) } = options;
@@ -197,12 +197,18 @@ export class Computer {
     }
   }
 
-  async #disk(disk: DiskOptions, resources: Resources): Promise<BlockBackend> {
+  async #disk(disk: DiskOptions, index: number, resources: Resources): Promise<BlockBackend> {
     if (typeof disk !== 'string' && 'read' in disk) return disk;
-    const { path, readOnly = false, discardChanges = false } = typeof disk === 'string' ? { path: disk } : disk;
-    const open = await this.#platform.openDisk(path, readOnly || discardChanges);
-    resources.disks.push(open);
-    return discardChanges && !readOnly ? new OverlayDisk(open) : open;
+    const { path, discardChanges = false, ...access } = typeof disk === 'string' ? { path: disk } : disk;
+    const readOnly = access.readOnly ?? false;
+    try {
+      const open = await this.#platform.openDisk(path, { ...access, readOnly: readOnly || discardChanges });
+      resources.disks.push(open);
+      return discardChanges && !readOnly ? new OverlayDisk(open) : open;
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      throw new BlockError(error.code, `disks[${index}]: ${error.message}`, { cause: error });
+    }
   }
 
   /** What remains for the last OS instance when the VMM has taken for it what it needs itself. */

@@ -6,7 +6,15 @@ export { Shell, type CommandResult } from './shell.js';
 export { Network, type NetworkOptions, type Place } from './network.js';
 export { connectCable } from './cable.js';
 export { guessConsole, type ConsoleDevice } from './boot-arguments.js';
-export type { BootOptions, DiskOptions, FileSource, ForwardRequest, ImageBoot, KernelBoot } from './boot-options.js';
+export type {
+  BootOptions,
+  DiskFile,
+  DiskOptions,
+  FileSource,
+  ForwardRequest,
+  ImageBoot,
+  KernelBoot,
+} from './boot-options.js';
 export type { GuestFile, GuestFiles } from './guest-files.js';
 export { SystemError, type SystemErrorCode } from './errors.js';
-export type { OpenDisk, SystemPlatform } from './platform.js';
+export type { DiskAccess, OpenDisk, SystemPlatform } from './platform.js';

@@ -44,6 +44,8 @@ const MAX_DATA = MAX_SEGMENTS * MAX_SEGMENT;
 /** Data of requests under way: the rest stays in the queue. */
 const MAX_UNDER_WAY = 64 * 1024 * 1024;
 const MAX_RANGE_SECTORS = 2 ** 16;
+/** The flag of a range: its space may be given back (5.2.6). */
+const UNMAP = 1;
 
 /** A request taken from the queue and not yet finished. */
 interface Request {
@@ -161,11 +163,15 @@ export class VirtioBlock extends VirtioDevice {
     }
     const sector = this.#view.getUint32(0, true) + this.#view.getUint32(4, true) * 0x1_0000_0000;
     const count = this.#view.getUint32(8, true);
+    const flags = this.#view.getUint32(12, true);
+    // Flags that are reserved, and `unmap` with discard, are to be refused in this way (5.2.6.2).
+    if ((flags & ~(type === T_DISCARD ? 0 : UNMAP)) !== 0) return this.#finish(request, S_UNSUPP);
     if (count === 0 || count > MAX_RANGE_SECTORS || sector + count > this.#backend.sectors) {
       return this.#finish(request, S_IOERR);
     }
     if (discard !== undefined) return this.#run(request, 0, discard(sector, count));
-    this.#run(request, count * SECTOR_SIZE, this.#zero(sector, count));
+    const zero = (flags & UNMAP) !== 0 ? this.#backend.zero?.bind(this.#backend) : undefined;
+    this.#run(request, count * SECTOR_SIZE, zero?.(sector, count) ?? this.#zero(sector, count));
   }
 
   async #zero(sector: number, count: number): Promise<void> {
@@ -230,5 +236,6 @@ function configOf(backend: BlockBackend): Uint8Array {
   view.setUint32(44, 1, true);
   view.setUint32(48, MAX_RANGE_SECTORS, true);
   view.setUint32(52, 1, true);
+  view.setUint8(56, backend.zero === undefined ? 0 : 1);
   return config;
 }

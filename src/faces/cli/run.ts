@@ -1,5 +1,13 @@
 /** `understudy run`: a guest in this terminal, or a command in a guest. */
-import { Computer, PROFILES, shellProfile, type ImageBoot, type KernelBoot, type OsEnd } from '../../index.js';
+import {
+  BlockError,
+  Computer,
+  PROFILES,
+  shellProfile,
+  type ImageBoot,
+  type KernelBoot,
+  type OsEnd,
+} from '../../index.js';
 import { obtainImage } from './images.js';
 import { catchSignals, type Interruption } from './interruption.js';
 import { describeReports } from './profile.js';
@@ -43,8 +51,12 @@ export async function runCommand(args: string[]): Promise<number> {
     return await run(options, interruption);
   } catch (error) {
     // What a signal breaks off is no failure to be told of.
-    if (interruption.status === undefined) throw error;
-    return interruption.status;
+    if (interruption.status !== undefined) return interruption.status;
+    // The library speaks of `disks`; who typed the command knows the option, and the file is named in either.
+    if (error instanceof BlockError && error.cause instanceof BlockError) {
+      throw new BlockError(error.code, `--disk: ${error.cause.message}`, { cause: error });
+    }
+    throw error;
   } finally {
     interruption.end();
   }
