@@ -16,6 +16,7 @@ import { declareImports } from './imports.js';
 import { exportCoreFunctions, signaturesOf, type Signature } from './linkage.js';
 import { buildMmu } from './mmu.js';
 import { buildTraps } from './traps.js';
+import type { WasmMemory, WasmModule, WasmTable } from '../../wasm/host.js';
 
 /** What an instantiated core module offers the worker. `h` is a hart block's byte offset. */
 export interface Core {
@@ -37,7 +38,7 @@ export interface Core {
 
 /** The core module compiled, and what a translated module must know to call it. Survives structured cloning. */
 export interface CoreCode {
-  readonly module: WebAssembly.Module;
+  readonly module: WasmModule;
   readonly limits: MemoryLimits;
   readonly signatures: readonly Signature[];
 }
@@ -69,12 +70,8 @@ export function buildCore(limits: MemoryLimits): CoreCode {
 }
 
 /** `table` holds the regions' functions. */
-export function instantiateCore(
-  { module }: CoreCode,
-  memory: WebAssembly.Memory,
-  table: WebAssembly.Table,
-  host: CoreImports,
-): Core {
-  const instance = new WebAssembly.Instance(module, { env: { memory, table }, host: { ...host } });
+export function instantiateCore({ module }: CoreCode, memory: WasmMemory, table: WasmTable, host: CoreImports): Core {
+  const env = { memory: memory as WebAssembly.Memory, table: table };
+  const instance = new WebAssembly.Instance(module, { env, host: { ...host } });
   return instance.exports as unknown as Core;
 }
