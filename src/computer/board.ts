@@ -4,7 +4,7 @@
  *   page 0          PLIC
  *   page 1          PCI slots
  *   page 2          UART
- *   page 3          free
+ *   page 3          real-time clock
  *   page 4 + slot   the function in that PCI slot
  *   page 36 … 38    what the guest has written to the console in CONSOLE_SLOT
  *
@@ -16,6 +16,7 @@ import { interruptOf, PCI_SLOTS, PciHost, PciSlots } from './pci/host.js';
 import { Plic } from './plic/plic.js';
 import { freeLock, putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
 import { UartRegisters, UART_INTERRUPT, UartPort } from './uart.js';
+import { RTC_INTERRUPT, RtcAlarm, RtcRegisters } from './rtc.js';
 import type { DeviceHost, VirtioDevice } from './virtio/device.js';
 import { VirtioRegisters } from './virtio/registers.js';
 import { checkState } from './virtio/check-state.js';
@@ -27,7 +28,7 @@ import { DEVICE_ID } from './pci/config-space.js';
 const PLIC_PAGE = 0;
 const PCI_PAGE = 1;
 const UART_PAGE = 2;
-const FREE_PAGE = 3;
+const RTC_PAGE = 3;
 const FIRST_FUNCTION_PAGE = 4;
 const OUTPUT_PAGE = FIRST_FUNCTION_PAGE + PCI_SLOTS;
 const OUTPUT_PAGES = Math.ceil(OUTPUT_RING_SIZE / STATE_PAGE_SIZE);
@@ -53,7 +54,7 @@ export interface BoardOptions {
  * PCI function has its lock in the first word of its page.
  */
 const LOCKS = [
-  ...[PLIC_PAGE, UART_PAGE, FREE_PAGE].map((page) => page * STATE_PAGE_SIZE),
+  ...[PLIC_PAGE, UART_PAGE, RTC_PAGE].map((page) => page * STATE_PAGE_SIZE),
   ...Array.from({ length: PCI_SLOTS }, (_, slot) => (FIRST_FUNCTION_PAGE + slot) * STATE_PAGE_SIZE + LOCK),
 ];
 
@@ -85,13 +86,16 @@ export function boardRegions({ buffer, offset, harts, doorbell, dma }: BoardOpti
       if (portOfQueue(q) >= 0) output.transmit(q);
     });
   });
-  return [pci.memory, plic, new UartRegisters(buffer, page(UART_PAGE), plic.line(UART_INTERRUPT), doorbell), pci.ecam];
+  const uart = new UartRegisters(buffer, page(UART_PAGE), plic.line(UART_INTERRUPT), doorbell);
+  const rtc = new RtcRegisters(buffer, page(RTC_PAGE), plic.line(RTC_INTERRUPT), doorbell);
+  return [pci.memory, plic, uart, pci.ecam, rtc];
 }
 
 /** The main thread's side of a partition's devices. */
 export class Board {
   readonly plic: Plic;
   readonly uart: UartPort;
+  readonly #rtc: RtcAlarm;
   readonly #options: BoardHost;
   readonly #slots: PciSlots;
   readonly #devices = new Map<number, VirtioDevice>();
@@ -104,6 +108,7 @@ export class Board {
       if (options.failed === undefined) throw error;
       options.failed(-1, error);
     });
+    this.#rtc = new RtcAlarm(buffer, this.#page(RTC_PAGE), this.plic.line(RTC_INTERRUPT));
     this.#slots = new PciSlots(buffer, this.#page(PCI_PAGE));
   }
 
@@ -152,12 +157,14 @@ export class Board {
     for (const device of this.#devices.values()) device.detach();
     this.#devices.clear();
     this.uart.detach();
+    this.#rtc.detach();
   }
 
   /** To be called after a doorbell: the devices do what they were asked for. */
   poll(): void {
     for (const device of this.#devices.values()) device.poll();
     this.uart.poll();
+    this.#rtc.poll();
   }
 
   /** The state of the function in `slot`, plain data. Its device must be quiet, the harts must stand still. */

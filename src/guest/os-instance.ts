@@ -10,6 +10,7 @@ import type { DeviceHost, VirtioDevice } from '../computer/virtio/device.js';
 import { VirtioEntropy } from '../computer/virtio/entropy.js';
 import { VirtioNet, type NetOptions } from '../computer/virtio/net.js';
 import { FRAME_SIZE } from '../computer/memory.js';
+import { RUN_STATE, RUN_STATE_IDLE, RUN_STATE_STOPPED } from '../hart/state.js';
 import { RAM_BASE } from '../partition/address-space.js';
 import { holderOf, type HartMessage, type HartReport } from '../partition/assignment.js';
 import type { Partition } from '../partition/partition.js';
@@ -153,6 +154,15 @@ export class OsInstance {
 
   get harts(): number {
     return this.partition.blocks.length;
+  }
+
+  /** Its harts wait for interrupts, all of them. */
+  get idle(): boolean {
+    const { words } = this.#vmm.machine;
+    return this.partition.blocks.every((block) => {
+      const state = Atomics.load(words, (block + RUN_STATE) >>> 2);
+      return state === RUN_STATE_IDLE || state === RUN_STATE_STOPPED;
+    });
   }
 
   /** The console, hvc0. */

@@ -43,7 +43,7 @@ export class Carrier implements FlipSide {
   ) {}
 
   /**
-   * Boots an OS instance, takes its hands, and sets its clock, which it has no other source for.
+   * Boots an OS instance, takes its hands, and sets its clock, which it has read at boot to the second only.
    * Throws MaintenanceError `boot-failed`, or what `Computer.boot` throws; nothing of the instance is left then.
    */
   static async boot(computer: SystemComputer, options: CarrierOptions): Promise<Carrier> {

@@ -8,13 +8,15 @@ import { OsInstance, type OsEnd, type OsOptions } from '../guest/os-instance.js'
 import { concatCpio } from '../image/index.js';
 import type { Forward } from '../net/index.js';
 import { Vmm } from '../partition/vmm.js';
-import { consoleArguments, DEBIAN_ARGUMENTS, guessConsole, type ConsoleDevice } from './boot-arguments.js';
+import { consoleArguments, DEBIAN_ARGUMENTS, guessConsole, takesSysRq, type ConsoleDevice } from './boot-arguments.js';
 import type { BootOptions, DiskOptions, FileSource } from './boot-options.js';
 import { connectCable } from './cable.js';
 import { Console } from './console.js';
 import { SystemError } from './errors.js';
 import { guestArchive } from './guest-files.js';
 import { Instance, type InstanceEnd, type Plug } from './instance.js';
+import { Shells } from './shell/shells.js';
+import { MAX_PORTS } from '../computer/virtio/console.js';
 import { Network, type NetworkOptions } from './network.js';
 import type { OpenDisk, SystemPlatform } from './platform.js';
 
@@ -141,6 +143,8 @@ export class Computer {
       throw new SystemError('invalid', `the memory of an OS instance is a multiple of ${PAGE} bytes, not ${memory}`);
     }
     const { plug } = resources;
+    const { ports = [] } = options;
+    const forShells = Array.from({ length: Math.max(0, MAX_PORTS - 1 - ports.length) }, () => ({ later: true }));
     const os = new OsInstance(this.vmm, {
       ...software.options,
       name,
@@ -148,7 +152,8 @@ export class Computer {
       harts,
       disks,
       nics: plug === undefined ? [] : [{ mac: macBytes(plug.place.mac), checksumsVerified: true }],
-      ...pick(options, ['ports', 'columns', 'rows']),
+      ports: [...ports, ...forShells],
+      ...pick(options, ['columns', 'rows']),
     });
     if (plug !== undefined) {
       plug.port = plug.network.attach(name, plug.place);
@@ -160,7 +165,12 @@ export class Computer {
       const leftOver = await this.#letGo(name, resources);
       return leftOver.length === 0 ? end : { ...end, leftOver };
     });
-    const instance = new Instance(os, new Console(os, software.console), plug, ended);
+    const { kernel, bootArguments = '' } = software.options;
+    const console = new Console(os, software.console, takesSysRq(kernel, bootArguments));
+    const shells = new Shells(os, console, os.console.ports.slice(1 + ports.length), (into) =>
+      this.#platform.randomBytes(into),
+    );
+    const instance = new Instance(os, console, shells, plug, ended);
     resources.forwards = instance.forwards;
     try {
       for (const forward of forwards) await instance.forward(forward);
