@@ -69,8 +69,8 @@ export interface BoardHost extends BoardOptions {
   dma: DmaSpace;
   /** A guest's queues were garbage; its device waits for a reset. */
   fault?(slot: number, message: string): void;
-  /** Something threw in the device in `slot`, or (-1) in the serial port. It is not touched any more. */
-  failed?(slot: number, error: unknown): void;
+  /** Something threw in the device in this slot, or in one of that name. It is not touched any more. */
+  failed?(device: number | 'serial port' | 'clock', error: unknown): void;
 }
 
 /** The registers of a board's devices, for a hart's thread; the busiest first. */
@@ -104,11 +104,14 @@ export class Board {
     this.#options = options;
     const { buffer } = options;
     this.plic = new Plic(buffer, this.#page(PLIC_PAGE), options.harts);
-    this.uart = new UartPort(buffer, this.#page(UART_PAGE), this.plic.line(UART_INTERRUPT), (error) => {
-      if (options.failed === undefined) throw error;
-      options.failed(-1, error);
-    });
-    this.#rtc = new RtcAlarm(buffer, this.#page(RTC_PAGE), this.plic.line(RTC_INTERRUPT));
+    const failed =
+      (device: 'serial port' | 'clock') =>
+      (error: unknown): void => {
+        if (options.failed === undefined) throw error;
+        options.failed(device, error);
+      };
+    this.uart = new UartPort(buffer, this.#page(UART_PAGE), this.plic.line(UART_INTERRUPT), failed('serial port'));
+    this.#rtc = new RtcAlarm(buffer, this.#page(RTC_PAGE), this.plic.line(RTC_INTERRUPT), failed('clock'));
     this.#slots = new PciSlots(buffer, this.#page(PCI_PAGE));
   }
 

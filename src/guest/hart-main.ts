@@ -67,7 +67,7 @@ class AssignedHart {
       harts: assignment.harts,
       hartId: assignment.hartId,
       bytes: new Uint8Array(this.#buffer),
-      offsetOf: (address) => guestMemory.offsetOf(address),
+      offsetOf: (address, write) => guestMemory.offsetOf(address, write),
       debugConsole: (bytes) => this.send({ type: 'console', bytes }),
       reset: (kind) => {
         // The guest must not go on behind its own reset; the host stops every hart when it hears of it.

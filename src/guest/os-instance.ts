@@ -55,7 +55,6 @@ export type OsEnd =
   | { readonly kind: 'device-failed'; readonly device: string; readonly message: string; readonly error: unknown };
 
 /** What the main thread keeps for an OS instance beside its devices. */
-const SERIAL_PORT = 'serial port';
 const DEBUG_CONSOLE = 'debug console';
 const RING = 'ring of the hands';
 
@@ -124,7 +123,8 @@ export class OsInstance {
       doorbell: () => this.#ringSoon(),
       dma: this.partition.space,
       fault: (_, message) => this.onDeviceFault(message),
-      failed: (slot, error) => this.#failed(this.#devices.get(slot) ?? SERIAL_PORT, error),
+      failed: (device, error) =>
+        this.#failed(typeof device === 'string' ? device : (this.#devices.get(device) ?? `device ${device}`), error),
     });
     this.serial = this.board.uart;
 
