@@ -17,6 +17,8 @@ import type { MmioBus } from './mmio-bus.js';
 const BUDGET = 30_000;
 /** A wait for another hart's answer is looked at afresh this often (ms), in case the VMM wants this hart meanwhile. */
 const ANSWER_POLL = 1;
+/** A hart whose driver would spin looks this often (ms) what else its guest may want of it. */
+const NAP = 10;
 
 export interface HartHooks {
   /** ecall from supervisor mode; the runner has already moved pc past it. */
@@ -38,6 +40,8 @@ export class HartRunner {
   #hooks!: HartHooks;
   /** When the timer interrupt is due, in ticks. */
   #deadline = Infinity;
+  /** While this says so the driver on this hart would only spin. */
+  #nap: (() => boolean) | undefined;
 
   /** `siblings`: blocks of the other harts of the OS instance. */
   constructor(buffer: SharedArrayBuffer, h: number, siblings: readonly number[], clock: Clock) {
@@ -81,6 +85,7 @@ export class HartRunner {
     this.timerChanged();
     while (this.#attend()) {
       const hsm = this.#get(S.HSM);
+      if (this.#nap !== undefined) this.#napOnce(this.#nap);
       if (hsm === S.HSM_STARTED) this.#turn();
       else if (hsm === S.HSM_START_PENDING) this.#start();
       else this.#sleep(Infinity);
@@ -107,6 +112,21 @@ export class HartRunner {
     this.#core.selectMode(h);
     this.timerChanged();
     this.#set(S.HSM, S.HSM_STARTED);
+  }
+
+  /**
+   * The guest on this hart waits, without sleeping, for something that the main thread will do when it can: the hart
+   * sleeps in its stead. Not altogether: it runs for a moment now and then, for a guest that does have other things to do.
+   */
+  nap(still: () => boolean): void {
+    this.#nap = still;
+    // The core comes back to the loop.
+    this.#set(S.SIGNAL, S.SIGNAL_RAISED);
+  }
+
+  #napOnce(still: () => boolean): void {
+    if (still()) this.#sleep(NAP);
+    if (!still()) this.#nap = undefined;
   }
 
   #turn(): void {
@@ -139,6 +159,7 @@ export class HartRunner {
       case EXIT_SIGNAL:
         return;
       case EXIT_WFI:
+        this.#nap = undefined;
         return this.#idle();
       case EXIT_SBI:
         this.pc += 4n;

@@ -1,5 +1,7 @@
 /** An OS instance: a partition with its devices, a kernel in it, and what it says. */
 import { Board, BOARD_SIZE } from '../computer/board.js';
+import type { DebugConsoleOutput } from '../computer/debug-console.js';
+import type { TurnTaker } from '../computer/turns.js';
 import type { UartPort } from '../computer/uart.js';
 import type { BlockBackend } from '../computer/virtio/block-backend.js';
 import { VirtioBlock } from '../computer/virtio/block.js';
@@ -41,8 +43,10 @@ export type OsEnd =
   { readonly kind: ResetKind | 'stopped' } | { readonly kind: 'hart-failed'; readonly message: string };
 
 const ALIGNMENT = 0x200000;
+/** Turns in which a guest that has ended is still heard: what its queues can hold, and no more. */
+const LAST_TURNS = 64;
 
-export class OsInstance {
+export class OsInstance implements TurnTaker {
   readonly name: string;
   readonly partition: Partition;
   readonly mailbox: Mailbox;
@@ -53,7 +57,7 @@ export class OsInstance {
   /** Settles when the instance has ended, for whatever reason; its harts stand still then. */
   readonly ended: Promise<OsEnd>;
   /** Text the kernel prints through the SBI before it has a console (earlycon). */
-  onDebugConsole: (bytes: Uint8Array) => void = () => undefined;
+  readonly debugConsole: DebugConsoleOutput;
   /** Called after each doorbell of the hands' ring. */
   onRing: () => void = () => undefined;
   /** Told when a device stopped because the guest filled its queues with garbage. */
@@ -67,6 +71,9 @@ export class OsInstance {
   #end!: (end: OsEnd) => void;
   #entry = 0;
   #destroyed = false;
+  #finishing = false;
+  /** The devices were left with something to do. */
+  #unfinished = false;
   #deviceTreeAt = 0;
 
   /**
@@ -98,11 +105,13 @@ export class OsInstance {
       buffer,
       offset: this.#pages.board,
       harts: this.partition.blocks,
-      doorbell: () => this.#ringSoon(),
+      doorbell: () => this.#later(),
+      budget: vmm.turns,
       dma: this.partition.space,
       fault: (_, message) => this.onDeviceFault(message),
     });
     this.serial = this.board.uart;
+    this.debugConsole = this.board.debugConsole;
 
     // Slot 0 would be the host bridge's.
     let slot = 1;
@@ -181,31 +190,45 @@ export class OsInstance {
     this.#deviceTreeAt = layout.deviceTree;
   }
 
-  #ringSoon(): void {
-    if (this.#destroyed || Atomics.exchange(this.#vmm.machine.words, this.#pages.doorbell >>> 2, 1) !== 0) return;
-    setTimeout(() => this.#answerDoorbell(), 0);
-  }
-
-  #answerDoorbell(): void {
+  /** Does what the devices were asked for: called by `Turns`. */
+  work(): void {
     if (this.#destroyed) return;
+    // From here on a doorbell is worth a message again.
     Atomics.store(this.#vmm.machine.words, this.#pages.doorbell >>> 2, 0);
     this.board.poll();
     this.onRing();
   }
 
+  #later(): void {
+    this.#unfinished = true;
+    if (!this.#destroyed) this.#vmm.turns.later(this);
+  }
+
   async #finish(end: OsEnd): Promise<void> {
+    // Each hart may ask for a reset, and what the first asked for is what happens.
+    if (this.#finishing) return;
+    this.#finishing = true;
     await this.partition.stop();
-    // What it said last is heard before it is said to have ended.
-    if (!this.#destroyed) this.board.poll();
+    await this.#hearLastWords();
     this.#end(end);
+  }
+
+  /** What it said last is heard before it is said to have ended. */
+  async #hearLastWords(): Promise<void> {
+    for (let turn = 0; turn < LAST_TURNS && !this.#destroyed; turn++) {
+      this.#unfinished = false;
+      this.board.poll();
+      if (!this.#unfinished) return;
+      await new Promise<void>((resolve) => this.#vmm.platform.soon(resolve));
+    }
   }
 
   #receive(message: HartMessage): void {
     switch (message.type) {
       case 'doorbell':
-        return this.#answerDoorbell();
-      case 'console':
-        return this.onDebugConsole(message.bytes);
+        // The hands wait for no device.
+        this.onRing();
+        return this.#vmm.turns.want(this);
       case 'reset':
         void this.#finish({ kind: message.kind });
         return;

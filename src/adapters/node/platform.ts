@@ -52,6 +52,9 @@ shareHostClock(monotonicMilliseconds);
 
 export const nodePlatform: Platform = {
   startHartThread: () => new WorkerThread(),
+  soon(run) {
+    setImmediate(run);
+  },
   randomBytes(into) {
     randomFillSync(into);
   },
