@@ -67,6 +67,8 @@ export {
   type ComputerOptions,
   type ConsoleDevice,
   type ConsoleListener,
+  type DiskAccess,
+  type DiskFile,
   type DiskOptions,
   type FileSource,
   type ForwardRequest,
@@ -77,6 +79,7 @@ export {
   type NetworkOptions,
   type OpenDisk,
   type Place,
+  type InstanceEnd,
   type ShutdownOptions,
   type SystemErrorCode,
   type SystemPlatform,
@@ -94,8 +97,14 @@ export {
   type Profile,
   type Progress,
 } from './image/index.js';
-export { MemoryDisk, OverlayDisk, BlockError, type BlockBackend } from './computer/virtio/block-backend.js';
-export { FileDisk } from './adapters/node/disk-file.js';
+export {
+  MemoryDisk,
+  OverlayDisk,
+  BlockError,
+  type BlockBackend,
+  type BlockErrorCode,
+} from './computer/virtio/block-backend.js';
+export { FileDisk } from './adapters/node/disk/file-disk.js';
 export { ComputerError } from './computer/errors.js';
 export { GuestError } from './guest/errors.js';
 export type { OsEnd, OsInstance } from './guest/os-instance.js';
@@ -116,4 +125,5 @@ export {
   type MaintenanceOptions,
   type MaintenanceState,
   type OnMaintenance,
+  type Untidied,
 } from './maintenance/index.js';

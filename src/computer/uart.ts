@@ -245,9 +245,19 @@ export class UartPort implements GuestOutput {
   #backlog = 0;
   #full = false;
   #held = false;
+  readonly #failed: (error: unknown) => void;
   #detached = false;
 
-  constructor(buffer: SharedArrayBuffer, stateOffset: number, line: InterruptLine) {
+  /** `failed` is told of what was thrown here, or by a listener: the port is not touched any more then. */
+  constructor(
+    buffer: SharedArrayBuffer,
+    stateOffset: number,
+    line: InterruptLine,
+    failed = (error: unknown): void => {
+      throw error;
+    },
+  ) {
+    this.#failed = failed;
     this.#words = new Int32Array(buffer);
     this.#bytes = new Uint8Array(buffer);
     this.#offset = stateOffset;
@@ -264,7 +274,7 @@ export class UartPort implements GuestOutput {
   write(bytes: Uint8Array): boolean {
     if (bytes.length > 0) this.#chunks.push(bytes.slice());
     this.#backlog += bytes.length;
-    this.#deliver();
+    this.#guarded(() => this.#deliver());
     if (this.#backlog >= HIGH_WATER) this.#full = true;
     return !this.#full;
   }
@@ -277,11 +287,24 @@ export class UartPort implements GuestOutput {
   letGo(): void {
     if (!this.#held) return;
     this.#held = false;
-    if (!this.#detached) this.#transmitted();
+    if (!this.#detached) this.#guarded(() => this.#transmitted());
   }
 
   /** To be called after a doorbell. */
   poll(): void {
+    this.#guarded(() => this.#poll());
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.detach();
+      this.#failed(error);
+    }
+  }
+
+  #poll(): void {
     if (this.#detached || Atomics.exchange(this.#words, this.#page + (KICKED >>> 2), 0) === 0) return;
     if (!this.#held) this.#transmitted();
     this.#deliver();

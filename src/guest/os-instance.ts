@@ -1,17 +1,20 @@
 /** An OS instance: a partition with its devices, a kernel in it, and what it says. */
-import { Board, BOARD_SIZE } from '../computer/board.js';
+import { Board, BOARD_SIZE, freeLocks } from '../computer/board.js';
 import type { DebugConsoleOutput } from '../computer/debug-console.js';
+import { MAIN_THREAD } from '../computer/state-page.js';
 import type { TurnTaker } from '../computer/turns.js';
 import type { UartPort } from '../computer/uart.js';
 import type { BlockBackend } from '../computer/virtio/block-backend.js';
 import { VirtioBlock } from '../computer/virtio/block.js';
 import type { ConsolePort } from '../computer/virtio/console-port.js';
 import { VirtioConsole, type PortOptions } from '../computer/virtio/console.js';
+import type { DeviceHost, VirtioDevice } from '../computer/virtio/device.js';
 import { VirtioEntropy } from '../computer/virtio/entropy.js';
 import { VirtioNet, type NetOptions } from '../computer/virtio/net.js';
 import { FRAME_SIZE } from '../computer/memory.js';
+import { RUN_STATE, RUN_STATE_IDLE, RUN_STATE_STOPPED } from '../hart/state.js';
 import { RAM_BASE } from '../partition/address-space.js';
-import type { HartMessage, HartReport } from '../partition/assignment.js';
+import { holderOf, type HartMessage, type HartReport } from '../partition/assignment.js';
 import type { Partition } from '../partition/partition.js';
 import type { ResetKind } from '../partition/sbi.js';
 import type { Vmm } from '../partition/vmm.js';
@@ -38,9 +41,25 @@ export interface OsOptions {
   readonly rows?: number;
 }
 
-/** How an OS instance came to its end. */
+/**
+ * How an OS instance came to its end:
+ *
+ * | kind                             | meaning                                                                         |
+ * |----------------------------------|---------------------------------------------------------------------------------|
+ * | `shutdown`, `reboot`, `failure`  | the guest asked for it                                                          |
+ * | `stopped`                        | it was switched off                                                             |
+ * | `hart-failed`                    | the thread of hart `hart` failed or died                                        |
+ * | `device-failed`                  | `error` was thrown in `device`, by what stands behind it or by who listens to it |
+ */
 export type OsEnd =
-  { readonly kind: ResetKind | 'stopped' } | { readonly kind: 'hart-failed'; readonly message: string };
+  | { readonly kind: ResetKind | 'stopped' }
+  | { readonly kind: 'hart-failed'; readonly hart: number; readonly message: string }
+  | { readonly kind: 'device-failed'; readonly device: string; readonly message: string; readonly error: unknown };
+
+/** What the main thread keeps for an OS instance beside its devices. */
+const SERIAL_PORT = 'serial port';
+const DEBUG_CONSOLE = 'debug console';
+const RING = 'ring of the hands';
 
 const ALIGNMENT = 0x200000;
 /** Turns in which a guest that has ended is still heard: what its queues can hold, and no more. */
@@ -67,11 +86,14 @@ export class OsInstance implements TurnTaker {
   /** What the harts did; filled as they stop. */
   readonly reports: HartReport[] = [];
   readonly #vmm: Vmm;
+  /** What is plugged into which PCI slot. */
+  readonly #devices = new Map<number, string>();
+  /** Why it ends, as soon as that is known. */
+  #cause: OsEnd | undefined;
   readonly #pages: { readonly board: number; readonly mailbox: number; readonly doorbell: number };
   #end!: (end: OsEnd) => void;
   #entry = 0;
   #destroyed = false;
-  #finishing = false;
   /** The devices were left with something to do. */
   #unfinished = false;
   #deviceTreeAt = 0;
@@ -109,6 +131,7 @@ export class OsInstance implements TurnTaker {
       budget: vmm.turns,
       dma: this.partition.space,
       fault: (_, message) => this.onDeviceFault(message),
+      failed: (slot, error) => this.#failed(this.#devices.get(slot) ?? SERIAL_PORT, error),
     });
     this.serial = this.board.uart;
     this.debugConsole = this.board.debugConsole;
@@ -116,8 +139,12 @@ export class OsInstance implements TurnTaker {
     // Slot 0 would be the host bridge's.
     let slot = 1;
     const { columns, rows } = options;
-    this.console = this.board.plug(
-      slot++,
+    const plug = <T extends VirtioDevice>(name: string, make: (host: DeviceHost) => T): T => {
+      this.#devices.set(slot, name);
+      return this.board.plug(slot++, make);
+    };
+    this.console = plug(
+      'console',
       (host) =>
         new VirtioConsole(host, {
           ports: [{ console: true }, ...(options.ports ?? [])],
@@ -125,18 +152,25 @@ export class OsInstance implements TurnTaker {
           ...(rows !== undefined && { rows }),
         }),
     );
-    this.board.plug(slot++, (host) => new VirtioEntropy(host, (into) => vmm.platform.randomBytes(into)));
-    this.disks = (options.disks ?? []).map((backend) =>
-      this.board.plug(slot++, (host) => new VirtioBlock(host, backend)),
-    );
-    this.nics = (options.nics ?? []).map((nic) => this.board.plug(slot++, (host) => new VirtioNet(host, nic)));
+    plug('entropy device', (host) => new VirtioEntropy(host, (into) => vmm.platform.randomBytes(into)));
+    this.disks = (options.disks ?? []).map((backend, n) => plug(`disk ${n}`, (host) => new VirtioBlock(host, backend)));
+    this.nics = (options.nics ?? []).map((nic, n) => plug(`network card ${n}`, (host) => new VirtioNet(host, nic)));
 
     this.#load(options, layout);
-    this.partition.onMessage = (message) => this.#receive(message);
+    this.partition.onMessage = (message, hartId) => this.#receive(message, hartId);
   }
 
   get harts(): number {
     return this.partition.blocks.length;
+  }
+
+  /** Its harts wait for interrupts, all of them. */
+  get idle(): boolean {
+    const { words } = this.#vmm.machine;
+    return this.partition.blocks.every((block) => {
+      const state = Atomics.load(words, (block + RUN_STATE) >>> 2);
+      return state === RUN_STATE_IDLE || state === RUN_STATE_STOPPED;
+    });
   }
 
   /** The console, hvc0. */
@@ -161,14 +195,14 @@ export class OsInstance implements TurnTaker {
     if (!this.#destroyed) {
       this.#destroyed = true;
       // What it said last, before it stopped.
-      this.board.poll();
+      this.#poll();
       // The frames will be somebody else's: a disk may still be reading for this guest.
       this.board.close();
       // And the hands' host learns only later that nobody will answer.
       this.mailbox.retire();
     }
     await this.partition.release();
-    this.#end({ kind: 'stopped' });
+    this.#end(this.#cause ?? { kind: 'stopped' });
   }
 
   #load(options: OsOptions, layout: Layout): void {
@@ -195,8 +229,8 @@ export class OsInstance implements TurnTaker {
     if (this.#destroyed) return;
     // From here on a doorbell is worth a message again.
     Atomics.store(this.#vmm.machine.words, this.#pages.doorbell >>> 2, 0);
-    this.board.poll();
-    this.onRing();
+    this.#poll();
+    this.#guarded(RING, () => this.onRing());
   }
 
   #later(): void {
@@ -204,10 +238,30 @@ export class OsInstance implements TurnTaker {
     if (!this.#destroyed) this.#vmm.turns.later(this);
   }
 
+  /** What the outside throws at this instance is this instance's end, and nobody else's. */
+  #guarded(device: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#failed(device, error);
+    }
+  }
+
+  #failed(device: string, error: unknown): void {
+    // Where it was thrown this thread may have left in the middle.
+    this.#freeLocks(MAIN_THREAD);
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    void this.#finish({ kind: 'device-failed', device, message, error });
+  }
+
+  #freeLocks(holder: number): void {
+    if (!this.#destroyed) freeLocks(this.#vmm.machine.buffer, this.#pages.board, holder);
+  }
+
+  /** The first cause is the one that is told: each hart may ask for a reset, again and again. */
   async #finish(end: OsEnd): Promise<void> {
-    // Each hart may ask for a reset, and what the first asked for is what happens.
-    if (this.#finishing) return;
-    this.#finishing = true;
+    if (this.#cause !== undefined) return;
+    this.#cause = end;
     await this.partition.stop();
     await this.#hearLastWords();
     this.#end(end);
@@ -217,23 +271,29 @@ export class OsInstance implements TurnTaker {
   async #hearLastWords(): Promise<void> {
     for (let turn = 0; turn < LAST_TURNS && !this.#destroyed; turn++) {
       this.#unfinished = false;
-      this.board.poll();
+      this.#poll();
       if (!this.#unfinished) return;
       await new Promise<void>((resolve) => this.#vmm.platform.soon(resolve));
     }
   }
 
-  #receive(message: HartMessage): void {
+  #poll(): void {
+    this.board.poll();
+    this.#guarded(DEBUG_CONSOLE, () => this.debugConsole.poll());
+  }
+
+  #receive(message: HartMessage, hartId: number): void {
     switch (message.type) {
       case 'doorbell':
         // The hands wait for no device.
-        this.onRing();
+        this.#guarded(RING, () => this.onRing());
         return this.#vmm.turns.want(this);
       case 'reset':
         void this.#finish({ kind: message.kind });
         return;
       case 'failed':
-        void this.#finish({ kind: 'hart-failed', message: message.message });
+        this.#freeLocks(holderOf(this.partition.blocks[hartId]));
+        void this.#finish({ kind: 'hart-failed', hart: hartId, message: message.message });
         return;
       case 'stopped':
         this.reports.push(message.report);

@@ -4,21 +4,20 @@ import type { PortOptions } from '../computer/virtio/console.js';
 import type { PreparedImage } from '../image/index.js';
 import type { ConsoleDevice } from './boot-arguments.js';
 import type { GuestFiles } from './guest-files.js';
+import type { DiskAccess } from './platform.js';
 
 /** The path of a file, or its contents. */
 export type FileSource = string | Uint8Array;
 
-/** A raw disk image, or any backend. */
-export type DiskOptions =
-  | string
-  | BlockBackend
-  | {
-      readonly path: string;
-      /** The guest sees a disk that cannot be written. */
-      readonly readOnly?: boolean;
-      /** What the guest writes is kept in memory and gone with it; the file stays as it is. */
-      readonly discardChanges?: boolean;
-    };
+/** A raw disk image or block device of the host. */
+export interface DiskFile extends DiskAccess {
+  readonly path: string;
+  /** What the guest writes is kept in memory and gone with it; the file stays as it is. */
+  readonly discardChanges?: boolean;
+}
+
+/** The path of a raw disk image, more about it, or any backend. */
+export type DiskOptions = string | BlockBackend | DiskFile;
 
 /** A port of the host that leads to a port of the guest. */
 export interface ForwardRequest {

@@ -8,6 +8,7 @@ import { SystemError } from './errors.js';
 const KEPT = 512 * 1024;
 /** Looking for a pattern takes at most one part in so many of the time: what a guest writes may be long. */
 const LOOKS_PART = 8;
+const CTRL_O = 0x0f;
 const DEFAULT_TIMEOUT = 60_000;
 
 export interface WaitOptions {
@@ -49,6 +50,8 @@ export class Console {
     os: OsInstance,
     /** Where what is typed goes. What is shown comes from every console the guest has. */
     readonly device: ConsoleDevice,
+    /** The kernel takes Ctrl-O on this console, and what follows it, for itself: see `takesSysRq`. */
+    private readonly sysRq: boolean,
   ) {
     this.#os = os;
     const show = (bytes: Uint8Array): void => this.#show(bytes);
@@ -85,12 +88,23 @@ export class Console {
     for (const output of this.#outputs) output.letGo();
   }
 
+  /** The kernel heeds `pressSysRq`. */
+  get hearsSysRq(): boolean {
+    return this.sysRq && this.#end === undefined && this.#os.terminal.open;
+  }
+
+  /** Presses a magic SysRq key (Linux, Documentation/admin-guide/sysrq.rst), which is for the kernel, not for a program. */
+  pressSysRq(key: string): void {
+    if (this.hearsSysRq) this.#os.terminal.write(new TextEncoder().encode(`\x0f${key}`));
+  }
+
   /** Types into the console. Resolves when there is room for more; nothing is lost before that either. */
   async write(data: string | Uint8Array): Promise<void> {
     if (this.#end !== undefined) return;
     const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data;
-    const input = this.device === 'ttyS0' ? this.#os.serial : this.#os.terminal;
-    if (!input.write(bytes)) await new Promise<void>((resolve) => this.#drained.push(resolve));
+    const escaped = this.sysRq ? doubled(bytes) : bytes;
+    const room = this.device === 'ttyS0' ? this.#os.serial.write(bytes) : this.#os.terminal.write(escaped);
+    if (!room) await new Promise<void>((resolve) => this.#drained.push(resolve));
   }
 
   /** Tells the guest the size of the terminal (a serial port has no way to know it). */
@@ -198,6 +212,20 @@ export class Console {
   #lastLines(): string {
     return this.text.trimEnd().split(/\r?\n/).slice(-12).join('\n');
   }
+}
+
+/** Every Ctrl-O twice, which the kernel gives to the program as one. */
+function doubled(bytes: Uint8Array): Uint8Array {
+  let count = 0;
+  for (const byte of bytes) if (byte === CTRL_O) count++;
+  if (count === 0) return bytes;
+  const result = new Uint8Array(bytes.length + count);
+  let at = 0;
+  for (const byte of bytes) {
+    result[at++] = byte;
+    if (byte === CTRL_O) result[at++] = byte;
+  }
+  return result;
 }
 
 function escape(text: string): string {

@@ -36,6 +36,7 @@ export class ConsolePort implements GuestOutput {
   #open = false;
   #held = false;
   #overrun = 0;
+  #ended = false;
 
   constructor(
     owner: PortOwner,
@@ -58,9 +59,10 @@ export class ConsolePort implements GuestOutput {
   /**
    * Sends bytes to the guest. They wait until it has opened the port and made room;
    * none is lost. False asks the caller to wait for `onDrain`.
-   * Throws ConsoleError if 64 MiB wait already.
+   * Throws ConsoleError if 64 MiB wait already. After `end` nothing is sent.
    */
   write(bytes: Uint8Array): boolean {
+    if (this.#ended) return true;
     if (bytes.length > 0) {
       if (this.#backlog + bytes.length > MAX_BACKLOG) {
         throw new ConsoleError(
@@ -97,6 +99,17 @@ export class ConsolePort implements GuestOutput {
   /** Whether a port that is held may be given still more. */
   get mayOverrun(): boolean {
     return !this.#held || this.#overrun < MAX_OVERRUN;
+  }
+
+  /** Nothing more will be written: when all is delivered, a guest that reads finds the end. */
+  end(): void {
+    this.#ended = true;
+    this.#owner.deliver(this);
+  }
+
+  /** Everything is delivered, and nothing more will be. */
+  get finished(): boolean {
+    return this.#ended && this.#backlog === 0;
   }
 
   /** The next bytes to deliver. */

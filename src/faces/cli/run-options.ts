@@ -19,16 +19,18 @@ What to boot:
 The machine:
   --memory SIZE           MiB, or with a unit: 512M, 2G; 512M unless told
   --harts N               hardware threads; 1 unless told
-  --disk FILE[,ro|,discard]
-                          a raw disk image as /dev/vda and so on; ro: read-only;
-                          discard: what is written is forgotten at the end
+  --disk FILE[,ro|,discard][,raw][,nolock]
+                          a raw disk image or a block device, as /dev/vda and so on; ro: read-only;
+                          discard: what is written is forgotten at the end; raw: it is raw although
+                          it begins like another format; nolock: others may use it at the same time
   --forward [PROTOCOL:][ADDRESS:]PORT:GUESTPORT
                           a port of this host that leads to the guest: tcp:8080:80; tcp and
                           127.0.0.1 unless told; PORT 0: any that is free
   --no-network            no network card
 
 Without a person:
-  --command SCRIPT        runs the shell script in the guest, its output is ours, and its exit status too
+  --command SCRIPT        runs the shell script in the guest; its input and output are ours, and its exit
+                          status too
   --timeout SECONDS       gives up after that, with exit status 124
   --profile               at the end, on standard error: where guest and host time went
   --json                  with --command: one JSON object on standard output
@@ -140,9 +142,11 @@ export function parseSize(option: string, text: string): number {
 }
 
 function parseDisk(text: string): DiskOptions {
-  const [, path, how] = /^(.*?)(?:,(ro|discard))?$/s.exec(text) ?? [];
+  const [, path, flags] = /^(.*?)((?:,(?:ro|discard|raw|nolock))*)$/s.exec(text) ?? [];
   if (path === undefined || path === '') throw new UsageError(`--disk ${text}: which file?`);
-  return { path, readOnly: how === 'ro', discardChanges: how === 'discard' };
+  const has = (flag: string): boolean => flags.split(',').includes(flag);
+  if (has('ro') && has('discard')) throw new UsageError(`--disk ${text}: either ro or discard`);
+  return { path, readOnly: has('ro'), discardChanges: has('discard'), raw: has('raw'), lock: !has('nolock') };
 }
 
 const FORWARD = /^(?:(tcp|udp):)?(?:(\d+\.\d+\.\d+\.\d+):)?(\d+):(\d+)$/;
