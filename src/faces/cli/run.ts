@@ -8,7 +8,7 @@ import {
   type KernelBoot,
   type OsEnd,
 } from '../../index.js';
-import { obtainImage } from './images.js';
+import { obtainImages } from './images.js';
 import { catchSignals, type Interruption } from './interruption.js';
 import { describeReports } from './profile.js';
 import { parseRunOptions, RUN_USAGE, type RunOptions } from './run-options.js';
@@ -102,7 +102,8 @@ async function whatToBoot(options: RunOptions, signal: AbortSignal): Promise<Ima
     return { ...common, kernel, initramfs, ...(console && { console }) };
   }
   const profile = (PROFILES[options.image] ?? shellProfile)(options.debian);
-  return { ...common, image: await obtainImage(profile, { signal }) };
+  const [image] = await obtainImages([profile], { signal });
+  return { ...common, image };
 }
 
 /** What to say of an end that nobody wished for; undefined for one that is in order. */
