@@ -90,6 +90,7 @@ export {
   type NetworkOptions,
   type OpenDisk,
   type Place,
+  type InstanceEnd,
   type ShutdownOptions,
   type SystemErrorCode,
   type SystemPlatform,
@@ -135,4 +136,5 @@ export {
   type MaintenanceOptions,
   type MaintenanceState,
   type OnMaintenance,
+  type Untidied,
 } from './maintenance/index.js';

@@ -1,6 +1,7 @@
 /** `understudy` from the command line: a guest in a terminal, a command in a guest, and its end at any moment. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { defaultCacheFolder } from '../src/adapters/node/cache.js';
-import { start, understudy, understudyCommand } from './testing/command-line.js';
+import { inTerminal, PROMPT, start, understudy, understudyCommand } from './testing/command-line.js';
 import { testImage } from './testing/images.js';
 
 let folder = '';
@@ -17,19 +18,6 @@ before(async () => {
   await Promise.all([testImage('trixie'), testImage('backports')]);
 });
 after(() => rm(folder, { recursive: true }));
-
-/** The shell asks where the cursor is. */
-const PROMPT = /understudy:~# (?:\x1b\[6n)?$/;
-
-const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
-
-/** `understudy ARGS` before a terminal of 100 by 30 characters; afterwards the terminal's modes are shown. */
-function inTerminal(args: readonly string[]) {
-  const [node, nodeArgs] = understudyCommand(args);
-  const line = [node, ...nodeArgs].map(quote).join(' ');
-  const script = `stty rows 30 cols 100; stty -g > ${folder}/before; ${line}; echo "status=$?"; stty -g > ${folder}/after; cmp ${folder}/before ${folder}/after && echo terminal-restored`;
-  return start('script', ['-qefc', script, '/dev/null'], { SHELL: '/bin/sh', TERM: 'linux' });
-}
 
 describe('command lines', () => {
   for (const [args, wanted] of [
@@ -112,7 +100,7 @@ test('a command that does not end in time', { timeout: 60_000 }, async () => {
 });
 
 test('a terminal is the guest’s until one leaves, and then as it was', { timeout: 240_000 }, async () => {
-  const { child, until, output, finished } = inTerminal(['run', '--memory', '256', '--forward', 'tcp:0:80']);
+  const { child, until, output, finished } = inTerminal(['run', '--memory', '256', '--forward', 'tcp:0:80'], folder);
   const type = (text: string): void => void child.stdin?.write(text);
   await until(PROMPT);
   assert.match(output(), /256 MiB, 1 hart, 10\.0\.2\.15, tcp 127\.0\.0\.1:\d+ leads to port 80; Ctrl-A X leaves/);
@@ -156,6 +144,55 @@ test(
     assert.match(output(), /second boot\r\nlo\r\n/);
   },
 );
+
+describe('input that ends', () => {
+  test('run < /dev/null ends, and echo command | run does what it says', { timeout: 240_000 }, async () => {
+    const nothing = await understudy(['run', '--memory', '256', '--no-network', '--timeout', '100']);
+    assert.equal(nothing.status, 0, nothing.stderr);
+    const { child, finished } = start(...understudyCommand(['run', '--memory', '256', '--timeout', '100']));
+    // Before there is a shell that could read it, and with a program that reads to the end behind it.
+    child.stdin?.end('echo "har""ts: $(nproc)"; cat > /dev/null; echo the e""nd\n');
+    const { status, stdout, stderr } = await finished;
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /harts: 1\r\n[^]*the end\r\n/);
+  });
+
+  test('after a reboot it is still at its end', { timeout: 240_000 }, async () => {
+    const { child, until, finished } = start(...understudyCommand(['run', '--memory', '256', '--timeout', '200']));
+    await until(PROMPT);
+    child.stdin?.end('reboot -f\n');
+    const { status, stdout, stderr } = await finished;
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout.match(/Linux version/g)?.length, 2);
+  });
+
+  test('time that is over is told from work', { timeout: 100_000 }, async () => {
+    const { finished } = start(...understudyCommand(['run', '--memory', '256', '--timeout', '5']));
+    const { status, stderr } = await finished;
+    assert.equal(status, 124);
+    assert.match(stderr, /the time of 5 s was over/);
+  });
+
+  test('a command reads what we do, to its end, byte for byte', { timeout: 240_000 }, async () => {
+    const run = ['run', '--memory', '256', '--no-network', '--timeout', '100', '--command'];
+    const { child, finished } = start(
+      ...understudyCommand([...run, 'read -r first; echo "$first"; sha256sum; echo more; cat']),
+    );
+    const rest = randomBytes(3 * 2 ** 20);
+    child.stdin?.write('the first line\n');
+    child.stdin?.end(rest);
+    const { status, stdout, stderr } = await finished;
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout, `the first line\n${createHash('sha256').update(rest).digest('hex')}  -\nmore\n`);
+
+    const closed = await understudy([...run, 'cat; echo nothing']);
+    assert.deepEqual([closed.status, closed.stdout], [0, 'nothing\n']);
+    // Input without end that nobody reads neither keeps the command nor fills the memory.
+    const endless = start('sh', ['-c', 'yes | exec "$0" "$@"', ...understudyCommand([...run, 'head -c 6']).flat()]);
+    const done = await endless.finished;
+    assert.deepEqual([done.status, done.stdout], [0, 'y\ny\ny\n']);
+  });
+});
 
 /** Files of the cache that are on their way to their final name. */
 async function unfinished(): Promise<string[]> {

@@ -4,7 +4,7 @@
  *   page 0          PLIC
  *   page 1          PCI slots
  *   page 2          UART
- *   page 3          free
+ *   page 3          real-time clock
  *   page 4 + slot   the function in that PCI slot
  *   page 36 … 38    what the guest has written to the console in CONSOLE_SLOT
  *
@@ -14,8 +14,9 @@
 import type { DmaSpace, InterruptLine, MmioRegion } from './dma.js';
 import { interruptOf, PCI_SLOTS, PciHost, PciSlots } from './pci/host.js';
 import { Plic } from './plic/plic.js';
-import { putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
+import { freeLock, putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
 import { UartRegisters, UART_INTERRUPT, UartPort } from './uart.js';
+import { RTC_INTERRUPT, RtcAlarm, RtcRegisters } from './rtc.js';
 import type { DeviceHost, VirtioDevice } from './virtio/device.js';
 import { VirtioRegisters } from './virtio/registers.js';
 import { checkState } from './virtio/check-state.js';
@@ -27,6 +28,7 @@ import { DEVICE_ID } from './pci/config-space.js';
 const PLIC_PAGE = 0;
 const PCI_PAGE = 1;
 const UART_PAGE = 2;
+const RTC_PAGE = 3;
 const FIRST_FUNCTION_PAGE = 4;
 const OUTPUT_PAGE = FIRST_FUNCTION_PAGE + PCI_SLOTS;
 const OUTPUT_PAGES = Math.ceil(OUTPUT_RING_SIZE / STATE_PAGE_SIZE);
@@ -47,6 +49,30 @@ export interface BoardOptions {
   doorbell(): void;
 }
 
+/**
+ * Where the locks of a board's pages are: all there is that a thread can take with it when it dies. A device that is no
+ * PCI function has its lock in the first word of its page.
+ */
+const LOCKS = [
+  ...[PLIC_PAGE, UART_PAGE, RTC_PAGE].map((page) => page * STATE_PAGE_SIZE),
+  ...Array.from({ length: PCI_SLOTS }, (_, slot) => (FIRST_FUNCTION_PAGE + slot) * STATE_PAGE_SIZE + LOCK),
+];
+
+/** Takes the locks of a board at `offset` from a thread that is dead or has failed: whoever waits for them goes on. */
+export function freeLocks(buffer: SharedArrayBuffer, offset: number, holder: number): void {
+  const words = new Int32Array(buffer);
+  for (const at of LOCKS) freeLock(words, (offset + at) >>> 2, holder);
+}
+
+/** What the main thread's side of a board is told of beside its guest. */
+export interface BoardHost extends BoardOptions {
+  dma: DmaSpace;
+  /** A guest's queues were garbage; its device waits for a reset. */
+  fault?(slot: number, message: string): void;
+  /** Something threw in the device in this slot, or in one of that name. It is not touched any more. */
+  failed?(device: number | 'serial port' | 'clock', error: unknown): void;
+}
+
 /** The registers of a board's devices, for a hart's thread; the busiest first. */
 export function boardRegions({ buffer, offset, harts, doorbell, dma }: BoardOptions & { dma: DmaSpace }): MmioRegion[] {
   const page = (n: number): number => offset + n * STATE_PAGE_SIZE;
@@ -60,22 +86,32 @@ export function boardRegions({ buffer, offset, harts, doorbell, dma }: BoardOpti
       if (portOfQueue(q) >= 0) output.transmit(q);
     });
   });
-  return [pci.memory, plic, new UartRegisters(buffer, page(UART_PAGE), plic.line(UART_INTERRUPT), doorbell), pci.ecam];
+  const uart = new UartRegisters(buffer, page(UART_PAGE), plic.line(UART_INTERRUPT), doorbell);
+  const rtc = new RtcRegisters(buffer, page(RTC_PAGE), plic.line(RTC_INTERRUPT), doorbell);
+  return [pci.memory, plic, uart, pci.ecam, rtc];
 }
 
 /** The main thread's side of a partition's devices. */
 export class Board {
   readonly plic: Plic;
   readonly uart: UartPort;
-  readonly #options: BoardOptions & { dma: DmaSpace; fault?(slot: number, message: string): void };
+  readonly #rtc: RtcAlarm;
+  readonly #options: BoardHost;
   readonly #slots: PciSlots;
   readonly #devices = new Map<number, VirtioDevice>();
 
-  constructor(options: BoardOptions & { dma: DmaSpace; fault?(slot: number, message: string): void }) {
+  constructor(options: BoardHost) {
     this.#options = options;
     const { buffer } = options;
     this.plic = new Plic(buffer, this.#page(PLIC_PAGE), options.harts);
-    this.uart = new UartPort(buffer, this.#page(UART_PAGE), this.plic.line(UART_INTERRUPT));
+    const failed =
+      (device: 'serial port' | 'clock') =>
+      (error: unknown): void => {
+        if (options.failed === undefined) throw error;
+        options.failed(device, error);
+      };
+    this.uart = new UartPort(buffer, this.#page(UART_PAGE), this.plic.line(UART_INTERRUPT), failed('serial port'));
+    this.#rtc = new RtcAlarm(buffer, this.#page(RTC_PAGE), this.plic.line(RTC_INTERRUPT), failed('clock'));
     this.#slots = new PciSlots(buffer, this.#page(PCI_PAGE));
   }
 
@@ -88,7 +124,7 @@ export class Board {
   plug<T extends VirtioDevice>(slot: number, make: (host: DeviceHost) => T): T {
     if (this.#devices.has(slot)) throw new RangeError(`PCI slot ${slot} is taken`);
     const line: InterruptLine = this.plic.line(interruptOf(slot));
-    const { buffer, dma, fault } = this.#options;
+    const { buffer, dma, fault, failed } = this.#options;
     const stateOffset = this.#page(FIRST_FUNCTION_PAGE + slot);
     const device = make({
       buffer,
@@ -98,6 +134,7 @@ export class Board {
       outputRing: slot === CONSOLE_SLOT ? this.#page(OUTPUT_PAGE) : undefined,
       doorbell: () => this.#options.doorbell(),
       fault: (message) => fault?.(slot, message),
+      ...(failed && { failed: (error: unknown) => failed(slot, error) }),
     });
     this.#devices.set(slot, device);
     this.#slots.plug(slot, stateOffset);
@@ -123,12 +160,14 @@ export class Board {
     for (const device of this.#devices.values()) device.detach();
     this.#devices.clear();
     this.uart.detach();
+    this.#rtc.detach();
   }
 
   /** To be called after a doorbell: the devices do what they were asked for. */
   poll(): void {
     for (const device of this.#devices.values()) device.poll();
     this.uart.poll();
+    this.#rtc.poll();
   }
 
   /** The state of the function in `slot`, plain data. Its device must be quiet, the harts must stand still. */

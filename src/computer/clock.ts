@@ -32,6 +32,9 @@ export function shareHostClock(monotonic: () => number): void {
   }
 }
 
+/** Milliseconds since 1970 on the host's wall clock, the same on every thread; it may be set, and jump. */
+export const wallClock = (): number => Date.now();
+
 export class Clock {
   readonly #base: number;
 

@@ -237,9 +237,19 @@ export class UartPort {
   readonly #page: number;
   readonly #uart: UartRegisters;
   readonly #backlog: number[] = [];
+  readonly #failed: (error: unknown) => void;
   #detached = false;
 
-  constructor(buffer: SharedArrayBuffer, stateOffset: number, line: InterruptLine) {
+  /** `failed` is told of what was thrown here, or by a listener: the port is not touched any more then. */
+  constructor(
+    buffer: SharedArrayBuffer,
+    stateOffset: number,
+    line: InterruptLine,
+    failed = (error: unknown): void => {
+      throw error;
+    },
+  ) {
+    this.#failed = failed;
     this.#words = new Int32Array(buffer);
     this.#bytes = new Uint8Array(buffer);
     this.#offset = stateOffset;
@@ -255,12 +265,25 @@ export class UartPort {
   /** Sends bytes to the guest. False: it has not read them all yet. */
   write(bytes: Uint8Array): boolean {
     for (const byte of bytes) this.#backlog.push(byte);
-    this.#deliver();
+    this.#guarded(() => this.#deliver());
     return this.#backlog.length === 0;
   }
 
   /** To be called after a doorbell. */
   poll(): void {
+    this.#guarded(() => this.#poll());
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.detach();
+      this.#failed(error);
+    }
+  }
+
+  #poll(): void {
     if (this.#detached || Atomics.exchange(this.#words, this.#page + (KICKED >>> 2), 0) === 0) return;
     const at = (index: number): number => Atomics.load(this.#words, this.#page + (index >>> 2));
     const from = at(TX_READ);

@@ -1,15 +1,18 @@
 /** An OS instance: a partition with its devices, a kernel in it, and what it says. */
-import { Board, BOARD_SIZE } from '../computer/board.js';
+import { Board, BOARD_SIZE, freeLocks } from '../computer/board.js';
+import { MAIN_THREAD } from '../computer/state-page.js';
 import type { UartPort } from '../computer/uart.js';
 import type { BlockBackend } from '../computer/virtio/block-backend.js';
 import { VirtioBlock } from '../computer/virtio/block.js';
 import type { ConsolePort } from '../computer/virtio/console-port.js';
 import { VirtioConsole, type PortOptions } from '../computer/virtio/console.js';
+import type { DeviceHost, VirtioDevice } from '../computer/virtio/device.js';
 import { VirtioEntropy } from '../computer/virtio/entropy.js';
 import { VirtioNet, type NetOptions } from '../computer/virtio/net.js';
 import { FRAME_SIZE } from '../computer/memory.js';
+import { RUN_STATE, RUN_STATE_IDLE, RUN_STATE_STOPPED } from '../hart/state.js';
 import { RAM_BASE } from '../partition/address-space.js';
-import type { HartMessage, HartReport } from '../partition/assignment.js';
+import { holderOf, type HartMessage, type HartReport } from '../partition/assignment.js';
 import type { Partition } from '../partition/partition.js';
 import type { ResetKind } from '../partition/sbi.js';
 import type { Vmm } from '../partition/vmm.js';
@@ -36,9 +39,24 @@ export interface OsOptions {
   readonly rows?: number;
 }
 
-/** How an OS instance came to its end. */
+/**
+ * How an OS instance came to its end:
+ *
+ * | kind                             | meaning                                                                         |
+ * |----------------------------------|---------------------------------------------------------------------------------|
+ * | `shutdown`, `reboot`, `failure`  | the guest asked for it                                                          |
+ * | `stopped`                        | it was switched off                                                             |
+ * | `hart-failed`                    | the thread of hart `hart` failed or died                                        |
+ * | `device-failed`                  | `error` was thrown in `device`, by what stands behind it or by who listens to it |
+ */
 export type OsEnd =
-  { readonly kind: ResetKind | 'stopped' } | { readonly kind: 'hart-failed'; readonly message: string };
+  | { readonly kind: ResetKind | 'stopped' }
+  | { readonly kind: 'hart-failed'; readonly hart: number; readonly message: string }
+  | { readonly kind: 'device-failed'; readonly device: string; readonly message: string; readonly error: unknown };
+
+/** What the main thread keeps for an OS instance beside its devices. */
+const DEBUG_CONSOLE = 'debug console';
+const RING = 'ring of the hands';
 
 const ALIGNMENT = 0x200000;
 
@@ -63,6 +81,10 @@ export class OsInstance {
   /** What the harts did; filled as they stop. */
   readonly reports: HartReport[] = [];
   readonly #vmm: Vmm;
+  /** What is plugged into which PCI slot. */
+  readonly #devices = new Map<number, string>();
+  /** Why it ends, as soon as that is known. */
+  #cause: OsEnd | undefined;
   readonly #pages: { readonly board: number; readonly mailbox: number; readonly doorbell: number };
   #end!: (end: OsEnd) => void;
   #entry = 0;
@@ -101,14 +123,20 @@ export class OsInstance {
       doorbell: () => this.#ringSoon(),
       dma: this.partition.space,
       fault: (_, message) => this.onDeviceFault(message),
+      failed: (device, error) =>
+        this.#failed(typeof device === 'string' ? device : (this.#devices.get(device) ?? `device ${device}`), error),
     });
     this.serial = this.board.uart;
 
     // Slot 0 would be the host bridge's.
     let slot = 1;
     const { columns, rows } = options;
-    this.console = this.board.plug(
-      slot++,
+    const plug = <T extends VirtioDevice>(name: string, make: (host: DeviceHost) => T): T => {
+      this.#devices.set(slot, name);
+      return this.board.plug(slot++, make);
+    };
+    this.console = plug(
+      'console',
       (host) =>
         new VirtioConsole(host, {
           ports: [{ console: true }, ...(options.ports ?? [])],
@@ -116,18 +144,25 @@ export class OsInstance {
           ...(rows !== undefined && { rows }),
         }),
     );
-    this.board.plug(slot++, (host) => new VirtioEntropy(host, (into) => vmm.platform.randomBytes(into)));
-    this.disks = (options.disks ?? []).map((backend) =>
-      this.board.plug(slot++, (host) => new VirtioBlock(host, backend)),
-    );
-    this.nics = (options.nics ?? []).map((nic) => this.board.plug(slot++, (host) => new VirtioNet(host, nic)));
+    plug('entropy device', (host) => new VirtioEntropy(host, (into) => vmm.platform.randomBytes(into)));
+    this.disks = (options.disks ?? []).map((backend, n) => plug(`disk ${n}`, (host) => new VirtioBlock(host, backend)));
+    this.nics = (options.nics ?? []).map((nic, n) => plug(`network card ${n}`, (host) => new VirtioNet(host, nic)));
 
     this.#load(options, layout);
-    this.partition.onMessage = (message) => this.#receive(message);
+    this.partition.onMessage = (message, hartId) => this.#receive(message, hartId);
   }
 
   get harts(): number {
     return this.partition.blocks.length;
+  }
+
+  /** Its harts wait for interrupts, all of them. */
+  get idle(): boolean {
+    const { words } = this.#vmm.machine;
+    return this.partition.blocks.every((block) => {
+      const state = Atomics.load(words, (block + RUN_STATE) >>> 2);
+      return state === RUN_STATE_IDLE || state === RUN_STATE_STOPPED;
+    });
   }
 
   /** The console, hvc0. */
@@ -159,7 +194,7 @@ export class OsInstance {
       this.mailbox.retire();
     }
     await this.partition.release();
-    this.#end({ kind: 'stopped' });
+    this.#end(this.#cause ?? { kind: 'stopped' });
   }
 
   #load(options: OsOptions, layout: Layout): void {
@@ -190,27 +225,50 @@ export class OsInstance {
     if (this.#destroyed) return;
     Atomics.store(this.#vmm.machine.words, this.#pages.doorbell >>> 2, 0);
     this.board.poll();
-    this.onRing();
+    this.#guarded(RING, () => this.onRing());
   }
 
+  /** What the outside throws at this instance is this instance's end, and nobody else's. */
+  #guarded(device: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#failed(device, error);
+    }
+  }
+
+  #failed(device: string, error: unknown): void {
+    // Where it was thrown this thread may have left in the middle.
+    this.#freeLocks(MAIN_THREAD);
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    void this.#finish({ kind: 'device-failed', device, message, error });
+  }
+
+  #freeLocks(holder: number): void {
+    if (!this.#destroyed) freeLocks(this.#vmm.machine.buffer, this.#pages.board, holder);
+  }
+
+  /** The first cause is the one that is told. */
   async #finish(end: OsEnd): Promise<void> {
+    this.#cause ??= end;
     await this.partition.stop();
     // What it said last is heard before it is said to have ended.
     if (!this.#destroyed) this.board.poll();
-    this.#end(end);
+    this.#end(this.#cause);
   }
 
-  #receive(message: HartMessage): void {
+  #receive(message: HartMessage, hartId: number): void {
     switch (message.type) {
       case 'doorbell':
         return this.#answerDoorbell();
       case 'console':
-        return this.onDebugConsole(message.bytes);
+        return this.#guarded(DEBUG_CONSOLE, () => this.onDebugConsole(message.bytes));
       case 'reset':
         void this.#finish({ kind: message.kind });
         return;
       case 'failed':
-        void this.#finish({ kind: 'hart-failed', message: message.message });
+        this.#freeLocks(holderOf(this.partition.blocks[hartId]));
+        void this.#finish({ kind: 'hart-failed', hart: hartId, message: message.message });
         return;
       case 'stopped':
         this.reports.push(message.report);

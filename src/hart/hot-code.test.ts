@@ -50,6 +50,39 @@ describe('a hot page of code', () => {
     );
   });
 
+  it('is not mixed up with what lies before it in another mapping', () => {
+    const stage = new Stage();
+    const { hart, tables } = stage;
+    // Two first pages lead on to the same second one, which has a way that the first of them has never taken.
+    const others = FUNCTION + 0x10_0000n;
+    const second = assemble('beqz a1, rare\n addi a0, a0, 16\n ret\n rare: addi a0, a0, 32\n ret', 0n);
+    const leads = `.word ${encode('jal', { rd: 0, imm: 0x1000 - 4 })}`;
+    hart.load(DATA, assemble(`li a0, 1\n ${leads}`, 0n).code);
+    hart.load(DATA + 0x1000n, assemble(`li a0, 2\n ${leads}`, 0n).code);
+    hart.load(DATA + 0x2000n, second.code);
+    [FUNCTION, others].forEach((at, i) => {
+      tables.map(at, DATA + BigInt(i) * 0x1000n, V | R | X | A | D);
+      tables.map(at + 0x1000n, DATA + 0x2000n, V | R | X | A | D);
+    });
+    tables.use();
+    stage.code(CALLS);
+    const sum = (at: bigint, a1: bigint): bigint => {
+      hart.setX(10, 0n);
+      hart.setX(11, a1);
+      hart.setX(13, at);
+      assert.ok('at' in stage.run(CODE));
+      return hart.x(8);
+    };
+    const rare = second.labels.get('rare')!;
+    assert.equal(sum(FUNCTION, 1n), 200n * 17n);
+    // Each call adds 32 to what the one before has given.
+    assert.equal(sum(others + 0x1000n + rare, 0n), (32n * (200n * 201n)) / 2n);
+    assert.equal(sum(FUNCTION, 1n), 200n * 17n);
+    assert.equal(sum(FUNCTION, 0n), 200n * 33n);
+    assert.equal(sum(others, 1n), 200n * 18n);
+    assert.equal(sum(others, 0n), 200n * 34n);
+  });
+
   it('goes with its frame when the VMM maps it to another guest-physical page', () => {
     const stage = new Stage();
     const { hart } = stage;

@@ -138,6 +138,8 @@ export const HSM_OPAQUE = 0x1e0;
 export const HSM_STARTED = 0;
 export const HSM_STOPPED = 1;
 export const HSM_START_PENDING = 2;
+/** Ours: a hart_start has taken the stopped hart and is about to write where it begins. It shows as START_PENDING. */
+export const HSM_CLAIMED = 0x100;
 
 /** Page map entry: frame number << 8 | flags. A frame number is a byte offset in shared memory >> 12. */
 export const PAGE_PRESENT = 1;

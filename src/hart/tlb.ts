@@ -8,7 +8,8 @@
  *   h + 0x1a000  fetch TLB, supervisor
  *   h + 0x1b000  instructions that straddle two pages   128 entries × 32 bytes
  *   h + 0x20000  jump cache                            4096 entries × 16 bytes
- *   h + 0x30000  code pages seen in this epoch, by virtual page number   4096 × 1 byte
+ *   h + 0x30000  pages that the jump cache was made from in this epoch, by virtual page
+ *                number, eight bits for those that share a byte (core/code-pages.ts)   4096 × 1 byte
  *   h + 0x31000  region descriptors                    16384 × 32 bytes
  *   h + 0xb1000  directory of predecoded pages         2048 entries × 16 bytes
  *   h + 0xc1000  predecoded page of each frame         2^20 entries × 2 bytes: 1 + its index, or 0: none

@@ -19,11 +19,11 @@ export type MaintenanceEvent =
   /** A step of the move that is going on begins. */
   | { readonly type: 'step'; readonly domain: string; readonly step: Step; readonly at: number }
   | { readonly type: 'moved'; readonly domain: string; readonly report: MigrationReport; readonly at: number }
-  /** The move came to nothing; the domain goes on in `stays`. */
+  /** The move came to nothing; the domain goes on in `stays`. Undefined: it goes on nowhere. */
   | {
       readonly type: 'move-failed';
       readonly domain: string;
-      readonly stays: string;
+      readonly stays: string | undefined;
       readonly error: Error;
       readonly at: number;
     }

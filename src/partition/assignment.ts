@@ -5,6 +5,9 @@ import type { TranslatorCounters } from '../hart/translator/translator.js';
 import type { ResetKind } from './sbi.js';
 import type { MachineMemory } from '../computer/memory.js';
 
+/** The name by which the thread of a hart holds a device's lock (computer/state-page.ts), by byte offset of its block. */
+export const holderOf = (block: number): number => block >>> 12;
+
 /** Sent to a hart's thread; all of it survives structured cloning. */
 export interface HartAssignment {
   readonly memory: MachineMemory['memory'];

@@ -2,9 +2,12 @@ import type { HartAssignment, HartMessage } from './assignment.js';
 
 /** A worker thread that runs one hart at a time. */
 export interface HartThread {
-  /** Runs an assignment; messages of it go to `onMessage` until it says `stopped` or `failed`. */
-  assign(assignment: HartAssignment): void;
-  onMessage: (message: HartMessage) => void;
+  /**
+   * Runs an assignment. What is said of it goes to `onMessage`; `stopped` or `failed` is the last of it, whatever becomes
+   * of the thread. A thread that has died is replaced first.
+   */
+  assign(assignment: HartAssignment, onMessage: (message: HartMessage) => void): void;
+  /** Ends the thread, whatever it is doing: what it was assigned has failed. */
   terminate(): Promise<void>;
 }
 

@@ -73,7 +73,9 @@ export class Vmm {
       );
     }
     const mine = this.#free.slice(0, harts);
-    const partition = new Partition(this, mine, Math.floor(memory / FRAME_SIZE), () => {
+    const { machine: frames, core, engine, clock, profile } = this;
+    const machine = { memory: frames, core, engine, clock, profile };
+    const partition = new Partition(machine, mine, Math.floor(memory / FRAME_SIZE), () => {
       this.#partitions.delete(partition);
       this.#free.push(...mine);
     });

@@ -5,6 +5,7 @@
  *     page table entry:  63…54 reserved   53…10 page number   9…8 software   D A G U X W R V
  */
 import { RAM_BASE } from '../partition/address-space.js';
+import type { PageLook } from '../domain/memory/mover.js';
 import type { Range } from '../domain/memory/ranges.js';
 
 const V = 1;
@@ -67,14 +68,6 @@ export function walkRun(
     done += here;
   }
   return -1;
-}
-
-/** What page tables say of private anonymous memory. */
-export interface PageLook {
-  /** Where it has pages of its own. */
-  readonly own: readonly Range[];
-  /** Where they do not tell: pages that are away or on their way, huge pages that may not be written. */
-  readonly unclear: readonly Range[];
 }
 
 /**

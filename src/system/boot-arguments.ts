@@ -43,6 +43,17 @@ export function guessConsole(kernel: Uint8Array): ConsoleDevice {
   return includes(kernel, VIRTIO_CONSOLE) && includes(kernel, VIRTIO_PCI) ? 'hvc0' : 'ttyS0';
 }
 
+const SYSRQ = new TextEncoder().encode('sysrq_always_enabled\0');
+
+/**
+ * Whether a kernel that is booted with these arguments takes Ctrl-O on hvc0, and the key after it, for a magic SysRq
+ * key: if it has such keys (the name of one of their arguments stands in its image), and hvc0 is a console of its own
+ * (drivers/tty/hvc/hvc_console.c, hvc_poll).
+ */
+export function takesSysRq(kernel: Uint8Array, bootArguments: string): boolean {
+  return /(^|\s)console=hvc0(,|\s|$)/.test(bootArguments) && includes(kernel, SYSRQ);
+}
+
 function includes(bytes: Uint8Array, pattern: Uint8Array): boolean {
   for (let at = bytes.indexOf(pattern[0]); at >= 0; at = bytes.indexOf(pattern[0], at + 1)) {
     if (pattern.every((byte, i) => bytes[at + i] === byte)) return true;

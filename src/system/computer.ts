@@ -8,13 +8,15 @@ import { OsInstance, type OsEnd, type OsOptions } from '../guest/os-instance.js'
 import { concatCpio } from '../image/index.js';
 import type { Forward } from '../net/index.js';
 import { Vmm } from '../partition/vmm.js';
-import { consoleArguments, DEBIAN_ARGUMENTS, guessConsole, type ConsoleDevice } from './boot-arguments.js';
+import { consoleArguments, DEBIAN_ARGUMENTS, guessConsole, takesSysRq, type ConsoleDevice } from './boot-arguments.js';
 import type { BootOptions, DiskOptions, FileSource } from './boot-options.js';
 import { connectCable } from './cable.js';
 import { Console } from './console.js';
 import { SystemError } from './errors.js';
 import { guestArchive } from './guest-files.js';
-import { Instance, type Plug } from './instance.js';
+import { Instance, type InstanceEnd, type Plug } from './instance.js';
+import { Shells } from './shell/shells.js';
+import { MAX_PORTS } from '../computer/virtio/console.js';
 import { Network, type NetworkOptions } from './network.js';
 import type { OpenDisk, SystemPlatform } from './platform.js';
 
@@ -45,6 +47,7 @@ export class Computer {
   readonly network: Network | undefined;
   readonly #platform: SystemPlatform;
   readonly #instances = new Map<string, Instance | undefined>();
+  readonly #booting = new Set<Promise<unknown>>();
   #closed = false;
   #count = 0;
 
@@ -94,19 +97,29 @@ export class Computer {
     // The name is taken while files are being read.
     this.#instances.set(name, undefined);
     const resources: Resources = { disks: [], forwards: [] };
+    const booting = this.#boot(name, options, resources).then(
+      (instance) => {
+        this.#instances.set(name, instance);
+        return instance;
+      },
+      async (error: unknown) => {
+        await this.#letGo(name, resources);
+        throw error;
+      },
+    );
+    this.#booting.add(booting);
     try {
-      const instance = await this.#boot(name, options, resources);
-      this.#instances.set(name, instance);
-      return instance;
-    } catch (error) {
-      await this.#letGo(name, resources);
-      throw error;
+      return await booting;
+    } finally {
+      this.#booting.delete(booting);
     }
   }
 
   /** Switches everything off. No thread, socket or open file remains. */
   async close(): Promise<void> {
     this.#closed = true;
+    // Those that have begun to boot notice, and take back what they opened.
+    await Promise.allSettled(this.#booting);
     await Promise.all(this.instances.map((instance) => instance.destroy()));
     await this.network?.close();
     await this.vmm.close();
@@ -130,6 +143,8 @@ export class Computer {
       throw new SystemError('invalid', `the memory of an OS instance is a multiple of ${PAGE} bytes, not ${memory}`);
     }
     const { plug } = resources;
+    const { ports = [] } = options;
+    const forShells = Array.from({ length: Math.max(0, MAX_PORTS - 1 - ports.length) }, () => ({ later: true }));
     const os = new OsInstance(this.vmm, {
       ...software.options,
       name,
@@ -137,27 +152,34 @@ export class Computer {
       harts,
       disks,
       nics: plug === undefined ? [] : [{ mac: macBytes(plug.place.mac), checksumsVerified: true }],
-      ...pick(options, ['ports', 'columns', 'rows']),
+      ports: [...ports, ...forShells],
+      ...pick(options, ['columns', 'rows']),
     });
     if (plug !== undefined) {
-      plug.port = plug.network.attach(name);
+      plug.port = plug.network.attach(name, plug.place);
       resources.unplug = connectCable(os.nics[0], plug.port);
     }
-    const ended = os.ended.then(async (end: OsEnd) => {
+    const ended = os.ended.then(async (end: OsEnd): Promise<InstanceEnd> => {
       await os.destroy();
       await Promise.all(os.disks.map((disk) => disk.quiet()));
-      await this.#letGo(name, resources);
-      return end;
+      const leftOver = await this.#letGo(name, resources);
+      return leftOver.length === 0 ? end : { ...end, leftOver };
     });
-    const instance = new Instance(os, new Console(os, software.console), plug, ended);
+    const { kernel, bootArguments = '' } = software.options;
+    const console = new Console(os, software.console, takesSysRq(kernel, bootArguments));
+    const shells = new Shells(os, console, os.console.ports.slice(1 + ports.length), (into) =>
+      this.#platform.randomBytes(into),
+    );
+    const instance = new Instance(os, console, shells, plug, ended);
     resources.forwards = instance.forwards;
     try {
       for (const forward of forwards) await instance.forward(forward);
+      if (this.#closed) throw new SystemError('closed', 'the computer was closed');
+      os.start();
     } catch (error) {
       await instance.destroy();
       throw error;
     }
-    os.start();
     return instance;
   }
 
@@ -224,13 +246,23 @@ export class Computer {
     }
   }
 
-  async #letGo(name: string, resources: Resources): Promise<void> {
+  /** Lets go of everything, whatever of it fails; answers what was thrown. */
+  async #letGo(name: string, resources: Resources): Promise<unknown[]> {
     this.#instances.delete(name);
-    resources.unplug?.();
-    if (resources.plug !== undefined) resources.plug.network.leavePlace(resources.plug.place);
-    await Promise.all(resources.forwards.map((forward) => forward.close()));
-    await Promise.all(resources.disks.splice(0).map((disk) => disk.close()));
+    const { plug } = resources;
+    const ends = await Promise.allSettled([
+      attempt(() => resources.unplug?.()),
+      attempt(() => plug?.network.leavePlace(plug.place)),
+      ...resources.forwards.map((forward) => attempt(() => forward.close())),
+      ...resources.disks.splice(0).map((disk) => attempt(() => disk.close())),
+    ]);
+    return ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
   }
+}
+
+/** What is thrown at once is a rejection too. */
+async function attempt(work: () => unknown): Promise<void> {
+  await work();
 }
 
 function macBytes(mac: number): Uint8Array {

@@ -5,6 +5,7 @@ import { SystemError } from './errors.js';
 
 /** Text that is kept for `waitFor` and for messages when nobody asks for it. */
 const KEPT = 512 * 1024;
+const CTRL_O = 0x0f;
 const DEFAULT_TIMEOUT = 60_000;
 
 export interface WaitOptions {
@@ -35,6 +36,8 @@ export class Console {
     os: OsInstance,
     /** Where what is typed goes. What is shown comes from every console the guest has. */
     readonly device: ConsoleDevice,
+    /** The kernel takes Ctrl-O on this console, and what follows it, for itself: see `takesSysRq`. */
+    private readonly sysRq: boolean,
   ) {
     this.#os = os;
     const show = (bytes: Uint8Array): void => this.#show(bytes);
@@ -58,6 +61,16 @@ export class Console {
     return () => this.#listeners.delete(listener);
   }
 
+  /** The kernel heeds `pressSysRq`. */
+  get hearsSysRq(): boolean {
+    return this.sysRq && this.#end === undefined && this.#os.terminal.open;
+  }
+
+  /** Presses a magic SysRq key (Linux, Documentation/admin-guide/sysrq.rst), which is for the kernel, not for a program. */
+  pressSysRq(key: string): void {
+    if (this.hearsSysRq) this.#os.terminal.write(new TextEncoder().encode(`\x0f${key}`));
+  }
+
   /** Types into the console. Resolves when there is room for more; nothing is lost before that either. */
   async write(data: string | Uint8Array): Promise<void> {
     if (this.#end !== undefined) return;
@@ -66,7 +79,8 @@ export class Console {
       this.#os.serial.write(bytes);
       return;
     }
-    if (!this.#os.terminal.write(bytes)) await new Promise<void>((resolve) => this.#drained.push(resolve));
+    if (!this.#os.terminal.write(this.sysRq ? doubled(bytes) : bytes))
+      await new Promise<void>((resolve) => this.#drained.push(resolve));
   }
 
   /** Tells the guest the size of the terminal (a serial port has no way to know it). */
@@ -136,6 +150,20 @@ export class Console {
   #lastLines(): string {
     return this.#text.trimEnd().split(/\r?\n/).slice(-12).join('\n');
   }
+}
+
+/** Every Ctrl-O twice, which the kernel gives to the program as one. */
+function doubled(bytes: Uint8Array): Uint8Array {
+  let count = 0;
+  for (const byte of bytes) if (byte === CTRL_O) count++;
+  if (count === 0) return bytes;
+  const result = new Uint8Array(bytes.length + count);
+  let at = 0;
+  for (const byte of bytes) {
+    result[at++] = byte;
+    if (byte === CTRL_O) result[at++] = byte;
+  }
+  return result;
 }
 
 function escape(text: string): string {

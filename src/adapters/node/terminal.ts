@@ -55,6 +55,8 @@ export class Terminal {
       this.#raw = true;
     }
     input.on('data', data).on('end', onEnd);
+    // It was at its end before somebody listened.
+    if (input.readableEnded) onEnd();
     // Paused by hand before, it does not begin to flow by itself.
     input.resume();
     output.on('resize', resize);

@@ -194,11 +194,15 @@ export class VirtioBlock extends VirtioDevice {
     const done = (status: number): void => {
       this.#underWay--;
       this.#bytesUnderWay -= bytes;
-      if (this.enter()) {
-        if (request.generation === this.generation) this.#finish(request, status, status === S_OK ? data : undefined);
-        this.leave();
-        if (this.#waiting) this.again(1);
-        this.#waiting = false;
+      try {
+        if (this.enter()) {
+          if (request.generation === this.generation) this.#finish(request, status, status === S_OK ? data : undefined);
+          this.leave();
+          if (this.#waiting) this.again(1);
+          this.#waiting = false;
+        }
+      } catch (error) {
+        this.crashed(error);
       }
       if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve();
     };

@@ -27,6 +27,7 @@ export class ConsolePort {
   #backlog = 0;
   #full = false;
   #open = false;
+  #ended = false;
 
   constructor(
     owner: PortOwner,
@@ -49,9 +50,10 @@ export class ConsolePort {
   /**
    * Sends bytes to the guest. They wait until it has opened the port and made room;
    * none is lost. False asks the caller to wait for `onDrain`.
-   * Throws ConsoleError if 64 MiB wait already.
+   * Throws ConsoleError if 64 MiB wait already. After `end` nothing is sent.
    */
   write(bytes: Uint8Array): boolean {
+    if (this.#ended) return true;
     if (bytes.length > 0) {
       if (this.#backlog + bytes.length > MAX_BACKLOG) {
         throw new ConsoleError(
@@ -64,6 +66,17 @@ export class ConsolePort {
     }
     if (this.#backlog >= HIGH_WATER) this.#full = true;
     return !this.#full;
+  }
+
+  /** Nothing more will be written: when all is delivered, a guest that reads finds the end. */
+  end(): void {
+    this.#ended = true;
+    this.#owner.deliver(this);
+  }
+
+  /** Everything is delivered, and nothing more will be. */
+  get finished(): boolean {
+    return this.#ended && this.#backlog === 0;
   }
 
   /** The next bytes to deliver. */

@@ -7,6 +7,9 @@
  *
  *   0xc00  1: the driver handles control messages
  *   0xc04  bit p: the guest has port p open
+ *   0xc08  bit p: port p, which was to come later, has come
+ *   0xc0c  bit p: the host's end of port p is closed for good
+ *   0xc50  bit p: the driver has port p ready
  *   0xc10  port 0 … 14    word: control messages still owed to the driver, OWE_* bits
  */
 import { Chain } from './chain.js';
@@ -44,18 +47,24 @@ const PORT_NAME = 7;
 
 const READY = s.OWN;
 const OPEN = s.OWN + 0x04;
+const ANNOUNCED = s.OWN + 0x08;
+const CLOSED = s.OWN + 0x0c;
 const OWED = s.OWN + 0x10;
+const SHOWN = s.OWN + 0x50;
 const OWE_ADD = 1;
 const OWE_CONSOLE = 2;
 const OWE_NAME = 4;
 const OWE_OPEN = 8;
 const OWE_RESIZE = 16;
+const OWE_CLOSE = 32;
 
 export interface PortOptions {
   /** Name under /dev/virtio-ports. */
   name?: string;
   /** A console (hvc) rather than a plain port. Port 0 always is one. */
   console?: boolean;
+  /** The guest does not see it before `announce`. */
+  later?: boolean;
 }
 
 export interface ConsoleOptions {
@@ -69,6 +78,7 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   readonly ports: readonly ConsolePort[];
   readonly #names: readonly Uint8Array[];
   readonly #consoles: readonly boolean[];
+  readonly #later: readonly boolean[];
   readonly #chain = new Chain(this.memory);
   readonly #output: ConsoleOutput;
   readonly #message = new Uint8Array(256);
@@ -95,6 +105,7 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     this.#output = new ConsoleOutput(host);
     this.#names = options.ports.map((p) => new TextEncoder().encode(p.name ?? '').slice(0, 200));
     this.#consoles = options.ports.map((p, i) => i === 0 || p.console === true);
+    this.#later = options.ports.map((p) => p.later === true);
     this.#columns = options.columns ?? 80;
     this.#rows = options.rows ?? 24;
     this.ports = options.ports.map((p, i) => new ConsolePort(this, i, p.name ?? ''));
@@ -112,6 +123,15 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
       // A console that is not open yet is told when it opens.
       if (is && this.isOpen(p)) this.#owe(p, OWE_RESIZE);
     });
+    this.#turn(() => this.#sendOwed());
+  }
+
+  /** Has the guest find a port that was to come later. */
+  announce(port: number): void {
+    if (this.#isThere(port)) return;
+    this.store(ANNOUNCED, this.load(ANNOUNCED) | (1 << port));
+    // A driver that has not begun yet is told of it with all others.
+    if (this.load(READY) === 1) this.#owe(port, OWE_ADD);
     if (!this.enter()) return;
     this.#sendOwed();
     this.leave();
@@ -124,9 +144,17 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   }
 
   deliver(port: ConsolePort): void {
-    if (!this.enter()) return;
-    this.#deliver(port);
-    this.leave();
+    this.#turn(() => this.#deliver(port));
+  }
+
+  #turn(work: () => void): void {
+    try {
+      if (!this.enter()) return;
+      work();
+      this.leave();
+    } catch (error) {
+      this.crashed(error);
+    }
   }
 
   protected override process(kicked: number): void {
@@ -156,6 +184,7 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   }
 
   #deliver(port: ConsolePort): void {
+    if (port.finished) return this.#close(port.index);
     if (!this.isOpen(port.index)) return;
     const queue = this.queues[rxQueue(port.index)];
     // A driver that offers empty buffers for ever does not keep us here.
@@ -167,6 +196,18 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
       port.consume(length);
       if (n === 4 * RX_QUEUE_SIZE - 1) this.again(1 << rxQueue(port.index));
     }
+    if (port.finished) this.#close(port.index);
+  }
+
+  /** Tells the driver that the host's end is closed: reading finds the end behind what is in its buffers (5.3.6). */
+  #close(p: number): void {
+    const closed = this.load(CLOSED);
+    if ((closed & (1 << p)) !== 0) return;
+    this.store(CLOSED, closed | (1 << p));
+    // A driver that has not asked for the port yet is told when it does.
+    if ((this.load(SHOWN) & (1 << p)) === 0) return;
+    this.#owe(p, OWE_CLOSE);
+    this.#sendOwed();
   }
 
   #control(): void {
@@ -187,13 +228,16 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     const value = message.getUint16(6, true);
     if (event === DEVICE_READY) {
       this.store(READY, value);
-      if (value === 1) for (const port of this.ports) this.#owe(port.index, OWE_ADD);
+      if (value !== 1) return;
+      for (const { index } of this.ports) if (this.#isThere(index)) this.#owe(index, OWE_ADD);
       return;
     }
     const p = message.getUint32(0, true);
     if (p >= this.ports.length) return;
     if (event === PORT_READY && value === 1) {
       this.#owe(p, (this.#consoles[p] ? OWE_CONSOLE | OWE_RESIZE : 0) | OWE_OPEN);
+      this.store(SHOWN, this.load(SHOWN) | (1 << p));
+      if ((this.load(CLOSED) & (1 << p)) !== 0) this.#owe(p, OWE_CLOSE);
       if (this.#names[p].length > 0) this.#owe(p, OWE_NAME);
     } else if (event === PORT_OPEN) {
       const bit = 1 << p;
@@ -201,6 +245,10 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
       this.ports[p].noticeOpen();
       this.#deliver(this.ports[p]);
     }
+  }
+
+  #isThere(p: number): boolean {
+    return !this.#later[p] || (this.load(ANNOUNCED) & (1 << p)) !== 0;
   }
 
   #owe(p: number, bits: number): void {
@@ -242,6 +290,8 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
         return head(PORT_NAME, 1) + this.#names[p].length;
       case OWE_OPEN:
         return head(PORT_OPEN, 1);
+      case OWE_CLOSE:
+        return head(PORT_OPEN, 0);
       default:
         // Columns before rows (5.3.6.2).
         message.setUint16(CONTROL_SIZE, this.#columns, true);

@@ -27,6 +27,8 @@ export interface DeviceHost {
   doorbell(): void;
   /** Told when the guest's queues were garbage and the device stopped until its reset. */
   fault?(message: string): void;
+  /** Told what was thrown in the device, or by who listens to it; without it that is thrown on. */
+  failed?(error: unknown): void;
 }
 
 /** What a kind of device says of itself. */
@@ -85,6 +87,14 @@ export abstract class VirtioDevice implements QueueOwner {
   /** To be called on the main thread after a doorbell. */
   poll(): void {
     if (this.#detached) return;
+    try {
+      this.#poll();
+    } catch (error) {
+      this.crashed(error);
+    }
+  }
+
+  #poll(): void {
     if (this.load(s.RESET_PENDING) === 0) {
       if (this.load(s.KICKED) === 0) return this.#noticeReset();
       // A function that is no bus master yet may not touch memory; its kicks wait.
@@ -97,6 +107,17 @@ export abstract class VirtioDevice implements QueueOwner {
     } finally {
       this.leave();
     }
+  }
+
+  /**
+   * To be called with whatever is thrown where the outside world comes in: that ends the OS instance, not the
+   * process. The device touches nothing any more.
+   */
+  protected crashed(error: unknown): void {
+    if (this.#host.failed === undefined) throw error;
+    if (this.#detached) return;
+    this.detach();
+    this.#host.failed(error);
   }
 
   /** Whether the driver is there and the device works. */

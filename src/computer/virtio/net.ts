@@ -89,17 +89,27 @@ export class VirtioNet extends VirtioDevice {
   /** The outside takes frames again after `onFrame` returned false. */
   resume(): void {
     this.#held = false;
-    if (!this.enter()) return;
-    this.#transmit();
-    this.leave();
+    try {
+      if (!this.enter()) return;
+      this.#transmit();
+      this.leave();
+    } catch (error) {
+      this.crashed(error);
+    }
   }
 
   /** Gives the guest a frame. False: no room now; offer it again after `onRoom`. */
   receive(frame: Uint8Array): boolean {
     let taken = false;
-    if (this.enter()) {
-      taken = this.#receive(frame);
-      this.leave();
+    try {
+      if (this.enter()) {
+        taken = this.#receive(frame);
+        this.leave();
+      }
+    } catch (error) {
+      // Whoever sent the frame has no part in it.
+      this.crashed(error);
+      return true;
     }
     this.#starved = !taken;
     return taken;

@@ -2,7 +2,8 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { holdFiles, kindOf } from './files.js';
-import type { FrozenDomain, FrozenProcess } from '../freeze/frozen.js';
+import type { FrozenDomain } from '../freeze/frozen.js';
+import type { FrozenProcess } from '../freeze/frozen-thread.js';
 import type { CheckpointContext, LookContext, OpenFile, ProcessKind, SavedFile, SavedPart } from '../kinds/kind.js';
 import { processKinds } from '../kinds/registry.js';
 import { readFile } from '../linux/os.js';
@@ -15,7 +16,7 @@ import { surveyProcesses, type ProcessView } from '../proc/survey.js';
 import { Queue, together } from '../together.js';
 import { birthOrder } from '../tree/tree.js';
 import type { Registers, Tracee } from '../trace/tracee.js';
-import type { Wait } from '../freeze/waits.js';
+import type { Wait } from '../freeze/wait.js';
 
 export interface ThreadImage {
   readonly tid: number;

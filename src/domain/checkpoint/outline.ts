@@ -3,7 +3,7 @@ import { DomainError } from '../errors.js';
 import { PROT } from '../linux/flags.js';
 import type { HeldFiles } from '../linux/held-files.js';
 import { targetVmas, type TargetVma } from '../memory/layout.js';
-import type { PageLook } from '../../remapping/page-run.js';
+import type { PageLook } from '../memory/mover.js';
 import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
 import { ownPages } from '../memory/scan.js';
 import { keptVvarPages } from '../memory/vdso.js';

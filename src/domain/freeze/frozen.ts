@@ -7,32 +7,17 @@ import { NT_PRFPREG, NT_PRSTATUS, PTRACE, WNOHANG, __WALL, SIG } from '../linux/
 import type { HeldFiles } from '../linux/held-files.js';
 import { check, readDirs, readText } from '../linux/os.js';
 import { findHole, parseMaps } from '../proc/maps.js';
-import type { FrameMover, Space } from '../memory/mover.js';
+import type { FrameMover } from '../memory/mover.js';
 import type { Foresight } from '../checkpoint/outline.js';
 import { together } from '../together.js';
 import { AREA_SIZE } from '../trace/runner.js';
-import { FP_SIZE, parseStatus, Tracee, type Registers } from '../trace/tracee.js';
+import { plantRunner } from '../trace/running.js';
+import { FP_SIZE, parseStatus, Tracee } from '../trace/tracee.js';
+import type { FrozenProcess, FrozenThread } from './frozen-thread.js';
 import { uninterrupted } from './restart.js';
 import { Undo } from '../undo.js';
-import { resumed, shorten, waitsOf, type Asleep, type Wait } from './waits.js';
-
-/** A thread of the domain at the moment it was stopped. */
-export interface FrozenThread {
-  readonly tracee: Tracee;
-  readonly regs: Registers;
-  readonly fp: Uint8Array;
-  readonly mask: bigint;
-  /** Where it was in the middle of a wait for a length of time. */
-  readonly wait?: Wait;
-}
-
-export interface FrozenProcess {
-  readonly hostPid: number;
-  /** Its address space, known once it has a runner. */
-  space?: Space;
-  readonly leader: FrozenThread;
-  readonly threads: readonly FrozenThread[];
-}
+import type { Asleep } from './wait.js';
+import { resumed, shorten, waitsOf } from './waits.js';
 
 /** Threads that fit into one batch, with all that is asked about each. */
 const THREADS_AT_ONCE = 100;
@@ -212,7 +197,7 @@ export class FrozenDomain {
       if (tracee.runner !== undefined)
         check(await tracee.inject(ecall, SYS.munmap, area, AREA_SIZE), 'unmapping the runner');
     });
-    p.space = await mover.space(tracee, (nonce) => tracee.plantRunner(ecall, area, nonce));
+    p.space = await mover.space(tracee, (nonce) => plantRunner(tracee, ecall, area, nonce));
     for (const t of p.threads) if (tracee.runner !== undefined) t.tracee.runner = tracee.runner;
   }
 

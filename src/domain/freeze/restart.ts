@@ -1,5 +1,5 @@
 import { SYS } from '../../guest/hands/syscalls.js';
-import type { FrozenThread } from './frozen.js';
+import type { FrozenThread } from './frozen-thread.js';
 import { readTexts } from '../linux/os.js';
 import { together } from '../together.js';
 import { PC, REG, type Registers } from '../trace/tracee.js';

@@ -1,6 +1,5 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import type { Tracee } from '../trace/tracee.js';
-import type { PageLook } from '../../remapping/page-run.js';
 import type { Range } from './ranges.js';
 
 /** An address space of a process in an OS instance, as a mover knows it. */
@@ -10,6 +9,14 @@ export interface Space {
   readonly pid: number;
   /** satp of the process, where the mover walks page tables itself. */
   readonly satp?: bigint;
+}
+
+/** What page tables say of private anonymous memory. */
+export interface PageLook {
+  /** Where it has pages of its own. */
+  readonly own: readonly Range[];
+  /** Where they do not tell: pages that are away or on their way, huge pages that may not be written. */
+  readonly unclear: readonly Range[];
 }
 
 /** Pages that shall change places. Addresses are page-aligned. */

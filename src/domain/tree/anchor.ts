@@ -2,17 +2,17 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { Cgroup } from './cgroup.js';
 import { DomainError } from '../errors.js';
-import { CATCHABLE } from '../kinds/signals.js';
-import { CLONE, O, PTRACE, SIG } from '../linux/flags.js';
+import { CATCHABLE, CLONE, O, PTRACE, SIG } from '../linux/flags.js';
 import { check, open, readText, writeText } from '../linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
 import type { VdsoImage } from '../checkpoint/outline.js';
 import { findHole, isVdso, parseMaps, type Vma } from '../proc/maps.js';
 import { cloneArgs } from '../trace/clone.js';
 import { AREA_SIZE, AT_REAP } from '../trace/runner.js';
+import { plantRunner } from '../trace/running.js';
 import { PC, Tracee } from '../trace/tracee.js';
 import type { Undo } from '../undo.js';
-import type { Restarted } from '../freeze/waits.js';
+import type { Restarted } from '../freeze/wait.js';
 
 /** What a domain is wherever it lives. */
 export interface DomainSpec {
@@ -182,7 +182,7 @@ export async function createAnchor(
     throw new DomainError('unsupported', 'no free address range for the runner', {
       resource: 'the whole address space',
     });
-  await tracee.plantRunner(await ecallOf(tracee, vmas), area);
+  await plantRunner(tracee, await ecallOf(tracee, vmas), area);
 
   // Whatever the hands' own parent ignored, the domain shall not.
   const defaults = tracee.batch();

@@ -19,6 +19,12 @@ export class Cgroup {
     this.path = `${ROOT}/${name}`;
   }
 
+  /** Whether a domain of this name has processes in an OS instance. */
+  static async isPopulated(hands: Hands, name: string): Promise<boolean> {
+    if (await hands.hasEnded()) return false;
+    return /^populated 1$/m.test((await readText(hands, `${ROOT}/${name}/cgroup.events`)) ?? '');
+  }
+
   async create(): Promise<void> {
     const b = this.hands.batch();
     const made = b.call(SYS.mkdirat, AT_FDCWD, b.str(this.path), 0o755);

@@ -29,7 +29,8 @@ The machine:
   --no-network            no network card
 
 Without a person:
-  --command SCRIPT        runs the shell script in the guest, its output is ours, and its exit status too
+  --command SCRIPT        runs the shell script in the guest; its input and output are ours, and its exit
+                          status too
   --timeout SECONDS       gives up after that, with exit status 124
   --profile               at the end, on standard error: where guest and host time went
   --json                  with --command: one JSON object on standard output

@@ -4,16 +4,17 @@
  *
  *   /dev/vport0p1  standard output     /dev/vport0p2  standard error
  *   /dev/vport0p3  the exit status in decimal, at the end
+ *   /dev/vport0p4  standard input
  */
 import type { ImageBoot, KernelBoot } from '../../index.js';
-import { describeEnd, type Guest } from './run.js';
+import { feed } from './feed.js';
+import { describeEnd, TIMED_OUT, type Guest } from './guest.js';
 
-const RUN = `until [ -c /dev/vport0p1 ] && [ -c /dev/vport0p2 ] && [ -c /dev/vport0p3 ]; do sleep 0.01; done
+const RUN = `for p in 1 2 3 4; do until [ -c /dev/vport0p$p ]; do sleep 0.01; done; done
 . /etc/profile
-sh /etc/understudy/command < /dev/null > /dev/vport0p1 2> /dev/vport0p2
+sh /etc/understudy/command < /dev/vport0p4 > /dev/vport0p1 2> /dev/vport0p2
 echo $? > /dev/vport0p3
 `;
-const TIMED_OUT = 124;
 /** 128 + SIGPIPE, as for any program whose reader has gone. */
 const BROKEN_PIPE = 141;
 const CONSOLE_LINES = 20;
@@ -36,6 +37,7 @@ export async function runScript(guest: Guest, script: string): Promise<number> {
   [output, errors, status].forEach((capture, i) => {
     instance.os.console.ports[i + 1].onData = (bytes) => capture.add(bytes);
   });
+  const unfeed = feed(process.stdin, instance.os.port('in'));
   let timedOut = false;
   const timer =
     options.timeout === undefined
@@ -50,6 +52,7 @@ export async function runScript(guest: Guest, script: string): Promise<number> {
   }
   const end = await instance.ended;
   clearTimeout(timer);
+  unfeed();
   guest.ended(instance.os.reports);
 
   if (interruption.status !== undefined) return interruption.status;
@@ -79,7 +82,7 @@ function withScript(boot: ImageBoot | KernelBoot, script: string): ImageBoot {
     bootArguments: `quiet panic=-1 ${boot.bootArguments ?? ''}`,
     run: RUN,
     files: { '/etc/understudy/command': script },
-    ports: [{ name: 'out' }, { name: 'err' }, { name: 'status' }],
+    ports: [{ name: 'out' }, { name: 'err' }, { name: 'status' }, { name: 'in' }],
   };
 }
 

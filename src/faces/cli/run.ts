@@ -1,31 +1,13 @@
 /** `understudy run`: a guest in this terminal, or a command in a guest. */
-import {
-  BlockError,
-  Computer,
-  PROFILES,
-  shellProfile,
-  type ImageBoot,
-  type KernelBoot,
-  type OsEnd,
-} from '../../index.js';
+import { BlockError, Computer, PROFILES, shellProfile, type ImageBoot, type KernelBoot } from '../../index.js';
 import { obtainImages } from './images.js';
 import { catchSignals, type Interruption } from './interruption.js';
+import type { Guest } from './guest.js';
 import { describeReports } from './profile.js';
 import { parseRunOptions, RUN_USAGE, type RunOptions } from './run-options.js';
 import { runScript } from './run-script.js';
 import { runTerminal } from './run-terminal.js';
 import { UsageError } from './usage.js';
-import type { HartReport } from '../../partition/assignment.js';
-
-/** What a mode needs to boot the guest, again if it reboots. */
-export interface Guest {
-  readonly computer: Computer;
-  readonly options: RunOptions;
-  readonly boot: ImageBoot | KernelBoot;
-  readonly interruption: Interruption;
-  /** To be called with what the harts reported when an OS instance has ended. */
-  ended(reports: readonly HartReport[]): void;
-}
 
 /** Beyond the guest's memory: the VMM's bookkeeping for it. */
 const OVERHEAD = 16 * 2 ** 20;
@@ -104,16 +86,4 @@ async function whatToBoot(options: RunOptions, signal: AbortSignal): Promise<Ima
   const profile = (PROFILES[options.image] ?? shellProfile)(options.debian);
   const [image] = await obtainImages([profile], { signal });
   return { ...common, image };
-}
-
-/** What to say of an end that nobody wished for; undefined for one that is in order. */
-export function describeEnd(end: OsEnd): string | undefined {
-  switch (end.kind) {
-    case 'hart-failed':
-      return `a hart failed, which is a mistake of Understudy: ${end.message}`;
-    case 'failure':
-      return 'the guest says that it failed';
-    default:
-      return undefined;
-  }
 }

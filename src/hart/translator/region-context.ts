@@ -36,8 +36,8 @@ import {
   X,
 } from '../state.js';
 import { instructions } from '../isa/table/index.js';
-import type { Masks } from './effects.js';
-import type { Node, Step } from './graph.js';
+import type { FloatGuard } from './effects.js';
+import type { Masks, Node, Step } from './graph.js';
 import type { Reach, Reached } from './reach.js';
 
 /** What the emitter of a region does with control flow; see emit.ts. */
@@ -52,13 +52,6 @@ export interface RegionFlow {
 }
 
 const DYNAMIC = 7;
-
-/** What a region needs of the floating-point unit. */
-export interface FloatGuard {
-  readonly uses: boolean;
-  /** An instruction rounds as frm says. */
-  readonly dynamicRounding: boolean;
-}
 
 /** Registers live in locals, those used seldom in the hart's state; operands are constants. */
 export class RegionContext implements Context {

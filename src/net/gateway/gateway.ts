@@ -3,8 +3,8 @@
  * No packet leaves the host as the guest sent it; connections end here and are made anew by the host.
  */
 import { BROADCAST_MAC, inSubnet } from '../address.js';
-import type { GateTarget, Release } from '../gate.js';
 import { Ipv4Link } from '../link.js';
+import type { GateTarget, Release } from '../port.js';
 import type { TcpConnection } from '../tcp/connection.js';
 import { TcpLayer } from '../tcp/layer.js';
 import type { Endpoints, TcpEvents } from '../tcp/tcb.js';
@@ -42,7 +42,10 @@ export class Gateway {
   readonly #forwards: Forwards;
   /** IPv4 address → the only MAC address that may claim it. */
   readonly #claims = new Map<number, number>();
+  /** Connections of guests with what they lead to; a stream may outlive the guest's side of it. */
+  readonly #relays = new Set<Relay>();
   #malformedUdp = 0;
+  #closed = false;
 
   /** Throws NetError `BAD_CONFIG`. */
   constructor(options: GatewayOptions) {
@@ -50,7 +53,13 @@ export class Gateway {
     this.config = config;
     this.#options = options;
     const { port, sockets, clock } = options;
-    for (const [mac, address] of config.leases) this.#claims.set(address, mac);
+    port.addresses.route(config.subnet);
+    port.addresses.register({ mac: config.mac, ip: config.gateway });
+    port.addresses.register({ ip: config.dns });
+    for (const [mac, address] of config.leases) {
+      this.#claims.set(address, mac);
+      port.addresses.lease(address, mac);
+    }
     this.#link = new Ipv4Link({
       port,
       clock,
@@ -72,9 +81,9 @@ export class Gateway {
       ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
     });
     this.#udp = new UdpNat(config, sockets, clock, (...datagram) => this.#sendUdp(...datagram));
-    this.#dhcp = new DhcpServer(config, () => clock.now());
-    this.#dns = new DnsServer(sockets, config.names);
-    this.#forwards = new Forwards(config, sockets, this.#tcp, (sourcePort, guest, guestPort, data) =>
+    this.#dhcp = new DhcpServer(config, port.addresses, () => clock.now());
+    this.#dns = new DnsServer(sockets, config.names, config.gateway);
+    this.#forwards = new Forwards(config, sockets, this.#tcp, this.#relays, (sourcePort, guest, guestPort, data) =>
       this.#sendUdp(config.gateway, sourcePort, guest, guestPort, data),
     );
     port.onReady = () => this.#tcp.writable();
@@ -109,8 +118,11 @@ export class Gateway {
 
   /** Ends all connections with RST, closes all host sockets, unplugs from the switch. */
   async close(): Promise<void> {
+    this.#closed = true;
     this.#tcp.close(true);
+    for (const relay of [...this.#relays]) relay.abort();
     this.#udp.close();
+    this.#dns.close();
     await this.#forwards.close();
     this.#link.close();
     this.#options.port.close();
@@ -165,7 +177,9 @@ export class Gateway {
           if (fault === 'unreachable' || fault === 'timeout') this.#hostUnreachable(connection);
           else connection.abort();
         },
+        done: () => this.#relays.delete(relay),
       });
+      this.#relays.add(relay);
       relay.connection = connection;
       relay.setStream(this.#options.sockets.connect(address, ends.localPort, relay.streamEvents), false);
       return relay.tcpEvents;
@@ -196,7 +210,9 @@ export class Gateway {
     const { source, destination } = packet;
     const { sourcePort, destinationPort, data } = datagram;
     if (destinationPort === DHCP_SERVER_PORT && sourcePort === DHCP_CLIENT_PORT) {
-      if (destination === this.config.gateway || destination === 0xffff_ffff) this.#dhcpMessage(data);
+      // The switch has compared its addresses, which it cannot do for a message in pieces.
+      if (packet.header === 0) this.#malformedUdp++;
+      else if (destination === this.config.gateway || destination === 0xffff_ffff) this.#dhcpMessage(data);
       return;
     }
     if (!inSubnet(this.config.subnet, source) || destination === this.config.broadcast || destination === 0xffff_ffff) {
@@ -240,6 +256,7 @@ export class Gateway {
   }
 
   #sendUdp(source: number, sourcePort: number, guest: number, port: number, data: Uint8Array): void {
+    if (this.#closed) return;
     const payload = buildUdp(source, sourcePort, guest, port, data);
     this.#link.sendPayload(PROTOCOL_UDP, source, guest, payload);
   }

@@ -26,6 +26,7 @@ interface Flow {
 export class UdpNat {
   readonly #flows = new Map<number, Flow>();
   #cancelSweep: (() => void) | undefined;
+  #closed = false;
 
   constructor(
     readonly config: GatewayConfig,
@@ -42,7 +43,7 @@ export class UdpNat {
   /** A guest's datagram; `data` is kept. False: the guest may not go there. */
   send(guest: number, port: number, destination: number, destinationPort: number, data: Uint8Array): boolean {
     const address = hostAddress(this.config, destination);
-    if (address === undefined || destinationPort === 0) return false;
+    if (address === undefined || destinationPort === 0 || this.#closed) return false;
     const key = guest * 0x10000 + port;
     const known = this.#flows.get(key);
     const peer = `${address}:${destinationPort}`;
@@ -60,6 +61,7 @@ export class UdpNat {
   }
 
   close(): void {
+    this.#closed = true;
     this.#cancelSweep?.();
     for (const [key, flow] of this.#flows) this.#drop(key, flow);
   }
