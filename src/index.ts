@@ -16,7 +16,7 @@ import { defaultCacheFolder, nodeCache } from './adapters/node/cache.js';
 import { nodeCommands } from './adapters/node/commands.js';
 import { nodeSystem } from './adapters/node/system.js';
 import {
-  prepareImage as prepare,
+  prepareImages as prepare,
   type OnProgress,
   type PreparedImage,
   type PrepareOptions,
@@ -37,7 +37,7 @@ export class Computer extends SystemComputer {
   }
 }
 
-/** Options of `prepareImage`. */
+/** Options of `prepareImage` and `prepareImages`. */
 export interface ImageOptions extends Omit<PrepareOptions, 'cache' | 'commands' | 'onProgress'> {
   /** The folder that images are kept in; `~/.cache/understudy` unless UNDERSTUDY_CACHE or XDG_CACHE_HOME say otherwise. */
   readonly cacheFolder?: string;
@@ -50,9 +50,20 @@ export interface ImageOptions extends Omit<PrepareOptions, 'cache' | 'commands' 
  *
  *     const image = await prepareImage(shellProfile('backports'), { onProgress: (p) => console.error(p.message) });
  */
-export function prepareImage(profile: Profile, options: ImageOptions = {}): Promise<PreparedImage> {
+export async function prepareImage(profile: Profile, options: ImageOptions = {}): Promise<PreparedImage> {
+  const [image] = await prepareImages([profile], options);
+  return image;
+}
+
+/**
+ * Several images at once, in the order of the profiles. How much is to be fetched for all of them is told first, with
+ * the step `plan`; what they share is fetched once. Throws ImageError.
+ *
+ *     const [old, young] = await prepareImages([redisProfile('trixie'), redisProfile('backports')]);
+ */
+export function prepareImages(profiles: readonly Profile[], options: ImageOptions = {}): Promise<PreparedImage[]> {
   const { cacheFolder = defaultCacheFolder(), ...rest } = options;
-  return prepare(profile, { ...rest, cache: nodeCache(cacheFolder), commands: nodeCommands });
+  return prepare(profiles, { ...rest, cache: nodeCache(cacheFolder), commands: nodeCommands });
 }
 
 export { dedicateProcess } from './adapters/node/tiering.js';

@@ -54,11 +54,16 @@ export interface Cache {
   lock(signal?: AbortSignal, onWait?: () => void): Promise<Lock>;
 }
 
-/** What happens while an image is prepared; `fraction` is 0 to 1 of the step. */
+/** What happens while images are prepared. */
 export interface Progress {
-  step: 'wait' | 'verify' | 'index' | 'download' | 'unpack' | 'build' | 'ready' | 'warning';
+  /** `plan` comes before the first package is fetched, and says how much all of them are. */
+  step: 'wait' | 'verify' | 'index' | 'plan' | 'download' | 'unpack' | 'build' | 'ready' | 'warning';
+  /** A line for people. */
   message: string;
+  /** 0 to 1 of the step. */
   fraction?: number;
+  /** With `plan` and `download`: bytes of packages fetched so far, and in all. */
+  bytes?: { readonly done: number; readonly total: number };
 }
 
 export type OnProgress = (progress: Progress) => void;

@@ -1,6 +1,6 @@
 /** `understudy run`: a guest in this terminal, or a command in a guest. */
 import { BlockError, Computer, PROFILES, shellProfile, type ImageBoot, type KernelBoot } from '../../index.js';
-import { obtainImage } from './images.js';
+import { obtainImages } from './images.js';
 import { catchSignals, type Interruption } from './interruption.js';
 import type { Guest } from './guest.js';
 import { describeReports } from './profile.js';
@@ -84,5 +84,6 @@ async function whatToBoot(options: RunOptions, signal: AbortSignal): Promise<Ima
     return { ...common, kernel, initramfs, ...(console && { console }) };
   }
   const profile = (PROFILES[options.image] ?? shellProfile)(options.debian);
-  return { ...common, image: await obtainImage(profile, { signal }) };
+  const [image] = await obtainImages([profile], { signal });
+  return { ...common, image };
 }
