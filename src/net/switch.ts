@@ -167,7 +167,7 @@ export class Switch {
     }
     if (!isIntact(frame)) return true;
     registry.claimMac(from, mac);
-    if (ip !== NO_ADDRESS) registry.claimIp(from, ip);
+    if (ip !== NO_ADDRESS) registry.claimIp(from, ip, mac);
     from.admittedMac = mac;
     from.admittedIp = ip;
     from.admittedAt = registry.version;
