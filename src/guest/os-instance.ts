@@ -138,7 +138,8 @@ export class OsInstance implements TurnTaker {
 
     // Slot 0 would be the host bridge's.
     let slot = 1;
-    const { columns, rows } = options;
+    // Functions made here live as long as the devices do: if one of them named `options`, so would kernel and initramfs.
+    const { columns, rows, ports = [] } = options;
     const plug = <T extends VirtioDevice>(name: string, make: (host: DeviceHost) => T): T => {
       this.#devices.set(slot, name);
       return this.board.plug(slot++, make);
@@ -147,7 +148,7 @@ export class OsInstance implements TurnTaker {
       'console',
       (host) =>
         new VirtioConsole(host, {
-          ports: [{ console: true }, ...(options.ports ?? [])],
+          ports: [{ console: true }, ...ports],
           ...(columns !== undefined && { columns }),
           ...(rows !== undefined && { rows }),
         }),

@@ -136,6 +136,8 @@ export class Instance {
   }
 
   async #shutDown(timeout: number): Promise<InstanceEnd> {
+    // A guest that waits for our reader cannot shut down.
+    this.console.letGo();
     if (this.console.hearsSysRq) await shutDown(this.os, this.console, timeout);
     await this.destroy();
     return this.ended;
