@@ -29,6 +29,8 @@ const PLIC_PAGE = 0;
 const PCI_PAGE = 1;
 const UART_PAGE = 2;
 const RTC_PAGE = 3;
+/** What `failed` is told for the real-time clock, which is in no slot. */
+export const RTC_SLOT = -2;
 const FIRST_FUNCTION_PAGE = 4;
 const OUTPUT_PAGE = FIRST_FUNCTION_PAGE + PCI_SLOTS;
 const OUTPUT_PAGES = Math.ceil(OUTPUT_RING_SIZE / STATE_PAGE_SIZE);
@@ -108,7 +110,10 @@ export class Board {
       if (options.failed === undefined) throw error;
       options.failed(-1, error);
     });
-    this.#rtc = new RtcAlarm(buffer, this.#page(RTC_PAGE), this.plic.line(RTC_INTERRUPT));
+    this.#rtc = new RtcAlarm(buffer, this.#page(RTC_PAGE), this.plic.line(RTC_INTERRUPT), (error) => {
+      if (options.failed === undefined) throw error;
+      options.failed(RTC_SLOT, error);
+    });
     this.#slots = new PciSlots(buffer, this.#page(PCI_PAGE));
   }
 

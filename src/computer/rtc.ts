@@ -171,7 +171,13 @@ export class RtcAlarm {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #detached = false;
 
-  constructor(buffer: SharedArrayBuffer, stateOffset: number, line: InterruptLine) {
+  /** `failed`: told what is thrown when the alarm's time comes, with nobody there to catch it. */
+  constructor(
+    buffer: SharedArrayBuffer,
+    stateOffset: number,
+    line: InterruptLine,
+    private readonly failed: (error: unknown) => void,
+  ) {
     this.#words = new Int32Array(buffer);
     this.#page = stateOffset >>> 2;
     this.#registers = new RtcRegisters(buffer, stateOffset, line, () => undefined);
@@ -192,6 +198,14 @@ export class RtcAlarm {
   #look(): void {
     clearTimeout(this.#timer);
     if (this.#detached) return;
+    try {
+      this.#ring();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  #ring(): void {
     lock(this.#words, this.#page + (LOCK >>> 2));
     const left = this.#registers.expire();
     unlock(this.#words, this.#page + (LOCK >>> 2));
