@@ -171,12 +171,14 @@ export class RtcAlarm {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #detached = false;
 
-  /** `failed`: told what is thrown when the alarm's time comes, with nobody there to catch it. */
+  /** `failed` is told of what was thrown here: the alarm is not touched any more then. */
   constructor(
     buffer: SharedArrayBuffer,
     stateOffset: number,
     line: InterruptLine,
-    private readonly failed: (error: unknown) => void,
+    private readonly failed = (error: unknown): void => {
+      throw error;
+    },
   ) {
     this.#words = new Int32Array(buffer);
     this.#page = stateOffset >>> 2;
@@ -198,17 +200,16 @@ export class RtcAlarm {
   #look(): void {
     clearTimeout(this.#timer);
     if (this.#detached) return;
+    let left: number;
     try {
-      this.#ring();
+      lock(this.#words, this.#page + (LOCK >>> 2));
+      left = this.#registers.expire();
+      unlock(this.#words, this.#page + (LOCK >>> 2));
     } catch (error) {
+      this.detach();
       this.failed(error);
+      return;
     }
-  }
-
-  #ring(): void {
-    lock(this.#words, this.#page + (LOCK >>> 2));
-    const left = this.#registers.expire();
-    unlock(this.#words, this.#page + (LOCK >>> 2));
     if (left !== Infinity) this.#timer = setTimeout(() => this.#look(), Math.min(left, LOOK_AGAIN));
   }
 }

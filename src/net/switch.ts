@@ -207,20 +207,18 @@ export class Switch {
   }
 
   #run(): void {
-    if (this.#delivering || this.#active.length === 0 || !this.#turns.begin()) return;
+    if (this.#delivering || this.#active.length === 0 || !this.#turns.hasTime) return;
     this.#delivering = true;
-    const isOver = (): boolean => this.#turns.isOver;
     try {
       for (let port = this.#active.shift(); port !== undefined; port = this.#active.shift()) {
         port.active = false;
         // Others first: it was its turn.
-        if (port.drain(isOver)) this.#activate(port);
+        if (port.drain(this.#turns)) this.#activate(port);
         for (const sender of port.waiting.release()) sender.onReady?.();
-        if (isOver()) break;
+        if (!this.#turns.hasTime) break;
       }
     } finally {
       this.#delivering = false;
-      this.#turns.end();
     }
   }
 

@@ -5,6 +5,7 @@
 import { Clock, hostNow } from '../computer/clock.js';
 import { ComputerError } from '../computer/errors.js';
 import { FRAME_SIZE, MachineMemory } from '../computer/memory.js';
+import { Turns } from '../computer/turns.js';
 import { buildCore, type CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
 import type { Hart, Platform } from './hart.js';
@@ -24,6 +25,8 @@ export interface VmmOptions {
 export class Vmm {
   readonly machine: MachineMemory;
   readonly clock: Clock;
+  /** Whose turn it is on the main thread. */
+  readonly turns: Turns;
   readonly core: CoreCode;
   readonly engine: EngineOptions;
   readonly profile: boolean;
@@ -38,6 +41,7 @@ export class Vmm {
   ) {
     const { limits, hartFrames, predecodePages } = shareMachine(memory, harts);
     this.machine = MachineMemory.create(limits);
+    this.turns = new Turns((run) => platform.soon(run));
     this.clock = new Clock(hostNow());
     this.core = buildCore(limits, predecodePages);
     this.engine = engine;

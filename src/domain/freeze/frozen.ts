@@ -212,15 +212,18 @@ export class FrozenDomain {
     const b = hands.batch();
     const held = this.anchor.cgroup.addHoldStill(b);
     for (const t of all) b.call(SYS.ptrace, PTRACE.DETACH, t.tracee.tid, 0, 0);
-    held(await b.run());
+    await held(await b.run());
     await shorten(this.anchor, all);
     await this.anchor.cgroup.thaw();
   }
 
-  /** Ends the domain here: it lives elsewhere now. */
+  #netnsOpen = true;
+
+  /** Ends the domain here: it lives elsewhere now. Can be repeated when it fails. */
   async kill(): Promise<void> {
     await this.anchor.cgroup.kill();
-    await this.hands.syscall(SYS.close, this.anchor.netns);
     await this.anchor.cgroup.remove();
+    if (this.#netnsOpen) await this.hands.syscall(SYS.close, this.anchor.netns);
+    this.#netnsOpen = false;
   }
 }

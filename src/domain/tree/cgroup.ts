@@ -3,6 +3,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { AT_FDCWD, AT_REMOVEDIR, EEXIST, ENOENT, O } from '../linux/flags.js';
+import { making } from '../linux/making.js';
 import { check, readText, writeText } from '../linux/os.js';
 import { together } from '../together.js';
 
@@ -71,13 +72,16 @@ export class Cgroup {
    * Adds asking for the freeze without waiting, for tasks that stand still already. If it fails the rest of the batch is
    * left out, and what is answered throws.
    */
-  addHoldStill(b: Batch): (r: BatchResult) => void {
+  addHoldStill(b: Batch): (r: BatchResult) => Promise<void> {
     const fd = b.must(SYS.openat, AT_FDCWD, b.str(`${this.path}/cgroup.freeze`), O.WRONLY | O.CLOEXEC, 0);
     const n = b.must(SYS.write, fd, b.str('1'), 1);
     b.call(SYS.close, fd);
-    return (r) => {
-      for (const ref of [fd, n]) check(r.value(ref), `freezing ${this.path}`);
-    };
+    return (r) =>
+      making(this.hands, (note) => {
+        note(r.value(fd));
+        for (const ref of [fd, n]) check(r.value(ref), `freezing ${this.path}`);
+        return Promise.resolve();
+      });
   }
 
   async thaw(): Promise<void> {

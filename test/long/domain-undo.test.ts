@@ -1,0 +1,56 @@
+/** Moves in which one call of the hands after the other is refused: the domain lives in one place, and nothing is left. */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, type RunningDomain } from '../../src/domain/tree/launch.js';
+import { compilePrograms, programNames } from '../domain/programs.js';
+import { nextLine, Stage } from '../domain/stage.js';
+import { assertLives, belongings, moveSpoilt, spotsOf } from '../domain/undone.js';
+
+// DOMAIN_PROGRAMS=tcp,unix runs some of them only.
+const PROGRAMS = programNames(process.env['DOMAIN_PROGRAMS']?.split(',')).filter(
+  (p) => !['refused', 'many'].includes(p),
+);
+
+let stage: Stage;
+before(async () => {
+  const programs = compilePrograms(PROGRAMS);
+  stage = await Stage.open(
+    Object.fromEntries(Object.entries(programs).map(([n, data]) => [`/opt/${n}`, { data, mode: 0o755 }])),
+  );
+});
+after(() => stage?.close());
+
+for (const program of PROGRAMS) {
+  test(`${program}: whatever call is refused, it lives in one place and nothing is left`, async () => {
+    let domain: RunningDomain = await launch(
+      stage.sides[0].hands,
+      { name: program },
+      { argv: [`/opt/${program}`, program], output: `/tmp/${program}.out` },
+    );
+    await nextLine(domain.hands, `/tmp/${program}.out`);
+    const first = await spotsOf(stage, domain);
+    domain = first.domain;
+    let has = await belongings(stage, domain);
+    const faults: string[] = [];
+    for (const spot of first.spots.filter(
+      (s) => !process.env['STEPS'] || process.env['STEPS'].split(',').includes(s.step),
+    )) {
+      const when = `after call ${spot.nr} was refused to the ${spot.side} in ${spot.step}`;
+      const t = performance.now();
+      const outcome = await moveSpoilt(stage, domain, spot);
+      const took = performance.now() - t;
+      domain = outcome.domain;
+      try {
+        await assertLives(stage, domain, when);
+        assert.deepEqual(await belongings(stage, domain), has, 'the hands have what they had');
+      } catch (e) {
+        faults.push(`${when}: ${e instanceof Error ? e.message.slice(0, 600) : String(e)} [${String(outcome.error)}]`);
+        has = await belongings(stage, domain);
+      }
+      console.log(when, '->', String(outcome.error), JSON.stringify(outcome.untidied), took | 0);
+    }
+    assert.deepEqual(faults, []);
+    await domain.anchor.cgroup.kill();
+    await domain.anchor.cgroup.remove();
+  });
+}
