@@ -44,10 +44,6 @@ export class Registry<P extends object> {
     this.version++;
   }
 
-  isRouter(port: P): boolean {
-    return port === this.#router;
-  }
-
   /** How many ports beside the router's have spoken, or have been given an address. */
   get stations(): number {
     return this.#known.size - (this.#router !== undefined && this.#known.has(this.#router) ? 1 : 0);

@@ -21,7 +21,7 @@ import { getMac, setMac } from './wire/bytes.js';
 import { ETHERNET_HEADER } from './wire/ethernet.js';
 
 /** Milliseconds of each turn of the event loop that delivering may take. */
-const SHARE = 5;
+const SHARE = 3;
 
 export interface SwitchOptions {
   /** Left out, everything is delivered at once, however long that takes: for simulated time. */
