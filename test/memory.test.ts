@@ -160,7 +160,6 @@ test('understudy run, when nobody reads what it prints', { skip: process.platfor
     child.stdout.pause();
     await wait(500);
     child.kill('SIGTERM');
-    child.stdout.resume();
     assert.notEqual(await Promise.race([ended, wait(10_000, 'late')]), 'late', 'it ends when it is told to');
   } finally {
     child.kill('SIGKILL');
