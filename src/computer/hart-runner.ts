@@ -29,6 +29,8 @@ import { shootDown, shootDownStep } from './shoot-down.js';
 
 /** Instructions between looks at the clock: well under the 4 ms of a Linux tick even when interpreted. */
 const BUDGET = 30_000;
+/** A hart whose driver would spin looks this often (ms) what else its guest may want of it. */
+const NAP = 10;
 
 export interface HartHooks {
   /** ecall from supervisor mode; the runner has already moved pc past it. */
@@ -52,6 +54,8 @@ export class HartRunner {
   #hooks!: HartHooks;
   /** When the timer interrupt is due, in ticks. */
   #deadline = Infinity;
+  /** While this says so the driver on this hart would only spin. */
+  #nap: (() => boolean) | undefined;
 
   /** `siblings`: blocks of the other harts of the OS instance. */
   constructor(buffer: SharedArrayBuffer, h: number, siblings: readonly number[], clock: Clock) {
@@ -135,7 +139,19 @@ export class HartRunner {
     this.timerChanged();
   }
 
+  /**
+   * The guest on this hart waits, without sleeping, for something that the main thread will do when it can: the hart
+   * sleeps in its stead. Not altogether: it runs for a moment now and then, for a guest that does have other things to do.
+   */
+  nap(still: () => boolean): void {
+    this.#nap = still;
+    // The core comes back to the loop.
+    Atomics.store(this.words, (this.h + S.SIGNAL) >>> 2, S.SIGNAL_RAISED);
+  }
+
   #turn(): void {
+    if (this.#nap?.() === true) this.#sleep(NAP);
+    else this.#nap = undefined;
     if (this.#deadline !== Infinity && this.#clock.ticks() >= this.#deadline) this.#raiseTimer();
     this.#engine.settle();
     if (this.#profile !== undefined) return this.#profiledTurn(this.#profile);
@@ -165,6 +181,7 @@ export class HartRunner {
       case EXIT_SIGNAL:
         return;
       case EXIT_WFI:
+        this.#nap = undefined;
         return this.#idle();
       case EXIT_SBI:
         this.pc += 4n;
@@ -212,8 +229,11 @@ export class HartRunner {
   #idle(): void {
     if ((this.#get(S.SIP) & this.words[(this.h + S.SIE) >>> 2]) !== 0) return;
     const wait = this.#deadline === Infinity ? Infinity : this.#clock.millisecondsUntil(this.#deadline);
-    if (wait <= 0) return;
-    idle(this.#side, wait);
+    if (wait > 0) this.#sleep(wait);
+  }
+
+  #sleep(milliseconds: number): void {
+    idle(this.#side, milliseconds);
     // Here and not in the loop, so that a profile counts the sleep as such.
     while (this.#side.at !== ATTEND) step(this.#side, this.#shared);
   }

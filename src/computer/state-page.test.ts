@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { freeLock, lock, unlock } from './state-page.js';
 
 const LOCK = 3;
@@ -23,4 +24,33 @@ test('the main thread does not wait for ever for a thread that is dead', () => {
   const words = new Int32Array(new SharedArrayBuffer(64));
   words[LOCK] = OTHER;
   assert.throws(() => lock(words, LOCK), { name: 'StateError', code: 'lock', message: /thread 17 holds/ });
+});
+
+test('a thread that takes a lock again and again does not keep the main thread from it', async () => {
+  const words = new Int32Array(new SharedArrayBuffer(64));
+  const file = JSON.stringify(new URL('state-page.js', import.meta.url).href);
+  const greedy = new Worker(
+    `const { workerData: words } = require('node:worker_threads');
+     import(${file}).then(({ lock, lockAs, unlock }) => {
+       lockAs(${OTHER});
+       while (words[0] === 0) {
+         lock(words, ${LOCK});
+         words[1]++;
+         for (const end = performance.now() + 0.3; performance.now() < end;);
+         unlock(words, ${LOCK});
+       }
+     });`,
+    { eval: true, workerData: words },
+  );
+  while (Atomics.load(words, 1) < 10) await new Promise((resolve) => setTimeout(resolve, 1));
+  const before = Atomics.load(words, 1);
+  for (let i = 0; i < 50; i++) {
+    lock(words, LOCK);
+    unlock(words, LOCK);
+  }
+  const turns = Atomics.load(words, 1) - before;
+  words[0] = 1;
+  await greedy.terminate();
+  assert.ok(turns <= 200, `it had the lock ${turns} times while the main thread asked for it 50 times`);
+  assert.equal(words[LOCK], 0);
 });

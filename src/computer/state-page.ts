@@ -40,6 +40,12 @@ export function lockAs(name: number): void {
 const PATIENCE = 2000;
 const MOST_PER_LOOK = 2;
 
+/**
+ * A bit beside the holder's name: the main thread waits, and comes next. A guest whose harts take a lock again and
+ * again would else keep it from the main thread, on which all guests depend.
+ */
+const MAIN_WAITS = 1 << 30;
+
 /** Takes the lock at word `index`. Not reentrant; hold it for a few dozen instructions only. Throws StateError `lock`. */
 export function lock(words: Int32Array, index: number): void {
   if (Atomics.compareExchange(words, index, 0, me) !== 0) waitForLock(words, index);
@@ -50,9 +56,11 @@ function waitForLock(words: Int32Array, index: number): void {
   let waited = 0;
   let last = 0;
   let looked = performance.now();
+  const free = me === MAIN_THREAD ? MAIN_WAITS : 0;
   for (;;) {
-    const holder = Atomics.compareExchange(words, index, 0, me);
-    if (holder === 0) return;
+    if (free !== 0) Atomics.or(words, index, free);
+    const holder = Atomics.compareExchange(words, index, free, me);
+    if (holder === free) return;
     if (++spins < SPINS_BEFORE_NAP) continue;
     if (mayWait) {
       try {
@@ -66,18 +74,21 @@ function waitForLock(words: Int32Array, index: number): void {
     last = holder;
     looked = now;
     if (me === MAIN_THREAD && waited > PATIENCE) {
-      throw new StateError('lock', `thread ${holder} holds a device's lock and does not give it back`);
+      Atomics.and(words, index, ~MAIN_WAITS);
+      throw new StateError('lock', `thread ${holder & ~MAIN_WAITS} holds a device's lock and does not give it back`);
     }
   }
 }
 
 /** Takes a lock from a thread that is dead, or has left in the middle. What it guards may be half done. */
 export function freeLock(words: Int32Array, index: number, holder: number): void {
-  if (Atomics.compareExchange(words, index, holder, 0) === holder) Atomics.notify(words, index);
+  for (const waits of [0, MAIN_WAITS]) {
+    if (Atomics.compareExchange(words, index, holder | waits, waits) === (holder | waits)) Atomics.notify(words, index);
+  }
 }
 
 export function unlock(words: Int32Array, index: number): void {
-  Atomics.store(words, index, 0);
+  if ((Atomics.and(words, index, MAIN_WAITS) & MAIN_WAITS) !== 0) Atomics.notify(words, index);
 }
 
 /** A copy of the state page at `offset`, with its lock word (at `lockAt` in the page) free. Take it while nobody changes the page. */

@@ -3,7 +3,7 @@
  * waits to be told which OS instance it is a hart of, runs until it is to stop, and
  * waits again.
  */
-import { boardRegions, freeLocks } from '../computer/board.js';
+import { boardDebugConsole, boardRegions, freeLocks, type BoardOptions } from '../computer/board.js';
 import { Clock } from '../computer/clock.js';
 import type { DmaSpace } from '../computer/dma.js';
 import { emptyProfile } from '../computer/hart-profile.js';
@@ -63,12 +63,14 @@ class AssignedHart {
       ...this.platform,
     };
     const engine = createEngine(assignment.core, assignment.memory, runner.h, host, assignment.engine);
+    const debugConsole = boardDebugConsole(this.#boardOptions());
     const sbi = new Sbi(runner, {
       harts: assignment.harts,
       hartId: assignment.hartId,
       bytes: new Uint8Array(this.#buffer),
       offsetOf: (address, write) => guestMemory.offsetOf(address, write),
-      debugConsole: (bytes) => this.send({ type: 'console', bytes }),
+      debugConsole: (text) => debugConsole.write(text),
+      debugConsoleFull: () => debugConsole.full(),
       reset: (kind) => {
         // The guest must not go on behind its own reset; the host stops every hart when it hears of it.
         Atomics.store(runner.words, (runner.h + S.HSM) >>> 2, S.HSM_STOPPED);
@@ -91,9 +93,13 @@ class AssignedHart {
   }
 
   #bus(dma: DmaSpace): MmioBus {
+    const nap = (still: () => boolean): void => this.#runner.nap(still);
+    return new MmioBus(boardRegions({ ...this.#boardOptions(), dma, nap }));
+  }
+
+  #boardOptions(): BoardOptions {
     const { board, harts } = this.assignment;
-    const doorbell = (): void => this.#doorbell();
-    return new MmioBus(boardRegions({ buffer: this.#buffer, offset: board, harts, doorbell, dma }));
+    return { buffer: this.#buffer, offset: board, harts, doorbell: () => this.#doorbell() };
   }
 
   /** Wakes the main thread; many rings before it looks are one message. */

@@ -1,6 +1,8 @@
 /** An OS instance: a partition with its devices, a kernel in it, and what it says. */
 import { Board, BOARD_SIZE, freeLocks } from '../computer/board.js';
+import type { DebugConsoleOutput } from '../computer/debug-console.js';
 import { MAIN_THREAD } from '../computer/state-page.js';
+import type { TurnTaker } from '../computer/turns.js';
 import type { UartPort } from '../computer/uart.js';
 import type { BlockBackend } from '../computer/virtio/block-backend.js';
 import { VirtioBlock } from '../computer/virtio/block.js';
@@ -59,8 +61,10 @@ const DEBUG_CONSOLE = 'debug console';
 const RING = 'ring of the hands';
 
 const ALIGNMENT = 0x200000;
+/** Turns in which a guest that has ended is still heard: what its queues can hold, and no more. */
+const LAST_TURNS = 64;
 
-export class OsInstance {
+export class OsInstance implements TurnTaker {
   readonly name: string;
   readonly partition: Partition;
   readonly mailbox: Mailbox;
@@ -71,7 +75,7 @@ export class OsInstance {
   /** Settles when the instance has ended, for whatever reason; its harts stand still then. */
   readonly ended: Promise<OsEnd>;
   /** Text the kernel prints through the SBI before it has a console (earlycon). */
-  onDebugConsole: (bytes: Uint8Array) => void = () => undefined;
+  readonly debugConsole: DebugConsoleOutput;
   /** Called after each doorbell of the hands' ring. */
   onRing: () => void = () => undefined;
   /** Told when a device stopped because the guest filled its queues with garbage. */
@@ -89,6 +93,8 @@ export class OsInstance {
   #end!: (end: OsEnd) => void;
   #entry = 0;
   #destroyed = false;
+  /** The devices were left with something to do. */
+  #unfinished = false;
   #deviceTreeAt = 0;
 
   /**
@@ -120,13 +126,15 @@ export class OsInstance {
       buffer,
       offset: this.#pages.board,
       harts: this.partition.blocks,
-      doorbell: () => this.#ringSoon(),
+      doorbell: () => this.#later(),
+      budget: vmm.turns,
       dma: this.partition.space,
       fault: (_, message) => this.onDeviceFault(message),
       failed: (device, error) =>
         this.#failed(typeof device === 'string' ? device : (this.#devices.get(device) ?? `device ${device}`), error),
     });
     this.serial = this.board.uart;
+    this.debugConsole = this.board.debugConsole;
 
     // Slot 0 would be the host bridge's.
     let slot = 1;
@@ -187,7 +195,7 @@ export class OsInstance {
     if (!this.#destroyed) {
       this.#destroyed = true;
       // What it said last, before it stopped.
-      this.board.poll();
+      this.#poll();
       // The frames will be somebody else's: a disk may still be reading for this guest.
       this.board.close();
       // And the hands' host learns only later that nobody will answer.
@@ -216,16 +224,18 @@ export class OsInstance {
     this.#deviceTreeAt = layout.deviceTree;
   }
 
-  #ringSoon(): void {
-    if (this.#destroyed || Atomics.exchange(this.#vmm.machine.words, this.#pages.doorbell >>> 2, 1) !== 0) return;
-    setTimeout(() => this.#answerDoorbell(), 0);
+  /** Does what the devices were asked for: called by `Turns`. */
+  work(): void {
+    if (this.#destroyed) return;
+    // From here on a doorbell is worth a message again.
+    Atomics.store(this.#vmm.machine.words, this.#pages.doorbell >>> 2, 0);
+    this.#poll();
+    this.#guarded(RING, () => this.onRing());
   }
 
-  #answerDoorbell(): void {
-    if (this.#destroyed) return;
-    Atomics.store(this.#vmm.machine.words, this.#pages.doorbell >>> 2, 0);
-    this.board.poll();
-    this.#guarded(RING, () => this.onRing());
+  #later(): void {
+    this.#unfinished = true;
+    if (!this.#destroyed) this.#vmm.turns.later(this);
   }
 
   /** What the outside throws at this instance is this instance's end, and nobody else's. */
@@ -248,21 +258,36 @@ export class OsInstance {
     if (!this.#destroyed) freeLocks(this.#vmm.machine.buffer, this.#pages.board, holder);
   }
 
-  /** The first cause is the one that is told. */
+  /** The first cause is the one that is told: each hart may ask for a reset, again and again. */
   async #finish(end: OsEnd): Promise<void> {
-    this.#cause ??= end;
+    if (this.#cause !== undefined) return;
+    this.#cause = end;
     await this.partition.stop();
-    // What it said last is heard before it is said to have ended.
-    if (!this.#destroyed) this.board.poll();
-    this.#end(this.#cause);
+    await this.#hearLastWords();
+    this.#end(end);
+  }
+
+  /** What it said last is heard before it is said to have ended. */
+  async #hearLastWords(): Promise<void> {
+    for (let turn = 0; turn < LAST_TURNS && !this.#destroyed; turn++) {
+      this.#unfinished = false;
+      this.#poll();
+      if (!this.#unfinished) return;
+      await new Promise<void>((resolve) => this.#vmm.platform.soon(resolve));
+    }
+  }
+
+  #poll(): void {
+    this.board.poll();
+    this.#guarded(DEBUG_CONSOLE, () => this.debugConsole.poll());
   }
 
   #receive(message: HartMessage, hartId: number): void {
     switch (message.type) {
       case 'doorbell':
-        return this.#answerDoorbell();
-      case 'console':
-        return this.#guarded(DEBUG_CONSOLE, () => this.onDebugConsole(message.bytes));
+        // The hands wait for no device.
+        this.#guarded(RING, () => this.onRing());
+        return this.#vmm.turns.want(this);
       case 'reset':
         void this.#finish({ kind: message.kind });
         return;

@@ -29,7 +29,7 @@ export interface PortAddresses {
   /** The station that has an address: a number that no other port of the switch has; 0 if there is none. */
   stationOf(ip: number): number;
   stationOfMac(mac: number): number;
-  /** Stations beside the one that routes; at least 1. */
+  /** Stations that have an address, beside the one that routes; at least 1. */
   stations(): number;
 }
 

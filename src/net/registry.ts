@@ -28,6 +28,8 @@ export class Registry<P extends object> {
   readonly #ips = new Map<number, Entry<P>>();
   /** IPv4 address → the MAC address it is leased to. */
   readonly #leases = new Map<number, number>();
+  /** Ports that have, or had, an address. */
+  readonly #known = new Set<P>();
   #router: P | undefined;
   #subnet: Subnet | undefined;
   /** Grows whenever something that was allowed may be so no longer. */
@@ -42,6 +44,11 @@ export class Registry<P extends object> {
 
   isRouter(port: P): boolean {
     return port === this.#router;
+  }
+
+  /** How many ports beside the router's have spoken, or have been given an address. */
+  get stations(): number {
+    return this.#known.size - (this.#router !== undefined && this.#known.has(this.#router) ? 1 : 0);
   }
 
   portOfMac(mac: number): P | undefined {
@@ -69,6 +76,7 @@ export class Registry<P extends object> {
         throw new NetError('BAD_CONFIG', `${text(address)} is the gateway's own address: choose another`);
       }
       table.set(address, { port, registered: true });
+      this.#known.add(port);
     }
     this.version++;
   }
@@ -123,6 +131,7 @@ export class Registry<P extends object> {
     for (const table of [this.#macs, this.#ips]) {
       for (const [address, entry] of table) if (entry.port === port) table.delete(address);
     }
+    this.#known.delete(port);
     if (port === this.#router) this.#router = this.#subnet = undefined;
     this.version++;
   }
@@ -141,5 +150,6 @@ export class Registry<P extends object> {
       this.version++;
     }
     table.set(address, { port, registered: false });
+    this.#known.add(port);
   }
 }

@@ -45,6 +45,8 @@ export interface HostDatagrams {
 }
 
 export interface Sockets {
+  /** How many streams and datagram sockets guests may have open together, if the host has a bound. */
+  readonly descriptors?: number;
   /** Starts to connect; the outcome is `connected` or `closed(fault)`. Does not throw. */
   connect(address: string, port: number, events: StreamEvents): HostStream;
   /**

@@ -59,7 +59,7 @@ export class Switch {
         mayUse: (ip, mac) => registry.mayUse(ip, mac),
         stationOf: (ip) => registry.portOfIp(ip)?.station ?? 0,
         stationOfMac: (mac) => registry.portOfMac(mac)?.station ?? 0,
-        stations: () => Math.max(1, this.#ports.size - (this.#router === undefined ? 0 : 1)),
+        stations: () => Math.max(1, registry.stations),
       },
     };
   }

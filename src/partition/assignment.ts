@@ -39,7 +39,6 @@ export interface HartReport {
 /** What a hart's thread says. */
 export type HartMessage =
   | { readonly type: 'doorbell' }
-  | { readonly type: 'console'; readonly bytes: Uint8Array }
   | { readonly type: 'reset'; readonly kind: ResetKind }
   /** The last word of an assignment. */
   | { readonly type: 'stopped'; readonly report: HartReport }

@@ -15,6 +15,8 @@ export interface HartThread {
 export interface Platform {
   /** Starts a thread that loads the hart's code and waits for an assignment. */
   startHartThread(): HartThread;
+  /** Calls back when the event loop has gone round, timers and sockets included: as `setImmediate` does. */
+  soon(run: () => void): void;
   /** Fills an array with random bytes fit for keys. */
   randomBytes(into: Uint8Array): void;
 }

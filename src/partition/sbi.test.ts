@@ -90,7 +90,7 @@ class Caller {
 
   constructor(source = CALLING) {
     this.os = new OsInstance(vmm, { name: 'calls', kernel: bareKernel(source), memory: BARE_MEMORY, harts: HARTS });
-    this.os.onDebugConsole = (bytes) => (this.said += new TextDecoder().decode(bytes));
+    this.os.debugConsole.onData = (bytes) => (this.said += new TextDecoder().decode(bytes));
     this.os.start();
   }
 

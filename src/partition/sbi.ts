@@ -44,7 +44,10 @@ export interface SbiHost {
   /** Byte offset of a guest-physical address that is memory of the instance (and may be written, with `write`), or -1. */
   offsetOf(address: number, write?: boolean): number;
   readonly bytes: Uint8Array;
-  debugConsole(bytes: Uint8Array): void;
+  /** Takes text as far as there is room; how many bytes. */
+  debugConsole(text: Uint8Array): number;
+  /** The debug console has no room for a single byte now. */
+  debugConsoleFull(): boolean;
   /** The guest asked to shut down or reboot. */
   reset(kind: ResetKind): void;
 }
@@ -92,9 +95,15 @@ export class Sbi {
       case SRST:
         if (fn === 0) error = this.#reset();
         break;
-      case DBCN:
-        [error, value] = this.#debugConsole(fn);
+      case DBCN: {
+        const answer = this.#debugConsole(fn);
+        if (answer === 'again') {
+          hart.pc -= 4n;
+          return;
+        }
+        [error, value] = answer;
         break;
+      }
     }
     hart.setX(A0, error);
     hart.setX(A1, value);
@@ -263,7 +272,15 @@ export class Sbi {
     return host.offsetOf(address, write) >= 0 && host.offsetOf(address + length - 1, write) >= 0;
   }
 
-  #debugConsole(fn: number): [number, number] {
+  /** How much was taken; a caller who could write nothing sleeps until there is room, for it would only try again. */
+  #print(text: Uint8Array): number {
+    const { hart, host } = this;
+    const count = host.debugConsole(text);
+    if (count === 0 && text.length > 0) hart.nap(() => host.debugConsoleFull());
+    return count;
+  }
+
+  #debugConsole(fn: number): [number, number] | 'again' {
     const { hart, host } = this;
     switch (fn) {
       case 0: {
@@ -276,14 +293,14 @@ export class Sbi {
           if (offset < 0) return [INVALID_PARAM, 0];
           text[i] = host.bytes[offset];
         }
-        host.debugConsole(text);
-        return [SUCCESS, length];
+        return [SUCCESS, this.#print(text)];
       }
       case 1:
         // There is never anything to read.
         return [this.#validMemory(true) ? SUCCESS : INVALID_PARAM, 0];
       case 2:
-        host.debugConsole(Uint8Array.of(this.#low(A0) & 0xff));
+        // "Only returns after writing the byte" (12.3): while there is no room, the call is made again.
+        if (this.#print(Uint8Array.of(this.#low(A0) & 0xff)) === 0) return 'again';
         return [SUCCESS, 0];
       default:
         return [NOT_SUPPORTED, 0];

@@ -5,6 +5,7 @@
 import { Clock, hostNow } from '../computer/clock.js';
 import { ComputerError } from '../computer/errors.js';
 import { FRAME_SIZE, MachineMemory } from '../computer/memory.js';
+import { Turns } from '../computer/turns.js';
 import { buildCore, type CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
 import { HART_BLOCK_SIZE } from '../hart/tlb.js';
@@ -28,6 +29,8 @@ const CONTROL_BYTES_PER_HART = 4 * 2 ** 20;
 export class Vmm {
   readonly machine: MachineMemory;
   readonly clock: Clock;
+  /** Whose turn it is on the main thread. */
+  readonly turns: Turns;
   readonly core: CoreCode;
   readonly engine: EngineOptions;
   readonly profile: boolean;
@@ -43,6 +46,7 @@ export class Vmm {
     const control = harts * (HART_FRAMES * FRAME_SIZE + CONTROL_BYTES_PER_HART);
     const limits = MachineMemory.limits(memory + control + memory / 1024);
     this.machine = MachineMemory.create(limits);
+    this.turns = new Turns((run) => platform.soon(run));
     this.clock = new Clock(hostNow());
     this.core = buildCore(limits);
     this.engine = engine;

@@ -12,7 +12,19 @@ export type { HighWaterOptions, SessionOptions } from './options.js';
 export type { Limits } from './limits.js';
 export { SessionError } from './errors.js';
 export type { SessionErrorCode } from './errors.js';
-export type { Json, Opened, Refusal, RefusalReason, Sealed, Session, SessionChange, SessionStart } from './types.js';
+export type {
+  Json,
+  Opened,
+  Prepared,
+  Refusal,
+  RefusalReason,
+  Sealed,
+  Session,
+  SessionChange,
+  SessionStart,
+  Unsealed,
+} from './types.js';
+export type { Kept, NotKept } from './json.js';
 export type { Issue, SchemaResult, StandardSchema } from './standard-schema.js';
 export { DEFAULT_POLICY, formatKeyId, KeyRing, keyState } from './ring.js';
 export type { KeyState, RingContent, RingKey, RingPolicy, RingSource } from './ring.js';
@@ -27,5 +39,6 @@ export type { AsyncAead, Backend, SyncAead, SyncBackend, TextCodec } from './bac
 export { cookieTransport, headerTransport } from './transport.js';
 export type { HeaderOptions, Transport } from './transport.js';
 export type { CookieOptions } from './cookie.js';
-export { openVisit } from './visit.js';
-export type { Absent, Arrived, Exchange, Saved, Visit, VisitOptions } from './visit.js';
+export { openVisit, openVisitOn } from './visit.js';
+export type { Absent, Arrived, Ended, Saved, TooLate, Visit, VisitOptions } from './visit.js';
+export type { Carrier, Exchange, Put } from './carrier.js';

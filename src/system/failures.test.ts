@@ -148,7 +148,7 @@ describe('what is thrown on the main thread', () => {
   };
   const cases: [string, string, (guest: Instance) => void][] = [
     ['by who listens to the serial port', 'serial port', ({ os }) => (os.serial.onData = throwing)],
-    ['by who listens to the debug console', 'debug console', ({ os }) => (os.onDebugConsole = throwing)],
+    ['by who listens to the debug console', 'debug console', ({ os }) => (os.debugConsole.onData = throwing)],
   ];
   for (const [name, device, arrange] of cases) {
     test(name, async () => {

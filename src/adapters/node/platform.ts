@@ -80,6 +80,9 @@ export function hartThread(file = HART_WORKER): HartThread {
 
 export const nodePlatform: Platform = {
   startHartThread: () => hartThread(),
+  soon(run) {
+    setImmediate(run);
+  },
   randomBytes(into) {
     randomFillSync(into);
   },

@@ -41,8 +41,8 @@ const MAX_SEGMENTS = 126;
 const MAX_SEGMENT = 64 * 1024;
 /** More data than this in one request is no request we have offered to take. */
 const MAX_DATA = MAX_SEGMENTS * MAX_SEGMENT;
-/** Data of requests under way: the rest stays in the queue. */
-const MAX_UNDER_WAY = 64 * 1024 * 1024;
+/** Data of requests under way in all disks of an instance: with as much, each has one request at a time. */
+const MAX_UNDER_WAY = 32 * 1024 * 1024;
 const MAX_RANGE_SECTORS = 2 ** 16;
 /** The flag of a range: its space may be given back (5.2.6). */
 const UNMAP = 1;
@@ -60,7 +60,7 @@ export class VirtioBlock extends VirtioDevice {
   readonly #view = new DataView(this.#header.buffer);
   readonly #status = new Uint8Array(1);
   #underWay = 0;
-  #bytesUnderWay = 0;
+  readonly #share: { bytes: number };
   /** The queue was left with requests in it. */
   #waiting = false;
   #idle: (() => void)[] = [];
@@ -74,6 +74,7 @@ export class VirtioBlock extends VirtioDevice {
       (backend.readOnly ? F_RO : F_WRITE_ZEROES | (backend.discard === undefined ? 0 : F_DISCARD));
     super(host, { id: BLOCK_ID, classCode: CLASS_STORAGE, features, queues: [QUEUE_SIZE], config: configOf(backend) });
     this.#backend = backend;
+    this.#share = host.underWay;
   }
 
   /** Requests the backend is working on. */
@@ -91,7 +92,8 @@ export class VirtioBlock extends VirtioDevice {
     const queue = this.queues[0];
     for (let n = 0; n < QUEUE_SIZE; n++) {
       // An honest driver has no more requests than descriptors; another may name one descriptor again and again.
-      if (this.#bytesUnderWay >= MAX_UNDER_WAY || this.#underWay >= QUEUE_SIZE) {
+      const full = this.#share.bytes >= MAX_UNDER_WAY && this.#underWay > 0;
+      if (full || this.#underWay >= QUEUE_SIZE) {
         this.#waiting = true;
         return;
       }
@@ -169,7 +171,7 @@ export class VirtioBlock extends VirtioDevice {
     if (count === 0 || count > MAX_RANGE_SECTORS || sector + count > this.#backend.sectors) {
       return this.#finish(request, S_IOERR);
     }
-    if (discard !== undefined) return this.#run(request, 0, discard(sector, count));
+    if (discard !== undefined) return this.#run(request, count * SECTOR_SIZE, discard(sector, count));
     const zero = (flags & UNMAP) !== 0 ? this.#backend.zero?.bind(this.#backend) : undefined;
     this.#run(request, count * SECTOR_SIZE, zero?.(sector, count) ?? this.#zero(sector, count));
   }
@@ -190,10 +192,12 @@ export class VirtioBlock extends VirtioDevice {
 
   #run(request: Request, bytes: number, work: Promise<void>, data?: Uint8Array): void {
     this.#underWay++;
-    this.#bytesUnderWay += bytes;
+    this.#share.bytes += bytes;
+    // A backend may have done all of it just now.
+    this.budget.credit -= bytes / 1024;
     const done = (status: number): void => {
       this.#underWay--;
-      this.#bytesUnderWay -= bytes;
+      this.#share.bytes -= bytes;
       try {
         if (this.enter()) {
           if (request.generation === this.generation) this.#finish(request, status, status === S_OK ? data : undefined);

@@ -25,6 +25,11 @@ export class Chain {
     this.#memory = memory;
   }
 
+  /** What it takes to work on it: its buffers, and the KiB in them. */
+  get effort(): number {
+    return this.#count + (this.readable + this.writable) / 1024;
+  }
+
   clear(head: number): void {
     this.head = head;
     this.readable = 0;

@@ -81,6 +81,7 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   readonly #later: readonly boolean[];
   readonly #chain = new Chain(this.memory);
   readonly #output: ConsoleOutput;
+  readonly #wakeHarts: () => void;
   readonly #message = new Uint8Array(256);
   #columns: number;
   #rows: number;
@@ -103,11 +104,13 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
       config,
     });
     this.#output = new ConsoleOutput(host);
+    this.#wakeHarts = () => host.wakeHarts();
     this.#names = options.ports.map((p) => new TextEncoder().encode(p.name ?? '').slice(0, 200));
     this.#consoles = options.ports.map((p, i) => i === 0 || p.console === true);
     this.#later = options.ports.map((p) => p.later === true);
     this.#columns = options.columns ?? 80;
     this.#rows = options.rows ?? 24;
+    this.#output.spinning(this.#consoles.reduce((bits, is, i) => (is ? bits | (1 << i) : bits), 0));
     this.ports = options.ports.map((p, i) => new ConsolePort(this, i, p.name ?? ''));
   }
 
@@ -157,6 +160,12 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     }
   }
 
+  hold(port: ConsolePort, on: boolean): void {
+    this.#output.hold(port.index, on);
+    // What its queue has is taken in a turn of its own: whoever lets go may be a listener.
+    if (!on && !this.detached) this.again(1 << txQueue(port.index));
+  }
+
   protected override process(kicked: number): void {
     if (this.negotiated(F_MULTIPORT)) {
       if ((kicked & (1 << CONTROL_TX)) !== 0) this.#control();
@@ -176,9 +185,10 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   }
 
   /** What the guest has written to its ports. */
-  #takeOutput(kicked: number): void {
-    const { pieces, more, problem } = this.#output.drain(kicked, TX_QUEUE_SIZE);
-    for (const [port, bytes] of pieces) this.ports[port]?.onData(bytes);
+  #takeOutput(kicked: number, closed = 0): void {
+    const { pieces, more, wake, problem } = this.#output.drain(kicked, closed);
+    if (wake) this.#wakeHarts();
+    for (const [port, bytes] of pieces) this.ports[port]?.deliver(bytes);
     if (problem !== undefined) this.fail(problem);
     else if (more !== 0) this.again(more);
   }
@@ -242,6 +252,8 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     } else if (event === PORT_OPEN) {
       const bit = 1 << p;
       this.store(OPEN, value === 1 ? this.load(OPEN) | bit : this.load(OPEN) & ~bit);
+      // What it wrote before it closed its end is heard even if the reader has no room: it may switch itself off next.
+      if (value === 0 && this.ports[p].mayOverrun) this.#takeOutput(1 << txQueue(p), bit);
       this.ports[p].noticeOpen();
       this.#deliver(this.ports[p]);
     }
@@ -304,4 +316,9 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
 /** The queue a port receives on; the next one is the one it sends on (5.3.2). */
 function rxQueue(port: number): number {
   return port === 0 ? 0 : 2 + 2 * port;
+}
+
+/** The queue a port sends on. */
+function txQueue(port: number): number {
+  return rxQueue(port) + 1;
 }

@@ -1,6 +1,7 @@
 /** The main thread's side of a virtio device: turns at the queues, interrupts, resets. Devices extend it. */
 import type { DmaSpace, InterruptLine } from '../dma.js';
 import { COMMAND, COMMAND_BUS_MASTER, DEVICE_ID, writeHeader } from '../pci/config-space.js';
+import type { Budget } from '../turns.js';
 import { lock, StateError, unlock } from '../state-page.js';
 import { writeCapabilities } from './capabilities.js';
 import { resetState, updateLine } from './control.js';
@@ -23,8 +24,14 @@ export interface DeviceHost {
   line: InterruptLine;
   /** Byte offset of memory for a console's output, where a hart's thread finds it too (console-output.ts). */
   outputRing?: number | undefined;
-  /** Asks that `poll` be called soon. */
+  /** Asks that `poll` be called when the event loop has gone round. */
   doorbell(): void;
+  /** The main thread's budget for devices. */
+  budget: Budget;
+  /** Bytes that requests under way keep in the host's memory, of all devices of the instance. */
+  underWay: { bytes: number };
+  /** Has the instance's harts look again at what they wait for. */
+  wakeHarts(): void;
   /** Told when the guest's queues were garbage and the device stopped until its reset. */
   fault?(message: string): void;
   /** Told what was thrown in the device, or by who listens to it; without it that is thrown on. */
@@ -50,6 +57,7 @@ export abstract class VirtioDevice implements QueueOwner {
   readonly memory: GuestMemory;
   turn = 0;
   broken = false;
+  readonly budget: Budget;
 
   protected readonly queues: readonly Virtqueue[];
   readonly #host: DeviceHost;
@@ -57,12 +65,15 @@ export abstract class VirtioDevice implements QueueOwner {
   /** Turns nest: the outside world may answer while it is being told something. */
   #depth = 0;
   #detached = false;
+  /** Queues that the budget did not suffice for. */
+  #leftOver = 0;
 
   protected constructor(host: DeviceHost, kind: DeviceKind) {
     this.#host = host;
     this.words = new Int32Array(host.buffer);
     this.page = host.stateOffset >>> 2;
     this.memory = new GuestMemory(host.dma);
+    this.budget = host.budget;
     const config = new DataView(host.buffer, host.stateOffset, 0x1000);
     const id = config.getUint16(DEVICE_ID, true);
     if (id === 0) initialise(config, kind);
@@ -140,6 +151,10 @@ export abstract class VirtioDevice implements QueueOwner {
     this.#host.fault?.(message);
   }
 
+  leftOver(index: number): void {
+    this.#leftOver |= 1 << index;
+  }
+
   /** Handles the queues whose bits are set. Inside a turn. */
   protected abstract process(kicked: number): void;
 
@@ -186,6 +201,13 @@ export abstract class VirtioDevice implements QueueOwner {
       }
     });
     this.#noticeReset();
+    if (this.#leftOver !== 0) this.again(this.#leftOver);
+    this.#leftOver = 0;
+  }
+
+  /** Taken out for good. */
+  protected get detached(): boolean {
+    return this.#detached;
   }
 
   /** Counts resets. What is finished later belongs to the driver only if this has not changed. */
