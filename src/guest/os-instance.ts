@@ -60,6 +60,8 @@ export type OsEnd =
 const DEBUG_CONSOLE = 'debug console';
 const RING = 'ring of the hands';
 
+/** What the console prints is passed on in pieces of so many milliseconds. */
+const GATHER = 1;
 /** Turns in which a guest that has ended is still heard: what its queues can hold, and no more. */
 const LAST_TURNS = 64;
 
@@ -204,6 +206,7 @@ export class OsInstance implements TurnTaker {
     if (!this.#destroyed) {
       this.#destroyed = true;
       // What it said last, before it stopped.
+      this.console.gather = 0;
       this.#poll();
       // The frames will be somebody else's: a disk may still be reading for this guest.
       this.board.close();
@@ -230,6 +233,7 @@ export class OsInstance implements TurnTaker {
       (host) =>
         new VirtioConsole(host, {
           ports: [{ console: true }, ...ports],
+          gather: GATHER,
           ...(columns !== undefined && { columns }),
           ...(rows !== undefined && { rows }),
         }),
@@ -300,6 +304,7 @@ export class OsInstance implements TurnTaker {
     if (this.#cause !== undefined) return;
     this.#cause = end;
     await this.partition.stop();
+    this.console.gather = 0;
     await this.#hearLastWords();
     this.#end(end);
   }
