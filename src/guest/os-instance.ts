@@ -23,6 +23,7 @@ import { GuestError } from './errors.js';
 import { Mailbox, MAILBOX_SIZE } from './hands/mailbox.js';
 import { readKernelHeader } from './kernel-image.js';
 
+/** What an OS instance is booted from. */
 export interface OsOptions {
   readonly name: string;
   /** An uncompressed RISC-V Linux `Image`. */
@@ -64,6 +65,7 @@ const ALIGNMENT = 0x200000;
 /** Turns in which a guest that has ended is still heard: what its queues can hold, and no more. */
 const LAST_TURNS = 64;
 
+/** One Linux that was booted in a partition, with the devices on its board. */
 export class OsInstance implements TurnTaker {
   readonly name: string;
   readonly partition: Partition;

@@ -12,6 +12,7 @@ import { HART_BLOCK_SIZE } from '../hart/tlb.js';
 import type { Hart, Platform } from './hart.js';
 import { Partition } from './partition.js';
 
+/** What a VMM is made with. */
 export interface VmmOptions {
   /** Bytes for the OS instances together. */
   readonly memory: number;
@@ -26,6 +27,7 @@ const HART_FRAMES = Math.ceil(HART_BLOCK_SIZE / FRAME_SIZE);
 /** Page maps, device states, mailboxes: for each of as many OS instances as can be, with room to spare. */
 const CONTROL_BYTES_PER_HART = 4 * 2 ** 20;
 
+/** The owner of a computer's harts, frames and threads, who gives partitions of it to OS instances. */
 export class Vmm {
   readonly machine: MachineMemory;
   readonly clock: Clock;
