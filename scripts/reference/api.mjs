@@ -118,13 +118,14 @@ export function readApi() {
           .replace(/\.d\.ts$/, '.ts'),
       };
     });
-    return { path, doc: moduleDoc(source), exports: list.sort((a, b) => (a.name < b.name ? -1 : 1)) };
+    return { path, doc: moduleDoc(file), exports: list.sort((a, b) => (a.name < b.name ? -1 : 1)) };
   });
 }
 
-/** The comment at the head of an entry point: the compiler keeps it where the first statement is kept. */
-function moduleDoc(source) {
-  const [, comment] = /^\s*\/\*\*([^]*?)\*\//.exec(source.text) ?? [];
+/** The comment at the head of an entry point's source: the compiler does not keep it. */
+function moduleDoc(declarations) {
+  const source = readFileSync(declarations.replace(/^.*\/dist\//, '').replace(/\.d\.ts$/, '.ts'), 'utf8');
+  const [, comment] = /^\s*\/\*\*([^]*?)\*\//.exec(source) ?? [];
   return (comment ?? '')
     .split('\n')
     .map((line) => line.replace(/^\s*\* ?/, '').trimEnd())

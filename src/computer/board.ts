@@ -43,6 +43,7 @@ const DEBUG_CONSOLE_PAGE = OUTPUT_PAGE + OUTPUT_PAGES;
 /** Bytes of shared memory a board takes, 4 KiB aligned. */
 export const BOARD_SIZE = (DEBUG_CONSOLE_PAGE + 1) * STATE_PAGE_SIZE;
 
+/** What a board is made with. */
 export interface BoardOptions {
   /** The computer's shared memory. */
   buffer: SharedArrayBuffer;

@@ -17,6 +17,7 @@ const WASM_PAGE = 65536;
 /** What 32-bit offsets reach. */
 const MAX_BYTES = 2 ** 32 - WASM_PAGE;
 
+/** All memory of a computer, shared by its threads, and its frames. */
 export class MachineMemory {
   readonly memory: WasmMemory;
   readonly buffer: SharedArrayBuffer;

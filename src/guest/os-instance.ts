@@ -23,6 +23,7 @@ import { GuestError } from './errors.js';
 import { Mailbox, MAILBOX_SIZE } from './hands/mailbox.js';
 import { layOut, type Layout } from './layout.js';
 
+/** What an OS instance is booted from. */
 export interface OsOptions {
   readonly name: string;
   /** An uncompressed RISC-V Linux `Image`. */
@@ -87,6 +88,7 @@ function checkDevices({ disks = [], nics = [], ports = [] }: OsOptions): void {
   }
 }
 
+/** One Linux that was booted in a partition, with the devices on its board. */
 export class OsInstance implements TurnTaker {
   readonly name: string;
   readonly partition: Partition;

@@ -15,6 +15,7 @@ export interface EngineHost extends Omit<CoreImports, 'hot' | 'straddles' | 'pre
   optimizeAfter?(bytes: number): void;
 }
 
+/** When and how much is translated. */
 export interface EngineOptions {
   /** Arrivals that make a place hot, 1 to 65,000; 0: never translate; 3000 unless told. */
   readonly threshold?: number;

@@ -17,6 +17,7 @@ export interface Files {
   rename(from: string, to: string): Promise<void>;
 }
 
+/** How a command of the host is run. */
 export interface CommandOptions {
   cwd?: string;
   /** Added to the host's environment; undefined takes a variable out of it. */
@@ -26,6 +27,7 @@ export interface CommandOptions {
   onLine?: (line: string) => void;
 }
 
+/** How a command of the host ended, and what it wrote. */
 export interface CommandResult {
   /** Exit status; 127 when the command does not exist on this machine. */
   status: number;
@@ -66,4 +68,5 @@ export interface Progress {
   bytes?: { readonly done: number; readonly total: number };
 }
 
+/** Is told what happens while images are prepared. */
 export type OnProgress = (progress: Progress) => void;

@@ -19,6 +19,7 @@ import type { Mirrors } from './sources.js';
 import { Store } from './store.js';
 import { buildUserland, userlandPackages } from './userland.js';
 
+/** Where images are kept, and how they are obtained. */
 export interface PrepareOptions {
   cache: Cache;
   commands: Commands;
@@ -31,6 +32,7 @@ export interface PrepareOptions {
   refresh?: boolean;
 }
 
+/** An image in the cache: paths of its files. */
 export interface PreparedImage {
   /** Path of the kernel's `Image`. */
   kernel: string;

@@ -52,6 +52,7 @@ export interface SbiHost {
   reset(kind: ResetKind): void;
 }
 
+/** What a guest asked for when it ended itself (SBI system reset). */
 export type ResetKind = 'shutdown' | 'reboot' | 'failure';
 
 /** Longest text of one debug console call that is looked at. */

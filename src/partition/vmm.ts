@@ -12,6 +12,7 @@ import type { Hart, Platform } from './hart.js';
 import { shareMachine } from './limits.js';
 import { Partition } from './partition.js';
 
+/** What a VMM is made with. */
 export interface VmmOptions {
   /** Bytes for the OS instances together. */
   readonly memory: number;
@@ -22,6 +23,7 @@ export interface VmmOptions {
   readonly profile?: boolean;
 }
 
+/** The owner of a computer's harts, frames and threads, who gives partitions of it to OS instances. */
 export class Vmm {
   readonly machine: MachineMemory;
   readonly clock: Clock;

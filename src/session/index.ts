@@ -5,7 +5,7 @@
  * back end and the key ring's file. See docs/sessions.md.
  */
 export { createSessions } from './sessions.js';
-export type { AnySessions, Sessions } from './sessions.js';
+export type { AnySessions, MaybePromise, Sessions } from './sessions.js';
 export { createSessionsOn } from './sessions-sync.js';
 export type { SyncSessions } from './sessions-sync.js';
 export type { HighWaterOptions, SessionOptions } from './options.js';
@@ -24,7 +24,8 @@ export type {
   SessionStart,
   Unsealed,
 } from './types.js';
-export type { Kept, NotKept } from './json.js';
+export type { Kept, KeptValue, NotKept, Property } from './json.js';
+export type { HeaderEditor } from './caching.js';
 export type { Issue, SchemaResult, StandardSchema } from './standard-schema.js';
 export { DEFAULT_POLICY, formatKeyId, KeyRing, keyState } from './ring.js';
 export type { KeyState, RingContent, RingKey, RingPolicy, RingSource } from './ring.js';
@@ -34,7 +35,7 @@ export { formatRing, formatRingForEnvironment, parseRing, ringFromEnvironment } 
 export { MemoryHighWater } from './high-water.js';
 export type { HighWater, Mark, MemoryOptions, SyncHighWater } from './high-water.js';
 export { webCrypto } from './webcrypto.js';
-export type { WebCrypto } from './webcrypto.js';
+export type { Key, WebCrypto } from './webcrypto.js';
 export type { AsyncAead, Backend, SyncAead, SyncBackend, TextCodec } from './backend.js';
 export { cookieTransport, headerTransport } from './transport.js';
 export type { HeaderOptions, Transport } from './transport.js';

@@ -14,9 +14,10 @@ export interface NotKept<Why extends string> {
 }
 
 /** A property that may be left out may be so; one that is there must not be undefined. */
-type Property<T, K extends keyof T> = object extends Pick<T, K> ? Exclude<T[K], undefined> : T[K];
+export type Property<T, K extends keyof T> = object extends Pick<T, K> ? Exclude<T[K], undefined> : T[K];
 
-type KeptValue<T> = [T] extends [Json]
+/** A value as a seal keeps it, or {@link NotKept} with the reason. */
+export type KeptValue<T> = [T] extends [Json]
   ? T
   : unknown extends T
     ? NotKept<'unknown may be anything: name the type'>

@@ -22,7 +22,8 @@ import type { Json, Opened, Prepared, Sealed, Session, SessionChange, SessionSta
 import { validate } from './validate.js';
 import { webCrypto } from './webcrypto.js';
 
-type MaybePromise<T> = T | Promise<T>;
+/** A value, at once or later. */
+export type MaybePromise<T> = T | Promise<T>;
 
 /**
  * Sessions of one kind: one purpose, one audience, one set of limits.

@@ -30,7 +30,8 @@ export interface ForwardRequest {
   readonly guestPort: number;
 }
 
-interface CommonOptions {
+/** What every boot may be given. */
+export interface CommonOptions {
   /** A word that no other OS instance of the computer has; `os0`, `os1`, … unless told. */
   readonly name?: string;
   /** Bytes of memory, a multiple of 4096; what the computer has free unless told. */
@@ -76,4 +77,5 @@ export interface KernelBoot extends CommonOptions {
   readonly files?: never;
 }
 
+/** What to boot: an image of ours, or a kernel of yours. */
 export type BootOptions = ImageBoot | KernelBoot;

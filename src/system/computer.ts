@@ -30,6 +30,7 @@ import type { OpenDisk, SystemPlatform } from './platform.js';
 const PAGE = 4096;
 const MAX_HARTS = 64;
 
+/** How large a computer is. */
 export interface ComputerOptions {
   /** Bytes of memory for the OS instances together, 1 GiB unless told. At most a little under 4 GiB. */
   readonly memory?: number;
@@ -49,6 +50,7 @@ interface Resources {
   forwards: readonly Forward[];
 }
 
+/** A computer with a network, disks and consoles, on any platform. */
 export class Computer {
   readonly vmm: Vmm;
   readonly network: Network | undefined;

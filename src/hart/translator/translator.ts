@@ -45,6 +45,7 @@ interface Batch {
   readonly blocks: number[];
 }
 
+/** What a hart's translator has done so far. */
 export interface TranslatorCounters {
   regions: number;
   modules: number;

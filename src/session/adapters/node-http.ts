@@ -7,6 +7,7 @@ import { ResponsePart } from './response-part.js';
 import type { AppendableHeaders } from './response-part.js';
 
 export type { HttpResponse } from './node-head.js';
+export type { AppendableHeaders, ResponsePart } from './response-part.js';
 
 /** The part of node:http's request (and of HTTP/2's) that is used. */
 export interface HttpRequest {
