@@ -216,6 +216,8 @@ export class HartRunner {
       Atomics.wait(this.words, requestAt, request);
     }
     this.#set(S.RUN_STATE, S.RUN_STATE_RUNNING);
+    // What the place held meanwhile is not known.
+    this.#set(S.RESERVATION, -1);
     this.#core.flush(this.h);
     this.timerChanged();
   }
