@@ -5,7 +5,7 @@ import { Computer } from '../src/index.js';
 import { compile } from './testing/compile.js';
 import { KERNELS, MIB, testImage } from './testing/images.js';
 
-const { remap: data } = compile('test/programs', ['remap']);
+const { remap: data } = compile('test/code', ['remap']);
 
 for (const kernel of KERNELS) {
   test(`hot code that is unmapped faults, and replaced code is the new one, on Debian's kernel of ${kernel}`, async () => {

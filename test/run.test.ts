@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { defaultCacheFolder } from '../src/adapters/node/cache.js';
 import { inTerminal, PROMPT, start, understudy, understudyCommand } from './testing/command-line.js';
 import { testImage } from './testing/images.js';
 
@@ -195,8 +196,9 @@ describe('input that ends', () => {
 
 /** Files of the cache that are on their way to their final name. */
 async function unfinished(): Promise<string[]> {
-  const root = process.env['UNDERSTUDY_CACHE'] ?? join(process.env['HOME'] ?? '', '.cache', 'understudy');
-  return (await readdir(root, { recursive: true })).filter((name) => /\.(part|tmp|new)$|partial-/.test(name));
+  return (await readdir(defaultCacheFolder(), { recursive: true })).filter((name) =>
+    /\.(part|tmp|new)$|partial-/.test(name),
+  );
 }
 
 describe('Ctrl-C and its like at any moment', () => {

@@ -43,6 +43,7 @@ const DEBUG_CONSOLE_PAGE = OUTPUT_PAGE + OUTPUT_PAGES;
 /** Bytes of shared memory a board takes, 4 KiB aligned. */
 export const BOARD_SIZE = (DEBUG_CONSOLE_PAGE + 1) * STATE_PAGE_SIZE;
 
+/** What a board is made with. */
 export interface BoardOptions {
   /** The computer's shared memory. */
   buffer: SharedArrayBuffer;
@@ -88,8 +89,8 @@ export interface BoardHost extends BoardOptions {
   budget: Budget;
   /** A guest's queues were garbage; its device waits for a reset. */
   fault?(slot: number, message: string): void;
-  /** Something threw in the device in `slot`, or (-1) in the serial port. It is not touched any more. */
-  failed?(slot: number, error: unknown): void;
+  /** Something threw in the device in this slot, or in one of that name. It is not touched any more. */
+  failed?(device: number | 'serial port' | 'clock', error: unknown): void;
 }
 
 /** The registers of a board's devices, for a hart's thread; the busiest first. */
@@ -125,12 +126,15 @@ export class Board {
     this.#options = options;
     const { buffer } = options;
     this.plic = new Plic(buffer, this.#page(PLIC_PAGE), options.harts);
-    this.uart = new UartPort(buffer, this.#page(UART_PAGE), this.plic.line(UART_INTERRUPT), (error) => {
-      if (options.failed === undefined) throw error;
-      options.failed(-1, error);
-    });
+    const failed =
+      (device: 'serial port' | 'clock') =>
+      (error: unknown): void => {
+        if (options.failed === undefined) throw error;
+        options.failed(device, error);
+      };
+    this.uart = new UartPort(buffer, this.#page(UART_PAGE), this.plic.line(UART_INTERRUPT), failed('serial port'));
     this.debugConsole = new DebugConsoleOutput(buffer, this.#page(DEBUG_CONSOLE_PAGE), () => this.#wakeHarts());
-    this.#rtc = new RtcAlarm(buffer, this.#page(RTC_PAGE), this.plic.line(RTC_INTERRUPT));
+    this.#rtc = new RtcAlarm(buffer, this.#page(RTC_PAGE), this.plic.line(RTC_INTERRUPT), failed('clock'));
     this.#slots = new PciSlots(buffer, this.#page(PCI_PAGE));
   }
 

@@ -23,7 +23,8 @@ const WAITED_FOR = 0x014;
 const RING = 0x800;
 const RING_SIZE = 0x800;
 
-class DebugConsolePage {
+/** The page of a debug console's state, as both sides of it see it. */
+export class DebugConsolePage {
   protected readonly words: Int32Array;
   protected readonly ring: Uint8Array;
   readonly #page: number;

@@ -171,7 +171,15 @@ export class RtcAlarm {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #detached = false;
 
-  constructor(buffer: SharedArrayBuffer, stateOffset: number, line: InterruptLine) {
+  /** `failed` is told of what was thrown here: the alarm is not touched any more then. */
+  constructor(
+    buffer: SharedArrayBuffer,
+    stateOffset: number,
+    line: InterruptLine,
+    private readonly failed = (error: unknown): void => {
+      throw error;
+    },
+  ) {
     this.#words = new Int32Array(buffer);
     this.#page = stateOffset >>> 2;
     this.#registers = new RtcRegisters(buffer, stateOffset, line, () => undefined);
@@ -192,9 +200,16 @@ export class RtcAlarm {
   #look(): void {
     clearTimeout(this.#timer);
     if (this.#detached) return;
-    lock(this.#words, this.#page + (LOCK >>> 2));
-    const left = this.#registers.expire();
-    unlock(this.#words, this.#page + (LOCK >>> 2));
+    let left: number;
+    try {
+      lock(this.#words, this.#page + (LOCK >>> 2));
+      left = this.#registers.expire();
+      unlock(this.#words, this.#page + (LOCK >>> 2));
+    } catch (error) {
+      this.detach();
+      this.failed(error);
+      return;
+    }
     if (left !== Infinity) this.#timer = setTimeout(() => this.#look(), Math.min(left, LOOK_AGAIN));
   }
 }

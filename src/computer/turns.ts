@@ -27,11 +27,13 @@ export interface Budget {
   renew(): boolean;
 }
 
+/** Who has work that is done in turns. */
 export interface TurnTaker {
   /** Does what there is to do, as far as the budget goes; what is left calls `later`. Must not throw. */
   work(): void;
 }
 
+/** Shares the main thread's time among those who have work on it. */
 export class Turns implements Budget {
   credit = -1;
   readonly #soon: (run: () => void) => void;

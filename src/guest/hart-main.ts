@@ -68,7 +68,7 @@ class AssignedHart {
       harts: assignment.harts,
       hartId: assignment.hartId,
       bytes: new Uint8Array(this.#buffer),
-      offsetOf: (address) => guestMemory.offsetOf(address),
+      offsetOf: (address, write) => guestMemory.offsetOf(address, write),
       debugConsole: (text) => debugConsole.write(text),
       debugConsoleFull: () => debugConsole.full(),
       reset: (kind) => {

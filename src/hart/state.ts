@@ -40,7 +40,7 @@ export const SATP = 0x148;
 export const SCOUNTEREN = 0x150;
 export const SENVCFG = 0x158;
 export const STIMECMP = 0x160;
-/** Instructions retired since the hart started; also what the `cycle` counter shows. */
+/** Instructions retired since the hart started; also what the `cycle` counter shows. While the hart runs, some are missing: `Context.uncounted`. */
 export const INSTRET = 0x168;
 
 /** Interrupts pending, bits as in `sip` (shared). */

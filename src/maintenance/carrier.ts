@@ -30,6 +30,7 @@ const BOOT_ARGUMENTS = 'quiet panic=-1';
 const CLOCK_REALTIME = 0;
 const CONSOLE_LINES = 15;
 
+/** An OS instance that can carry process domains: booted, with an agent (the hands) in it. */
 export class Carrier implements FlipSide {
   private constructor(
     readonly computer: SystemComputer,

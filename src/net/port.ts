@@ -29,7 +29,7 @@ export interface PortAddresses {
   /** The station that has an address: a number that no other port of the switch has; 0 if there is none. */
   stationOf(ip: number): number;
   stationOfMac(mac: number): number;
-  /** Stations beside the one that routes; at least 1. */
+  /** Stations that have an address, beside the one that routes; at least 1. */
   stations(): number;
 }
 
@@ -60,6 +60,7 @@ export interface Port {
   readonly counters: PortCounters;
 }
 
+/** Frames that a port has passed and dropped. */
 export interface PortCounters {
   /** Frames delivered to the station, and their bytes. */
   delivered: number;
@@ -72,6 +73,7 @@ export interface PortCounters {
   notCarried: number;
 }
 
+/** What a port of a switch is made with. */
 export interface PortOptions {
   readonly name: string;
   /** The source MAC addresses the station may use. Left out: any, learned as they appear. */

@@ -33,18 +33,23 @@ export interface HostStream {
   reset(): void;
 }
 
+/** A TCP port of the host that is listened on. */
 export interface Listener {
   readonly port: number;
   close(): Promise<void>;
 }
 
+/** A UDP socket of the host. */
 export interface HostDatagrams {
   readonly port: number;
   send(payload: Uint8Array, address: string, port: number): void;
   close(): void;
 }
 
+/** Sockets of the host, as the gateway needs them. */
 export interface Sockets {
+  /** How many streams and datagram sockets guests may have open together, if the host has a bound. */
+  readonly descriptors?: number;
   /** Starts to connect; the outcome is `connected` or `closed(fault)`. Does not throw. */
   connect(address: string, port: number, events: StreamEvents): HostStream;
   /**

@@ -21,13 +21,15 @@ import { getMac, setMac } from './wire/bytes.js';
 import { ETHERNET_HEADER } from './wire/ethernet.js';
 
 /** Milliseconds of each turn of the event loop that delivering may take. */
-const SHARE = 5;
+const SHARE = 3;
 
+/** What a switch is made with. */
 export interface SwitchOptions {
   /** Left out, everything is delivered at once, however long that takes: for simulated time. */
   readonly clock?: Clock;
 }
 
+/** An Ethernet switch that learns which address is behind which port. */
 export class Switch {
   readonly #ports = new Set<SwitchPort>();
   readonly #registry = new Registry<SwitchPort>();
@@ -59,7 +61,7 @@ export class Switch {
         mayUse: (ip, mac) => registry.mayUse(ip, mac),
         stationOf: (ip) => registry.portOfIp(ip)?.station ?? 0,
         stationOfMac: (mac) => registry.portOfMac(mac)?.station ?? 0,
-        stations: () => Math.max(1, this.#ports.size - (this.#router === undefined ? 0 : 1)),
+        stations: () => Math.max(1, registry.stations),
       },
     };
   }
@@ -167,7 +169,7 @@ export class Switch {
     }
     if (!isIntact(frame)) return true;
     registry.claimMac(from, mac);
-    if (ip !== NO_ADDRESS) registry.claimIp(from, ip);
+    if (ip !== NO_ADDRESS) registry.claimIp(from, ip, mac);
     from.admittedMac = mac;
     from.admittedIp = ip;
     from.admittedAt = registry.version;
@@ -207,20 +209,18 @@ export class Switch {
   }
 
   #run(): void {
-    if (this.#delivering || this.#active.length === 0 || !this.#turns.begin()) return;
+    if (this.#delivering || this.#active.length === 0 || !this.#turns.hasTime) return;
     this.#delivering = true;
-    const isOver = (): boolean => this.#turns.isOver;
     try {
       for (let port = this.#active.shift(); port !== undefined; port = this.#active.shift()) {
         port.active = false;
         // Others first: it was its turn.
-        if (port.drain(isOver)) this.#activate(port);
+        if (port.drain(this.#turns)) this.#activate(port);
         for (const sender of port.waiting.release()) sender.onReady?.();
-        if (isOver()) break;
+        if (!this.#turns.hasTime) break;
       }
     } finally {
       this.#delivering = false;
-      this.#turns.end();
     }
   }
 

@@ -4,42 +4,39 @@
  */
 import type { Clock } from './clock.js';
 
+/** Questions between two looks at the clock. */
+const STRIDE = 8;
+
 export class Turns {
-  #spent = 0;
   #since = 0;
   #armed = false;
+  #over = false;
+  #asked = 0;
 
   constructor(
     /** Left out: there are no turns, and everything is done at once (simulated time). */
     readonly clock: Pick<Clock, 'now' | 'turn'> | undefined,
-    /** Milliseconds per turn. */
+    /** Milliseconds per turn, from when work begins in it. */
     readonly share: number,
-    /** Called in the turn after one that has begun work. */
+    /** Called in the turn after one that had work. */
     readonly resume: () => void,
   ) {}
 
-  /** Begins a stretch of work; false if this turn has no time left for it. To be followed by `end` if true. */
-  begin(): boolean {
+  /** Whether this turn has time for more work. To be asked before each small piece of it. */
+  get hasTime(): boolean {
     if (this.clock === undefined) return true;
-    if (!this.#armed) {
-      this.#armed = true;
-      this.clock.turn(() => {
-        this.#armed = false;
-        this.#spent = 0;
-        this.resume();
-      });
-    }
-    if (this.#spent >= this.share) return false;
-    this.#since = this.clock.now();
-    return true;
+    if (!this.#armed) this.#begin(this.clock);
+    else if (!this.#over && ++this.#asked % STRIDE === 0) this.#over = this.clock.now() - this.#since >= this.share;
+    return !this.#over;
   }
 
-  /** Whether the stretch has to stop. */
-  get isOver(): boolean {
-    return this.clock !== undefined && this.#spent + this.clock.now() - this.#since >= this.share;
-  }
-
-  end(): void {
-    if (this.clock !== undefined) this.#spent += this.clock.now() - this.#since;
+  #begin(clock: Pick<Clock, 'now' | 'turn'>): void {
+    this.#armed = true;
+    this.#since = clock.now();
+    clock.turn(() => {
+      this.#armed = false;
+      this.#over = false;
+      this.resume();
+    });
   }
 }

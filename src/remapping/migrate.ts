@@ -60,10 +60,14 @@ export const STEPS = [
  */
 const REST = 200;
 
+/** How often it is tried to end the original: it is in nobody's way, but it takes its place. */
+const MOST_TRIES = 3;
 /** How often a domain is frozen to be moved, where what it was just doing cannot be moved. */
 const MOST_ATTEMPTS = 8;
+/** A step of a move, in the order of `STEPS`. */
 export type Step = (typeof STEPS)[number];
 
+/** What a move did, and how long it took. */
 export interface MigrationReport {
   /** What clients feel, in milliseconds. */
   readonly pauseMs: number;
@@ -251,7 +255,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     await tidying.do('closing what restored the domain', () => restoration.letGo());
     await tidying.do('closing what was held of the original', () => image.close());
     await tidying.do('closing files of /proc', () => held.close());
-    await tidying.do('ending the original', () => frozen.kill());
+    await tidying.do('ending the original', () => frozen.kill(), MOST_TRIES);
     if (await to.hasEnded()) throw ended(spec, to);
 
     return {

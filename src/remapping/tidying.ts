@@ -16,12 +16,17 @@ export const reasonOf = (thrown: unknown): string => (thrown instanceof Error ? 
 export class Tidying {
   readonly untidied: Untidied[] = [];
 
-  /** Never fails. */
-  async do(what: string, work: () => unknown): Promise<void> {
-    try {
-      await work();
-    } catch (e) {
-      this.note(what, e);
+  /** Never fails. `tries`: how often it is tried, where it can be repeated. */
+  async do(what: string, work: () => unknown, tries = 1): Promise<void> {
+    for (let left = tries - 1; ; left--) {
+      try {
+        await work();
+        return;
+      } catch (e) {
+        if (left > 0) continue;
+        this.note(what, e);
+        return;
+      }
     }
   }
 

@@ -30,7 +30,8 @@ export interface ForwardRequest {
   readonly guestPort: number;
 }
 
-interface CommonOptions {
+/** What every boot may be given. */
+export interface CommonOptions {
   /** A word that no other OS instance of the computer has; `os0`, `os1`, … unless told. */
   readonly name?: string;
   /** Bytes of memory, a multiple of 4096; what the computer has free unless told. */
@@ -39,6 +40,8 @@ interface CommonOptions {
   readonly harts?: number;
   /** Kernel arguments behind ours; of two that contradict each other, the kernel takes the later. */
   readonly bootArguments?: string;
+  /** The kernel's whole command line, exactly, in place of ours; not with `bootArguments`. */
+  readonly commandLine?: string;
   readonly disks?: readonly DiskOptions[];
   /** False: no network card. */
   readonly network?: boolean;
@@ -74,4 +77,5 @@ export interface KernelBoot extends CommonOptions {
   readonly files?: never;
 }
 
+/** What to boot: an image of ours, or a kernel of yours. */
 export type BootOptions = ImageBoot | KernelBoot;

@@ -11,6 +11,7 @@ const LOOKS_PART = 8;
 const CTRL_O = 0x0f;
 const DEFAULT_TIMEOUT = 60_000;
 
+/** How long to wait. */
 export interface WaitOptions {
   /** Milliseconds; a minute unless told. */
   readonly timeout?: number;
@@ -29,6 +30,7 @@ interface Waiter {
   readonly ended: (end: OsEnd) => void;
 }
 
+/** A guest's console: what it writes, what is typed. */
 export class Console {
   readonly #os: OsInstance;
   readonly #listeners = new Set<ConsoleListener>();

@@ -24,6 +24,7 @@ export type SystemErrorCode =
   | 'too-much-output'
   | 'not-readable';
 
+/** A boot, or something asked of a guest, cannot be done. */
 export class SystemError extends Error {
   override readonly name = 'SystemError';
   constructor(

@@ -14,7 +14,7 @@ import type { Instance, InstanceEnd } from './instance.js';
 const HARTS = 3;
 const LOCAL = 2 ** 20;
 
-/** Writes to the UART, the PLIC and the console's PCI command register, over and over, from every hart. */
+/** Touches the UART, the clock, the PLIC and the console's PCI command register, over and over, from every hart. */
 const TOUCHING = `
   bnez a0, work
   li a0, 1
@@ -26,7 +26,9 @@ work:
   li t0, 0x10000000
   li t1, 0x0c000004
   li t2, 0x30008004
+  li t4, 0x101000
 again:
+  lw t3, (t4)
   sb zero, 7(t0)
   lw t3, (t1)
   sw t3, (t1)
@@ -100,7 +102,7 @@ async function failsAlone(computer: Computer, failing: () => Promise<Instance>):
 
 describe('a hart whose thread fails', () => {
   const places: Readonly<Record<string, string>> = { start: 'before it runs', translator: 'while it translates' };
-  for (const where of ['start', 'translator', 'uart', 'plic', 'pci']) {
+  for (const where of ['start', 'translator', 'uart', 'rtc', 'plic', 'pci']) {
     for (const how of ['throw', 'exit']) {
       const place = places[where] ?? `in the lock of the ${where}`;
       test(`${how === 'throw' ? 'throws' : 'dies'} ${place}`, { timeout: 120_000 }, async () => {

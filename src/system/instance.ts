@@ -26,11 +26,13 @@ export type InstanceEnd = OsEnd & {
   readonly leftOver?: readonly unknown[];
 };
 
+/** How a guest is shut down. */
 export interface ShutdownOptions {
   /** Milliseconds for the guest to do it by itself, 30,000 unless told. */
   readonly timeout?: number;
 }
 
+/** A guest that was booted: its console, its place on the network, its end. */
 export class Instance {
   readonly #plug: Plug | undefined;
   readonly #forwards: Forward[] = [];

@@ -1,5 +1,6 @@
 /** Node's sockets, resolver, timers and clock for the outside network. */
 import { createSocket, type Socket as DgramSocket } from 'node:dgram';
+import { readFileSync } from 'node:fs';
 import { getServers } from 'node:dns/promises';
 import { connect, createServer } from 'node:net';
 import type { Clock } from '../../net/clock.js';
@@ -8,6 +9,11 @@ import type { HostDatagrams, HostStream, Listener, Sockets, StreamEvents } from 
 import { exchangeDns } from './dns.js';
 import { HostsFile } from './hosts-file.js';
 import { codeOf, NodeStream } from './stream.js';
+
+/** Bytes of datagrams that may wait in a socket for the operating system. */
+const MAX_UNSENT = 1024 * 1024;
+/** The part of the process's descriptors that guests may have. */
+const FOR_GUESTS = 3 / 4;
 
 /** Timers do not keep the process alive: open sockets and running guests do. */
 export function nodeClock(): Clock {
@@ -26,6 +32,7 @@ export function nodeClock(): Clock {
 /** `hosts`: the host's table of names. */
 export function nodeSockets({ hosts = new HostsFile() }: { hosts?: HostsFile } = {}): Sockets {
   return {
+    ...descriptorShare(),
     connect: (address, port, events) => {
       const socket = connect({ host: address, port, noDelay: true, allowHalfOpen: true });
       const stream = new NodeStream(socket);
@@ -39,6 +46,16 @@ export function nodeSockets({ hosts = new HostsFile() }: { hosts?: HostsFile } =
     dnsExchange: (query, stream, signal) => exchangeDns(getServers(), query, stream, signal),
     lookup: (name, family) => hosts.lookup(name, family),
   };
+}
+
+/** What the process may open, where it can be known: Node raises the bound to the most that is allowed. */
+function descriptorShare(): Pick<Sockets, 'descriptors'> {
+  try {
+    const bound = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);
+    return Number.isNaN(bound) ? {} : { descriptors: Math.min(65_536, Math.floor(bound * FOR_GUESTS)) };
+  } catch {
+    return {};
+  }
 }
 
 function listen(address: string, port: number, accept: (stream: HostStream) => StreamEvents): Promise<Listener> {
@@ -74,6 +91,7 @@ function datagrams(
   return new Promise((resolve, reject) => {
     const socket: DgramSocket = createSocket('udp4', (payload, from) => receive(payload, from.address, from.port));
     let closed = false;
+    let unsent = 0;
     socket.once('error', (error) => {
       socket.close();
       reject(cannotOpen('UDP', address, port, error));
@@ -84,7 +102,10 @@ function datagrams(
       resolve({
         port: socket.address().port,
         send: (payload, to, toPort) => {
-          if (!closed) socket.send(payload, toPort, to, () => undefined);
+          // What the operating system does not take is dropped, as datagrams are.
+          if (closed || unsent + payload.length > MAX_UNSENT) return;
+          unsent += payload.length;
+          socket.send(payload, toPort, to, () => (unsent -= payload.length));
         },
         close: () => {
           if (closed) return;

@@ -21,6 +21,7 @@ export const SECTOR_SIZE = 512;
 export type BlockErrorCode =
   'size' | 'range' | 'read-only' | 'missing' | 'permission' | 'not-a-disk' | 'format' | 'in-use' | 'no-lock' | 'host';
 
+/** A disk cannot be opened, read or written. */
 export class BlockError extends Error {
   override readonly name = 'BlockError';
   constructor(

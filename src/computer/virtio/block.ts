@@ -53,6 +53,7 @@ interface Request {
   generation: number;
 }
 
+/** A virtio block device (virtio 1.2, 5.2) over a backend. */
 export class VirtioBlock extends VirtioDevice {
   readonly #backend: BlockBackend;
   readonly #free: Request[] = [];

@@ -7,6 +7,7 @@ import type { GuestMemory } from './guest-memory.js';
 /** More buffers than this in one chain is taken for garbage. Linux stays below 256. */
 export const MAX_BUFFERS = 1024;
 
+/** A chain of descriptors that the driver made available: one request. */
 export class Chain {
   /** Index of the first descriptor: the chain's name in the used ring. */
   head = 0;

@@ -13,6 +13,7 @@ export class ConsoleError extends Error {
   readonly code = 'backlog';
 }
 
+/** What a port needs of its console. */
 export interface PortOwner {
   isOpen(port: number): boolean;
   deliver(port: ConsolePort): void;

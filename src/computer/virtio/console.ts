@@ -58,6 +58,7 @@ const OWE_OPEN = 8;
 const OWE_RESIZE = 16;
 const OWE_CLOSE = 32;
 
+/** A further port of a console device, which the guest finds by its name. */
 export interface PortOptions {
   /** Name under /dev/virtio-ports. */
   name?: string;
@@ -67,6 +68,7 @@ export interface PortOptions {
   later?: boolean;
 }
 
+/** What a console device is made with. */
 export interface ConsoleOptions {
   /** One for each port, at least one. */
   ports: readonly PortOptions[];
@@ -79,6 +81,7 @@ export interface ConsoleOptions {
   gather?: number;
 }
 
+/** A virtio console device (virtio 1.2, 5.3) with one or several ports. */
 export class VirtioConsole extends VirtioDevice implements PortOwner {
   readonly ports: readonly ConsolePort[];
   /** As in the options; 0 when nothing more is to come. */

@@ -51,6 +51,7 @@ export interface DeviceKind {
   config: Uint8Array;
 }
 
+/** What all virtio devices have in common: a page of state, queues, an interrupt line. */
 export abstract class VirtioDevice implements QueueOwner {
   readonly words: Int32Array;
   readonly page: number;

@@ -33,6 +33,7 @@ const MAX_FRAME = 65_536 + ETHERNET_HEADER + 4;
 const MAX_RX_BUFFERS = 64;
 const STATUS_AT = 6;
 
+/** What a network device is made with. */
 export interface NetOptions {
   /** Six bytes. */
   mac: Uint8Array;
@@ -42,6 +43,7 @@ export interface NetOptions {
   checksumsVerified?: boolean;
 }
 
+/** Frames and octets that went through a network device. */
 export interface NetCounters {
   sent: number;
   received: number;
@@ -51,6 +53,7 @@ export interface NetCounters {
   dropped: number;
 }
 
+/** A virtio network device (virtio 1.2, 5.1). */
 export class VirtioNet extends VirtioDevice {
   /**
    * Called with each frame the guest sends; the array is the callee's. False: taken,

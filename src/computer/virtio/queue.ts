@@ -37,6 +37,7 @@ export interface QueueOwner {
   fail(message: string): void;
 }
 
+/** A split virtqueue (virtio 1.2, 2.7), seen from the device; what the driver wrote in it is untrusted. */
 export class Virtqueue {
   /** Something was put into the used ring in this turn. */
   dirty = false;

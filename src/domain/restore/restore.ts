@@ -263,7 +263,7 @@ export class Restoration {
     ];
     const refs = tids.map((tid) => b.call(SYS.ptrace, PTRACE.DETACH, tid, 0, 0));
     const r = await b.run();
-    held(r);
+    await held(r);
     for (const ref of refs) check(r.value(ref), 'letting a thread go');
   }
 

@@ -3,6 +3,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { Cgroup } from './cgroup.js';
 import { DomainError } from '../errors.js';
 import { CATCHABLE, CLONE, O, PTRACE, SIG } from '../linux/flags.js';
+import { whileOpen } from '../linux/making.js';
 import { check, open, readText, writeText } from '../linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
 import type { VdsoImage } from '../checkpoint/outline.js';
@@ -135,42 +136,15 @@ export async function createAnchor(
   await cgroup.create();
   undo.add('removing the cgroup', () => cgroup.remove());
 
-  const cgroupFd = await open(hands, cgroup.path, O.RDONLY | O.DIRECTORY);
-  const timeNs = await open(hands, '/proc/self/ns/time', O.RDONLY);
   const self = check(await hands.syscall(SYS.pidfd_open, await hands.syscall(SYS.getpid), 0), 'pidfd_open');
-  let pid: number;
-  try {
-    check(await hands.syscall(SYS.unshare, CLONE.NEWTIME), 'making a time namespace');
-    const lines = [
-      ['monotonic', clocks.monotonic],
-      ['boottime', clocks.boottime],
-    ] as const;
-    const text = lines
-      .map(
-        ([name, ns]) =>
-          `${name} ${floorDiv(ns, 1_000_000_000n)} ${ns - floorDiv(ns, 1_000_000_000n) * 1_000_000_000n}\n`,
-      )
-      .join('');
-    const b0 = hands.batch();
-    const f = b0.must(SYS.openat, -100, b0.str('/proc/self/timens_offsets'), O.WRONLY, 0);
-    const w = b0.call(SYS.write, f, b0.str(text), text.length);
-    b0.call(SYS.close, f);
-    check((await b0.run()).value(w), 'setting the clocks of the domain');
-
-    const b = hands.batch();
-    const args = cloneArgs(b, {
-      flags: BigInt(CLONE.NEWPID | CLONE.NEWNS | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWNET) | CLONE.INTO_CGROUP,
-      exitSignal: SIG.CHLD,
-      cgroup: cgroupFd,
-    });
-    const child = b.call(SYS.clone3, args, args.length);
-    pid = check((await b.run()).value(child), 'making the first process of the domain');
-    undo.add('killing the domain', () => cgroup.kill());
-  } finally {
-    await hands.syscall(SYS.setns, timeNs, CLONE.NEWTIME);
-    await hands.syscall(SYS.close, timeNs);
-    await hands.syscall(SYS.close, cgroupFd);
-  }
+  undo.add('closing a descriptor of the hands themselves', () => closeOnce());
+  let isOpen = true;
+  const closeOnce = async (): Promise<void> => {
+    if (isOpen) await hands.syscall(SYS.close, self);
+    isOpen = false;
+  };
+  const pid = await begetFirst(hands, cgroup, clocks);
+  undo.add('killing the domain', () => cgroup.kill());
 
   // The kernel spares the hands when memory runs out, not what they begot.
   check(await writeText(hands, `/proc/${pid}/oom_score_adj`, '0'), 'making the domain like others');
@@ -208,7 +182,7 @@ export async function createAnchor(
   t.call(SYS.close, 900);
   const r = await t.run();
   for (const [what, ref] of steps) check(r.value(ref), `${what} in the first process of the domain`);
-  await hands.syscall(SYS.close, self);
+  await closeOnce();
 
   const netns = await open(hands, `/proc/${pid}/ns/net`, O.RDONLY);
   undo.add('closing the network namespace', async () => {
@@ -217,6 +191,48 @@ export async function createAnchor(
   if (spec.network === undefined) await loopbackUp(hands, netns);
   else await giveNic(hands, netns, spec.network);
   return new Anchor(spec, cgroup, tracee, netns, clocks);
+}
+
+/** Makes the first process of a domain, with its namespaces, in its cgroup; answers its id. */
+async function begetFirst(hands: Hands, cgroup: Cgroup, clocks: ClockOffsets): Promise<number> {
+  const cgroupFd = await open(hands, cgroup.path, O.RDONLY | O.DIRECTORY);
+  return whileOpen(hands, cgroupFd, async () => {
+    const timeNs = await open(hands, '/proc/self/ns/time', O.RDONLY);
+    return whileOpen(hands, timeNs, () => begetInTime(hands, cgroupFd, timeNs, clocks));
+  });
+}
+
+/** `timeNs`: where the hands come back to. */
+async function begetInTime(hands: Hands, cgroupFd: number, timeNs: number, clocks: ClockOffsets): Promise<number> {
+  try {
+    check(await hands.syscall(SYS.unshare, CLONE.NEWTIME), 'making a time namespace');
+    const lines = [
+      ['monotonic', clocks.monotonic],
+      ['boottime', clocks.boottime],
+    ] as const;
+    const text = lines
+      .map(
+        ([name, ns]) =>
+          `${name} ${floorDiv(ns, 1_000_000_000n)} ${ns - floorDiv(ns, 1_000_000_000n) * 1_000_000_000n}\n`,
+      )
+      .join('');
+    const b0 = hands.batch();
+    const f = b0.must(SYS.openat, -100, b0.str('/proc/self/timens_offsets'), O.WRONLY, 0);
+    const w = b0.call(SYS.write, f, b0.str(text), text.length);
+    b0.call(SYS.close, f);
+    check((await b0.run()).value(w), 'setting the clocks of the domain');
+
+    const b = hands.batch();
+    const args = cloneArgs(b, {
+      flags: BigInt(CLONE.NEWPID | CLONE.NEWNS | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWNET) | CLONE.INTO_CGROUP,
+      exitSignal: SIG.CHLD,
+      cgroup: cgroupFd,
+    });
+    const child = b.call(SYS.clone3, args, args.length);
+    return check((await b.run()).value(child), 'making the first process of the domain');
+  } finally {
+    await hands.syscall(SYS.setns, timeNs, CLONE.NEWTIME);
+  }
 }
 
 function floorDiv(a: bigint, b: bigint): bigint {

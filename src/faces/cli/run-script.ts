@@ -91,7 +91,7 @@ function withScript(boot: ImageBoot | KernelBoot, script: string): ImageBoot {
   return {
     ...boot,
     // A kernel that panics must not stand there for ever; its reboot ends the run.
-    bootArguments: `quiet panic=-1 ${boot.bootArguments ?? ''}`,
+    ...(boot.commandLine === undefined && { bootArguments: `quiet panic=-1 ${boot.bootArguments ?? ''}`.trimEnd() }),
     run: RUN,
     files: { '/etc/understudy/command': script },
     ports: [{ name: 'out' }, { name: 'err' }, { name: 'status' }, { name: 'in' }],

@@ -2,7 +2,8 @@
  * A hart's worker thread that fails once, as UNDERSTUDY_TEST_FAILURE said when it was started, by two words:
  *
  *   throw | exit | hang                       an exception, the thread's end, an endless loop
- *   start | translator | uart | plic | pci    before it runs at all, when it translates, or in the lock of that device
+ *   start | translator | uart | rtc | plic | pci
+ *                                             before it runs at all, when it translates, or in the lock of that device
  *
  * Empty: it is sound, as the thread that replaces one that has died is to be.
  *
@@ -15,7 +16,7 @@ import type { HartAssignment } from '../../partition/assignment.js';
 import { runHart } from '../hart-main.js';
 
 /** Byte offsets of lock words in a board's pages; of the functions on the PCI bus, the console's. */
-const LOCKS: Readonly<Record<string, number>> = { plic: 0, uart: 0x2000, pci: 0x5100 };
+const LOCKS: Readonly<Record<string, number>> = { plic: 0, uart: 0x2000, rtc: 0x3000, pci: 0x5100 };
 
 const [how = '', where = ''] = (process.env['UNDERSTUDY_TEST_FAILURE'] ?? '').split(' ');
 let armed = how !== '';

@@ -11,6 +11,7 @@ import { emitRegion } from './emit.js';
 import type { CodePage } from './graph.js';
 import { HartCode } from './hart-code.js';
 import { Regions, type Region } from './regions.js';
+import type { WasmMemory, WasmTable } from '../../wasm/host.js';
 
 export interface TranslatorOptions {
   /** Regions compiled together at most. */
@@ -44,6 +45,7 @@ interface Batch {
   readonly blocks: number[];
 }
 
+/** What a hart's translator has done so far. */
 export interface TranslatorCounters {
   regions: number;
   modules: number;
@@ -68,8 +70,8 @@ export class Translator {
 
   constructor(
     private readonly coreCode: CoreCode,
-    private readonly memory: WebAssembly.Memory,
-    table: WebAssembly.Table,
+    private readonly memory: WasmMemory,
+    table: WasmTable,
     private readonly h: number,
     private readonly options: TranslatorOptions,
     private readonly optimizeAfter: (bytes: number) => void = () => undefined,

@@ -4,6 +4,7 @@
  * the same as not being there: the answer is empty, and a client goes on with A.
  */
 import { parseIpv4 } from '../address.js';
+import { Shares } from '../shares.js';
 import type { Sockets } from '../sockets.js';
 import { word } from '../wire/dhcp.js';
 import {
@@ -16,6 +17,7 @@ import {
   TYPE_AAAA,
   type DnsQuestion,
 } from '../wire/dns.js';
+import type { Stations } from './stations.js';
 
 /** Queries on their way at one time. */
 const MAX_PENDING = 256;
@@ -31,25 +33,36 @@ const LOOPBACK = 0x7f00_0001;
 
 export class DnsServer {
   readonly #abort = new AbortController();
-  #pending = 0;
+  readonly #shares: Shares;
+  /** Queries dropped because their station has too many on their way. */
+  crowded = 0;
 
   constructor(
     readonly sockets: Pick<Sockets, 'dnsExchange' | 'lookup'>,
     readonly names: ReadonlyMap<string, number>,
     /** The address under which a guest reaches the host's own 127.0.0.1. */
     readonly loopback: number,
-  ) {}
+    readonly stations: Stations,
+  ) {
+    this.#shares = new Shares(MAX_PENDING, () => stations.count());
+  }
 
-  /** The reply to a query; undefined for what is none, or when too many wait. Never rejects. */
-  async answer(query: Uint8Array, stream: boolean): Promise<Uint8Array | undefined> {
-    const question = parseQuery(query);
-    if (question === undefined || this.#pending >= MAX_PENDING || this.#abort.signal.aborted) return undefined;
-    this.#pending++;
+  /** The reply to a guest's query; undefined for what is none, or when too many of its own wait. Never rejects. */
+  async answer(given: Uint8Array, stream: boolean, guest: number): Promise<Uint8Array | undefined> {
+    const question = parseQuery(given);
+    if (question === undefined || this.#abort.signal.aborted) return undefined;
+    const station = this.stations.of(guest);
+    if (!this.#shares.take(station)) {
+      this.crowded++;
+      return undefined;
+    }
+    // The frame around it need not wait for the answer.
+    const query = given.slice();
     try {
-      const reply = this.#own(query, question) ?? (await this.#outside(query, question, stream));
+      const reply = this.#own(query, question) ?? (await this.#outside(query, question, stream, station));
       return !stream && reply.length > UDP_LIMIT ? truncated(reply, question) : reply;
     } finally {
-      this.#pending--;
+      this.#shares.give(station);
     }
   }
 
@@ -65,19 +78,24 @@ export class DnsServer {
     return buildAnswer(query, question, Rcode.NoError, question.type === TYPE_A ? [word(address)] : [], 60);
   }
 
-  async #outside(query: Uint8Array, question: DnsQuestion, stream: boolean): Promise<Uint8Array> {
+  async #outside(query: Uint8Array, question: DnsQuestion, stream: boolean, station: number): Promise<Uint8Array> {
     const known = await this.#lookup(question.name);
     if (known !== undefined && ADDRESS_TYPES.has(question.type)) {
       const wanted = question.type === TYPE_AAAA ? [] : known.slice(0, MAX_ADDRESSES);
       return buildAnswer(query, question, Rcode.NoError, wanted.map(word), HOSTS_TTL);
     }
     let reply: Uint8Array | undefined;
-    try {
-      reply = await this.sockets.dnsExchange(query, stream, this.#abort.signal);
-      if (!answers(reply, query)) reply = undefined;
-    } catch {
-      // No server, or no answer.
-    }
+    const { descriptors } = this.stations;
+    if (descriptors.take(station)) {
+      try {
+        reply = await this.sockets.dnsExchange(query, stream, this.#abort.signal);
+        if (!answers(reply, query)) reply = undefined;
+      } catch {
+        // No server, or no answer.
+      } finally {
+        descriptors.give(station);
+      }
+    } else this.crowded++;
     if (reply !== undefined && (known === undefined || (reply[3] & 15) === Rcode.NoError)) return reply;
     // The name is there, whatever the servers think: it only has nothing of this type.
     return buildAnswer(query, question, known === undefined ? Rcode.ServerFailure : Rcode.NoError, [], 0);

@@ -5,7 +5,9 @@ import type { HostDatagrams, HostStream, Sockets, StreamEvents } from '../socket
 import type { TcpLayer } from '../tcp/layer.js';
 import type { GatewayConfig } from './config.js';
 import { Relay } from './relay.js';
+import type { Stations } from './stations.js';
 
+/** Which port of the host leads where. */
 export interface ForwardOptions {
   /** `tcp` unless told. */
   readonly protocol?: 'tcp' | 'udp';
@@ -18,6 +20,7 @@ export interface ForwardOptions {
   readonly guestPort: number;
 }
 
+/** An open port of the host that leads into a guest. */
 export interface Forward {
   readonly protocol: 'tcp' | 'udp';
   readonly host: string;
@@ -48,12 +51,15 @@ export class Forwards {
   readonly #udpByPort = new Map<number, UdpPeer>();
   readonly #udpByPeer = new Map<string, UdpPeer>();
   #closed = false;
+  /** Connections from the host that were reset because the guest's share is used up. */
+  crowded = 0;
   #next = 0;
 
   constructor(
     readonly config: GatewayConfig,
     readonly sockets: Sockets,
     readonly tcp: TcpLayer,
+    readonly stations: Stations,
     /** Where the relays of this gateway are found while they live. */
     readonly relays: Set<Relay>,
     readonly sendUdp: (sourcePort: number, guest: number, guestPort: number, data: Uint8Array) => void,
@@ -113,12 +119,21 @@ export class Forwards {
   }
 
   #accept(stream: HostStream, guest: number, guestPort: number): StreamEvents {
-    const relay = new Relay({ done: () => this.relays.delete(relay) });
+    const station = this.stations.of(guest);
+    const { descriptors } = this.stations;
+    const counted = descriptors.take(station);
+    const relay = new Relay({
+      done: () => {
+        if (this.relays.delete(relay) && counted) descriptors.give(station);
+      },
+    });
     this.relays.add(relay);
     relay.setStream(stream, true);
+    const hasRoom = counted && this.tcp.hasRoom(guest);
+    if (!hasRoom) this.crowded++;
     const ends = { localAddress: this.config.gateway, localPort: 0, remoteAddress: guest, remotePort: guestPort };
     const localPort = this.#freeTcpPort(guest, guestPort);
-    if (localPort === undefined || this.#closed) stream.reset();
+    if (localPort === undefined || this.#closed || !hasRoom) relay.abort();
     else relay.connection = this.tcp.connect({ ...ends, localPort }, relay.tcpEvents);
     return relay.streamEvents;
   }

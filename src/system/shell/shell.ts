@@ -3,6 +3,7 @@ import type { WaitOptions } from '../console.js';
 import { SystemError } from '../errors.js';
 import type { ShellSlot } from './slot.js';
 
+/** How a command in a guest ended, and what it wrote. */
 export interface CommandResult {
   /** As in a shell: 128 + n for a command that signal n ended. */
   readonly status: number;
@@ -19,6 +20,7 @@ export const MOST_OUTPUT = 256 * 2 ** 20;
 const RECOVERY = 20_000;
 const QUOTED = 2000;
 
+/** A shell in a guest, driven by a program. */
 export class Shell {
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;

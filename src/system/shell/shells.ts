@@ -14,6 +14,7 @@ const DEFAULT_TIMEOUT = 60_000;
 const LONGEST_LINE = 256;
 const HERE = 'understudy-shell-agent';
 
+/** The shells of one guest. */
 export class Shells implements SlotHost {
   ended: string | undefined;
   readonly #os: OsInstance;

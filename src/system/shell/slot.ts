@@ -18,6 +18,7 @@ const MOST_BETWEEN = 1024 * 1024;
 /** A status on the port is a line of digits, nothing longer. */
 const LONGEST_LINE = 16;
 
+/** A place for one shell of a guest: console ports of its own. */
 export class ShellSlot {
   output = new Output();
   /** The command's exit status, once it has ended, whether its shell did too or not. */
