@@ -1,5 +1,6 @@
 /** `understudy` from the command line: a guest in a terminal, a command in a guest, and its end at any moment. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -89,6 +90,23 @@ test('a command as JSON', { timeout: 240_000 }, async () => {
   const result = JSON.parse(stdout) as Record<string, unknown>;
   assert.deepEqual([result['status'], result['ok'], result['stderr']], [1, true, 'oh\n']);
   assert.match(String(result['stdout']), /^7\.2\..*\n2\n$/);
+});
+
+test('a command whose reader is slow waits for it, and nothing is lost', { timeout: 240_000 }, async () => {
+  const lines = 200_000;
+  const [command, args] = understudyCommand(['run', '--memory', '256', '--command', `seq ${lines}; exit 3`]);
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    child.stdout.pause();
+    setTimeout(() => child.stdout.resume(), 15);
+  });
+  assert.equal(await ended, 3);
+  const expected = Array.from({ length: lines }, (_, i) => `${i + 1}\n`).join('');
+  const text = Buffer.concat(chunks).toString();
+  assert.ok(text === expected, `${text.length} of ${expected.length} bytes, the last: ${text.slice(-20)}`);
 });
 
 test('a command that does not end in time', { timeout: 60_000 }, async () => {

@@ -62,7 +62,7 @@ const DEBUG_CONSOLE = 'debug console';
 const RING = 'ring of the hands';
 
 /** What the console prints is passed on in pieces of so many milliseconds. */
-const GATHER = 1;
+const GATHER = 4;
 /** Turns in which a guest that has ended is still heard: what its queues can hold, and no more. */
 const LAST_TURNS = 64;
 
