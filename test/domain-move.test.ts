@@ -8,6 +8,7 @@ import { readDir, readText } from '../src/domain/linux/os.js';
 import { writeContents } from '../src/domain/memory/carried.js';
 import { compilePrograms, programNames } from './domain/programs.js';
 import { nextLine, Stage } from './domain/stage.js';
+import { assertLives, turnOf } from './domain/undone.js';
 
 // DOMAIN_PROGRAMS=tcp,unix runs some of them only.
 const PROGRAMS = programNames(process.env['DOMAIN_PROGRAMS']?.split(','));
@@ -29,12 +30,6 @@ after(() => stage?.close());
 /** Where the domain of that name writes. */
 const output = (domain: RunningDomain): string => `/tmp/${domain.spec.name}.out`;
 
-function turnOf(line: string): number {
-  const m = /^turn (\d+) /.exec(line);
-  assert.ok(m, `the domain says: ${line}`);
-  return Number(m[1]);
-}
-
 async function start(name: string, program: string, ...args: string[]): Promise<RunningDomain> {
   const domain = await launch(
     stage.sides[0].hands,
@@ -46,7 +41,7 @@ async function start(name: string, program: string, ...args: string[]): Promise<
 }
 
 /** What each test domain keeps and verifies is said at the top of its source. */
-for (const program of PROGRAMS.filter((p) => !['refused', 'restless'].includes(p))) {
+for (const program of PROGRAMS.filter((p) => !['refused', 'restless', 'mappings', 'many'].includes(p))) {
   test(`${program} goes from one kernel to the other and back, twice, and never notices`, async () => {
     let domain = await start(program, program);
     let turn = turnOf(await nextLine(domain.hands, output(domain)));
@@ -170,10 +165,63 @@ test('a failure before any step leaves the domain where it was, and nothing in t
   await moved.anchor.cgroup.remove();
 });
 
+for (const [fate, calls] of [
+  ['refused', 'the thaw is refused'],
+  ['not-begun', 'nobody takes the thaw up'],
+] as const) {
+  test(`resuming, ${calls}: nothing has run, and the domain goes on where it was`, async () => {
+    const domain = await start('unthawed', 'counter');
+    const [, { saboteur }] = stage.from(domain);
+    await assert.rejects(
+      stage.move(domain, (s) => {
+        if (s !== 'resume') return;
+        // Of a domain without connections nothing else is written then.
+        let done = false;
+        const once = (is: boolean): boolean => {
+          if (done || !is) return false;
+          done = true;
+          return true;
+        };
+        saboteur.refuses = (nr) => fate === 'refused' && once(nr === SYS.write);
+        saboteur.fate = (numbers) => (fate === 'not-begun' && once(numbers.includes(SYS.write)) ? fate : 'answered');
+      }),
+      fate === 'refused' ? /thawing .* failed/ : /nobody took it up/,
+    );
+    saboteur.relent();
+    await assertLives(stage, domain, `after ${calls}`);
+    await domain.anchor.cgroup.kill();
+    await domain.hands.syscall(SYS.close, domain.anchor.netns);
+    await domain.anchor.cgroup.remove();
+  });
+}
+
+test('resuming, the answer to the thaw does not come: the domain has gone on, and the report says what is not known', async () => {
+  const before = await start('unanswered', 'counter');
+  const [, { saboteur }] = stage.from(before);
+  let done = false;
+  const { domain, report } = await stage.move(before, (s) => {
+    if (s !== 'resume') return;
+    saboteur.fate = (numbers) => {
+      if (done || !numbers.includes(SYS.write)) return 'answered';
+      done = true;
+      return 'unanswered';
+    };
+  });
+  saboteur.relent();
+  assert.deepEqual(
+    report.untidied.map((u) => u.what),
+    ['letting the domain go on'],
+  );
+  await assertLives(stage, domain, 'in the destination');
+  await domain.anchor.cgroup.kill();
+  await domain.hands.syscall(SYS.close, domain.anchor.netns);
+  await domain.anchor.cgroup.remove();
+});
+
 test('a domain that never comes to rest moves or is refused in time, and goes on either way', async () => {
   let domain = await start('restless', 'restless');
   let moves = 0;
-  for (let turn = 0; turn < 12; turn++) {
+  for (let turn = 0; turn < 4; turn++) {
     const began = performance.now();
     try {
       ({ domain } = await stage.move(domain));

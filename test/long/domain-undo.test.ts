@@ -9,7 +9,7 @@ import { assertLives, belongings, moveSpoilt, spotsOf } from '../domain/undone.j
 
 // DOMAIN_PROGRAMS=tcp,unix runs some of them only.
 const PROGRAMS = programNames(process.env['DOMAIN_PROGRAMS']?.split(',')).filter(
-  (p) => !['refused', 'restless', 'mappings'].includes(p),
+  (p) => !['refused', 'restless', 'mappings', 'many'].includes(p),
 );
 
 /** MOVE_STEPS=bear,finish spoils these steps only. */

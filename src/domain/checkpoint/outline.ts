@@ -97,13 +97,18 @@ async function keptVdsos(memory: Tracee, vmas: readonly TargetVma[]): Promise<Vd
   const candidates = vmas.filter(
     (v) => v.backing.kind === 'anonymous' && v.prot === (PROT.READ | PROT.EXEC) && v.end - v.start <= 0x10000,
   );
-  const images = await together(candidates.map((v) => memory.peek(v.start, v.end - v.start)));
-  return candidates.flatMap((v, i): VdsoImage[] => {
-    const image = images[i] ?? new Uint8Array(0);
-    const pages = keptVvarPages(image);
-    if (pages <= 0) return [];
-    return [{ vvar: { start: v.start - pages * 4096, end: v.start }, vdso: { start: v.start, end: v.end }, image }];
+  const heads = await together(candidates.map((v) => memory.peek(v.start, 16)));
+  const kept = candidates.flatMap((v, i) => {
+    const pages = keptVvarPages(heads[i] ?? new Uint8Array(0));
+    return pages <= 0 ? [] : [{ v, pages }];
   });
+  return together(
+    kept.map(async ({ v: { start, end }, pages }) => ({
+      vvar: { start: start - pages * 4096, end: start },
+      vdso: { start, end },
+      image: await memory.peek(start, end - start),
+    })),
+  );
 }
 
 /**

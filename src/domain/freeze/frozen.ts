@@ -1,6 +1,6 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { ecallOf, type Anchor } from '../tree/anchor.js';
+import { ecallIn, ecallOf, type Anchor } from '../tree/anchor.js';
 import { DomainError } from '../errors.js';
 import { PTRACE } from '../linux/flags.js';
 import type { HeldFiles } from '../linux/held-files.js';
@@ -12,7 +12,7 @@ import { together } from '../together.js';
 import { AREA_SIZE } from '../trace/runner.js';
 import { plantRunner } from '../trace/running.js';
 import type { FrozenProcess, FrozenThread } from './frozen-thread.js';
-import { uninterrupted } from './restart.js';
+import { standsEcall, uninterrupted } from './restart.js';
 import { letGoAll, seizeAll } from './seize.js';
 import { refuseUnstoppable } from './stoppable.js';
 import { Undo } from '../undo.js';
@@ -119,12 +119,16 @@ export class FrozenDomain {
   async #plant(mover: FrameMover, p: FrozenProcess, foresight: Foresight | undefined): Promise<void> {
     const known = foresight?.known.find((o) => o.view.hostPid === p.hostPid);
     const { tracee } = p.leader;
-    const [maps] = await together([
-      readText(this.hands, `/proc/${p.hostPid}/maps`, foresight?.held),
+    const seen = known === undefined ? -1 : known.vdso.vdso.start + ecallIn(known.vdso.image);
+    const [stands] = await together([
+      seen < 0 ? false : standsEcall(tracee, seen),
       ...p.threads.map((t) => t.tracee.blockSignals()),
     ]);
-    const vmas = parseMaps(maps ?? '');
-    const ecall = await ecallOf(tracee, vmas, known?.vdso);
+    // As it was while it ran, unless it executes another program now: a list of mappings can be long.
+    const asSeen = stands ? known : undefined;
+    const vmas =
+      asSeen?.view.vmas ?? parseMaps((await readText(this.hands, `/proc/${p.hostPid}/maps`, foresight?.held)) ?? '');
+    const ecall = asSeen === undefined ? await ecallOf(tracee, vmas) : seen;
     const area = findHole(vmas, AREA_SIZE, 0x8_0000_0000);
     if (area < 0)
       throw new DomainError('unsupported', 'no free address range for the runner', {

@@ -63,7 +63,8 @@ export async function uninterrupted(
   return out;
 }
 
-async function standsEcall(tracee: FrozenThread['tracee'], at: number): Promise<boolean> {
+/** Whether a process has an `ecall` at an address. */
+export async function standsEcall(tracee: FrozenThread['tracee'], at: number): Promise<boolean> {
   const word = await tracee.peek(at, 4);
   return word.length === 4 && new DataView(word.buffer).getUint32(0, true) === ECALL;
 }

@@ -45,8 +45,8 @@ export interface FlipReceipt {
 /**
  * Moves the contents of pages between two OS instances.
  *
- * Prerequisites: neither process runs; each page is present on both sides, writable memory of the
- * destination's own. While it works no hart of either instance runs, and the page tables are walked only
+ * Prerequisites: neither process runs; each page is present on both sides, in the destination memory of its
+ * own that was populated by writing. While it works no hart of either instance runs, and the page tables are walked only
  * then, for the kernels may move pages at any time before.
  *
  * Effects on success: the destination's pages hold what the source's held, and the source's hold what the

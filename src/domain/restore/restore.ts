@@ -237,7 +237,7 @@ export class Restoration {
       await this.#transfer.add(context.mover, this.image.source, o, context.hands, context.objectFds.get(o.key) ?? -1);
     }
     const moves = [...this.#transfer.moves];
-    for (const p of this.image.processes) moves.push(...(await this.#reborn(p.view.pid).moves(p)));
+    for (const p of this.image.processes) for (const m of await this.#reborn(p.view.pid).moves(p)) moves.push(m);
     return this.context.mover.flip(moves);
   }
 

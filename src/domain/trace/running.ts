@@ -3,7 +3,7 @@ import { Gathering } from '../../guest/hands/gathering.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
-import { PTRACE } from '../linux/flags.js';
+import { EEXIST, PTRACE } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { AREA_SIZE, AT_RUN, LIST, ROW, encodeList, listSize, runnerCode } from './runner.js';
 import { describeStop, goOn, isRunnerStop, parseStatus, PC, REG } from './tracee.js';
@@ -54,6 +54,8 @@ export async function plantRunner(tracee: Tracee, ecallAt: number, area: number,
   const shown = nonce === undefined ? undefined : tracee.addShow(b, area, nonce);
   const r = await b.run();
   const at = await mapped(r);
+  // Its mappings are not as they were seen: another look finds room.
+  if (at === -EEXIST) throw new DomainError('changed', `process ${tid} has mapped other memory`, { passing: true });
   if (at !== area) throw new DomainError('guest', `no room for the runner at ${area.toString(16)}: ${at}`);
   tracee.runner = new Runner(hands, area);
   const atOnce = r.value(put) === runnerCode.length;

@@ -6,7 +6,6 @@ import { CATCHABLE, CLONE, O, PTRACE, SIG } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
 import { check, open, readText, writeText } from '../linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
-import type { VdsoImage } from '../checkpoint/outline.js';
 import { findHole, isVdso, parseMaps, type Vma } from '../proc/maps.js';
 import { cloneArgs } from '../trace/clone.js';
 import { AREA_SIZE, AT_REAP } from '../trace/runner.js';
@@ -80,15 +79,13 @@ export class Anchor {
 
 /**
  * An `ecall` that stands in the vDSO of a process: every Linux puts `__vdso_rt_sigreturn` there. `vmas`: the process's
- * mappings; `known`: its vDSO as it was seen before, which saves a look if it is still there.
+ * mappings.
  */
-export async function ecallOf(tracee: Tracee, vmas: readonly Vma[], known?: VdsoImage): Promise<number> {
+export async function ecallOf(tracee: Tracee, vmas: readonly Vma[]): Promise<number> {
   const vdso = vmas.find(isVdso);
   if (vdso === undefined)
     throw new DomainError('unsupported', `process ${tracee.tid} has no vDSO`, { resource: 'a process without a vDSO' });
-  const same = known !== undefined && known.vdso.start === vdso.start && known.vdso.end === vdso.end;
-  const code = same ? known.image : await tracee.peek(vdso.start, vdso.end - vdso.start);
-  return vdso.start + ecallIn(code);
+  return vdso.start + ecallIn(await tracee.peek(vdso.start, vdso.end - vdso.start));
 }
 
 /** Bytes from the start of a vDSO image to an `ecall`. Throws `unsupported`. */
