@@ -106,7 +106,7 @@ export class HartRunner {
           break;
         case RESUMED:
           // What the place held meanwhile is not known.
-          this.#set(S.RESERVATION, -1);
+          Atomics.store(this.words, (this.h + S.RESERVATION) >>> 2, -1);
           this.#core.flush(this.h);
           this.timerChanged();
           break;
