@@ -233,9 +233,42 @@ export class HartRunner {
   }
 
   #sleep(milliseconds: number): void {
+<<<<<<< HEAD
     idle(this.#side, milliseconds);
     // Here and not in the loop, so that a profile counts the sleep as such.
     while (this.#side.at !== ATTEND) step(this.#side, this.#shared);
+=======
+    this.#set(S.RUN_STATE, S.RUN_STATE_IDLE);
+    Atomics.wait(this.words, (this.h + S.SIGNAL) >>> 2, 0, milliseconds);
+    this.#set(S.RUN_STATE, S.RUN_STATE_RUNNING);
+  }
+
+  /** Takes back the signal and does what it was raised for; false when the hart is to stop. */
+  #attend(): boolean {
+    this.#set(S.SIGNAL, 0);
+    this.answerShootDown();
+    const request = this.#get(S.REQUEST);
+    if ((request & S.REQUEST_STOP) !== 0) return false;
+    if ((request & S.REQUEST_PAUSE) !== 0) this.#pause();
+    return true;
+  }
+
+  /** Stands still until the VMM lets go; meanwhile the VMM may change anything. */
+  #pause(): void {
+    const requestAt = (this.h + S.REQUEST) >>> 2;
+    this.#set(S.RUN_STATE, S.RUN_STATE_PAUSED);
+    Atomics.notify(this.words, (this.h + S.RUN_STATE) >>> 2);
+    for (;;) {
+      const request = Atomics.load(this.words, requestAt);
+      if ((request & S.REQUEST_PAUSE) === 0 || (request & S.REQUEST_STOP) !== 0) break;
+      Atomics.wait(this.words, requestAt, request);
+    }
+    this.#set(S.RUN_STATE, S.RUN_STATE_RUNNING);
+    // What the place held meanwhile is not known.
+    this.#set(S.RESERVATION, -1);
+    this.#core.flush(this.h);
+    this.timerChanged();
+>>>>>>> hart
   }
 
   /** Forgets all translations of this hart. */

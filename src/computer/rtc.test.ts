@@ -17,7 +17,7 @@ function setUp() {
   const buffer = new SharedArrayBuffer(0x2000);
   let level = false;
   const line = { set: (l: boolean) => void (level = l) };
-  const alarm = new RtcAlarm(buffer, 0x1000, line);
+  const alarm = new RtcAlarm(buffer, 0x1000, line, (error) => assert.fail(String(error)));
   const rtc = new RtcRegisters(buffer, 0x1000, line, () => alarm.poll());
   const pair = (low: number, high: number): bigint => {
     const first = BigInt(rtc.read(low));

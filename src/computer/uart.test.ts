@@ -104,3 +104,15 @@ void test('divisor, scratch, loop mode and registers that do not exist', () => {
   assert.equal(uart.read(8), 0);
   uart.write(0xff, 1, 1);
 });
+
+void test('while the reader has no room the transmitter has none either', () => {
+  const { uart, port, output } = setUp();
+  port.hold();
+  for (let i = 0; i < TX_SIZE; i++) uart.write(0, 1, 65);
+  port.poll();
+  assert.equal(output(), '');
+  assert.equal(uart.read(5) & 0x60, 0);
+  port.letGo();
+  assert.equal(output().length, TX_SIZE);
+  assert.equal(uart.read(5) & 0x60, 0x60);
+});

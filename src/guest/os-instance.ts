@@ -5,15 +5,15 @@ import { MAIN_THREAD } from '../computer/state-page.js';
 import type { TurnTaker } from '../computer/turns.js';
 import type { UartPort } from '../computer/uart.js';
 import type { BlockBackend } from '../computer/virtio/block-backend.js';
+import { PCI_SLOTS } from '../computer/pci/host.js';
 import { VirtioBlock } from '../computer/virtio/block.js';
 import type { ConsolePort } from '../computer/virtio/console-port.js';
-import { VirtioConsole, type PortOptions } from '../computer/virtio/console.js';
+import { MAX_PORTS, VirtioConsole, type PortOptions } from '../computer/virtio/console.js';
 import type { DeviceHost, VirtioDevice } from '../computer/virtio/device.js';
 import { VirtioEntropy } from '../computer/virtio/entropy.js';
 import { VirtioNet, type NetOptions } from '../computer/virtio/net.js';
 import { FRAME_SIZE } from '../computer/memory.js';
 import { RUN_STATE, RUN_STATE_IDLE, RUN_STATE_STOPPED } from '../hart/state.js';
-import { RAM_BASE } from '../partition/address-space.js';
 import { holderOf, type HartMessage, type HartReport } from '../partition/assignment.js';
 import type { Partition } from '../partition/partition.js';
 import type { ResetKind } from '../partition/sbi.js';
@@ -21,7 +21,7 @@ import type { Vmm } from '../partition/vmm.js';
 import { buildDeviceTree } from './device-tree.js';
 import { GuestError } from './errors.js';
 import { Mailbox, MAILBOX_SIZE } from './hands/mailbox.js';
-import { readKernelHeader } from './kernel-image.js';
+import { layOut, type Layout } from './layout.js';
 
 /** What an OS instance is booted from. */
 export interface OsOptions {
@@ -61,9 +61,32 @@ export type OsEnd =
 const DEBUG_CONSOLE = 'debug console';
 const RING = 'ring of the hands';
 
-const ALIGNMENT = 0x200000;
+/** What the console prints is passed on in pieces of so many milliseconds. */
+const GATHER = 1;
 /** Turns in which a guest that has ended is still heard: what its queues can hold, and no more. */
 const LAST_TURNS = 64;
+
+/** Slot 0 would be the host bridge's. */
+const FIRST_SLOT = 1;
+/** The console and the entropy device, before disks and network cards. */
+const OWN_DEVICES = 2;
+
+/** Throws GuestError `too-many-devices`. */
+function checkDevices({ disks = [], nics = [], ports = [] }: OsOptions): void {
+  const room = PCI_SLOTS - FIRST_SLOT - OWN_DEVICES;
+  if (disks.length + nics.length > room) {
+    throw new GuestError(
+      'too-many-devices',
+      `${disks.length} disks and ${nics.length} network cards: there is room for ${room} of them together`,
+    );
+  }
+  if (ports.length > MAX_PORTS - 1) {
+    throw new GuestError(
+      'too-many-devices',
+      `${ports.length} console ports beside the console: there is room for ${MAX_PORTS - 1}`,
+    );
+  }
+}
 
 /** One Linux that was booted in a partition, with the devices on its board. */
 export class OsInstance implements TurnTaker {
@@ -101,64 +124,52 @@ export class OsInstance implements TurnTaker {
 
   /**
    * Puts the kernel into a new partition, ready to start.
-   * Throws GuestError for a kernel that cannot be booted, ComputerError where the computer has too little left.
+   * Throws GuestError for a kernel that cannot be booted, ComputerError where the computer has too little left, or what
+   * a disk or the platform throws; everything taken is given back then.
    */
   constructor(vmm: Vmm, options: OsOptions) {
     this.#vmm = vmm;
     this.name = options.name;
-    const header = readKernelHeader(options.kernel);
-    const layout = layOut(options, header);
+    checkDevices(options);
+    const layout = layOut(options);
     this.partition = vmm.partition(options.harts ?? 1, options.memory);
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
+    let board: Board | undefined;
     try {
       this.#pages = {
         board: this.partition.allocate(BOARD_SIZE),
         mailbox: this.partition.allocate(MAILBOX_SIZE),
         doorbell: this.partition.allocate(FRAME_SIZE),
       };
+      const { buffer } = vmm.machine;
+      this.mailbox = new Mailbox(buffer, this.#pages.mailbox);
+      this.board = board = new Board({
+        buffer,
+        offset: this.#pages.board,
+        harts: this.partition.blocks,
+        doorbell: () => this.#later(),
+        budget: vmm.turns,
+        dma: this.partition.space,
+        fault: (_, message) => this.onDeviceFault(message),
+        failed: (device, error) =>
+          this.#failed(typeof device === 'string' ? device : (this.#devices.get(device) ?? `device ${device}`), error),
+      });
+      this.serial = board.uart;
+      this.debugConsole = board.debugConsole;
+      const { console, disks, nics } = this.#plugAll(board, options);
+      this.console = console;
+      this.disks = disks;
+      this.nics = nics;
+      this.#load(options, layout);
     } catch (error) {
+      // Whatever rings for it from now on is too late.
+      this.#destroyed = true;
+      board?.close();
       void this.partition.release();
       throw error;
     }
-    const { buffer } = vmm.machine;
-    this.mailbox = new Mailbox(buffer, this.#pages.mailbox);
-    this.board = new Board({
-      buffer,
-      offset: this.#pages.board,
-      harts: this.partition.blocks,
-      doorbell: () => this.#later(),
-      budget: vmm.turns,
-      dma: this.partition.space,
-      fault: (_, message) => this.onDeviceFault(message),
-      failed: (device, error) =>
-        this.#failed(typeof device === 'string' ? device : (this.#devices.get(device) ?? `device ${device}`), error),
-    });
-    this.serial = this.board.uart;
-    this.debugConsole = this.board.debugConsole;
-
-    // Slot 0 would be the host bridge's.
-    let slot = 1;
-    const { columns, rows } = options;
-    const plug = <T extends VirtioDevice>(name: string, make: (host: DeviceHost) => T): T => {
-      this.#devices.set(slot, name);
-      return this.board.plug(slot++, make);
-    };
-    this.console = plug(
-      'console',
-      (host) =>
-        new VirtioConsole(host, {
-          ports: [{ console: true }, ...(options.ports ?? [])],
-          ...(columns !== undefined && { columns }),
-          ...(rows !== undefined && { rows }),
-        }),
-    );
-    plug('entropy device', (host) => new VirtioEntropy(host, (into) => vmm.platform.randomBytes(into)));
-    this.disks = (options.disks ?? []).map((backend, n) => plug(`disk ${n}`, (host) => new VirtioBlock(host, backend)));
-    this.nics = (options.nics ?? []).map((nic, n) => plug(`network card ${n}`, (host) => new VirtioNet(host, nic)));
-
-    this.#load(options, layout);
     this.partition.onMessage = (message, hartId) => this.#receive(message, hartId);
   }
 
@@ -197,6 +208,7 @@ export class OsInstance implements TurnTaker {
     if (!this.#destroyed) {
       this.#destroyed = true;
       // What it said last, before it stopped.
+      this.console.gather = 0;
       this.#poll();
       // The frames will be somebody else's: a disk may still be reading for this guest.
       this.board.close();
@@ -205,6 +217,35 @@ export class OsInstance implements TurnTaker {
     }
     await this.partition.release();
     this.#end(this.#cause ?? { kind: 'stopped' });
+  }
+
+  /** Functions made here live as long as the devices do: if one of them named `options`, so would kernel and initramfs. */
+  #plugAll(
+    board: Board,
+    options: OsOptions,
+  ): { console: VirtioConsole; disks: readonly VirtioBlock[]; nics: readonly VirtioNet[] } {
+    let slot = FIRST_SLOT;
+    const plug = <T extends VirtioDevice>(name: string, make: (host: DeviceHost) => T): T => {
+      this.#devices.set(slot, name);
+      return board.plug(slot++, make);
+    };
+    const { columns, rows, ports = [], disks = [], nics = [] } = options;
+    const console = plug(
+      'console',
+      (host) =>
+        new VirtioConsole(host, {
+          ports: [{ console: true }, ...ports],
+          gather: GATHER,
+          ...(columns !== undefined && { columns }),
+          ...(rows !== undefined && { rows }),
+        }),
+    );
+    plug('entropy device', (host) => new VirtioEntropy(host, (into) => this.#vmm.platform.randomBytes(into)));
+    return {
+      console,
+      disks: disks.map((backend, n) => plug(`disk ${n}`, (host) => new VirtioBlock(host, backend))),
+      nics: nics.map((nic, n) => plug(`network card ${n}`, (host) => new VirtioNet(host, nic))),
+    };
   }
 
   #load(options: OsOptions, layout: Layout): void {
@@ -265,6 +306,7 @@ export class OsInstance implements TurnTaker {
     if (this.#cause !== undefined) return;
     this.#cause = end;
     await this.partition.stop();
+    this.console.gather = 0;
     await this.#hearLastWords();
     this.#end(end);
   }
@@ -302,32 +344,4 @@ export class OsInstance implements TurnTaker {
         return;
     }
   }
-}
-
-interface Layout {
-  readonly kernel: number;
-  readonly initramfs: number;
-  readonly deviceTree: number;
-}
-
-/**
- * Where things go in guest-physical memory: the kernel at its offset, behind it the
- * device tree and the initramfs, clear of what the kernel needs for itself.
- */
-function layOut(options: OsOptions, { textOffset, imageSize }: { textOffset: number; imageSize: number }): Layout {
-  const up = (address: number): number => Math.ceil(address / ALIGNMENT) * ALIGNMENT;
-  const kernel = RAM_BASE + textOffset;
-  const deviceTree = up(kernel + imageSize);
-  const initramfs = deviceTree + ALIGNMENT;
-  const end = initramfs + (options.initramfs?.length ?? 0);
-  // The kernel unpacks the initramfs before it frees the archive, and wants room to work.
-  const needed = end - RAM_BASE + (options.initramfs?.length ?? 0) + 16 * 2 ** 20;
-  if (needed > options.memory) {
-    const mib = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
-    throw new GuestError(
-      'too-little-memory',
-      `${mib(options.memory)} MiB are too little for this kernel and initramfs: give it at least ${mib(needed)} MiB`,
-    );
-  }
-  return { kernel, deviceTree, initramfs };
 }

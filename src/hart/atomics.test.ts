@@ -126,6 +126,14 @@ describe('one hart', () => {
     assert.deepEqual([0, 8, 64, 72, 80].map(read), [0n, 0n, 1n, 1n, 1n]);
   });
 
+  it('a store-conditional of another size than its reservation fails and stores nothing', async () => {
+    const { read } = await run(
+      `li t0, 7\n lr.d t1, (a0)\n sc.w s0, t0, (a0)\n lr.w t1, (a0)\n sc.d s1, t0, (a0)\n ld t2, (a0)
+      sd s0, 64(a0)\n sd s1, 72(a0)\n sd t2, 80(a0)\n ecall`,
+    );
+    assert.deepEqual([64, 72, 80].map(read), [1n, 1n, 0n]);
+  });
+
   it('a store-conditional uses its reservation up', async () => {
     const { read } = await run(
       `li t0, 7\n lr.d t1, (a0)\n sc.d s0, t0, (a0)\n sc.d s1, t1, (a0)\n sd s0, 64(a0)\n sd s1, 72(a0)\n ecall`,

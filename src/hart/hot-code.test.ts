@@ -196,6 +196,37 @@ describe('hot code', () => {
     for (const at of [0n, 511n, 512n, 1024n, 2047n]) assert.equal(hart.read64(DATA + 8n * at), 2n * (at + 1n));
   });
 
+  it('that fills or copies over the end of memory stops before the store that does not fit, whole', () => {
+    const end = 0x8000_0000n + 1024n * 0x1000n;
+    const loops: readonly (readonly [string, number])[] = [
+      ['sd a1, (a0)\n addi a0, a0, 8', 8],
+      ['sw a1, (a0)\n addi a0, a0, 4', 4],
+      ['sd a1, (a0)\n sd a1, 8(a0)\n sd a1, 16(a0)\n sd a1, 24(a0)\n addi a0, a0, 32', 8],
+      ['ld a1, (a2)\n sd a1, (a0)\n addi a2, a2, 8\n addi a0, a0, 8', 8],
+      ['fsd fa1, (a0)\n addi a0, a0, 8', 8],
+    ];
+    for (const [loop, size] of loops) {
+      for (let skew = 0; skew < size; skew++) {
+        const stage = new Stage();
+        const { hart } = stage;
+        const start = end - 0x3000n + BigInt(skew);
+        hart.bytes.fill(0xff, hart.host(DATA), hart.host(DATA) + 0x4000);
+        hart.setX(10, start);
+        hart.setX(11, -1n);
+        hart.setX(12, DATA);
+        hart.setX(13, start + 0x4000n * BigInt(size));
+        hart.set(S.F + 8 * 11, -1n);
+        const result = stage.execute(`loop: ${loop}\n bltu a0, a3, loop\n ecall`);
+        const whole = Math.floor((0x3000 - skew) / size) * size;
+        assert.ok('cause' in result);
+        assert.deepEqual([result.cause, result.tval], [7n, end], `${loop}, ${skew}`);
+        const bytes = hart.read(end - 0x3000n, 0x3000);
+        const expected = new Uint8Array(0x3000).fill(0xff, skew, skew + whole);
+        assert.deepEqual(bytes, expected, `${loop}, ${skew}`);
+      }
+    }
+  });
+
   it('is interrupted anywhere, a thousand times and more, and does not notice', () => {
     const source = `li s0, 0\n li s1, 4000\n li s2, 0\n fcvt.d.l fa0, zero\n li t0, 3\n fcvt.d.l fa1, t0
       loop: sd s0, (a2)\n ld t1, (a2)\n add s2, s2, t1\n andi t2, s0, 3\n beqz t2, fourth\n xor s2, s2, s0

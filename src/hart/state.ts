@@ -40,7 +40,7 @@ export const SATP = 0x148;
 export const SCOUNTEREN = 0x150;
 export const SENVCFG = 0x158;
 export const STIMECMP = 0x160;
-/** Instructions retired since the hart started; also what the `cycle` counter shows. */
+/** Instructions retired since the hart started; also what the `cycle` counter shows. While the hart runs, some are missing: `Context.uncounted`. */
 export const INSTRET = 0x168;
 
 /** Interrupts pending, bits as in `sip` (shared). */
@@ -67,7 +67,7 @@ export const TLB_BASE = 0x19c;
 export const FFLAGS = 0x1a0;
 /** Dynamic rounding mode (fcsr[7:5]). */
 export const FRM = 0x1a4;
-/** LR/SC reservation: byte offset in shared memory, or -1. */
+/** LR/SC reservation: byte offset in shared memory, with bit 0 set for a doubleword; or -1. */
 export const RESERVATION = 0x1a8;
 /** Hart id inside its OS instance, as SBI and the device tree name it. */
 export const HART_ID = 0x1ac;

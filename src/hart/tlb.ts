@@ -80,6 +80,7 @@ export const FETCH_SLOTS = 8;
 export const FETCH_HOST_PAGE = 12;
 
 export const PREDECODE_DIRECTORY = 0xb1000;
+/** A power of two; a computer with many harts gives each fewer. */
 export const PREDECODE_PAGES = 2048;
 export const DIRECTORY_ENTRY_SIZE = 16;
 export const DIRECTORY_FRAME = 0;
@@ -138,7 +139,9 @@ export const PREDECODED_STRIDE = 0x6080;
 export const COUNT_QUEUED = 0xfffe;
 export const COUNT_TRANSLATED = 0xffff;
 
-export const HART_BLOCK_SIZE = PREDECODED + PREDECODE_PAGES * PREDECODED_STRIDE;
+/** Bytes of a hart block with room for so many predecoded pages. */
+export const hartBlockSize = (predecodePages: number): number => PREDECODED + predecodePages * PREDECODED_STRIDE;
+export const HART_BLOCK_SIZE = hartBlockSize(PREDECODE_PAGES);
 
 /** Kinds of access, as the walker takes them. */
 export const ACCESS_READ = 0;

@@ -12,7 +12,7 @@ import { Queue } from './queue.js';
 
 /** What a lane may deliver in one round, in bytes; a frame costs its length and what any frame costs. */
 const ROUND = 64 * 1024;
-const FRAME_COST = 4096;
+export const FRAME_COST = 4096;
 /** Frames that may wait for one station, whatever their size; and those that one sender always has room for. */
 const MAX_FRAMES = 8192;
 const MAX_OWN_FRAMES = MAX_FRAMES / 8;

@@ -21,6 +21,8 @@ const MAX_IPS = 16;
 interface Entry<P> {
   readonly port: P;
   readonly registered: boolean;
+  /** Of an IPv4 address that was claimed: the MAC address that spoke for it. */
+  readonly mac?: number;
 }
 
 export class Registry<P extends object> {
@@ -40,10 +42,6 @@ export class Registry<P extends object> {
     this.#router = port;
     this.#subnet = subnet;
     this.version++;
-  }
-
-  isRouter(port: P): boolean {
-    return port === this.#router;
   }
 
   /** How many ports beside the router's have spoken, or have been given an address. */
@@ -78,7 +76,15 @@ export class Registry<P extends object> {
       table.set(address, { port, registered: true });
       this.#known.add(port);
     }
+    if (mac !== undefined) this.#follow(mac, port);
     this.version++;
+  }
+
+  /** A station that has another port now takes along what it has claimed. */
+  #follow(mac: number, port: P): void {
+    for (const [ip, entry] of this.#ips) {
+      if (entry.mac === mac && entry.port !== port) this.#ips.set(ip, { port, registered: false, mac });
+    }
   }
 
   /** From now on `ip` is only for the station with that MAC address; undefined: for whoever comes first. */
@@ -122,8 +128,8 @@ export class Registry<P extends object> {
     this.#claim(this.#macs, port, mac, MAX_MACS);
   }
 
-  claimIp(port: P, ip: number): void {
-    if (!this.#leases.has(ip)) this.#claim(this.#ips, port, ip, MAX_IPS);
+  claimIp(port: P, ip: number, mac: number): void {
+    if (!this.#leases.has(ip)) this.#claim(this.#ips, port, ip, MAX_IPS, mac);
   }
 
   /** Forgets everything of a port that is gone. */
@@ -136,7 +142,7 @@ export class Registry<P extends object> {
     this.version++;
   }
 
-  #claim(table: Map<number, Entry<P>>, port: P, address: number, most: number): void {
+  #claim(table: Map<number, Entry<P>>, port: P, address: number, most: number, mac?: number): void {
     if (table.has(address)) return;
     let claims = 0;
     let oldest: number | undefined;
@@ -149,7 +155,7 @@ export class Registry<P extends object> {
       table.delete(oldest);
       this.version++;
     }
-    table.set(address, { port, registered: false });
+    table.set(address, { port, registered: false, ...(mac !== undefined && { mac }) });
     this.#known.add(port);
   }
 }

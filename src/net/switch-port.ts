@@ -1,10 +1,12 @@
 /** The switch's side of a port: what waits for its station, and what it is allowed to say. */
 import type { Subnet } from './address.js';
-import { Lanes } from './lanes.js';
+import { FRAME_COST, Lanes } from './lanes.js';
 import type { GateTarget, Port, PortAddresses, PortCounters, PortOptions, Release } from './port.js';
 import type { Turns } from './turns.js';
 
 const DEFAULT_QUEUE_BYTES = 4 * 1024 * 1024;
+/** What a station is given before others have their turn: as a lane's round (lanes.ts), four times over. */
+const VISIT = 256 * 1024;
 
 export interface SwitchSide {
   forward(from: SwitchPort, frame: Uint8Array): boolean;
@@ -83,8 +85,9 @@ export class SwitchPort implements Port {
     this.#switch.close(this);
   }
 
-  /** Offers what waits until it is gone, the station is full, or the turn is over; true: call it again then. */
+  /** Offers what waits until it is gone, the station is full, or others have their turn; true: call it again then. */
   drain(turns: Turns): boolean {
+    let left = VISIT;
     while (!this.full && this.#onFrame !== undefined) {
       const frame = this.waiting.peek();
       if (frame === undefined) return false;
@@ -96,7 +99,8 @@ export class SwitchPort implements Port {
       this.waiting.shift(frame);
       this.counters.delivered++;
       this.counters.deliveredBytes += frame.length;
-      if (!turns.hasTime) return this.waiting.frames > 0;
+      left -= frame.length + FRAME_COST;
+      if (left <= 0 || !turns.hasTime) return this.waiting.frames > 0;
     }
     return false;
   }

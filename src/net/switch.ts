@@ -21,7 +21,7 @@ import { getMac, setMac } from './wire/bytes.js';
 import { ETHERNET_HEADER } from './wire/ethernet.js';
 
 /** Milliseconds of each turn of the event loop that delivering may take. */
-const SHARE = 5;
+const SHARE = 3;
 
 /** What a switch is made with. */
 export interface SwitchOptions {
@@ -169,7 +169,7 @@ export class Switch {
     }
     if (!isIntact(frame)) return true;
     registry.claimMac(from, mac);
-    if (ip !== NO_ADDRESS) registry.claimIp(from, ip);
+    if (ip !== NO_ADDRESS) registry.claimIp(from, ip, mac);
     from.admittedMac = mac;
     from.admittedIp = ip;
     from.admittedAt = registry.version;

@@ -54,7 +54,8 @@ export async function lookAround(domain: RunningDomain, to: Hands): Promise<Outl
   for (let turn = 0; ; turn++) {
     const pids = await anchor.cgroup.processes();
     try {
-      const all = (await surveyProcesses(hands, pids)).filter((v) => v.status.state !== 'Z');
+      // One that has ended and whose threads have too is its parent's to ask about.
+      const all = (await surveyProcesses(hands, pids)).filter((v) => v.status.state !== 'Z' || v.status.threads > 1);
       const anchorView = all.find((v) => v.hostPid === anchor.pid);
       if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
       const views = all.filter((v) => v !== anchorView);

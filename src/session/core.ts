@@ -24,7 +24,7 @@ import {
 import type { Layout } from './format.js';
 import { writeJson } from './json.js';
 import type { CheckedLimits } from './limits.js';
-import { NEW_IDENTITY } from './marks.js';
+import { NEW_IDENTITY } from './generation.js';
 import { keyState } from './ring.js';
 import type { KeyRing, RingKey } from './ring.js';
 import type { Refusal, RefusalReason, Session, SessionChange, SessionStart } from './types.js';

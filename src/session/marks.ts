@@ -6,14 +6,12 @@
 import { SessionError } from './errors.js';
 import { abandon, isThenable } from './later.js';
 import type { HighWater, Mark } from './high-water.js';
+import { NEW_IDENTITY } from './generation.js';
 import type { CheckedLimits } from './limits.js';
 import type { HighWaterOptions, SessionOptions } from './options.js';
 import type { Session } from './types.js';
 
 type Answer<T> = T | Promise<T>;
-
-/** A generation that says: this session has just become somebody's, ask which one it is. */
-export const NEW_IDENTITY = -1;
 
 function isAccepted(value: unknown): value is boolean {
   return typeof value === 'boolean';

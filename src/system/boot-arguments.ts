@@ -3,6 +3,8 @@
  * /init on Debian's kernels: docs/guests.md.
  */
 
+import { imageHolds } from '../guest/kernel-image.js';
+
 /** The console a kernel writes to: virtio (hvc0) or the serial port (ttyS0). */
 export type ConsoleDevice = 'hvc0' | 'ttyS0';
 
@@ -32,18 +34,13 @@ export const DEBIAN_ARGUMENTS = [
   'sysrq_always_enabled',
 ].join(' ');
 
-const VIRTIO_CONSOLE = new TextEncoder().encode('virtio_console\0');
-const VIRTIO_PCI = new TextEncoder().encode('virtio-pci\0');
-
 /**
  * The console that a kernel nobody has told us about most likely has: the names of
  * built-in drivers stand in its image.
  */
 export function guessConsole(kernel: Uint8Array): ConsoleDevice {
-  return includes(kernel, VIRTIO_CONSOLE) && includes(kernel, VIRTIO_PCI) ? 'hvc0' : 'ttyS0';
+  return imageHolds(kernel, 'virtio_console') && imageHolds(kernel, 'virtio-pci') ? 'hvc0' : 'ttyS0';
 }
-
-const SYSRQ = new TextEncoder().encode('sysrq_always_enabled\0');
 
 /**
  * Whether a kernel that is booted with these arguments takes Ctrl-O on hvc0, and the key after it, for a magic SysRq
@@ -51,12 +48,18 @@ const SYSRQ = new TextEncoder().encode('sysrq_always_enabled\0');
  * (drivers/tty/hvc/hvc_console.c, hvc_poll).
  */
 export function takesSysRq(kernel: Uint8Array, bootArguments: string): boolean {
-  return /(^|\s)console=hvc0(,|\s|$)/.test(bootArguments) && includes(kernel, SYSRQ);
+  return /(^|\s)console=hvc0(,|\s|$)/.test(bootArguments) && imageHolds(kernel, 'sysrq_always_enabled');
 }
 
-function includes(bytes: Uint8Array, pattern: Uint8Array): boolean {
-  for (let at = bytes.indexOf(pattern[0]); at >= 0; at = bytes.indexOf(pattern[0], at + 1)) {
-    if (pattern.every((byte, i) => bytes[at + i] === byte)) return true;
-  }
-  return false;
+/** Less memory than that is small (bytes). */
+const SMALL = 512 * 2 ** 20;
+
+/**
+ * For a kernel that sets memory aside for devices that need much of it in one piece (CMA; Debian's 7.2 takes 128 MiB):
+ * none of ours does, and what is set aside is no use to the kernel itself, which cannot come up with what is left.
+ */
+export function memoryArguments(kernel: Uint8Array, memory: number): string {
+  return memory < SMALL && imageHolds(kernel, CMA_IN_MEMINFO) ? 'cma=0' : '';
 }
+/** A line of /proc/meminfo that only a kernel with CMA has. */
+const CMA_IN_MEMINFO = 'CmaTotal:       ';

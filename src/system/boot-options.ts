@@ -40,6 +40,8 @@ export interface CommonOptions {
   readonly harts?: number;
   /** Kernel arguments behind ours; of two that contradict each other, the kernel takes the later. */
   readonly bootArguments?: string;
+  /** The kernel's whole command line, exactly, in place of ours; not with `bootArguments`. */
+  readonly commandLine?: string;
   readonly disks?: readonly DiskOptions[];
   /** False: no network card. */
   readonly network?: boolean;

@@ -8,7 +8,14 @@ import { OsInstance, type OsEnd, type OsOptions } from '../guest/os-instance.js'
 import { concatCpio } from '../image/index.js';
 import type { Forward } from '../net/index.js';
 import { Vmm } from '../partition/vmm.js';
-import { consoleArguments, DEBIAN_ARGUMENTS, guessConsole, takesSysRq, type ConsoleDevice } from './boot-arguments.js';
+import {
+  consoleArguments,
+  DEBIAN_ARGUMENTS,
+  guessConsole,
+  memoryArguments,
+  takesSysRq,
+  type ConsoleDevice,
+} from './boot-arguments.js';
 import type { BootOptions, DiskOptions, FileSource } from './boot-options.js';
 import { connectCable } from './cable.js';
 import { Console } from './console.js';
@@ -38,8 +45,8 @@ export interface ComputerOptions {
 /** What a boot has opened, and what it has to let go of. */
 interface Resources {
   readonly disks: OpenDisk[];
-  plug?: Plug;
-  unplug?: () => void;
+  plug: Plug | undefined;
+  unplug: (() => void) | undefined;
   forwards: readonly Forward[];
 }
 
@@ -64,7 +71,12 @@ export class Computer {
     if (!Number.isSafeInteger(memory) || memory <= 0) throw new SystemError('invalid', `${memory} bytes of memory`);
     this.#platform = platform;
     this.network = network === false ? undefined : new Network(network, platform);
-    this.vmm = new Vmm(platform, { memory, harts, profile });
+    try {
+      this.vmm = new Vmm(platform, { memory, harts, profile });
+    } catch (error) {
+      void this.network?.close();
+      throw error;
+    }
   }
 
   /** Harts that belong to no OS instance. */
@@ -85,7 +97,7 @@ export class Computer {
   /**
    * Boots a kernel in a partition of its own. Resolves when it has begun to run; wait for its console, or for `ended`.
    *
-   * Throws GuestError (`kernel-image`, `too-little-memory`), ComputerError (`no-hart`, `no-frames`), SystemError
+   * Throws GuestError (`kernel-image`, `command-line`, `too-little-memory`, `too-many-devices`), ComputerError (`no-hart`, `no-frames`), SystemError
    * (`name-taken`, `not-readable`, `no-network`, `invalid`, `closed`), NetError (a port that is taken), BlockError (a
    * disk). Effect then: none.
    *
@@ -98,7 +110,7 @@ export class Computer {
     if (this.#instances.has(name)) throw new SystemError('name-taken', `an OS instance called ${name} runs already`);
     // The name is taken while files are being read.
     this.#instances.set(name, undefined);
-    const resources: Resources = { disks: [], forwards: [] };
+    const resources: Resources = { disks: [], plug: undefined, unplug: undefined, forwards: [] };
     const booting = this.#boot(name, options, resources).then(
       (instance) => {
         this.#instances.set(name, instance);
@@ -135,15 +147,15 @@ export class Computer {
     } else if (forwards.length > 0)
       throw new SystemError('no-network', 'ports can be forwarded to a network card only');
 
-    const software = await this.#software(name, options, resources.plug);
-    const disks: BlockBackend[] = [];
-    for (const [i, disk] of (options.disks ?? []).entries()) disks.push(await this.#disk(disk, i, resources));
-    if (this.#closed) throw new SystemError('closed', 'the computer was closed');
-
     const { harts = 1, memory = this.#memoryLeft(harts) } = options;
     if (memory % PAGE !== 0 || memory <= 0) {
       throw new SystemError('invalid', `the memory of an OS instance is a multiple of ${PAGE} bytes, not ${memory}`);
     }
+    const software = await this.#software(name, options, memory, resources.plug);
+    const disks: BlockBackend[] = [];
+    for (const [i, disk] of (options.disks ?? []).entries()) disks.push(await this.#disk(disk, i, resources));
+    if (this.#closed) throw new SystemError('closed', 'the computer was closed');
+
     const { plug } = resources;
     const { ports = [] } = options;
     const forShells = Array.from({ length: Math.max(0, MAX_PORTS - 1 - ports.length) }, () => ({ later: true }));
@@ -157,10 +169,6 @@ export class Computer {
       ports: [...ports, ...forShells],
       ...pick(options, ['columns', 'rows']),
     });
-    if (plug !== undefined) {
-      plug.port = plug.network.attach(name, plug.place);
-      resources.unplug = connectCable(os.nics[0], plug.port);
-    }
     const ended = os.ended.then(async (end: OsEnd): Promise<InstanceEnd> => {
       await os.destroy();
       await Promise.all(os.disks.map((disk) => disk.quiet()));
@@ -175,6 +183,10 @@ export class Computer {
     const instance = new Instance(os, console, shells, plug, ended);
     resources.forwards = instance.forwards;
     try {
+      if (plug !== undefined) {
+        plug.port = plug.network.attach(name, plug.place);
+        resources.unplug = connectCable(os.nics[0], plug.port);
+      }
       for (const forward of forwards) await instance.forward(forward);
       if (this.#closed) throw new SystemError('closed', 'the computer was closed');
       os.start();
@@ -188,9 +200,15 @@ export class Computer {
   async #software(
     name: string,
     options: BootOptions,
+    memory: number,
     plug: Plug | undefined,
   ): Promise<{ console: ConsoleDevice; options: Pick<OsOptions, 'kernel' | 'initramfs' | 'bootArguments'> }> {
-    const extra = options.bootArguments ?? '';
+    const { bootArguments: extra = '', commandLine } = options;
+    if (extra !== '' && commandLine !== undefined) {
+      throw new SystemError('invalid', 'commandLine is all there is: it does not go with bootArguments');
+    }
+    const argumentsOf = (kernel: Uint8Array, ...ours: string[]): string =>
+      commandLine ?? [...ours, memoryArguments(kernel, memory), extra].filter((text) => text !== '').join(' ');
     if (options.image !== undefined) {
       const { image, run, files } = options;
       const own = guestArchive({
@@ -200,13 +218,13 @@ export class Computer {
         ...(files && { files }),
       });
       const [kernel, base] = await Promise.all([this.#read(image.kernel), this.#read(image.initramfs)]);
-      const bootArguments = `${consoleArguments('hvc0')} ${DEBIAN_ARGUMENTS} ${extra}`.trimEnd();
+      const bootArguments = argumentsOf(kernel, consoleArguments('hvc0'), DEBIAN_ARGUMENTS);
       return { console: 'hvc0', options: { kernel, initramfs: concatCpio([base, own]), bootArguments } };
     }
     const kernel = await this.#read(options.kernel);
     const console = options.console ?? guessConsole(kernel);
     const archives = await Promise.all(asList(options.initramfs).map((source) => this.#read(source)));
-    const bootArguments = `${consoleArguments(console)} ${extra}`.trimEnd();
+    const bootArguments = argumentsOf(kernel, consoleArguments(console));
     const initramfs = archives.length === 1 ? archives[0] : concatCpio(archives);
     return { console, options: { kernel, bootArguments, ...(archives.length > 0 && { initramfs }) } };
   }
@@ -251,11 +269,14 @@ export class Computer {
   /** Lets go of everything, whatever of it fails; answers what was thrown. */
   async #letGo(name: string, resources: Resources): Promise<unknown[]> {
     this.#instances.delete(name);
-    const { plug } = resources;
+    const { plug, unplug, forwards } = resources;
+    // Once each: what is let go of may be somebody else's the next moment.
+    resources.plug = resources.unplug = undefined;
+    resources.forwards = [];
     const ends = await Promise.allSettled([
-      attempt(() => resources.unplug?.()),
+      attempt(() => unplug?.()),
       attempt(() => plug?.network.leavePlace(plug.place)),
-      ...resources.forwards.map((forward) => attempt(() => forward.close())),
+      ...forwards.map((forward) => attempt(() => forward.close())),
       ...resources.disks.splice(0).map((disk) => attempt(() => disk.close())),
     ]);
     return ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));

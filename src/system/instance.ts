@@ -36,6 +36,8 @@ export interface ShutdownOptions {
 export class Instance {
   readonly #plug: Plug | undefined;
   readonly #forwards: Forward[] = [];
+  /** Its address may be somebody else's from now on. */
+  #isOver = false;
   /** Those that nobody has taken back yet. */
   readonly #pauses = new Set<Promise<() => void>>();
   #shutdown: Promise<InstanceEnd> | undefined;
@@ -51,6 +53,9 @@ export class Instance {
     readonly ended: Promise<InstanceEnd>,
   ) {
     this.#plug = plug;
+    void os.ended.then(() => {
+      this.#isOver = true;
+    });
   }
 
   get name(): string {
@@ -73,14 +78,21 @@ export class Instance {
 
   /**
    * Opens a port of the host that leads to a port of the guest.
-   * Rejects with NetError (`PORT_IN_USE` …), or SystemError `no-network`.
+   * Rejects with NetError (`PORT_IN_USE` …), or SystemError `no-network` or `ended`: it closes with the instance.
    */
   async forward({ guestPort, ...request }: ForwardRequest): Promise<Forward> {
     if (this.#plug === undefined) throw new SystemError('no-network', `${this.name} has no network card`);
+    this.#refuseIfOver();
     const { network, place } = this.#plug;
     const forward = await network.gateway.forward({ ...request, guest: place.address, guestPort });
+    if (this.#isOver) await forward.close();
+    this.#refuseIfOver();
     this.#forwards.push(forward);
     return forward;
+  }
+
+  #refuseIfOver(): void {
+    if (this.#isOver) throw new SystemError('ended', `${this.name} has ended; no port can lead to it`);
   }
 
   /**
@@ -138,6 +150,8 @@ export class Instance {
   }
 
   async #shutDown(timeout: number): Promise<InstanceEnd> {
+    // A guest that waits for our reader cannot shut down.
+    this.console.letGo();
     if (this.console.hearsSysRq) await shutDown(this.os, this.console, timeout);
     await this.destroy();
     return this.ended;

@@ -12,6 +12,8 @@ const WATCHED = 1000;
  * this is for were seconds long; a turn of the main thread is 12 ms.
  */
 const LONGEST = 250;
+/** A machine that others keep busy may be late by chance, the faults were there each time: so many attempts. */
+const ATTEMPTS = 3;
 /** What the process may grow by meanwhile (bytes). */
 const GROWTH = 96 * MIB;
 
@@ -35,6 +37,19 @@ export async function beside(
   hostile: readonly Hostile[],
   watch: (seen: Observation) => void | Promise<void> = () => undefined,
 ): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const seen = await observe(hostile, watch);
+    const late = (['tick', 'loop', 'echo'] as const).filter((what) => seen[what] >= LONGEST);
+    if (late.length === 0) return;
+    const waits = late.map((what) => `for a ${what} ${seen[what].toFixed()} ms`);
+    assert.ok(attempt < ATTEMPTS, `the longest wait was ${waits.join(', ')}`);
+  }
+}
+
+async function observe(
+  hostile: readonly Hostile[],
+  watch: (seen: Observation) => void | Promise<void>,
+): Promise<Observation> {
   const harts = hostile.reduce((sum, h) => sum + (h.harts ?? 1), 1);
   const computer = await Computer.create({ memory: (hostile.length + 1) * (MEMORY + 4 * MIB) + 16 * MIB, harts });
   try {
@@ -86,13 +101,11 @@ export async function beside(
     }
     await watch(seen);
     assert.ok(echoed > 3, `${echoed} echoes`);
-    for (const what of ['tick', 'loop', 'echo'] as const) {
-      assert.ok(seen[what] < LONGEST, `the longest wait for a ${what} was ${seen[what].toFixed()} ms`);
-    }
     assert.ok(seen.growth < GROWTH, `the process grew by ${(seen.growth / MIB).toFixed()} MiB`);
     const started = performance.now();
     await Promise.all(guests.map((guest) => guest.destroy()));
     assert.ok(performance.now() - started < 2000, 'they are switched off when they are told to');
+    return seen;
   } finally {
     await computer.close();
   }

@@ -138,6 +138,12 @@ export class ConsoleOutput implements QueueOwner {
     return Atomics.load(this.#positions, NAPPING) !== 0;
   }
 
+  /** A hart waits for the main thread, or will soon. */
+  get isPressing(): boolean {
+    const [written, read] = [WRITTEN, READ].map((word) => Atomics.load(this.#positions, word));
+    return this.napping() || ((written - read) | 0) > SIZE / 2;
+  }
+
   /** Says which ports' drivers spin, on the main thread. */
   spinning(ports: number): void {
     Atomics.store(this.#positions, SPINS, ports);

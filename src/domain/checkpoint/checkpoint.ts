@@ -4,6 +4,7 @@ import { DomainError } from '../errors.js';
 import { holdFiles, kindOf } from './files.js';
 import type { FrozenDomain } from '../freeze/frozen.js';
 import type { FrozenProcess } from '../freeze/frozen-thread.js';
+import { refuseState } from '../freeze/stoppable.js';
 import type { CheckpointContext, LookContext, OpenFile, ProcessKind, SavedFile, SavedPart } from '../kinds/kind.js';
 import { processKinds } from '../kinds/registry.js';
 import { readFile } from '../linux/os.js';
@@ -50,6 +51,7 @@ export interface DomainImage {
 export function refuseUnsupported(views: readonly ProcessView[], anchor: ProcessView): void {
   birthOrder(views);
   for (const view of views) {
+    for (const t of view.threads) refuseState(t.status, `thread ${t.tid} of process ${view.pid}`);
     for (const kind of processKinds) kind.describe?.(view);
     for (const d of view.descriptors) kindOf(d, view).describe?.(d, view);
     for (const [name, ns] of Object.entries(view.namespaces)) {

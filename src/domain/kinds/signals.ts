@@ -24,9 +24,6 @@ interface SignalState {
 export const signals = processKind<SignalState>({
   name: 'signals',
   stage: 'late',
-  describe(view) {
-    if (view.status.state === 'T') throw unsupported('a stopped job', `process ${view.pid}`);
-  },
   async checkpoint({ leader }) {
     const b = leader.batch();
     const olds = CATCHABLE.map((signal) => {

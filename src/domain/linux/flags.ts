@@ -159,6 +159,7 @@ export const CLOCK = { REALTIME: 0, MONOTONIC: 1, BOOTTIME: 7 } as const;
 export const ENOENT = 2;
 export const ESRCH = 3;
 export const EBADF = 9;
+export const ECHILD = 10;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
 export const EEXIST = 17;

@@ -90,7 +90,7 @@ export async function addObject(
       key,
       memfd,
       size,
-      seals: Math.max(0, r.value(seals)),
+      seals: memfd === undefined ? 0 : check(r.value(seals), `reading the seals of ${path}`),
       data: await dataRanges(hands, fd, size),
       sourceFd: fd,
     });

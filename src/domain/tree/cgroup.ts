@@ -1,13 +1,15 @@
 import type { Batch, BatchResult } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError } from '../errors.js';
+import { DomainError, unsupported } from '../errors.js';
 import { AT_FDCWD, AT_REMOVEDIR, EEXIST, ENOENT, O } from '../linux/flags.js';
 import { making } from '../linux/making.js';
-import { check, readText, writeText } from '../linux/os.js';
+import { check, readText, readTexts, writeText } from '../linux/os.js';
 import { together } from '../together.js';
 
 const ROOT = '/sys/fs/cgroup';
+/** A domain that is to stand still for longer until it does is not worth it: it would serve nobody meanwhile. */
+const MOST_FREEZE_MS = 1000;
 
 /** The cgroup (version 2) of one domain in one OS instance. */
 export class Cgroup {
@@ -52,9 +54,13 @@ export class Cgroup {
       .map(Number);
   }
 
-  /** Stops every task in it; answers its processes when all stand still. */
+  /**
+   * Stops every task in it; answers its processes when all stand still. Throws `unsupported`, by name, if they do not
+   * within a second; the freezer is still on then, and to be taken off ({@link thaw}).
+   */
   async freeze(): Promise<number[]> {
-    for (let turn = 0; turn < 2000; turn++) {
+    const end = performance.now() + MOST_FREEZE_MS;
+    for (let turn = 0; turn === 0 || performance.now() < end; turn++) {
       const [written, , events, processes] = await together([
         turn === 0 ? writeText(this.hands, `${this.path}/cgroup.freeze`, '1') : 0,
         // Tasks stop at their next return to user mode; let them run.
@@ -65,7 +71,20 @@ export class Cgroup {
       check(written, `freezing ${this.path}`);
       if (/^frozen 1$/m.test(events ?? '')) return processes;
     }
-    throw new DomainError('state', `${this.path} does not freeze: a task in it cannot be interrupted`);
+    throw unsupported('a wait that cannot be interrupted', await this.#whoRuns());
+  }
+
+  /** Names of processes that do not stand still. */
+  async #whoRuns(): Promise<string> {
+    const pids = await this.processes();
+    const texts = await readTexts(
+      this.hands,
+      pids.map((pid) => `/proc/${pid}/stat`),
+      1,
+    );
+    // proc_pid_stat(5): the state comes after the name, which may hold anything.
+    const running = pids.filter((_, i) => /.*\) [RD] /s.test(texts[i] ?? ''));
+    return running.length === 0 ? this.path : `process ${running.join(', process ')}`;
   }
 
   /**

@@ -1,11 +1,14 @@
 /** SIGINT, SIGTERM and SIGHUP as something one can wait for, so that everything is cleaned up before the end. */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
+/** Time for a reader to take what was still said (ms). */
+const LINGER = 500;
+
 export interface Interruption {
   readonly signal: AbortSignal;
   /** 128 + the signal's number, once it has come. */
   readonly status: number | undefined;
-  /** Signals end the process again at once. */
+  /** Signals end the process again at once; and one that has come ends it soon, whoever may not read what it says. */
   end(): void;
 }
 
@@ -27,6 +30,7 @@ export function catchSignals(): Interruption {
     },
     end: () => {
       for (const { name, handler } of handlers) process.off(name, handler);
+      if (status !== undefined) setTimeout(() => process.exit(status), LINGER).unref();
     },
   };
 }

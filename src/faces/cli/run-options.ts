@@ -1,7 +1,10 @@
 /** The command line of `understudy run`. */
 import { parseArgs } from 'node:util';
 import type { ConsoleDevice, DiskOptions, ForwardRequest } from '../../index.js';
+import { mostMemory } from '../../partition/limits.js';
 import { UsageError } from './usage.js';
+
+const mib = (bytes: number): number => bytes / 2 ** 20;
 
 export const RUN_USAGE = `Usage: understudy run [options]
 
@@ -14,11 +17,13 @@ What to boot:
   --kernel FILE           a RISC-V Linux "Image" of yours instead, uncompressed
   --initrd FILE           its initramfs; several are put together
   --append ARGUMENTS      kernel arguments, behind ours
+  --cmdline ARGUMENTS     the kernel's command line, exactly this, in place of ours
   --console DEVICE        where a kernel of yours has its console: hvc0 or ttyS0; guessed unless told
 
 The machine:
-  --memory SIZE           MiB, or with a unit: 512M, 2G; 512M unless told
-  --harts N               hardware threads; 1 unless told
+  --memory SIZE           MiB, or with a unit: 512M, 2G; 512M unless told; at most
+                          ${mib(mostMemory(1))} MiB with one hart, ${mib(mostMemory(64))} with 64
+  --harts N               hardware threads, 1 to 64; 1 unless told
   --disk FILE[,ro|,discard][,raw][,nolock]
                           a raw disk image or a block device, as /dev/vda and so on; ro: read-only;
                           discard: what is written is forgotten at the end; raw: it is raw although
@@ -43,6 +48,7 @@ export interface RunOptions {
   readonly kernel?: string;
   readonly initrds: readonly string[];
   readonly append?: string;
+  readonly cmdline?: string;
   readonly console?: ConsoleDevice;
   /** Bytes. */
   readonly memory: number;
@@ -63,6 +69,7 @@ const OPTIONS = {
   kernel: { type: 'string', short: 'k' },
   initrd: { type: 'string', short: 'i', multiple: true },
   append: { type: 'string' },
+  cmdline: { type: 'string' },
   console: { type: 'string' },
   memory: { type: 'string', short: 'm', default: '512M' },
   harts: { type: 'string', default: '1' },
@@ -80,11 +87,20 @@ const OPTIONS = {
 export function parseRunOptions(args: string[]): RunOptions | 'help' {
   const values = read(args);
   if (values.help) return 'help';
-  const { kernel, command, append, initrd: initrds = [], disk: disks = [], forward: forwards = [] } = values;
+  const { kernel, command, append, cmdline, initrd: initrds = [], disk: disks = [], forward: forwards = [] } = values;
   if (kernel === undefined && initrds.length > 0) throw new UsageError('--initrd goes with a --kernel of yours');
   if (kernel === undefined && values.console !== undefined) throw new UsageError('--console goes with --kernel');
   if (kernel !== undefined && command !== undefined) {
     throw new UsageError('--command needs our own user space: it does not go with --kernel');
+  }
+  if (append !== undefined && cmdline !== undefined) {
+    throw new UsageError('--cmdline is all there is: it does not go with --append');
+  }
+  const memory = parseSize('memory', values.memory);
+  const harts = parseCount('harts', values.harts, 1, 64);
+  if (memory > mostMemory(harts)) {
+    const beside = harts === 1 ? 'one hart' : `${harts} harts`;
+    throw new UsageError(`--memory ${values.memory}: at most ${mib(mostMemory(harts))} MiB with ${beside}`);
   }
   if (values.json && command === undefined) throw new UsageError('--json goes with --command');
   if (values['no-network'] && forwards.length > 0) {
@@ -95,14 +111,15 @@ export function parseRunOptions(args: string[]): RunOptions | 'help' {
     image: values.image,
     profile: values.profile,
     initrds,
-    memory: parseSize('memory', values.memory),
-    harts: parseCount('harts', values.harts, 1, 64),
+    memory,
+    harts,
     disks: disks.map(parseDisk),
     forwards: forwards.map(parseForward),
     network: !values['no-network'],
     json: values.json,
     ...(kernel !== undefined && { kernel }),
     ...(append !== undefined && { append }),
+    ...(cmdline !== undefined && { cmdline }),
     ...(command !== undefined && { command }),
     ...(values.console !== undefined && {
       console: oneOf('console', values.console, { hvc0: 'hvc0', ttyS0: 'ttyS0' } as const),
@@ -138,7 +155,7 @@ export function parseSize(option: string, text: string): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?$/i.exec(text) ?? [];
   const bytes = digits === undefined ? NaN : Math.floor((Number(digits) * UNITS[unit.toUpperCase()]) / 4096) * 4096;
   if (bytes > 0 && bytes <= 2 ** 32) return bytes;
-  throw new UsageError(`--${option} ${text}: a size such as 512M or 2G, at most 4G`);
+  throw new UsageError(`--${option} ${text}: a size such as 512M or 2G`);
 }
 
 function parseDisk(text: string): DiskOptions {

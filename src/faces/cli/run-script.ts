@@ -6,6 +6,7 @@
  *   /dev/vport0p3  the exit status in decimal, at the end
  *   /dev/vport0p4  standard input
  */
+import { writeOut } from '../../adapters/node/write-out.js';
 import type { ImageBoot, KernelBoot } from '../../index.js';
 import { feed } from './feed.js';
 import { describeEnd, TIMED_OUT, type Guest } from './guest.js';
@@ -18,6 +19,8 @@ echo $? > /dev/vport0p3
 /** 128 + SIGPIPE, as for any program whose reader has gone. */
 const BROKEN_PIPE = 141;
 const CONSOLE_LINES = 20;
+/** Characters that are kept of what is not passed on; a command may write without end. */
+const MOST_KEPT = 64 * 2 ** 20;
 
 export async function runScript(guest: Guest, script: string): Promise<number> {
   const { computer, options, boot, interruption } = guest;
@@ -35,7 +38,14 @@ export async function runScript(guest: Guest, script: string): Promise<number> {
   const instance = await computer.boot(withScript(boot, script));
   const stop = (): void => void instance.destroy();
   [output, errors, status].forEach((capture, i) => {
-    instance.os.console.ports[i + 1].onData = (bytes) => capture.add(bytes);
+    const port = instance.os.console.ports[i + 1];
+    port.onData = (bytes) => {
+      const room = capture.add(bytes);
+      if (room === undefined) return;
+      // Whoever reads us is slow: the command waits in its write, as it would before a pipe.
+      port.hold();
+      void room.then(() => port.letGo());
+    };
   });
   const unfeed = feed(process.stdin, instance.os.port('in'));
   let timedOut = false;
@@ -61,7 +71,9 @@ export async function runScript(guest: Guest, script: string): Promise<number> {
   const code = said !== null ? Number(said[1]) : timedOut ? TIMED_OUT : 1;
   if (options.json) {
     const seconds = (performance.now() - started) / 1000;
-    const result = { status: code, ok: said !== null, stdout: output.text, stderr: errors.text, seconds };
+    const truncated = output.truncated || errors.truncated;
+    const texts = { stdout: output.text, stderr: errors.text, ...(truncated && { truncated }) };
+    const result = { status: code, ok: said !== null, ...texts, seconds };
     process.stdout.write(`${JSON.stringify(result)}\n`);
   }
   if (said === null) {
@@ -79,7 +91,7 @@ function withScript(boot: ImageBoot | KernelBoot, script: string): ImageBoot {
   return {
     ...boot,
     // A kernel that panics must not stand there for ever; its reboot ends the run.
-    bootArguments: `quiet panic=-1 ${boot.bootArguments ?? ''}`,
+    ...(boot.commandLine === undefined && { bootArguments: `quiet panic=-1 ${boot.bootArguments ?? ''}`.trimEnd() }),
     run: RUN,
     files: { '/etc/understudy/command': script },
     ports: [{ name: 'out' }, { name: 'err' }, { name: 'status' }, { name: 'in' }],
@@ -90,6 +102,8 @@ function withScript(boot: ImageBoot | KernelBoot, script: string): ImageBoot {
 class Capture {
   readonly #decoder = new TextDecoder();
   #text = '';
+  /** More came than is kept. */
+  truncated = false;
 
   /** `onClosed`: nobody reads the stream any more. */
   constructor(
@@ -103,8 +117,11 @@ class Capture {
     return this.#text;
   }
 
-  add(bytes: Uint8Array): void {
-    if (this.stream !== undefined) this.stream.write(bytes);
-    else this.#text += this.#decoder.decode(bytes, { stream: true });
+  /** A promise while there is no room for more. */
+  add(bytes: Uint8Array): Promise<void> | undefined {
+    if (this.stream !== undefined) return writeOut(this.stream, bytes);
+    if (this.#text.length < MOST_KEPT) this.#text += this.#decoder.decode(bytes, { stream: true });
+    else this.truncated = true;
+    return undefined;
   }
 }

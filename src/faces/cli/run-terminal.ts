@@ -79,8 +79,8 @@ async function session(
     onKey: (letter) => {
       if (letter === 'x') leave();
       else if (letter === 's') instance.shutdown().catch(leave);
-      else if (letter === 'c') terminal.write(status(instance, performance.now() - started));
-      else if (letter === 'h' || letter === '?') terminal.write(KEYS.replaceAll('\n', '\r\n'));
+      else if (letter === 'c') void terminal.write(status(instance, performance.now() - started));
+      else if (letter === 'h' || letter === '?') void terminal.write(KEYS.replaceAll('\n', '\r\n'));
     },
   });
   terminal.attach(
@@ -121,7 +121,7 @@ async function endInput(instance: Instance): Promise<void> {
 }
 
 function greet(instance: Instance, terminal: Terminal): void {
-  terminal.write(`${describe(instance)}; Ctrl-A X leaves, Ctrl-A H helps\r\n`);
+  void terminal.write(`${describe(instance)}; Ctrl-A X leaves, Ctrl-A H helps\r\n`);
 }
 
 function describe({ os, address, forwards }: Instance): string {

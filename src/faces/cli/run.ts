@@ -9,10 +9,6 @@ import { runScript } from './run-script.js';
 import { runTerminal } from './run-terminal.js';
 import { UsageError } from './usage.js';
 
-/** Beyond the guest's memory: the VMM's bookkeeping for it. */
-const OVERHEAD = 16 * 2 ** 20;
-const MOST_MEMORY = 4032 * 2 ** 20;
-
 /**
  * Runs `understudy run ARGS`.
  *
@@ -47,7 +43,7 @@ export async function runCommand(args: string[]): Promise<number> {
 async function run(options: RunOptions, interruption: Interruption): Promise<number> {
   const boot = await whatToBoot(options, interruption.signal);
   const computer = await Computer.create({
-    memory: Math.min(options.memory + OVERHEAD, MOST_MEMORY),
+    memory: options.memory,
     harts: options.harts,
     profile: options.profile,
     ...(options.network ? {} : { network: false }),
@@ -69,7 +65,7 @@ async function run(options: RunOptions, interruption: Interruption): Promise<num
 }
 
 async function whatToBoot(options: RunOptions, signal: AbortSignal): Promise<ImageBoot | KernelBoot> {
-  const { memory, harts, disks, forwards, network, append } = options;
+  const { memory, harts, disks, forwards, network, append, cmdline } = options;
   const common = {
     name: 'understudy',
     memory,
@@ -78,6 +74,7 @@ async function whatToBoot(options: RunOptions, signal: AbortSignal): Promise<Ima
     forwards,
     network,
     ...(append !== undefined && { bootArguments: append }),
+    ...(cmdline !== undefined && { commandLine: cmdline }),
   };
   if (options.kernel !== undefined) {
     const { kernel, initrds: initramfs, console } = options;

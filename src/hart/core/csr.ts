@@ -55,15 +55,16 @@ interface Parts {
   readonly traps: TrapFunctions;
 }
 
-/** (h, pc, bits, operation, source, writes): see `CoreFunctions.csr`. */
+/** (h, pc, bits, operation, source, writes, uncounted): see `CoreFunctions.csr`. */
 export function buildCsr(module: ModuleBuilder, { imports, mmu, traps }: Parts): Callable<typeof I32> {
-  const f = module.function([I32, I64, I32, I32, I64, I32], I32, 'csr');
+  const f = module.function([I32, I64, I32, I32, I64, I32, I32], I32, 'csr');
   const h = f.param(I32, 0);
   const pc = f.param(I64, 1);
   const bits = f.param(I32, 2);
   const operation = f.param(I32, 3);
   const source = f.param(I64, 4);
   const writes = f.param(I32, 5);
+  const retired = i64.add(i64.load(h, INSTRET), i64.extendU(f.param(I32, 6)));
   const number = f.local(I32, i32.shrU(bits, i32.const(20)));
 
   const illegal = (): void => {
@@ -187,9 +188,9 @@ export function buildCsr(module: ModuleBuilder, { imports, mmu, traps }: Parts):
         f.store32(h, i32.and(i32.shrU(i32.wrap(value), i32.const(5)), i32.const(7)), FRM);
       },
     },
-    cycle: counter(0, () => i64.load(h, INSTRET)),
+    cycle: counter(0, () => retired),
     time: counter(1, () => i64.truncSatF64U(call(imports.time))),
-    instret: counter(2, () => i64.load(h, INSTRET)),
+    instret: counter(2, () => retired),
   };
 
   // Bits 9:8 of a number are the lowest privilege that may use it; bits 11:10 both set mean read-only.

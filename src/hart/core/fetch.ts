@@ -37,7 +37,6 @@ import {
   PREDECODED_SIZE,
   PREDECODED_STRIDE,
   PREDECODE_DIRECTORY,
-  PREDECODE_PAGES,
   REGIONS,
   REGION_DESCRIPTORS,
   REGION_DESCRIPTOR_SIZE,
@@ -70,9 +69,10 @@ interface Parts {
   readonly traps: TrapFunctions;
 }
 
-export function buildFetch(module: ModuleBuilder, parts: Parts): FetchFunctions {
+/** `predecodePages`: how many a hart block has room for, a power of two. */
+export function buildFetch(module: ModuleBuilder, parts: Parts, predecodePages: number): FetchFunctions {
   const flushFetch = buildFlushFetch(module);
-  const predecoded = buildPredecodedPage(module, parts, flushFetch);
+  const predecoded = buildPredecodedPage(module, parts, flushFetch, predecodePages);
   const fetch = buildFetchEntry(module, parts, predecoded);
   return {
     fetch,
@@ -100,8 +100,9 @@ function buildPredecodedPage(
   module: ModuleBuilder,
   { imports, mmu }: Parts,
   flushFetch: Callable<undefined>,
+  predecodePages: number,
 ): Callable<typeof I32> {
-  const allocate = buildAllocate(module, flushFetch);
+  const allocate = buildAllocate(module, flushFetch, predecodePages);
   const f = module.function([I32, I32], I32, 'predecodedPage');
   const h = f.param(I32, 0);
   const hostPage = f.param(I32, 1);
@@ -140,7 +141,11 @@ const directoryEntry = (h: ExprI32, index: ExprI32): ExprI32 =>
  * been used for a while makes room: the clock algorithm, F. Corbató, "A Paging Experiment
  * with the Multics System" (1968).
  */
-function buildAllocate(module: ModuleBuilder, flushFetch: Callable<undefined>): Callable<typeof I32> {
+function buildAllocate(
+  module: ModuleBuilder,
+  flushFetch: Callable<undefined>,
+  predecodePages: number,
+): Callable<typeof I32> {
   const f = module.function([I32, I32], I32);
   const h = f.param(I32, 0);
   const frame = f.param(I32, 1);
@@ -148,7 +153,7 @@ function buildAllocate(module: ModuleBuilder, flushFetch: Callable<undefined>): 
   const directory = f.local(I32);
   f.loop((again) => {
     f.set(index, i32.load(h, PREDECODE_HAND));
-    f.store32(h, i32.and(i32.add(index, i32.const(1)), i32.const(PREDECODE_PAGES - 1)), PREDECODE_HAND);
+    f.store32(h, i32.and(i32.add(index, i32.const(1)), i32.const(predecodePages - 1)), PREDECODE_HAND);
     f.set(directory, directoryEntry(h, index));
     f.if(i32.load(directory, PREDECODE_DIRECTORY + DIRECTORY_USED), () => {
       f.store32(directory, i32.const(0), PREDECODE_DIRECTORY + DIRECTORY_USED);

@@ -6,6 +6,7 @@ import { buildFloat } from '../float/index.js';
 import { buildInterpreter } from '../interpreter.js';
 import { I32 } from '../../wasm/expr.js';
 import { ModuleBuilder, type MemoryLimits } from '../../wasm/module.js';
+import { PREDECODE_PAGES } from '../tlb.js';
 import { buildAccess } from './access.js';
 import { buildMulhu } from './arithmetic.js';
 import { buildBulk } from './bulk.js';
@@ -43,15 +44,15 @@ export interface CoreCode {
   readonly signatures: readonly Signature[];
 }
 
-/** The core for a memory of these limits. */
-export function buildCore(limits: MemoryLimits): CoreCode {
+/** The core for a memory of these limits, and hart blocks with room for so many predecoded pages. */
+export function buildCore(limits: MemoryLimits, predecodePages = PREDECODE_PAGES): CoreCode {
   const module = new ModuleBuilder(limits);
   module.importTable();
   const imports = declareImports(module);
   const mmu = buildMmu(module);
   const traps = buildTraps(module);
   const parts = { imports, mmu, traps };
-  const fetch = buildFetch(module, parts);
+  const fetch = buildFetch(module, parts, predecodePages);
   const core: CoreFunctions = {
     mulhu: buildMulhu(module),
     ...buildAccess(module, parts),

@@ -13,6 +13,8 @@ export interface SlotHost {
   readonly ended: string | undefined;
 }
 
+/** What may be written between two commands, by what one of them left running, before it has to wait (bytes). */
+const MOST_BETWEEN = 1024 * 1024;
 /** A status on the port is a line of digits, nothing longer. */
 const LONGEST_LINE = 16;
 
@@ -43,6 +45,8 @@ export class ShellSlot {
     written.onData = (bytes) => {
       this.output.add(bytes);
       this.notice();
+      const isBetween = !this.#awaiting && this.result !== undefined;
+      if (isBetween && this.output.length > this.result.length + MOST_BETWEEN) written.hold();
     };
   }
 
@@ -136,6 +140,7 @@ export class ShellSlot {
     const mark = this.host.mark();
     this.#mark = new TextEncoder().encode(mark);
     this.#awaiting = true;
+    this.written.letGo();
     const lines = command === '' ? [] : command.split('\n').map((line) => `+${line}\n`);
     this.commands.write(new TextEncoder().encode(`${mark}\n${lines.join('')}.\n`));
   }
