@@ -52,6 +52,8 @@ describe('command lines', () => {
     [['run', '--console', 'tty0', '--kernel', 'x'], /hvc0, ttyS0/],
     [['run', '--json'], /--command/],
     [['run', '--image', 'nobody'], /shell, redis/],
+    [['run', '--disk', 'd.img,bogus'], /no flag "bogus"/],
+    [['run', '--disk', 'd.img', '--disk', './d.img'], /given twice/],
   ] as const) {
     test(`understudy ${args.join(' ')} makes no sense`, async () => {
       const { status, stdout, stderr } = await understudy(args);
@@ -117,6 +119,37 @@ test('a command that does not end in time', { timeout: 60_000 }, async () => {
   assert.match(stderr, /the time of 1 s was over/);
 });
 
+test('the status is the command’s end, whatever it does to the ports', { timeout: 240_000 }, async () => {
+  const run = ['run', '--memory', '256M', '--no-network', '--timeout', '100', '--command'];
+  const forged = await understudy([...run, 'echo 0 > /dev/vport0p3; reboot -f']);
+  assert.equal(forged.status, 1, forged.stderr);
+  assert.match(forged.stderr, /the guest ended \(reboot\) before the command did/);
+  const taken = await understudy([...run, '(exec 9>/dev/vport0p3; sleep 1000 <&9) & sleep 1; exit 5']);
+  assert.equal(taken.status, 5, taken.stderr);
+});
+
+test('JSON keeps what one string could not hold, and refuses output without end', { timeout: 240_000 }, async () => {
+  const run = ['run', '--memory', '256M', '--no-network', '--timeout', '200', '--json', '--command'];
+  const endless = await understudy([...run, 'cat /dev/zero']);
+  assert.deepEqual([endless.status, endless.stdout], [1, '']);
+  assert.match(endless.stderr, /^understudy: the command wrote more than the 256 MiB that --json keeps/m);
+  assert.doesNotMatch(endless.stderr, /at file:|RangeError/);
+  // Each NUL takes six characters.
+  const long = [
+    'sh',
+    ['-c', '"$0" "$@" | wc -c', ...understudyCommand([...run, 'head -c 100000000 /dev/zero']).flat()],
+  ];
+  const { status, stdout } = await start(long[0] as string, long[1] as string[]).finished;
+  assert.equal(status, 0);
+  assert.ok(Number(stdout) > 600_000_000, stdout);
+});
+
+test('a cache where no folder can be is refused at once', { timeout: 60_000 }, async () => {
+  const { status, stderr } = await understudy(['run', '--command', 'true'], { UNDERSTUDY_CACHE: '/proc/nope' });
+  assert.equal(status, 1);
+  assert.match(stderr, /^understudy: .*\/proc\/nope/m);
+});
+
 test('a terminal is the guest’s until one leaves, and then as it was', { timeout: 240_000 }, async () => {
   const { child, until, output, finished } = inTerminal(['run', '--memory', '256', '--forward', 'tcp:0:80'], folder);
   const type = (text: string): void => void child.stdin?.write(text);
@@ -173,6 +206,14 @@ describe('input that ends', () => {
     const { status, stdout, stderr } = await finished;
     assert.equal(status, 0, stderr);
     assert.match(stdout, /harts: 1\r\n[^]*the end\r\n/);
+  });
+
+  test('a last line without its end is one too', { timeout: 240_000 }, async () => {
+    const { child, finished } = start(...understudyCommand(['run', '--memory', '256', '--timeout', '100']));
+    child.stdin?.end('echo "the la""st line"');
+    const { status, stdout, stderr } = await finished;
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /the last line\r\n/);
   });
 
   test('after a reboot it is still at its end', { timeout: 240_000 }, async () => {

@@ -3,6 +3,8 @@ const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 
 /** Time for a reader to take what was still said (ms). */
 const LINGER = 500;
+/** A signal this soon after the first is the same one: npx and its like pass on what the terminal sent to all (ms). */
+const SAME = 100;
 
 export interface Interruption {
   readonly signal: AbortSignal;
@@ -12,12 +14,19 @@ export interface Interruption {
   end(): void;
 }
 
+/** A second signal ends the process at once, whatever the first is waiting for. */
 export function catchSignals(): Interruption {
   const controller = new AbortController();
   let status: number | undefined;
+  let first = 0;
   const handlers = Object.entries(SIGNALS).map(([name, number]) => {
     const handler = (): void => {
-      status ??= 128 + number;
+      if (status !== undefined) {
+        if (performance.now() - first >= SAME) endAtOnce(name);
+        return;
+      }
+      status = 128 + number;
+      first = performance.now();
       controller.abort();
     };
     process.on(name, handler);
@@ -33,6 +42,13 @@ export function catchSignals(): Interruption {
       if (status !== undefined) setTimeout(() => process.exit(status), LINGER).unref();
     },
   };
+}
+
+/** As the signal itself does: `process.exit` would wait for the threads of a file system that hangs. */
+function endAtOnce(signal: string): void {
+  if (process.stdin.isTTY) process.stdin.setRawMode(false);
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }
 
 /** Rejects with `reason()` when the signal fires before `work` is done; `work` goes on in the background then. */

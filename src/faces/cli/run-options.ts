@@ -1,4 +1,6 @@
 /** The command line of `understudy run`. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ConsoleDevice, DiskOptions, ForwardRequest } from '../../index.js';
 import { mostMemory } from '../../partition/limits.js';
@@ -113,7 +115,7 @@ export function parseRunOptions(args: string[]): RunOptions | 'help' {
     initrds,
     memory,
     harts,
-    disks: disks.map(parseDisk),
+    disks: parseDisks(disks),
     forwards: forwards.map(parseForward),
     network: !values['no-network'],
     json: values.json,
@@ -158,13 +160,34 @@ export function parseSize(option: string, text: string): number {
   throw new UsageError(`--${option} ${text}: a size such as 512M or 2G`);
 }
 
-function parseDisk(text: string): DiskOptions {
+type FileOptions = ReturnType<typeof parseDisk>;
+
+function parseDisk(text: string) {
   const [, path, flags] = /^(.*?)((?:,(?:ro|discard|raw|nolock))*)$/s.exec(text) ?? [];
   if (path === undefined || path === '') throw new UsageError(`--disk ${text}: which file?`);
+  const flag = path.slice(path.lastIndexOf(',') + 1);
+  // A file's name may have a comma.
+  if (flag !== path && !existsSync(path)) {
+    throw new UsageError(`--disk ${text}: there is no flag "${flag}" (ro, discard, raw, nolock) and no file "${path}"`);
+  }
   const has = (flag: string): boolean => flags.split(',').includes(flag);
   if (has('ro') && has('discard')) throw new UsageError(`--disk ${text}: either ro or discard`);
   return { path, readOnly: has('ro'), discardChanges: has('discard'), raw: has('raw'), lock: !has('nolock') };
 }
+
+/** Throws UsageError also for a file that two disks would have while one of them writes it. */
+function parseDisks(texts: readonly string[]): FileOptions[] {
+  const disks = texts.map(parseDisk);
+  disks.forEach((disk, i) => {
+    const before = disks.slice(0, i).find(({ path }) => resolve(path) === resolve(disk.path));
+    if (before === undefined || !before.lock || !disk.lock) return;
+    if (!isRead(before) || !isRead(disk))
+      throw new UsageError(`--disk ${disk.path}: given twice, and not only to read`);
+  });
+  return disks;
+}
+
+const isRead = ({ readOnly, discardChanges }: FileOptions): boolean => readOnly || discardChanges;
 
 const FORWARD = /^(?:(tcp|udp):)?(?:(\d+\.\d+\.\d+\.\d+):)?(\d+):(\d+)$/;
 

@@ -16,6 +16,9 @@ const KEYS = `
 const END_OF_INPUT = '\x04';
 /** How often it is said (ms). */
 const END_AGAIN = 500;
+/** After this time one is told that the guest goes on (ms). */
+const END_IGNORED = 20_000;
+const NEWLINE = 0x0a;
 
 type Outcome = { readonly left: true } | { readonly left: false; readonly end: OsEnd };
 
@@ -83,13 +86,15 @@ async function session(
       else if (letter === 'h' || letter === '?') void terminal.write(KEYS.replaceAll('\n', '\r\n'));
     },
   });
+  let last = NEWLINE;
   terminal.attach(
     (bytes) => {
+      last = bytes.at(-1) ?? last;
       if (terminal.interactive) feed(bytes);
       else pending = pending.then(() => instance.console.write(bytes));
       return pending;
     },
-    () => void pending.then(() => endInput(instance)),
+    () => void pending.then(() => endInput(instance, last)),
     ({ columns, rows }) => instance.console.resize(columns, rows),
   );
   try {
@@ -109,11 +114,19 @@ async function session(
 
 /**
  * The end of the input is what every program finds that reads from now on, the guest's shell at last. One is not
- * enough: a program takes it, or it is lost on the way from one terminal mode to another.
+ * enough: a program takes it, or it is lost on the way from one terminal mode to another. Nor is it heeded behind the beginning of a line, so a last line
+ * without its end gets that first. What works on without reading may do so: only a `--timeout` ends it.
  */
-async function endInput(instance: Instance): Promise<void> {
+async function endInput(instance: Instance, last: number): Promise<void> {
   let ended = false;
-  void instance.ended.then(() => (ended = true));
+  const tell = setTimeout(() => {
+    process.stderr.write('\nunderstudy: the input is at its end, but the guest goes on; --timeout would limit it\n');
+  }, END_IGNORED);
+  void instance.ended.then(() => {
+    ended = true;
+    clearTimeout(tell);
+  });
+  if (last !== NEWLINE) await instance.console.write('\n');
   while (!ended) {
     await instance.console.write(END_OF_INPUT);
     await Promise.race([instance.ended, delay(END_AGAIN)]);
