@@ -12,6 +12,7 @@ try {
     memory: 384 * MIB,
   });
   const network = { nic: 'eth0', mac: '52:54:00:00:01:00', address: '10.0.2.100/24', gateway: '10.0.2.2' };
+  active.keepAddresses(network);
   const domain = await launch(
     active.hands,
     { name: 'redis', network },

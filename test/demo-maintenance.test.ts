@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
-import { connectSoon, type RedisConnection } from '../src/faces/cli/demo/connection.js';
 import { DataSet } from '../src/faces/cli/demo/data.js';
 import { Computer } from '../src/index.js';
 import { Carrier, Maintenance, MaintenanceError, moveDomain, type MaintenanceEvent } from '../src/maintenance/index.js';
 import { MIB, testImage } from './testing/images.js';
+import { connectSoon, type RedisConnection } from './testing/redis.js';
 
 const network = { nic: 'eth0', mac: '52:54:00:00:01:00', address: '10.0.2.100/24', gateway: '10.0.2.2' };
 const REDIS = ['/usr/bin/redis-server', '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', ''] as const;

@@ -5,13 +5,13 @@ import { DomainError } from '../src/domain/errors.js';
 import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
 import { readText, writeText } from '../src/domain/linux/os.js';
 import type { MigrationReport, Step } from '../src/remapping/migrate.js';
-import { connectSoon, type RedisConnection } from '../src/faces/cli/demo/connection.js';
 import { DataSet } from '../src/faces/cli/demo/data.js';
 import { SYS } from '../src/guest/hands/syscalls.js';
 import { Computer, type KernelChoice } from '../src/index.js';
 import { Carrier } from '../src/maintenance/index.js';
 import { moveDomain } from '../src/maintenance/move.js';
 import { MIB, testImage } from './testing/images.js';
+import { connectSoon, type RedisConnection } from './testing/redis.js';
 
 const network = { nic: 'eth0', mac: '52:54:00:00:01:00', address: '10.0.2.100/24', gateway: '10.0.2.2' };
 const REDIS = ['/usr/bin/redis-server', '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', ''] as const;

@@ -13,6 +13,7 @@
 export type DomainErrorCode =
   'unsupported' | 'changed' | 'lost' | 'guest' | 'mismatch' | 'state' | 'ended' | 'undo-failed';
 
+/** A process domain cannot be started, frozen, moved or ended. */
 export class DomainError extends Error {
   override readonly name = 'DomainError';
   readonly errno: number;

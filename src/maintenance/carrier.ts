@@ -1,5 +1,6 @@
 /** An OS instance that can carry process domains: the VMM has hands in it. */
 import { readText } from '../domain/linux/os.js';
+import type { DomainNetwork } from '../domain/tree/netlink.js';
 import type { FlipSide } from '../remapping/flipper.js';
 import { connectHands } from '../guest/hands/connect.js';
 import { handsElf } from '../guest/hands/elf.js';
@@ -7,6 +8,7 @@ import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import type { MailboxTransport } from '../guest/hands/transport.js';
 import type { OsEnd } from '../guest/os-instance.js';
+import { parseIpv4, parseMac } from '../net/index.js';
 import type { ImageBoot, Instance, SystemComputer } from '../system/index.js';
 import { MaintenanceError } from './errors.js';
 
@@ -28,6 +30,7 @@ const BOOT_ARGUMENTS = 'quiet panic=-1';
 const CLOCK_REALTIME = 0;
 const CONSOLE_LINES = 15;
 
+/** An OS instance that can carry process domains: booted, with an agent (the hands) in it. */
 export class Carrier implements FlipSide {
   private constructor(
     readonly computer: SystemComputer,
@@ -41,7 +44,7 @@ export class Carrier implements FlipSide {
   ) {}
 
   /**
-   * Boots an OS instance, takes its hands, and sets its clock, which it has no other source for.
+   * Boots an OS instance, takes its hands, and sets its clock, which it has read at boot to the second only.
    * Throws MaintenanceError `boot-failed`, or what `Computer.boot` throws; nothing of the instance is left then.
    */
   static async boot(computer: SystemComputer, options: CarrierOptions): Promise<Carrier> {
@@ -76,6 +79,14 @@ export class Carrier implements FlipSide {
 
   get partition(): FlipSide['partition'] {
     return this.instance.os.partition;
+  }
+
+  /**
+   * Keeps a domain's addresses for this instance: to be called before the domain is launched in it, so that no other
+   * guest can take them first, and when it is launched anew in another instance than before. A move takes them along.
+   */
+  keepAddresses({ mac, address }: DomainNetwork): void {
+    this.instance.port?.addresses.register({ mac: parseMac(mac), ip: parseIpv4(address.split('/')[0]) });
   }
 
   /** Has it shut down; its harts and frames are the computer's again afterwards. Domains in it end. */
@@ -131,7 +142,8 @@ async function takeHands(instance: Instance, timeout: number): Promise<{ hands: 
 }
 
 function describeEnd(end: OsEnd): string {
-  return end.kind === 'hart-failed' ? `a hart failed: ${end.message}` : `it ended (${end.kind})`;
+  if (end.kind === 'hart-failed') return `a hart failed: ${end.message}`;
+  return end.kind === 'device-failed' ? `its ${end.device} failed: ${end.message}` : `it ended (${end.kind})`;
 }
 
 function bootFailure(instance: Instance, cause: unknown): MaintenanceError {

@@ -14,6 +14,7 @@ import { DomainError } from '../domain/errors.js';
  */
 export type MaintenanceErrorCode = 'boot-failed' | 'rehearsal-failed' | 'move-failed' | 'split' | 'lost' | 'state';
 
+/** A step of maintenance that could not be taken; the code says in which state things are. */
 export class MaintenanceError extends Error {
   override readonly name = 'MaintenanceError';
   constructor(

@@ -2,6 +2,7 @@
 import type { MigrationReport, Step } from '../remapping/migrate.js';
 import type { Carrier } from './carrier.js';
 
+/** What happens during maintenance; `at` is in milliseconds of `performance.now()`. */
 export type MaintenanceEvent =
   /** The understudy begins to boot. */
   | { readonly type: 'booting'; readonly name: string; readonly at: number }
@@ -37,4 +38,5 @@ export type MaintenanceEvent =
       readonly at: number;
     };
 
+/** Is told what happens during maintenance. */
 export type OnMaintenance = (event: MaintenanceEvent) => void | Promise<void>;

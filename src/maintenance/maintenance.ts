@@ -21,8 +21,10 @@ import type { MaintenanceEvent, OnMaintenance } from './events.js';
 import { moveDomain } from './move.js';
 import { rehearse } from './rehearsal.js';
 
+/** How far maintenance is (docs/maintenance.md has the picture). */
 export type MaintenanceState = 'serving' | 'ready' | 'taken-over' | 'done';
 
+/** What maintenance is about. */
 export interface MaintenanceOptions {
   readonly computer: SystemComputer;
   /** The OS instance in service. */
@@ -33,6 +35,10 @@ export interface MaintenanceOptions {
   readonly onEvent?: OnMaintenance;
 }
 
+/**
+ * Maintenance of one OS instance in service: a second one boots, takes the work over, and the first is retired; or
+ * the work goes back.
+ */
 export class Maintenance {
   readonly #computer: SystemComputer;
   readonly #onEvent: OnMaintenance;

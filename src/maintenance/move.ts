@@ -16,6 +16,7 @@ const LINGER = 300;
 /** Time that a domain which has just come to life has its hart for itself (ms). */
 const CLIENTS_FIRST = 100;
 
+/** Options of `moveDomain`. */
 export interface MoveOptions {
   readonly onEvent?: OnMaintenance;
   /** Something else in these instances serves meanwhile: the hands leave it the harts whenever they can. */

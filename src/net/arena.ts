@@ -4,6 +4,14 @@
  */
 const SLAB = 256 * 1024;
 
+/**
+ * The frame without the buffer around it, if that is much larger: for frames that wait for long. Few frames would
+ * otherwise keep many slabs.
+ */
+export function compact(frame: Uint8Array): Uint8Array {
+  return frame.buffer.byteLength > 2 * frame.length + 4096 ? frame.slice() : frame;
+}
+
 export class FrameArena {
   #slab = new ArrayBuffer(SLAB);
   #at = 0;

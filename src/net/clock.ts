@@ -6,4 +6,6 @@ export interface Clock {
   after(ms: number, run: () => void): () => void;
   /** Calls `run` once, when the frames of the batch now being handled have been seen. */
   soon(run: () => void): void;
+  /** Calls `run` once, in a later turn of the event loop: sockets and timers that are due come before it. */
+  turn(run: () => void): void;
 }

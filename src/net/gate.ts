@@ -13,23 +13,12 @@
  * refused by the restored connection, forever. Hence: freeze, hold, read the state; restore, release.
  */
 import { Queue } from './queue.js';
-import type { Port } from './port.js';
+import type { GateTarget, Port } from './port.js';
 import { parseArp } from './wire/arp.js';
 import { get16, get32, getMac } from './wire/bytes.js';
 import { TYPE_ARP, TYPE_IPV4 } from './wire/ethernet.js';
 
-/** Which address is held: a MAC, an IPv4 address, or both (a frame matches if either does). */
-export interface GateTarget {
-  readonly mac?: number;
-  readonly ip?: number;
-}
-
-/** What a release tells the stations on the switch. */
-export interface Release extends GateTarget {
-  /** The MAC address the held IPv4 address has from now on, if it changed. */
-  readonly newMac?: number;
-}
-
+/** Holds the traffic of one address until it is let go, at the port where its owner is then. */
 export interface Gate {
   readonly target: GateTarget;
   /** Frames waiting, both ways. */
@@ -56,22 +45,38 @@ export interface Waiting<P extends Port> {
 const MAX_BYTES = 16 * 1024 * 1024;
 const MAX_FRAMES = 16384;
 
+/** Stations together may use half of a gate: the gateway, which speaks for all the world, has the rest. */
+const MAX_OF_STATIONS = 1 / 2;
+
 export class GateState<P extends Port> {
   readonly waiting = new Queue<Waiting<P>>();
   bytes = 0;
   dropped = 0;
+  #ofStations = 0;
+  #bytesOfStations = 0;
   constructor(
     readonly target: GateTarget,
     /** Where the address was when it was held. */
     readonly origin: P | undefined,
   ) {}
 
-  hold(item: Waiting<P>): void {
-    if (this.waiting.length >= MAX_FRAMES || this.bytes + item.frame.length > MAX_BYTES) {
+  /** `isBounded`: there is a gateway, and this is not from it. */
+  hold(item: Waiting<P>, isBounded: boolean): void {
+    const { length } = item.frame;
+    if (
+      this.waiting.length >= MAX_FRAMES ||
+      this.bytes + length > MAX_BYTES ||
+      (isBounded && this.#ofStations >= MAX_FRAMES * MAX_OF_STATIONS) ||
+      (isBounded && this.#bytesOfStations + length > MAX_BYTES * MAX_OF_STATIONS)
+    ) {
       this.dropped++;
       return;
     }
-    this.bytes += item.frame.length;
+    this.bytes += length;
+    if (isBounded) {
+      this.#ofStations++;
+      this.#bytesOfStations += length;
+    }
     this.waiting.push(item);
   }
 }
@@ -93,7 +98,7 @@ function destinationIp(frame: Uint8Array): number {
   return type === TYPE_ARP ? (parseArp(frame)?.targetIp ?? -1) : -1;
 }
 
-export function sourceIp(frame: Uint8Array): number {
+function sourceIp(frame: Uint8Array): number {
   const type = get16(frame, 12);
   if (type === TYPE_IPV4 && frame.length >= 34) return get32(frame, 26);
   return type === TYPE_ARP ? (parseArp(frame)?.senderIp ?? -1) : -1;

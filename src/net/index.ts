@@ -2,9 +2,9 @@
  * The outside network in user space: a switch that guests' network cards are plugged into, and a gateway on it that
  * leads to the host's sockets. See docs/network.md.
  */
-export { Switch } from './switch.js';
-export type { Port, PortCounters, PortOptions } from './port.js';
-export type { Gate, GateTarget, Release } from './gate.js';
+export { Switch, type SwitchOptions } from './switch.js';
+export type { GateTarget, Port, PortAddresses, PortCounters, PortOptions, Release } from './port.js';
+export type { Gate } from './gate.js';
 export { Gateway, type GatewayStatus } from './gateway/gateway.js';
 export type { GatewayOptions, Target } from './gateway/config.js';
 export type { Forward, ForwardOptions } from './gateway/forwards.js';

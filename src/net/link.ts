@@ -37,6 +37,8 @@ export interface LinkOptions {
   mayClaim(address: number, mac: number): boolean;
   /** A packet, whole and verified up to its IPv4 header; the object is reused after the call. */
   packet(packet: Ipv4Packet): void;
+  /** Whose share of the tables an address takes; all alike unless told. */
+  stationOf?(address: number): number;
   /** The MAC address of a station on the link became known or changed. */
   neighbourFound(address: number): void;
 }
@@ -60,7 +62,8 @@ export class Ipv4Link {
   constructor(options: LinkOptions) {
     this.#options = options;
     this.mtu = options.mtu;
-    this.#reassembler = new Reassembler(() => options.clock.now());
+    const stationOf = (address: number): number => options.stationOf?.(address) ?? 0;
+    this.#reassembler = new Reassembler(() => options.clock.now(), stationOf);
     this.neighbours = new Neighbours(
       options.clock,
       (ip, mac) => this.#ask(ip, mac),
@@ -69,6 +72,7 @@ export class Ipv4Link {
         this.#port.send(frame);
       },
       (ip) => options.neighbourFound(ip),
+      stationOf,
     );
     this.#port = options.port;
     this.move(options.port);

@@ -2,10 +2,14 @@
  * The ARP cache (RFC 826): which MAC address an IPv4 address on the link has. Frames to an address that is not known
  * yet wait, a bounded number of them. There is no timer while nothing waits: old entries are asked for again when used.
  */
+import { compact } from './arena.js';
 import type { Clock } from './clock.js';
+import { crowdedMost } from './crowd.js';
 
 const MAX_ENTRIES = 1024;
 const MAX_WAITING = 32;
+/** Bytes that may wait for one address; one frame may always. */
+const MAX_WAITING_BYTES = 128 * 1024;
 const RETRY_MS = 500;
 const MAX_TRIES = 20;
 /** After this long without a sign of life an entry is used once more and asked for again. */
@@ -32,6 +36,8 @@ export class Neighbours {
     readonly flush: (frame: Uint8Array, mac: number) => void,
     /** An address became known, or known under another MAC. */
     readonly found: (ip: number) => void,
+    /** Whose entry an address is: who has most makes room. */
+    readonly stationOf: (ip: number) => number = () => 0,
   ) {}
 
   /** The MAC address to send to, or undefined: `frame` then waits here until it is known. */
@@ -43,8 +49,11 @@ export class Neighbours {
       this.#entries.set(ip, entry);
     }
     if (entry.mac === undefined) {
-      if (entry.waiting.length >= MAX_WAITING) entry.waiting.shift();
-      entry.waiting.push(frame);
+      entry.waiting.push(compact(frame));
+      let bytes = entry.waiting.reduce((sum, { length }) => sum + length, 0);
+      while (entry.waiting.length > MAX_WAITING || (bytes > MAX_WAITING_BYTES && entry.waiting.length > 1)) {
+        bytes -= entry.waiting.shift()?.length ?? 0;
+      }
       if (entry.cancel === undefined) this.#search(entry, 1);
       return undefined;
     }
@@ -105,12 +114,10 @@ export class Neighbours {
     });
   }
 
-  /** Drops the entry that was added first: a guest that claims many addresses cannot grow the table. */
+  /** Drops the oldest entry of who has most: a guest that claims many addresses neither grows the table nor fills it. */
   #makeRoom(): void {
     if (this.#entries.size < MAX_ENTRIES) return;
-    for (const ip of this.#entries.keys()) {
-      this.forget(ip);
-      return;
-    }
+    const oldest = crowdedMost(this.#entries.keys(), this.stationOf);
+    if (oldest !== undefined) this.forget(oldest);
   }
 }

@@ -1,4 +1,37 @@
-import type { GateTarget, Release } from './gate.js';
+import type { Subnet } from './address.js';
+
+/** Which address is held: a MAC, an IPv4 address, or both (a frame matches if either does). */
+export interface GateTarget {
+  readonly mac?: number;
+  readonly ip?: number;
+}
+
+/** What a release tells the stations on the switch. */
+export interface Release extends GateTarget {
+  /** The MAC address the held IPv4 address has from now on, if it changed. */
+  readonly newMac?: number;
+}
+
+/** Who may use which address: the part of the switch's registry that a station sees. See registry.ts. */
+export interface PortAddresses {
+  /**
+   * From now on these addresses are this port's, whoever had them. Throws NetError `BAD_CONFIG` for the gateway's.
+   *
+   *     instance.port.addresses.register({ mac: parseMac('52:54:00:00:01:00'), ip: parseIpv4('10.0.2.100') });
+   */
+  register(target: GateTarget): void;
+  /** This port leads out of a subnet: it is trusted, and speaks for all addresses outside. For the gateway. */
+  route(subnet: Subnet): void;
+  /** An IPv4 address is leased to a MAC address, or (undefined) no longer. For the gateway. */
+  lease(ip: number, mac: number | undefined): void;
+  /** Whether an address may be given to the station with that MAC address: nobody else has it. */
+  mayUse(ip: number, mac: number): boolean;
+  /** The station that has an address: a number that no other port of the switch has; 0 if there is none. */
+  stationOf(ip: number): number;
+  stationOfMac(mac: number): number;
+  /** Stations that have an address, beside the one that routes; at least 1. */
+  stations(): number;
+}
 
 /** One socket of the switch, as the station plugged into it sees it. */
 export interface Port {
@@ -21,11 +54,13 @@ export interface Port {
   onRelease: ((release: Release) => void) | undefined;
   /** There is room again after `onFrame` gave false (or was undefined). */
   ready(): void;
-  /** Unplugs the station. What waits for it is dropped. */
+  /** Unplugs the station. What waits for it is dropped; its addresses are free again. */
   close(): void;
+  readonly addresses: PortAddresses;
   readonly counters: PortCounters;
 }
 
+/** Frames that a port has passed and dropped. */
 export interface PortCounters {
   /** Frames delivered to the station, and their bytes. */
   delivered: number;
@@ -34,12 +69,18 @@ export interface PortCounters {
   overflowed: number;
   /** Frames from the station that were malformed, or under an address that is not its own. */
   refused: number;
+  /** Frames from the station of a kind that this network does not carry: IPv6, VLAN tags, spanning tree. */
+  notCarried: number;
 }
 
+/** What a port of a switch is made with. */
 export interface PortOptions {
   readonly name: string;
   /** The source MAC addresses the station may use. Left out: any, learned as they appear. */
   readonly macs?: readonly number[];
-  /** Bytes that may wait for the station, 4 MiB unless told. Over half of it `send` asks senders to wait. */
+  /**
+   * Bytes that may wait for the station, 4 MiB unless told. Over half of it `send` asks senders to wait. Each sender has
+   * room for an eighth of it, whatever the others have sent.
+   */
   readonly queueBytes?: number;
 }

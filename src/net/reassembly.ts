@@ -1,15 +1,20 @@
 /**
  * IPv4 reassembly (RFC 791, 3.2) of what untrusted senders fragment. Datagrams with overlapping fragments are dropped
- * whole, as RFC 5722 does for IPv6: nobody honest sends them. Bounded in datagrams, bytes and time.
+ * whole, as RFC 5722 does for IPv6: nobody honest sends them. Bounded in datagrams, pieces, bytes and time; who has most
+ * unfinished ones loses one when there are too many.
  */
+import { crowdedMost } from './crowd.js';
 import { Ipv4Packet, MORE_FRAGMENTS, writeIpv4Header, IPV4_HEADER } from './wire/ipv4.js';
 
 const MAX_DATAGRAMS = 64;
+/** The largest datagram has 120 where the MTU is 576, the least that is allowed. */
+const MAX_PIECES = 256;
 const MAX_PAYLOAD = 65535 - IPV4_HEADER;
 /** RFC 791 proposes 15 seconds; nothing here is far away. */
 const LIFETIME_MS = 15_000;
 
 interface Partial {
+  readonly source: number;
   readonly born: number;
   /** Fragments by offset, sorted, disjoint. */
   readonly pieces: { readonly offset: number; readonly data: Uint8Array }[];
@@ -23,7 +28,10 @@ export class Reassembler {
   readonly #partials = new Map<string, Partial>();
   dropped = 0;
 
-  constructor(readonly now: () => number) {}
+  constructor(
+    readonly now: () => number,
+    readonly stationOf: (address: number) => number = () => 0,
+  ) {}
 
   /** Takes a fragment. Gives the whole packet, in bytes of its own, if this fragment completed it. */
   add(packet: Ipv4Packet): Ipv4Packet | undefined {
@@ -32,7 +40,7 @@ export class Reassembler {
     const end = offset + packet.length;
     const key = `${packet.source} ${packet.destination} ${packet.protocol} ${packet.identification}`;
     this.#expire();
-    const partial = this.#partials.get(key) ?? { born: this.now(), pieces: [], received: 0, total: -1 };
+    const partial = this.#partials.get(key) ?? this.#begin(packet.source);
     if (!accept(partial, packet, offset, more)) {
       this.#partials.delete(key);
       this.dropped++;
@@ -49,6 +57,10 @@ export class Reassembler {
     return assemble(packet, partial);
   }
 
+  #begin(source: number): Partial {
+    return { source, born: this.now(), pieces: [], received: 0, total: -1 };
+  }
+
   #expire(): void {
     const oldest = this.now() - LIFETIME_MS;
     for (const [key, partial] of this.#partials) {
@@ -59,11 +71,11 @@ export class Reassembler {
   }
 
   #evict(): void {
-    for (const key of this.#partials.keys()) {
-      if (this.#partials.size <= MAX_DATAGRAMS) return;
-      this.#partials.delete(key);
-      this.dropped++;
-    }
+    if (this.#partials.size <= MAX_DATAGRAMS) return;
+    const oldest = crowdedMost(this.#partials, ([, { source }]) => this.stationOf(source));
+    if (oldest === undefined) return;
+    this.#partials.delete(oldest[0]);
+    this.dropped++;
   }
 }
 
@@ -73,6 +85,7 @@ function accept(partial: Partial, packet: Ipv4Packet, offset: number, more: bool
   if (packet.length === 0 || end > MAX_PAYLOAD) return false;
   if (more && (packet.length & 7) !== 0) return false;
   const { pieces } = partial;
+  if (pieces.length >= MAX_PIECES) return false;
   if (!more && (partial.total >= 0 || (pieces.length > 0 && lastEnd(pieces) > end))) return false;
   if (more && partial.total >= 0 && end > partial.total) return false;
   let at = pieces.length;

@@ -29,22 +29,27 @@ export interface HostStream {
   /** Stops and restarts `data` events. */
   pause(): void;
   resume(): void;
-  /** Drops the stream at once; the peer sees a reset. */
+  /** Drops the stream at once; the peer sees a reset. `closed` is still to come, nothing else. */
   reset(): void;
 }
 
+/** A TCP port of the host that is listened on. */
 export interface Listener {
   readonly port: number;
   close(): Promise<void>;
 }
 
+/** A UDP socket of the host. */
 export interface HostDatagrams {
   readonly port: number;
   send(payload: Uint8Array, address: string, port: number): void;
   close(): void;
 }
 
+/** Sockets of the host, as the gateway needs them. */
 export interface Sockets {
+  /** How many streams and datagram sockets guests may have open together, if the host has a bound. */
+  readonly descriptors?: number;
   /** Starts to connect; the outcome is `connected` or `closed(fault)`. Does not throw. */
   connect(address: string, port: number, events: StreamEvents): HostStream;
   /**
@@ -58,8 +63,11 @@ export interface Sockets {
     port: number,
     receive: (payload: Uint8Array, address: string, port: number) => void,
   ): Promise<HostDatagrams>;
-  /** Sends a DNS message (RFC 1035, 4.1) to the host's own resolver, over TCP if `stream`; gives the reply. */
-  dnsExchange(query: Uint8Array, stream: boolean): Promise<Uint8Array>;
-  /** Addresses the host's name service knows for a name (hosts file included); empty when it has none. */
+  /**
+   * Sends a DNS message (RFC 1035, 4.1) to the host's own resolver, over TCP if `stream`; gives the reply. Rejects when
+   * no server answers, and at once, with everything closed, when `signal` is aborted.
+   */
+  dnsExchange(query: Uint8Array, stream: boolean, signal?: AbortSignal): Promise<Uint8Array>;
+  /** The addresses in the host's own table of names for a name in lower case; empty when it has none. */
   lookup(name: string, family: 4 | 6): Promise<string[]>;
 }

@@ -19,8 +19,8 @@ export interface FlipSide {
     readonly space: LogicalAddressSpace;
     /** Keeps its memory until the function that is answered is called, even if the OS instance ends. */
     hold(): () => void;
-    pause(): Promise<void>;
-    resume(): void;
+    /** Makes its harts stand still, until the function that is answered is called. */
+    pause(): Promise<() => void>;
   };
 }
 
@@ -166,7 +166,7 @@ async function whileStill<T>(sides: readonly FlipSide[], work: () => T): Promise
       await together(pauses);
       return work();
     } finally {
-      for (const { partition } of sides) partition.resume();
+      for (const pause of await Promise.allSettled(pauses)) if (pause.status === 'fulfilled') pause.value();
     }
   } finally {
     for (const { transport } of sides) transport.restless(false);

@@ -64,8 +64,10 @@ const REST = 200;
 const MOST_TRIES = 3;
 /** How often a domain is frozen to be moved, where what it was just doing cannot be moved. */
 const MOST_ATTEMPTS = 8;
+/** A step of a move, in the order of `STEPS`. */
 export type Step = (typeof STEPS)[number];
 
+/** What a move did, and how long it took. */
 export interface MigrationReport {
   /** What clients feel, in milliseconds. */
   readonly pauseMs: number;

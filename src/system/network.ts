@@ -26,14 +26,16 @@ export interface Place {
   readonly address: string;
 }
 
+/** A computer's network: a switch, and a gateway to the world outside. */
 export class Network {
-  readonly switch = new Switch();
+  readonly switch: Switch;
   readonly gateway: Gateway;
   readonly #places: readonly Place[];
   readonly #taken = new Set<Place>();
 
   /** Throws NetError `BAD_CONFIG`. */
   constructor(options: NetworkOptions, platform: SystemPlatform) {
+    this.switch = new Switch({ clock: platform.clock });
     const subnet = options.subnet ?? '10.0.2.0/24';
     const first = parseIpv4(subnet.split('/')[0]) + 15;
     this.#places = Array.from({ length: PLACES }, (_, index) => ({
@@ -68,8 +70,11 @@ export class Network {
     this.#taken.delete(place);
   }
 
-  attach(name: string): Port {
-    return this.switch.attach({ name });
+  /** A port for the OS instance at `place`; the place's addresses are its own, others it may claim. */
+  attach(name: string, { mac, address }: Place): Port {
+    const port = this.switch.attach({ name });
+    port.addresses.register({ mac, ip: parseIpv4(address) });
+    return port;
   }
 
   close(): Promise<void> {

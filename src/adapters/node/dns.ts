@@ -5,12 +5,18 @@ import { connect, isIPv6 } from 'node:net';
 const TIMEOUT_MS = 2500;
 
 /** `servers` as dns.getServers() gives them: `192.0.2.1`, `192.0.2.1:5353`, `2001:db8::1`, `[2001:db8::1]:5353`. */
-export async function exchangeDns(servers: readonly string[], query: Uint8Array, stream: boolean): Promise<Uint8Array> {
+export async function exchangeDns(
+  servers: readonly string[],
+  query: Uint8Array,
+  stream: boolean,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   let last: unknown = new Error('the host has no name server');
   for (const server of servers.slice(0, 3)) {
     const { host, port } = parseServer(server);
+    signal?.throwIfAborted();
     try {
-      return await (stream ? overTcp(host, port, query) : overUdp(host, port, query));
+      return await (stream ? overTcp(host, port, query, signal) : overUdp(host, port, query, signal));
     } catch (error) {
       last = error;
     }
@@ -27,7 +33,7 @@ function parseServer(text: string): { host: string; port: number } {
 }
 
 /** A socket per query: its random port, besides the ID, is what keeps forged replies out. */
-function overUdp(host: string, port: number, query: Uint8Array): Promise<Uint8Array> {
+function overUdp(host: string, port: number, query: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4');
     const timer = setTimeout(() => finish(() => reject(new Error(`${host} did not answer`))), TIMEOUT_MS);
@@ -36,9 +42,12 @@ function overUdp(host: string, port: number, query: Uint8Array): Promise<Uint8Ar
       if (finished) return;
       finished = true;
       clearTimeout(timer);
+      signal?.removeEventListener('abort', aborted);
       socket.close();
       how();
     };
+    const aborted = () => finish(() => reject(new Error('the query was given up')));
+    signal?.addEventListener('abort', aborted);
     socket.on('error', (error) => finish(() => reject(error)));
     socket.on('message', (reply) => {
       // Another ID is a stray or a forgery: wait for the right one.
@@ -51,10 +60,12 @@ function overUdp(host: string, port: number, query: Uint8Array): Promise<Uint8Ar
   });
 }
 
-function overTcp(host: string, port: number, query: Uint8Array): Promise<Uint8Array> {
+function overTcp(host: string, port: number, query: Uint8Array, signal?: AbortSignal): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, timeout: TIMEOUT_MS });
     let received = Buffer.alloc(0);
+    const aborted = () => socket.destroy();
+    signal?.addEventListener('abort', aborted);
     socket.on('connect', () => {
       const length = Buffer.alloc(2);
       length.writeUInt16BE(query.length);
@@ -68,6 +79,9 @@ function overTcp(host: string, port: number, query: Uint8Array): Promise<Uint8Ar
     });
     socket.on('timeout', () => socket.destroy(new Error(`${host} did not answer`)));
     socket.on('error', reject);
-    socket.on('close', () => reject(new Error(`${host} closed the connection`)));
+    socket.on('close', () => {
+      signal?.removeEventListener('abort', aborted);
+      reject(new Error(`${host} closed the connection`));
+    });
   });
 }

@@ -1,12 +1,19 @@
 /** Node's sockets, resolver, timers and clock for the outside network. */
 import { createSocket, type Socket as DgramSocket } from 'node:dgram';
-import { getServers } from 'node:dns';
-import { lookup as lookupName } from 'node:dns/promises';
-import { connect, createServer, type Socket } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { getServers } from 'node:dns/promises';
+import { connect, createServer } from 'node:net';
 import type { Clock } from '../../net/clock.js';
 import { NetError, type NetErrorCode } from '../../net/errors.js';
-import type { HostDatagrams, HostStream, Listener, Sockets, StreamEvents, StreamFault } from '../../net/sockets.js';
+import type { HostDatagrams, HostStream, Listener, Sockets, StreamEvents } from '../../net/sockets.js';
 import { exchangeDns } from './dns.js';
+import { HostsFile } from './hosts-file.js';
+import { codeOf, NodeStream } from './stream.js';
+
+/** Bytes of datagrams that may wait in a socket for the operating system. */
+const MAX_UNSENT = 1024 * 1024;
+/** The part of the process's descriptors that guests may have. */
+const FOR_GUESTS = 3 / 4;
 
 /** Timers do not keep the process alive: open sockets and running guests do. */
 export function nodeClock(): Clock {
@@ -18,11 +25,14 @@ export function nodeClock(): Clock {
       return () => clearTimeout(timer);
     },
     soon: (run) => queueMicrotask(run),
+    turn: (run) => setImmediate(run),
   };
 }
 
-export function nodeSockets(): Sockets {
+/** `hosts`: the host's table of names. */
+export function nodeSockets({ hosts = new HostsFile() }: { hosts?: HostsFile } = {}): Sockets {
   return {
+    ...descriptorShare(),
     connect: (address, port, events) => {
       const socket = connect({ host: address, port, noDelay: true, allowHalfOpen: true });
       const stream = new NodeStream(socket);
@@ -32,100 +42,20 @@ export function nodeSockets(): Sockets {
     },
     listen,
     datagrams,
-    dnsExchange: (query, stream) => exchangeDns(getServers(), query, stream),
-    lookup: async (name, family) => (await lookupName(name, { family, all: true })).map((found) => found.address),
+    // Of the two resolvers that a process has, this one knows what was set last by either's setServers.
+    dnsExchange: (query, stream, signal) => exchangeDns(getServers(), query, stream, signal),
+    lookup: (name, family) => hosts.lookup(name, family),
   };
 }
 
-/**
- * A stream over a Node socket. What is written in one turn of the event loop goes to the socket as one vector: the
- * guest's segments are small, a system call for each would cost more than all else.
- */
-class NodeStream implements HostStream {
-  readonly #socket: Socket;
-  #events: StreamEvents | undefined;
-  #batch: Uint8Array[] = [];
-  #bytes = 0;
-  #ending = false;
-  #fault: StreamFault | undefined;
-
-  constructor(socket: Socket) {
-    this.#socket = socket;
+/** What the process may open, where it can be known: Node raises the bound to the most that is allowed. */
+function descriptorShare(): Pick<Sockets, 'descriptors'> {
+  try {
+    const bound = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);
+    return Number.isNaN(bound) ? {} : { descriptors: Math.min(65_536, Math.floor(bound * FOR_GUESTS)) };
+  } catch {
+    return {};
   }
-
-  listen(events: StreamEvents): void {
-    this.#events = events;
-    this.#socket
-      .on('data', (chunk: Uint8Array) => events.data(chunk))
-      .on('end', () => events.end())
-      .on('error', (error) => (this.#fault ??= faultOf(error)))
-      .on('close', () => events.closed(this.#fault));
-  }
-
-  write(chunk: Uint8Array): void {
-    this.#batch.push(chunk);
-    this.#bytes += chunk.length;
-    if (this.#batch.length === 1) queueMicrotask(() => this.#flush());
-  }
-
-  end(): void {
-    this.#ending = true;
-    if (this.#batch.length === 0) this.#socket.end();
-  }
-
-  pause(): void {
-    this.#socket.pause();
-  }
-
-  resume(): void {
-    this.#socket.resume();
-  }
-
-  reset(): void {
-    if (this.#socket.destroyed) return;
-    this.#fault ??= 'reset';
-    // Before it is connected there is nobody to be told.
-    if (this.#socket.connecting) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
-  }
-
-  #flush(): void {
-    const batch = this.#batch;
-    const bytes = this.#bytes;
-    this.#batch = [];
-    this.#bytes = 0;
-    const last = batch.pop();
-    if (last === undefined || this.#socket.destroyed) return;
-    this.#socket.cork();
-    for (const chunk of batch) this.#socket.write(chunk);
-    this.#socket.write(last, (error) => {
-      if (error === undefined || error === null) this.#events?.written(bytes);
-    });
-    this.#socket.uncork();
-    if (this.#ending) this.#socket.end();
-  }
-}
-
-function faultOf(error: Error): StreamFault {
-  switch (codeOf(error)) {
-    case 'ECONNREFUSED':
-      return 'refused';
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-    case 'EADDRNOTAVAIL':
-      return 'unreachable';
-    case 'ETIMEDOUT':
-      return 'timeout';
-    case 'ECONNRESET':
-    case 'EPIPE':
-      return 'reset';
-    default:
-      return 'failed';
-  }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
 function listen(address: string, port: number, accept: (stream: HostStream) => StreamEvents): Promise<Listener> {
@@ -161,6 +91,7 @@ function datagrams(
   return new Promise((resolve, reject) => {
     const socket: DgramSocket = createSocket('udp4', (payload, from) => receive(payload, from.address, from.port));
     let closed = false;
+    let unsent = 0;
     socket.once('error', (error) => {
       socket.close();
       reject(cannotOpen('UDP', address, port, error));
@@ -171,7 +102,10 @@ function datagrams(
       resolve({
         port: socket.address().port,
         send: (payload, to, toPort) => {
-          if (!closed) socket.send(payload, toPort, to, () => undefined);
+          // What the operating system does not take is dropped, as datagrams are.
+          if (closed || unsent + payload.length > MAX_UNSENT) return;
+          unsent += payload.length;
+          socket.send(payload, toPort, to, () => (unsent -= payload.length));
         },
         close: () => {
           if (closed) return;

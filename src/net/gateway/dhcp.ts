@@ -1,6 +1,11 @@
-/** The DHCP server (RFC 2131, 4.3): a lease per MAC address, fixed ones first. Nothing is kept across restarts. */
+/**
+ * The DHCP server (RFC 2131, 4.3): a lease per MAC address, fixed ones first. Nothing is kept across restarts. Every lease
+ * is told to the switch, which keeps others from using the address; and what others use is not given out.
+ */
 import { inSubnet } from '../address.js';
 import { buildDhcp, DhcpType, parseDhcp, word, type DhcpOption, type DhcpRequest } from '../wire/dhcp.js';
+import type { PortAddresses } from '../port.js';
+import { Shares } from '../shares.js';
 import type { GatewayConfig } from './config.js';
 
 const LEASE_SECONDS = 86_400;
@@ -15,17 +20,22 @@ export interface DhcpReply {
 interface Lease {
   readonly address: number;
   readonly until: number;
+  /** Whose share of the pool it is taken from; undefined for a fixed one. */
+  readonly station: number | undefined;
 }
 
 export class DhcpServer {
   readonly #leases = new Map<number, Lease>();
   readonly #taken = new Map<number, number>();
+  readonly #shares: Shares;
 
   constructor(
     readonly config: GatewayConfig,
+    readonly addresses: Pick<PortAddresses, 'lease' | 'mayUse' | 'stationOfMac' | 'stations'>,
     readonly now: () => number,
   ) {
-    for (const [mac, address] of config.leases) this.#assign(mac, address, Infinity);
+    this.#shares = new Shares(config.broadcast - config.firstGuest, () => addresses.stations());
+    for (const [mac, address] of config.leases) this.#assign(mac, address, Infinity, undefined);
   }
 
   /** The address a MAC has been given. */
@@ -68,8 +78,11 @@ export class DhcpServer {
     if (address === undefined || address !== wanted) {
       return { ...this.#reply(request, DhcpType.Nak, 0), address: this.config.broadcast };
     }
-    if (this.#leases.get(request.mac)?.until !== Infinity) {
-      this.#assign(request.mac, address, this.now() + LEASE_SECONDS * 1000);
+    const lease = this.#leases.get(request.mac);
+    if (lease?.until !== Infinity) {
+      const station = lease?.station ?? this.addresses.stationOfMac(request.mac);
+      if (lease === undefined && !this.#shares.take(station)) return undefined;
+      this.#assign(request.mac, address, this.now() + LEASE_SECONDS * 1000, station);
     }
     return this.#reply(request, DhcpType.Ack, address);
   }
@@ -78,9 +91,9 @@ export class DhcpServer {
   #addressFor(mac: number, wished: number | undefined): number | undefined {
     const lease = this.#leases.get(mac);
     if (lease !== undefined) return lease.address;
-    if (wished !== undefined && this.#isGuest(wished) && this.#isFree(wished)) return wished;
+    if (wished !== undefined && this.#isGuest(wished) && this.#isFree(wished, mac)) return wished;
     for (let address = this.config.firstGuest; this.#isGuest(address); address++) {
-      if (this.#isFree(address)) return address;
+      if (this.#isFree(address, mac)) return address;
     }
     return undefined;
   }
@@ -91,24 +104,29 @@ export class DhcpServer {
     return address !== gateway && address !== dns;
   }
 
-  #isFree(address: number): boolean {
+  #isFree(address: number, mac: number): boolean {
     const owner = this.#taken.get(address);
-    if (owner === undefined) return true;
-    if ((this.#leases.get(owner)?.until ?? 0) > this.now()) return false;
-    this.#free(owner);
-    return true;
+    if (owner !== undefined) {
+      if ((this.#leases.get(owner)?.until ?? 0) > this.now()) return false;
+      this.#free(owner);
+    }
+    return this.addresses.mayUse(address, mac);
   }
 
-  #assign(mac: number, address: number, until: number): void {
-    this.#leases.set(mac, { address, until });
+  #assign(mac: number, address: number, until: number, station: number | undefined): void {
+    this.#leases.set(mac, { address, until, station });
     this.#taken.set(address, mac);
+    this.addresses.lease(address, mac);
   }
 
   #free(mac: number): void {
     const lease = this.#leases.get(mac);
     if (lease === undefined || lease.until === Infinity) return;
     this.#leases.delete(mac);
-    if (this.#taken.get(lease.address) === mac) this.#taken.delete(lease.address);
+    if (lease.station !== undefined) this.#shares.give(lease.station);
+    if (this.#taken.get(lease.address) !== mac) return;
+    this.#taken.delete(lease.address);
+    this.addresses.lease(lease.address, undefined);
   }
 
   /** The client found its address in use by somebody: it is not given out again for a while. */
@@ -117,7 +135,7 @@ export class DhcpServer {
     if (lease === undefined || lease.until === Infinity || lease.address !== request.requested) return;
     this.#leases.delete(request.mac);
     const nobody = -1 - lease.address;
-    this.#assign(nobody, lease.address, this.now() + 600_000);
+    this.#assign(nobody, lease.address, this.now() + 600_000, lease.station);
   }
 
   #reply(request: DhcpRequest, type: number, yiaddr: number): DhcpReply {

@@ -17,7 +17,7 @@ export function dnsOverTcp(connection: TcpConnection, server: DnsServer): TcpEve
   };
   const ask = (query: Uint8Array) => {
     waiting++;
-    void server.answer(query, true).then((reply) => {
+    void server.answer(query, true, connection.tcb.ends.remoteAddress).then((reply) => {
       waiting--;
       if (reply !== undefined && reply.length <= 0xffff) {
         const framed = new Uint8Array(2 + reply.length);

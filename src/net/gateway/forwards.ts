@@ -5,7 +5,9 @@ import type { HostDatagrams, HostStream, Sockets, StreamEvents } from '../socket
 import type { TcpLayer } from '../tcp/layer.js';
 import type { GatewayConfig } from './config.js';
 import { Relay } from './relay.js';
+import type { Stations } from './stations.js';
 
+/** Which port of the host leads where. */
 export interface ForwardOptions {
   /** `tcp` unless told. */
   readonly protocol?: 'tcp' | 'udp';
@@ -18,6 +20,7 @@ export interface ForwardOptions {
   readonly guestPort: number;
 }
 
+/** An open port of the host that leads into a guest. */
 export interface Forward {
   readonly protocol: 'tcp' | 'udp';
   readonly host: string;
@@ -47,18 +50,24 @@ export class Forwards {
   readonly #open = new Set<Forward>();
   readonly #udpByPort = new Map<number, UdpPeer>();
   readonly #udpByPeer = new Map<string, UdpPeer>();
-  readonly #relays = new Set<Relay>();
+  #closed = false;
+  /** Connections from the host that were reset because the guest's share is used up. */
+  crowded = 0;
   #next = 0;
 
   constructor(
     readonly config: GatewayConfig,
     readonly sockets: Sockets,
     readonly tcp: TcpLayer,
+    readonly stations: Stations,
+    /** Where the relays of this gateway are found while they live. */
+    readonly relays: Set<Relay>,
     readonly sendUdp: (sourcePort: number, guest: number, guestPort: number, data: Uint8Array) => void,
   ) {}
 
-  /** Rejects with NetError `PORT_IN_USE` and its like, or `BAD_CONFIG`. */
+  /** Rejects with NetError `PORT_IN_USE` and its like, `BAD_CONFIG`, or `CLOSED`. */
   async open(options: ForwardOptions): Promise<Forward> {
+    if (this.#closed) throw closed();
     const guest = parseIpv4(options.guest);
     const { guestPort } = options;
     const { protocol = 'tcp', host = '127.0.0.1', port = 0 } = options;
@@ -72,6 +81,11 @@ export class Forwards {
       protocol === 'tcp'
         ? await this.sockets.listen(host, port, (stream) => this.#accept(stream, guest, guestPort))
         : await this.#openUdp(host, port, guest, guestPort);
+    // Closed while the host was opening it.
+    if (this.#closed) {
+      await listener.close();
+      throw closed();
+    }
     const forward: Forward = {
       protocol,
       host,
@@ -100,17 +114,26 @@ export class Forwards {
   }
 
   async close(): Promise<void> {
-    for (const relay of [...this.#relays]) relay.abort();
+    this.#closed = true;
     await Promise.all(this.list().map((forward) => forward.close()));
   }
 
   #accept(stream: HostStream, guest: number, guestPort: number): StreamEvents {
-    const relay = new Relay({ done: () => this.#relays.delete(relay) });
-    this.#relays.add(relay);
+    const station = this.stations.of(guest);
+    const { descriptors } = this.stations;
+    const counted = descriptors.take(station);
+    const relay = new Relay({
+      done: () => {
+        if (this.relays.delete(relay) && counted) descriptors.give(station);
+      },
+    });
+    this.relays.add(relay);
     relay.setStream(stream, true);
+    const hasRoom = counted && this.tcp.hasRoom(guest);
+    if (!hasRoom) this.crowded++;
     const ends = { localAddress: this.config.gateway, localPort: 0, remoteAddress: guest, remotePort: guestPort };
     const localPort = this.#freeTcpPort(guest, guestPort);
-    if (localPort === undefined) stream.reset();
+    if (localPort === undefined || this.#closed || !hasRoom) relay.abort();
     else relay.connection = this.tcp.connect({ ...ends, localPort }, relay.tcpEvents);
     return relay.streamEvents;
   }
@@ -176,6 +199,10 @@ export class Forwards {
     this.#udpByPeer.delete(key);
     this.#udpByPort.delete(peer.local);
   }
+}
+
+function closed(): NetError {
+  return new NetError('CLOSED', 'the gateway was closed: no port can lead through it any more');
 }
 
 function isPort(port: number): boolean {

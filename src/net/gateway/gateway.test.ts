@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { BROADCAST_MAC, formatIpv4, parseIpv4, parseMac } from '../address.js';
 import { NetError } from '../errors.js';
 import { Switch } from '../switch.js';
-import type { Sockets } from '../sockets.js';
+import { nowhere, SILENT } from '../testing/nowhere.js';
 import { Peer, Sink } from '../testing/peer.js';
 import { seeded } from '../testing/random.js';
 import { SimClock } from '../testing/sim-clock.js';
@@ -18,23 +18,7 @@ import { buildUdp } from '../wire/udp.js';
 import { validate, type GatewayOptions } from './config.js';
 import { Gateway } from './gateway.js';
 
-/** A host on which nothing can be reached. */
-const NOWHERE: Sockets = {
-  connect: (_address, _port, events) => {
-    queueMicrotask(() => events.closed('unreachable'));
-    return {
-      write: () => undefined,
-      end: () => undefined,
-      pause: () => undefined,
-      resume: () => undefined,
-      reset: () => undefined,
-    };
-  },
-  listen: () => Promise.reject(new NetError('HOST_SOCKET', 'no sockets here')),
-  datagrams: () => Promise.resolve({ port: 1, send: () => undefined, close: () => undefined }),
-  dnsExchange: () => Promise.reject(new Error('no server')),
-  lookup: () => Promise.resolve([]),
-};
+const NOWHERE = nowhere();
 
 function stage(options: Partial<GatewayOptions> = {}) {
   const clock = new SimClock();
@@ -178,13 +162,7 @@ test('connections are bounded in number', () => {
     maxConnections: 10,
     sockets: {
       ...NOWHERE,
-      connect: () => ({
-        write: () => undefined,
-        end: () => undefined,
-        pause: () => undefined,
-        resume: () => undefined,
-        reset: () => undefined,
-      }),
+      connect: () => SILENT,
     },
   });
   const peer = new Peer({ port: sw.attach({ name: 'peer' }), clock, ip: '10.0.2.20', mac: '52:54:00:00:00:14' });

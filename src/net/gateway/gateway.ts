@@ -3,8 +3,8 @@
  * No packet leaves the host as the guest sent it; connections end here and are made anew by the host.
  */
 import { BROADCAST_MAC, inSubnet } from '../address.js';
-import type { GateTarget, Release } from '../gate.js';
 import { Ipv4Link } from '../link.js';
+import type { GateTarget, Release } from '../port.js';
 import type { TcpConnection } from '../tcp/connection.js';
 import { TcpLayer } from '../tcp/layer.js';
 import type { Endpoints, TcpEvents } from '../tcp/tcb.js';
@@ -21,16 +21,21 @@ import { DnsServer } from './dns.js';
 import { dnsOverTcp } from './dns-stream.js';
 import { Forwards, type Forward, type ForwardOptions } from './forwards.js';
 import { Relay } from './relay.js';
+import { Stations } from './stations.js';
 import { UdpNat } from './udp-nat.js';
 
+/** How much goes through a gateway at the moment. */
 export interface GatewayStatus {
   readonly tcpConnections: number;
   readonly udpFlows: number;
   readonly forwards: readonly Forward[];
   /** Packets dropped because a header or checksum did not hold. */
   readonly malformed: number;
+  /** Connections, datagrams and queries refused because a guest's share of a table was used up. */
+  readonly crowded: number;
 }
 
+/** The way out and in: ARP, DHCP, DNS, TCP and UDP between guests and the host's sockets. */
 export class Gateway {
   readonly config: GatewayConfig;
   readonly #options: GatewayOptions;
@@ -42,7 +47,12 @@ export class Gateway {
   readonly #forwards: Forwards;
   /** IPv4 address → the only MAC address that may claim it. */
   readonly #claims = new Map<number, number>();
+  /** Connections of guests with what they lead to; a stream may outlive the guest's side of it. */
+  readonly #relays = new Set<Relay>();
+  readonly #stations: Stations;
+  #crowded = 0;
   #malformedUdp = 0;
+  #closed = false;
 
   /** Throws NetError `BAD_CONFIG`. */
   constructor(options: GatewayOptions) {
@@ -50,7 +60,15 @@ export class Gateway {
     this.config = config;
     this.#options = options;
     const { port, sockets, clock } = options;
-    for (const [mac, address] of config.leases) this.#claims.set(address, mac);
+    this.#stations = new Stations(port.addresses, sockets.descriptors);
+    const stationOf = (address: number): number => this.#stations.of(address);
+    port.addresses.route(config.subnet);
+    port.addresses.register({ mac: config.mac, ip: config.gateway });
+    port.addresses.register({ ip: config.dns });
+    for (const [mac, address] of config.leases) {
+      this.#claims.set(address, mac);
+      port.addresses.lease(address, mac);
+    }
     this.#link = new Ipv4Link({
       port,
       clock,
@@ -62,20 +80,28 @@ export class Gateway {
       mayClaim: (address, mac) =>
         inSubnet(config.subnet, address) && (this.#claims.get(address) ?? mac) === mac && mac !== config.mac,
       packet: (packet) => this.#packet(packet),
+      stationOf,
       neighbourFound: (address) => this.kick(formatIpv4(address)),
     });
     this.#tcp = new TcpLayer({
       link: this.#link,
       clock,
       onSyn: (ends) => this.#syn(ends),
+      stationOf,
+      stations: () => this.#stations.count(),
       ...(options.tcp === undefined ? {} : { config: options.tcp }),
       ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
     });
-    this.#udp = new UdpNat(config, sockets, clock, (...datagram) => this.#sendUdp(...datagram));
-    this.#dhcp = new DhcpServer(config, () => clock.now());
-    this.#dns = new DnsServer(sockets, config.names);
-    this.#forwards = new Forwards(config, sockets, this.#tcp, (sourcePort, guest, guestPort, data) =>
-      this.#sendUdp(config.gateway, sourcePort, guest, guestPort, data),
+    this.#udp = new UdpNat(config, sockets, clock, this.#stations, (...datagram) => this.#sendUdp(...datagram));
+    this.#dhcp = new DhcpServer(config, port.addresses, () => clock.now());
+    this.#dns = new DnsServer(sockets, config.names, config.gateway, this.#stations);
+    this.#forwards = new Forwards(
+      config,
+      sockets,
+      this.#tcp,
+      this.#stations,
+      this.#relays,
+      (sourcePort, guest, guestPort, data) => this.#sendUdp(config.gateway, sourcePort, guest, guestPort, data),
     );
     port.onReady = () => this.#tcp.writable();
     port.onHold = (target) => this.#held(target);
@@ -104,13 +130,18 @@ export class Gateway {
       udpFlows: this.#udp.size,
       forwards: this.#forwards.list(),
       malformed: this.#link.counters.malformed + this.#tcp.counters.malformed + this.#malformedUdp,
+      crowded:
+        this.#crowded + this.#tcp.counters.crowded + this.#udp.crowded + this.#dns.crowded + this.#forwards.crowded,
     };
   }
 
   /** Ends all connections with RST, closes all host sockets, unplugs from the switch. */
   async close(): Promise<void> {
+    this.#closed = true;
     this.#tcp.close(true);
+    for (const relay of [...this.#relays]) relay.abort();
     this.#udp.close();
+    this.#dns.close();
     await this.#forwards.close();
     this.#link.close();
     this.#options.port.close();
@@ -158,6 +189,12 @@ export class Gateway {
     const guest = formatIpv4(ends.remoteAddress);
     if (!inSubnet(this.config.subnet, ends.remoteAddress) || address === undefined) return undefined;
     if (!this.config.allow({ protocol: 'tcp', address, port: ends.localPort, guest })) return undefined;
+    const { descriptors } = this.#stations;
+    const station = this.#stations.of(ends.remoteAddress);
+    if (!descriptors.take(station)) {
+      this.#crowded++;
+      return undefined;
+    }
     return (connection) => {
       const relay = new Relay({
         streamConnected: () => connection.accept(),
@@ -165,7 +202,11 @@ export class Gateway {
           if (fault === 'unreachable' || fault === 'timeout') this.#hostUnreachable(connection);
           else connection.abort();
         },
+        done: () => {
+          if (this.#relays.delete(relay)) descriptors.give(station);
+        },
       });
+      this.#relays.add(relay);
       relay.connection = connection;
       relay.setStream(this.#options.sockets.connect(address, ends.localPort, relay.streamEvents), false);
       return relay.tcpEvents;
@@ -196,14 +237,16 @@ export class Gateway {
     const { source, destination } = packet;
     const { sourcePort, destinationPort, data } = datagram;
     if (destinationPort === DHCP_SERVER_PORT && sourcePort === DHCP_CLIENT_PORT) {
-      if (destination === this.config.gateway || destination === 0xffff_ffff) this.#dhcpMessage(data);
+      // The switch has compared its addresses, which it cannot do for a message in pieces.
+      if (packet.header === 0) this.#malformedUdp++;
+      else if (destination === this.config.gateway || destination === 0xffff_ffff) this.#dhcpMessage(data);
       return;
     }
     if (!inSubnet(this.config.subnet, source) || destination === this.config.broadcast || destination === 0xffff_ffff) {
       return;
     }
     if (destination === this.config.dns && destinationPort === DNS_PORT) {
-      void this.#dns.answer(data, false).then((reply) => {
+      void this.#dns.answer(data, false, source).then((reply) => {
         if (reply !== undefined) this.#sendUdp(destination, DNS_PORT, source, sourcePort, reply);
       });
       return;
@@ -240,6 +283,7 @@ export class Gateway {
   }
 
   #sendUdp(source: number, sourcePort: number, guest: number, port: number, data: Uint8Array): void {
+    if (this.#closed) return;
     const payload = buildUdp(source, sourcePort, guest, port, data);
     this.#link.sendPayload(PROTOCOL_UDP, source, guest, payload);
   }

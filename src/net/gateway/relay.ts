@@ -64,8 +64,9 @@ export class Relay {
     if (this.#connectionGone) stream.reset();
   }
 
-  /** Ends both sides at once. */
+  /** Ends both sides at once; a side that is not there yet counts as gone. */
   abort(): void {
+    if (this.#connection === undefined) this.#connectionGone = true;
     this.#connection?.abort();
     this.#stream?.reset();
   }

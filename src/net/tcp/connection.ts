@@ -34,7 +34,7 @@ export class TcpConnection {
     if (t.finQueued || t.state === TcpState.Closed) return true;
     t.out.push(chunk);
     if (isOpen(t)) output(t, this.world);
-    if (t.out.length <= Math.min(t.config.sendBuffer, this.world.share())) return true;
+    if (t.out.length <= Math.min(t.config.sendBuffer, this.world.share(t))) return true;
     t.wantsWritable = true;
     return false;
   }
@@ -70,7 +70,7 @@ export class TcpConnection {
     if (t.state !== TcpState.Established && t.state !== TcpState.FinWait1 && t.state !== TcpState.FinWait2) return;
     // Tell the peer when it matters: a quarter of the window gained, or the window was nearly shut.
     const promised = diff(t.rcvAdv, t.rcvNxt);
-    const bound = Math.min(t.config.receiveWindow, this.world.share());
+    const bound = Math.min(t.config.receiveWindow, this.world.share(t));
     const gained = bound - t.held - promised;
     const quarter = bound / 4;
     if (gained >= quarter || (promised < 2 * t.config.mss && gained >= t.config.mss)) {

@@ -7,6 +7,9 @@ import { ACK, FIN, RST, SYN, type Segment } from './segment.js';
 import { add, after, before, diff } from './sequence.js';
 import { TcpState, type Tcb, type TcpFault, type TcpWorld } from './tcb.js';
 
+/** What a piece that came too early costs at least, in bytes of the connection's share, however short it is. */
+const BYTES_PER_PIECE = 512;
+
 /** Challenge acknowledgments per second and connection (RFC 5961, 7). */
 const CHALLENGES_PER_SECOND = 20;
 
@@ -142,7 +145,7 @@ function synchronized(t: Tcb, world: TcpWorld, s: Segment): void {
     return;
   } else if (!before(s.ack, t.sndUna)) {
     acknowledge(t, world, s);
-    if (t.wantsWritable && t.out.length * 2 <= Math.min(t.config.sendBuffer, world.share())) {
+    if (t.wantsWritable && t.out.length * 2 <= Math.min(t.config.sendBuffer, world.share(t))) {
       t.wantsWritable = false;
       t.events.writable();
       if (isClosed(t)) return;
@@ -203,7 +206,7 @@ function receive(t: Tcb, world: TcpWorld, s: Segment, seq: number): void {
     const data = s.bytes.subarray(start, start + length);
     if (from === t.rcvNxt) deliver(t, data);
     else {
-      t.ahead.insert(from, data);
+      t.ahead.insert(from, data, world.share(t) / BYTES_PER_PIECE);
       t.ackNow = true;
     }
     if (isClosed(t)) return;

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.js';
 import { PAYLOAD, type Ipv4Link } from '../link.js';
 import { NetError } from '../errors.js';
 import { transportChecksum } from '../wire/checksum.js';
+import { Shares } from '../shares.js';
 import { PROTOCOL_TCP, type Ipv4Packet } from '../wire/ipv4.js';
 import { TcpConnection } from './connection.js';
 import { FlowTable } from './flows.js';
@@ -16,6 +17,9 @@ import { nextDeadline, runTimers } from './timers.js';
 /** A timer never fires earlier than this many milliseconds from now: deadlines that are close fall together. */
 const GRAIN = 1;
 const MAX_CONNECTIONS = 4096;
+/** Connections that wait for the host, at least, and as a part of all. */
+const MIN_HALF_OPEN = 64;
+const HALF_OPEN_PART = 1 / 8;
 /** Bytes all connections together may buffer in each direction; one alone keeps to its configured bound. */
 const BUFFER_BUDGET = 256 * 1024 * 1024;
 const MIN_SHARE = 64 * 1024;
@@ -33,13 +37,16 @@ export interface TcpLayerOptions {
   /** Connections at one time, those that are closing included; further SYNs are dropped. */
   readonly maxConnections?: number;
   readonly onSyn: OnSyn;
+  /** Whose share of the tables a connection takes, by the peer's address, and among how many. All alike unless told. */
+  readonly stationOf?: (address: number) => number;
+  readonly stations?: () => number;
   /** Initial sequence numbers; random unless a test wants a certain one. */
   readonly iss?: () => number;
 }
 
 export interface TcpCounters {
   malformed: number;
-  /** SYNs dropped because of `maxConnections`. */
+  /** SYNs dropped because their station's share of the connections, or of the half-open ones, was used up. */
   crowded: number;
 }
 
@@ -50,8 +57,12 @@ export class TcpLayer implements TcpWorld {
   readonly #options: TcpLayerOptions;
   readonly #flows = new FlowTable();
   readonly #blocked = new Set<Tcb>();
+  /** Connections that have taken a place of their station's share. */
+  readonly #counted = new Set<Tcb>();
   /** Connections in TIME-WAIT, oldest first. */
   readonly #lingering = new Set<Tcb>();
+  readonly #shares: Shares;
+  readonly #halfOpen: Shares;
   readonly #segment = new Segment();
   readonly #random = new Int32Array(64);
   #randomLeft = 0;
@@ -64,6 +75,9 @@ export class TcpLayer implements TcpWorld {
     this.#options = options;
     const mss = options.link.mtu - 40;
     this.config = { ...DEFAULT_TCP, mss, ...options.config };
+    const most = options.maxConnections ?? MAX_CONNECTIONS;
+    this.#shares = new Shares(most, () => this.#stations());
+    this.#halfOpen = new Shares(Math.max(MIN_HALF_OPEN, most * HALF_OPEN_PART), () => this.#stations());
   }
 
   get size(): number {
@@ -78,11 +92,20 @@ export class TcpLayer implements TcpWorld {
     return this.#flows.find(ends.localAddress, ends.localPort, ends.remoteAddress, ends.remotePort) !== undefined;
   }
 
-  /** Opens a connection. Throws NetError `BAD_CONFIG` if the same four numbers are in use. */
+  /** Whether there is a place for one more connection to a peer. */
+  hasRoom(address: number): boolean {
+    const station = this.#stationOf(address);
+    if (!this.#take(station)) return false;
+    this.#shares.give(station);
+    return true;
+  }
+
+  /** Opens a connection, room or no room. Throws NetError `BAD_CONFIG` if the same four numbers are in use. */
   connect(ends: Endpoints, events: TcpEvents): TcpConnection {
     if (this.has(ends)) throw new NetError('BAD_CONFIG', 'there is a connection between these ports already');
     const tcb = new Tcb(ends, this.config, events, this.#iss());
     tcb.state = TcpState.SynSent;
+    this.#count(tcb);
     const connection = new TcpConnection(tcb, this);
     this.#flows.add(connection);
     output(tcb, this);
@@ -184,8 +207,9 @@ export class TcpLayer implements TcpWorld {
     this.#lingering.add(tcb);
   }
 
-  share(): number {
-    return Math.max(MIN_SHARE, BUFFER_BUDGET / Math.max(1, this.#flows.size));
+  /** For a connection of the same station; station 0 unless told. */
+  share({ station }: Pick<Tcb, 'station'> = { station: 0 }): number {
+    return Math.max(MIN_SHARE, BUFFER_BUDGET / this.#stations() / Math.max(1, this.#shares.of(station)));
   }
 
   forget(tcb: Tcb): void {
@@ -193,7 +217,9 @@ export class TcpLayer implements TcpWorld {
     this.#lingering.delete(tcb);
     const { localAddress, localPort, remoteAddress, remotePort } = tcb.ends;
     const connection = this.#flows.find(localAddress, localPort, remoteAddress, remotePort);
-    if (connection?.tcb === tcb) this.#flows.delete(connection);
+    if (connection?.tcb !== tcb) return;
+    this.#flows.delete(connection);
+    if (this.#counted.delete(tcb)) this.#shares.give(tcb.station);
   }
 
   /** A SYN that begins a new connection in the place of one in TIME-WAIT (RFC 9293, 3.6.1). */
@@ -210,35 +236,52 @@ export class TcpLayer implements TcpWorld {
   #stranger(ends: Endpoints, s: Segment): void {
     if ((s.flags & RST) !== 0) return;
     if ((s.flags & (SYN | ACK)) === SYN) {
-      if (this.#isCrowded()) {
+      const station = this.#stationOf(ends.remoteAddress);
+      if (!this.hasRoom(ends.remoteAddress) || !this.#halfOpen.take(station)) {
         this.counters.crowded++;
         return;
       }
       const decide = this.#options.onSyn(ends);
       if (decide !== undefined) {
-        this.#open(ends, s, decide);
+        this.#open(ends, s, station, decide);
         return;
       }
+      this.#halfOpen.give(station);
     }
     if ((s.flags & ACK) !== 0) emitBare(ends, this, RST, s.ack, 0);
     else
       emitBare(ends, this, RST | ACK, 0, add(s.seq, s.dataLength + ((s.flags & SYN) !== 0 ? 1 : 0) + (s.flags & FIN)));
   }
 
-  /** Whether there is no place for one more connection, even if the oldest in TIME-WAIT makes way. */
-  #isCrowded(): boolean {
-    if (this.#flows.size < (this.#options.maxConnections ?? MAX_CONNECTIONS)) return false;
-    for (const tcb of this.#lingering) {
-      finish(tcb, this);
-      return false;
-    }
-    return true;
+  #stationOf(address: number): number {
+    return this.#options.stationOf?.(address) ?? 0;
   }
 
-  #open(ends: Endpoints, s: Segment, decide: (connection: TcpConnection) => TcpEvents): void {
-    const relay = new LateEvents();
+  #stations(): number {
+    return this.#options.stations?.() ?? 1;
+  }
+
+  /** A place for a connection of `station`, if need be that of its oldest connection in TIME-WAIT. */
+  #take(station: number): boolean {
+    if (this.#shares.take(station)) return true;
+    for (const tcb of this.#lingering) {
+      if (tcb.station !== station) continue;
+      finish(tcb, this);
+      return this.#shares.take(station);
+    }
+    return false;
+  }
+
+  #count(tcb: Tcb): void {
+    tcb.station = this.#stationOf(tcb.ends.remoteAddress);
+    if (this.#take(tcb.station)) this.#counted.add(tcb);
+  }
+
+  #open(ends: Endpoints, s: Segment, station: number, decide: (connection: TcpConnection) => TcpEvents): void {
+    const relay = new LateEvents(() => this.#halfOpen.give(station));
     const tcb = new Tcb(ends, this.config, relay, this.#iss());
     synArrives(tcb, s, this.now());
+    this.#count(tcb);
     const connection = new TcpConnection(tcb, this);
     this.#flows.add(connection);
     relay.target = decide(connection);
@@ -276,7 +319,15 @@ export class TcpLayer implements TcpWorld {
 /** The events of a connection whose application is made knowing the connection. */
 class LateEvents implements TcpEvents {
   target: TcpEvents | undefined;
+  #settled: (() => void) | undefined;
+
+  /** `settled`: it is half open no longer. */
+  constructor(settled: () => void) {
+    this.#settled = settled;
+  }
+
   connected(): void {
+    this.#settle();
     this.target?.connected();
   }
   data(chunk: Uint8Array): void {
@@ -289,6 +340,11 @@ class LateEvents implements TcpEvents {
     this.target?.writable();
   }
   closed(fault?: Parameters<TcpEvents['closed']>[0]): void {
+    this.#settle();
     this.target?.closed(fault);
+  }
+  #settle(): void {
+    this.#settled?.();
+    this.#settled = undefined;
   }
 }

@@ -113,7 +113,7 @@ export function emitBare(ends: Endpoints, world: TcpWorld, flags: number, seq: n
 /** The window to advertise, in bytes: never less than promised, and not a few bytes more (RFC 9293, 3.8.6.2.2). */
 function receiveWindow(t: Tcb, world: TcpWorld): number {
   const promised = diff(t.rcvAdv, t.rcvNxt);
-  const bound = Math.min(t.config.receiveWindow, world.share());
+  const bound = Math.min(t.config.receiveWindow, world.share(t));
   const free = bound - t.held;
   const step = Math.min(t.config.mss, bound / 2);
   return free - promised < step ? Math.max(0, promised) : free;

@@ -1,7 +1,7 @@
 /**
  * Segments that came before those that precede them (RFC 9293, 3.10.7.4), and the SACK blocks that tell the sender
- * (RFC 2018). Sorted by sequence number, disjoint. Bounded by the receive window in bytes, by MAX_PIECES in number: a
- * peer that sends single bytes in disorder has them dropped, and sends them again.
+ * (RFC 2018). Sorted by sequence number, disjoint. Bounded by the receive window in bytes, and in number: a peer that
+ * sends single bytes in disorder has them dropped, and sends them again.
  */
 import { after, before, diff } from './sequence.js';
 
@@ -26,8 +26,8 @@ export class Reassembly {
     return this.#pieces.length === 0;
   }
 
-  /** Keeps what of the data is new. The array is kept, not copied. */
-  insert(seq: number, data: Uint8Array): void {
+  /** Keeps what of the data is new, in at most `most` pieces. The array is kept, not copied. */
+  insert(seq: number, data: Uint8Array, most = MAX_PIECES): void {
     const end = (seq + data.length) | 0;
     this.#latest = seq;
     let at = this.#pieces.length;
@@ -45,7 +45,7 @@ export class Reassembly {
       added.push(covered);
       from = endOf(covered);
     }
-    if (this.#pieces.length + added.length - (next - at) > MAX_PIECES) return;
+    if (this.#pieces.length + added.length - (next - at) > Math.min(most, MAX_PIECES)) return;
     this.#pieces.splice(at, next - at, ...added);
   }
 

@@ -181,6 +181,8 @@ export class Tcb {
   blocked = false;
   suspended = false;
   lastHeard = 0;
+  /** The station at the other end: whose share of the tables it takes. */
+  station = 0;
 
   constructor(
     readonly ends: Endpoints,
@@ -215,7 +217,7 @@ export interface TcpWorld {
   /** The connection is in TIME-WAIT: it may be ended early if others need its place. */
   linger(tcb: Tcb): void;
   /** Bytes one connection may buffer in each direction now: with many connections less than the configured bounds. */
-  share(): number;
+  share(tcb: Tcb): number;
   /** The connection is over; forget it. */
   forget(tcb: Tcb): void;
 }

@@ -42,6 +42,7 @@ export function impair(port: Port, clock: Clock, how: Impairment): ImpairedPort 
     tally,
     name: port.name,
     counters: port.counters,
+    addresses: port.addresses,
     send: (frame) => {
       carry(frame, true, (f) => port.send(f));
       return true;

@@ -30,6 +30,10 @@ export class SimClock implements Clock {
     this.#soon.push(run);
   }
 
+  turn(run: () => void): void {
+    this.after(0, run);
+  }
+
   /** Runs what is due until nothing is left before `ms` from now, or until `done` says so. */
   advance(ms: number, done: () => boolean = () => false): void {
     const end = this.#now + ms;

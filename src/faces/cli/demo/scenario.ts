@@ -172,6 +172,7 @@ export class Scenario {
   }
 
   async #serve(a: Carrier, port: number): Promise<RunningDomain> {
+    a.keepAddresses(SPEC.network);
     const domain = await launch(a.hands, SPEC, { argv: REDIS, cwd: '/var/lib/redis', output: LOG });
     try {
       this.#keeper = await connectSoon(port, () => {
