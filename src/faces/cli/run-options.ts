@@ -157,7 +157,7 @@ export function parseSize(option: string, text: string): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?$/i.exec(text) ?? [];
   const bytes = digits === undefined ? NaN : Math.floor((Number(digits) * UNITS[unit.toUpperCase()]) / 4096) * 4096;
   if (bytes > 0 && bytes <= 2 ** 32) return bytes;
-  throw new UsageError(`--${option} ${text}: a size such as 512M or 2G`);
+  throw new UsageError(`--${option} ${text}: a size such as 512M or 2G, at most 4G`);
 }
 
 type FileOptions = ReturnType<typeof parseDisk>;
