@@ -117,7 +117,7 @@ export {
 } from './computer/virtio/block-backend.js';
 export { FileDisk } from './adapters/node/disk/file-disk.js';
 export { ComputerError } from './computer/errors.js';
-export { GuestError } from './guest/errors.js';
+export { GuestError, type GuestErrorCode } from './guest/errors.js';
 export type { OsEnd, OsInstance } from './guest/os-instance.js';
 export { NetError, type Forward, type NetErrorCode } from './net/index.js';
 export { launch, type Program, type RunningDomain } from './domain/tree/launch.js';

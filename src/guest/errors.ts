@@ -13,6 +13,7 @@
 export type GuestErrorCode =
   'kernel-image' | 'command-line' | 'too-little-memory' | 'too-many-devices' | 'stopped' | 'hart-failed';
 
+/** A guest cannot be booted as it was asked for. */
 export class GuestError extends Error {
   override readonly name = 'GuestError';
   /** With `too-little-memory`: bytes that would be enough. */

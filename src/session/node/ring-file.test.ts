@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import fs, {
+  openSync,
   chmodSync,
   existsSync,
   mkdirSync,
@@ -230,18 +231,22 @@ describe('servers that share a ring', () => {
     // As root reads whatever it likes, reading itself is what is counted.
     const opens = t.mock.method(fs, 'openSync');
     syncBuiltinESMExports();
+    // Bun and Deno do not let a test watch what modules have imported by name: errors are counted there all the same.
+    const watched = openSync === fs.openSync;
+    assert.ok(watched || 'Bun' in globalThis || 'Deno' in globalThis);
+    const wasOpened = (times: number, why?: string) => watched && assert.equal(opens.mock.callCount(), times, why);
     const strangers = (count: number) => {
       for (let i = 0; i < count; i++) assert.equal(ring.find(0xdead0000 + i, now), undefined);
     };
     strangers(500);
-    assert.equal(opens.mock.callCount(), 1);
+    wasOpened(1);
     assert.deepEqual(errors, ['bad-ring']);
     now += 6000;
     strangers(500);
-    assert.equal(opens.mock.callCount(), 2, 'and again when the time has come: the disk may have hiccuped');
+    wasOpened(2, 'and again when the time has come: the disk may have hiccuped');
     rmSync(path);
     strangers(500);
-    assert.equal(opens.mock.callCount(), 3);
+    wasOpened(3);
     assert.deepEqual(errors, ['bad-ring', 'file']);
     opens.mock.restore();
     syncBuiltinESMExports();

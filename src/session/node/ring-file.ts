@@ -96,7 +96,9 @@ function checkOwner(path: string, fd: number, othersMayRead: boolean): void {
 export function fileVersion(path: string): string | undefined {
   try {
     const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
-    return stats === undefined ? undefined : `${stats.ino}:${stats.mtimeNs}:${stats.ctimeNs}:${stats.size}`;
+    if (stats === undefined) return undefined;
+    // Rights too: where times are whole seconds (Deno), no other field says that they changed.
+    return [stats.ino, stats.mtimeNs, stats.ctimeNs, stats.size, stats.mode, stats.uid].join(':');
   } catch (error) {
     throw fileError(path, 'cannot be looked at', error);
   }
