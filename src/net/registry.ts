@@ -21,6 +21,8 @@ const MAX_IPS = 16;
 interface Entry<P> {
   readonly port: P;
   readonly registered: boolean;
+  /** The MAC address that an IPv4 address was first seen or registered with: where that goes, it goes. */
+  readonly mac?: number | undefined;
 }
 
 export class Registry<P extends object> {
@@ -71,10 +73,19 @@ export class Registry<P extends object> {
       if (known?.port === this.#router && known !== undefined && port !== this.#router) {
         throw new NetError('BAD_CONFIG', `${text(address)} is the gateway's own address: choose another`);
       }
-      table.set(address, { port, registered: true });
+      table.set(address, { port, registered: true, mac });
       this.#known.add(port);
     }
     this.version++;
+  }
+
+  /** What `target` names has moved to `port`, and with a MAC address the IPv4 addresses that were used under it. */
+  move(port: P, target: GateTarget): void {
+    this.register(port, target);
+    if (target.mac === undefined) return;
+    for (const [ip, entry] of this.#ips) {
+      if (entry.mac === target.mac && entry.port !== this.#router) this.#ips.set(ip, { ...entry, port });
+    }
   }
 
   /** From now on `ip` is only for the station with that MAC address; undefined: for whoever comes first. */
@@ -115,11 +126,12 @@ export class Registry<P extends object> {
   }
 
   claimMac(port: P, mac: number): void {
-    this.#claim(this.#macs, port, mac, MAX_MACS);
+    this.#claim(this.#macs, port, mac, MAX_MACS, undefined);
   }
 
-  claimIp(port: P, ip: number): void {
-    if (!this.#leases.has(ip)) this.#claim(this.#ips, port, ip, MAX_IPS);
+  /** `mac`: the address it is used under. */
+  claimIp(port: P, ip: number, mac: number): void {
+    if (!this.#leases.has(ip)) this.#claim(this.#ips, port, ip, MAX_IPS, mac);
   }
 
   /** Forgets everything of a port that is gone. */
@@ -132,7 +144,7 @@ export class Registry<P extends object> {
     this.version++;
   }
 
-  #claim(table: Map<number, Entry<P>>, port: P, address: number, most: number): void {
+  #claim(table: Map<number, Entry<P>>, port: P, address: number, most: number, mac: number | undefined): void {
     if (table.has(address)) return;
     let claims = 0;
     let oldest: number | undefined;
@@ -145,7 +157,7 @@ export class Registry<P extends object> {
       table.delete(oldest);
       this.version++;
     }
-    table.set(address, { port, registered: false });
+    table.set(address, { port, registered: false, mac });
     this.#known.add(port);
   }
 }
