@@ -12,7 +12,8 @@ const layers = {
   guest: ['partition', 'computer', 'hart'],
   domain: ['guest', 'partition', 'computer'],
   system: ['guest', 'partition', 'computer', 'net', 'image'],
-  maintenance: ['system', 'domain', 'guest', 'partition', 'computer', 'net'],
+  remapping: ['domain', 'guest', 'partition', 'computer'],
+  maintenance: ['system', 'remapping', 'domain', 'guest', 'partition', 'computer', 'net'],
   // Beside the floors, leaning on nothing above.
   image: [],
   net: [],

@@ -8,7 +8,8 @@ import { parseArgs } from 'node:util';
 import { progressPrinter } from '../src/faces/cli/progress.js';
 import { ImageError } from '../src/image/index.js';
 import { BenchError } from './errors.js';
-import { killMachines, Machine } from './machine.js';
+import { killMachines } from './console-process.js';
+import { Machine } from './machine.js';
 import {
   checkProbe,
   GUESTS,

@@ -1,6 +1,7 @@
 /** The measuring: boots, the correctness probe, rounds of programs, harts together. */
 import { BenchError } from './errors.js';
-import { Machine, type MachineCommand, type RunResult } from './machine.js';
+import type { MachineCommand } from './console-process.js';
+import { Machine, type RunResult } from './machine.js';
 import { median } from './median.js';
 import { PROBE } from './programs.js';
 

@@ -12,3 +12,4 @@ export const projectFolder = ((): string => {
 })();
 
 export const programsFolder = join(projectFolder, 'bench/programs');
+export const ioProgramsFolder = join(projectFolder, 'bench/io/programs');

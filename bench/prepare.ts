@@ -6,7 +6,7 @@ import { nodeCommands } from '../src/adapters/node/commands.js';
 import { buildCpio, concatCpio, prepareImage, shellProfile, type OnProgress } from '../src/image/index.js';
 import { buildPrograms, type Processor } from './compile.js';
 import { BOOT_ARGUMENTS, MEBIBYTES, runnerFiles, userland, type GuestFiles } from './guest.js';
-import type { MachineCommand } from './machine.js';
+import type { MachineCommand } from './console-process.js';
 import { I386_KERNEL_RELEASE, Packages, RELEASE } from './packages.js';
 import { nativeCommand, nativeDebianCommand } from './peers/native.js';
 import { prepareQemu } from './peers/qemu.js';

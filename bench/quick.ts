@@ -11,7 +11,8 @@ import { buildCpio, concatCpio, prepareImage, shellProfile } from '../src/image/
 import { compilePrograms } from './compile.js';
 import { understudyCommand } from './peers/understudy.js';
 import { BOOT_ARGUMENTS, runnerFiles } from './guest.js';
-import { killMachines, Machine } from './machine.js';
+import { killMachines } from './console-process.js';
+import { Machine } from './machine.js';
 import { median } from './median.js';
 import { programsFolder } from './places.js';
 import { PROBE, PROGRAMS } from './programs.js';

@@ -33,7 +33,7 @@ app.post('/login/:name', async (c) => {
   const saved = await session
     .of(c)
     .start({ identity: c.req.param('name'), activity: { page: 1 }, data: { basket: [] } });
-  return saved.ok ? c.text('welcome') : c.text(`too large by ${saved.over} bytes`, 413);
+  return saved.ok ? c.text('welcome') : c.text(saved.reason, 500);
 });
 app.get('/next', async (c) => {
   const visit = session.of(c);

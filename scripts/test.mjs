@@ -1,19 +1,29 @@
-// Runs the compiled tests: node scripts/test.mjs [--out DIR] [PATTERN ...]
+// Runs the compiled tests: node scripts/test.mjs [--out DIR] [--long] [--once ENGINE] [PATTERN ...]
 // A pattern is a part of a test file's path. Closes with "N passed, N failed".
+// What lies in test/long takes long and rarely breaks: it runs when asked for, with --long or by its path.
+// With --once the hart's tests run on one engine only, instead of on each in turn.
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { availableParallelism } from 'node:os';
 
 const args = process.argv.slice(2);
 const at = args.indexOf('--out');
 const out = at < 0 ? 'dist' : args.splice(at, 2)[1];
+const onceAt = args.indexOf('--once');
+const once = onceAt < 0 ? undefined : args.splice(onceAt, 2)[1];
+if (once !== undefined) process.env['UNDERSTUDY_ENGINE'] = once;
+const LONG = join('test', 'long');
+const longAt = args.indexOf('--long');
+if (longAt >= 0) args.splice(longAt, 1);
+const long = longAt >= 0 || args.some((a) => a.startsWith(LONG));
 
 /** The test sources decide what runs: a stale file in the output folder does not. */
 const sources = ['src', 'test']
   .filter((dir) => existsSync(dir))
   .flatMap((dir) => readdirSync(dir, { recursive: true }).map((name) => join(dir, name)))
+  .filter((path) => path.startsWith(LONG + sep) === long)
   .filter((path) => path.endsWith('.test.ts') && (args.length === 0 || args.some((a) => path.includes(a))))
   .sort();
 
@@ -46,7 +56,7 @@ await runFiles(system, 1);
 // What says that the hart is right is said again of translated code, of both engines taking turns,
 // and of translated code that is dropped all the time to make room.
 const ofTheHart = sources.filter((path) => /^(src\/hart\/[^/]+|test\/differential)\.test\.ts$/.test(path));
-for (const engine of ['translator', 'mixed', 'crowded']) {
+for (const engine of once === undefined ? ['translator', 'mixed', 'crowded'] : []) {
   process.env['UNDERSTUDY_ENGINE'] = engine;
   if (ofTheHart.length > 0) console.log(`\nthe hart's tests again, engine: ${engine}`);
   await runFiles(ofTheHart, availableParallelism());

@@ -16,7 +16,7 @@ import { defaultCacheFolder, nodeCache } from './adapters/node/cache.js';
 import { nodeCommands } from './adapters/node/commands.js';
 import { nodeSystem } from './adapters/node/system.js';
 import {
-  prepareImage as prepare,
+  prepareImages as prepare,
   type OnProgress,
   type PreparedImage,
   type PrepareOptions,
@@ -37,7 +37,7 @@ export class Computer extends SystemComputer {
   }
 }
 
-/** Options of `prepareImage`. */
+/** Options of `prepareImage` and `prepareImages`. */
 export interface ImageOptions extends Omit<PrepareOptions, 'cache' | 'commands' | 'onProgress'> {
   /** The folder that images are kept in; `~/.cache/understudy` unless UNDERSTUDY_CACHE or XDG_CACHE_HOME say otherwise. */
   readonly cacheFolder?: string;
@@ -50,9 +50,20 @@ export interface ImageOptions extends Omit<PrepareOptions, 'cache' | 'commands' 
  *
  *     const image = await prepareImage(shellProfile('backports'), { onProgress: (p) => console.error(p.message) });
  */
-export function prepareImage(profile: Profile, options: ImageOptions = {}): Promise<PreparedImage> {
+export async function prepareImage(profile: Profile, options: ImageOptions = {}): Promise<PreparedImage> {
+  const [image] = await prepareImages([profile], options);
+  return image;
+}
+
+/**
+ * Several images at once, in the order of the profiles. How much is to be fetched for all of them is told first, with
+ * the step `plan`; what they share is fetched once. Throws ImageError.
+ *
+ *     const [old, young] = await prepareImages([redisProfile('trixie'), redisProfile('backports')]);
+ */
+export function prepareImages(profiles: readonly Profile[], options: ImageOptions = {}): Promise<PreparedImage[]> {
   const { cacheFolder = defaultCacheFolder(), ...rest } = options;
-  return prepare(profile, { ...rest, cache: nodeCache(cacheFolder), commands: nodeCommands });
+  return prepare(profiles, { ...rest, cache: nodeCache(cacheFolder), commands: nodeCommands });
 }
 
 export { dedicateProcess } from './adapters/node/tiering.js';
@@ -67,6 +78,8 @@ export {
   type ComputerOptions,
   type ConsoleDevice,
   type ConsoleListener,
+  type DiskAccess,
+  type DiskFile,
   type DiskOptions,
   type FileSource,
   type ForwardRequest,
@@ -77,6 +90,7 @@ export {
   type NetworkOptions,
   type OpenDisk,
   type Place,
+  type InstanceEnd,
   type ShutdownOptions,
   type SystemErrorCode,
   type SystemPlatform,
@@ -94,8 +108,14 @@ export {
   type Profile,
   type Progress,
 } from './image/index.js';
-export { MemoryDisk, OverlayDisk, BlockError, type BlockBackend } from './computer/virtio/block-backend.js';
-export { FileDisk } from './adapters/node/disk-file.js';
+export {
+  MemoryDisk,
+  OverlayDisk,
+  BlockError,
+  type BlockBackend,
+  type BlockErrorCode,
+} from './computer/virtio/block-backend.js';
+export { FileDisk } from './adapters/node/disk/file-disk.js';
 export { ComputerError } from './computer/errors.js';
 export { GuestError } from './guest/errors.js';
 export type { OsEnd, OsInstance } from './guest/os-instance.js';
@@ -116,4 +136,50 @@ export {
   type MaintenanceOptions,
   type MaintenanceState,
   type OnMaintenance,
+  type Untidied,
 } from './maintenance/index.js';
+
+// Types that those above mention.
+export type { PortOptions as ConsolePortOptions } from './computer/virtio/console.js';
+export type { Arg, Batch, BatchResult, Buf, LaidOut, Place as BatchPlace, Ref } from './guest/hands/batch.js';
+export type { Hands, HandsTransport } from './guest/hands/hands.js';
+export type { CpioEntry } from './image/cpio.js';
+export type {
+  Cache,
+  CommandOptions as HostCommandOptions,
+  CommandResult as HostCommandResult,
+  Commands,
+  Files,
+  Lock,
+} from './image/host.js';
+export type { ImageManifest, KernelManifest, PackageVersion, UserlandManifest } from './image/manifest.js';
+export type { ModuleChoice } from './image/modules.js';
+export type { PrepareOptions } from './image/prepare.js';
+export type { Mirror, Mirrors } from './image/sources.js';
+export type { Blob } from './image/store.js';
+export type { MoveOptions } from './maintenance/move.js';
+export type { Subnet } from './net/address.js';
+export type { Clock } from './net/clock.js';
+export type { Gate } from './net/gate.js';
+export type { GatewayConfig, GatewayOptions, Target } from './net/gateway/config.js';
+export type { ForwardOptions } from './net/gateway/forwards.js';
+export type { Gateway, GatewayStatus } from './net/gateway/gateway.js';
+export type {
+  GateTarget,
+  Port,
+  PortAddresses,
+  PortCounters,
+  PortOptions as SwitchPortOptions,
+  Release,
+} from './net/port.js';
+export type { HostDatagrams, HostStream, Listener, Sockets, StreamEvents, StreamFault } from './net/sockets.js';
+export type { Switch, SwitchOptions } from './net/switch.js';
+export type { TcpConfig } from './net/tcp/tcb.js';
+export type { HartThread, Platform } from './partition/hart.js';
+export type { ResetKind } from './partition/sbi.js';
+export type { CommonOptions } from './system/boot-options.js';
+export type { Computer as SystemComputer } from './system/computer.js';
+export type { Plug } from './system/instance.js';
+export type { Output } from './system/shell/output.js';
+export type { Shells } from './system/shell/shells.js';
+export type { ShellSlot, SlotHost } from './system/shell/slot.js';

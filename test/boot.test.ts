@@ -1,7 +1,7 @@
 /** Debian's kernels boot to user space, several at a time on one computer, and check there that the machine works. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -163,6 +163,16 @@ end
       const wanted = (await shell.check('sha256sum < /tmp/data; rm /tmp/data')).split(' ')[0];
       const content = await readFile(file);
       assert.equal(sha256(content.subarray(MIB, 2 * MIB)), wanted);
+    });
+
+    test('what is discarded gives its space back to the host', async () => {
+      const file = join(folder, `${kernel}.img`);
+      const used = async (): Promise<number> => (await stat(file)).blocks * 512;
+      await shell.check('dd if=/dev/urandom of=/dev/vda bs=64k count=32 conv=notrunc 2> /dev/null; sync');
+      const full = await used();
+      await shell.check('blkdiscard -o 0 -l 524288 /dev/vda');
+      assert.ok((await used()) <= full - MIB / 4, `${full - (await used())} bytes came back`);
+      assert.equal((await stat(file)).size, 2 * MIB);
     });
 
     test('a file system on a disk keeps its files across mounts', async () => {

@@ -6,7 +6,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { Computer, type BootOptions, type PreparedImage } from '../src/index.js';
+import { Computer, FileDisk, type BootOptions, type PreparedImage } from '../src/index.js';
 import { understudy } from './testing/command-line.js';
 import { cpuWhile, MIB, testImage } from './testing/images.js';
 
@@ -87,9 +87,34 @@ describe('computers too small', () => {
 
 describe('disks and ports', () => {
   test('a disk that is not there, or shorter than a sector', async () => {
-    await refused({ image, memory, disks: [join(folder, 'none.img')] }, 'ENOENT', /none\.img/);
+    await refused({ image, memory, disks: [join(folder, 'none.img')] }, 'missing', /none\.img/);
     await writeFile(join(folder, 'short.img'), 'short');
     await refused({ image, memory, disks: [{ path: join(folder, 'short.img') }] }, 'size', /shorter than one sector/);
+  });
+  test('a folder as a disk, and an image that is not raw', async () => {
+    await refused({ image, memory, disks: [folder] }, 'not-a-disk', /disks\[0\]: .* is a folder/);
+    const qcow2 = join(folder, 'other.qcow2');
+    await writeFile(qcow2, Buffer.concat([Buffer.from('QFI\xfb', 'latin1'), Buffer.alloc(2 ** 20)]));
+    const plain = join(folder, 'plain.img');
+    await writeFile(plain, Buffer.alloc(2 ** 20));
+    await refused({ image, memory, disks: [plain, qcow2] }, 'format', /disks\[1\]: .* is a qcow2 image/);
+    const { status, stderr } = await understudy(['run', '--memory', '256', '--disk', qcow2]);
+    assert.equal(status, 1);
+    assert.match(stderr, /^understudy: --disk: .*other\.qcow2 is a qcow2 image, not a raw disk image/m);
+  });
+  test('a disk that another machine writes, in this process or another', async () => {
+    const path = join(folder, 'taken.img');
+    await writeFile(path, Buffer.alloc(2 ** 20));
+    await refused({ image, memory, disks: [path, path] }, 'in-use', /disks\[1\]: .*another machine uses it/);
+    const disk = await FileDisk.open(path);
+    try {
+      await refused({ image, memory, disks: [path] }, 'in-use', /another machine uses it/);
+      const { status, stderr } = await understudy(['run', '--memory', '256', '--disk', `${path},ro`]);
+      assert.equal(status, 1);
+      assert.match(stderr, /--disk: .*taken\.img: another machine writes it/);
+    } finally {
+      await disk.close();
+    }
   });
   test('a port that is taken', async () => {
     const server = createServer();

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
-import { connectSoon, type RedisConnection } from '../src/faces/cli/demo/connection.js';
 import { DataSet } from '../src/faces/cli/demo/data.js';
 import { Computer } from '../src/index.js';
-import { Carrier, Maintenance, MaintenanceError, type MaintenanceEvent } from '../src/maintenance/index.js';
+import { Carrier, Maintenance, MaintenanceError, moveDomain, type MaintenanceEvent } from '../src/maintenance/index.js';
 import { MIB, testImage } from './testing/images.js';
+import { connectSoon, type RedisConnection } from './testing/redis.js';
 
 const network = { nic: 'eth0', mac: '52:54:00:00:01:00', address: '10.0.2.100/24', gateway: '10.0.2.2' };
 const REDIS = ['/usr/bin/redis-server', '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', ''] as const;
@@ -118,4 +118,114 @@ test('the work goes to the understudy and back, the understudy is sent away, and
     ...[...move('move-failed'), ...move('moved'), ...move('move-failed'), ...move('moved')],
     ...['retiring', 'retired'],
   ]);
+});
+
+test('what is done is done, whoever does not want to hear of it; and nothing that lives is shut down', async () => {
+  const deaf = new Set<string>();
+  const maintenance = new Maintenance({
+    computer,
+    active,
+    domains: [domain],
+    onEvent: (event) => {
+      const what = event.type === 'step' ? event.step : event.type;
+      if (deaf.has(what)) throw new Error(`deaf to ${what}`);
+    },
+  });
+  deaf.add('booted').add('bury').add('moved').add('retired');
+  const understudy = await maintenance.bootUnderstudy({
+    name: 'b',
+    image: await testImage('backports', 'redis'),
+    memory: 384 * MIB,
+  });
+  const [report] = await maintenance.takeOver();
+  assert.deepEqual(
+    report.untidied.map((u) => u.why),
+    ['deaf to bury', 'deaf to moved'],
+  );
+  assert.equal(maintenance.active, understudy);
+  assert.equal(maintenance.state, 'taken-over');
+  assert.equal(await data.verify(client, () => undefined), data.keys, 'in the understudy');
+  [domain] = maintenance.domains;
+
+  // Somebody moves it behind the back of the maintenance: its handle is out of date, and where it lives shall stay.
+  const { domain: back } = await moveDomain(domain, understudy, active);
+  await assert.rejects(maintenance.retire(), isMaintenanceError('state'), 'the work lives in what was relieved');
+  ({ domain } = await moveDomain(back, active, understudy));
+  assert.equal(await client.ping(), 'PONG');
+
+  await maintenance.goBack();
+  [domain] = maintenance.domains;
+  await maintenance.abandon();
+  assert.equal(maintenance.state, 'serving');
+  assert.deepEqual(
+    maintenance.untidied.map((u) => u.why),
+    ['booted', 'bury', 'moved', 'bury', 'moved', 'retired'].map((what) => `deaf to ${what}`),
+  );
+  assert.equal(await data.verify(client, () => undefined), data.keys, 'after all of it');
+  assert.equal(broken, 0);
+});
+
+test('of two domains one is lost with the understudy: the error names it, the other goes on', async () => {
+  const script = 'while :; do sleep 1; done';
+  const second = await launch(active.hands, { name: 'second' }, { argv: ['/usr/bin/busybox', 'sh', '-c', script] });
+  const b: { carrier?: Carrier } = {};
+  const maintenance = new Maintenance({
+    computer,
+    active,
+    domains: [second, domain],
+    onEvent: async (event) => {
+      if (event.type === 'moving' && event.domain === 'redis') await b.carrier?.instance.destroy();
+    },
+  });
+  b.carrier = await maintenance.bootUnderstudy({
+    name: 'b',
+    image: await testImage('backports', 'redis'),
+    memory: 384 * MIB,
+  });
+  await assert.rejects(
+    maintenance.takeOver(),
+    (e) => isMaintenanceError('lost')(e) && e instanceof MaintenanceError && e.lost.join() === 'second',
+  );
+  assert.deepEqual(
+    maintenance.domains.map((d) => d.spec.name),
+    ['redis'],
+  );
+  assert.equal(maintenance.active, active);
+  assert.equal(await data.verify(client, () => undefined), data.keys, 'the other one');
+  await maintenance.abandon();
+  assert.equal(maintenance.state, 'serving');
+  assert.equal(broken, 0);
+});
+
+test('of two domains one has moved when the old instance ends: it serves in the understudy, the error names the other', async () => {
+  const script = 'while :; do sleep 1; done';
+  const second = await launch(active.hands, { name: 'second' }, { argv: ['/usr/bin/busybox', 'sh', '-c', script] });
+  const maintenance = new Maintenance({
+    computer,
+    active,
+    domains: [domain, second],
+    onEvent: async (event) => {
+      if (event.type === 'moving' && event.domain === 'second') await active.instance.destroy();
+    },
+  });
+  const understudy = await maintenance.bootUnderstudy({
+    name: 'b',
+    image: await testImage('backports', 'redis'),
+    memory: 384 * MIB,
+  });
+  await assert.rejects(
+    maintenance.takeOver(),
+    (e) => isMaintenanceError('lost')(e) && e instanceof MaintenanceError && e.lost.join() === 'second',
+  );
+  assert.equal(maintenance.active, understudy, 'where the work is');
+  assert.equal(maintenance.state, 'taken-over');
+  assert.deepEqual(
+    maintenance.domains.map((d) => d.spec.name),
+    ['redis'],
+  );
+  assert.equal(await data.verify(client, () => undefined), data.keys, 'in the understudy');
+  await maintenance.retire();
+  assert.equal(maintenance.state, 'done');
+  assert.equal(await client.ping(), 'PONG');
+  assert.equal(broken, 0);
 });

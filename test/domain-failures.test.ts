@@ -5,13 +5,13 @@ import { DomainError } from '../src/domain/errors.js';
 import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
 import { readText, writeText } from '../src/domain/linux/os.js';
 import type { MigrationReport, Step } from '../src/remapping/migrate.js';
-import { connectSoon, type RedisConnection } from '../src/faces/cli/demo/connection.js';
 import { DataSet } from '../src/faces/cli/demo/data.js';
 import { SYS } from '../src/guest/hands/syscalls.js';
 import { Computer, type KernelChoice } from '../src/index.js';
 import { Carrier } from '../src/maintenance/index.js';
 import { moveDomain } from '../src/maintenance/move.js';
 import { MIB, testImage } from './testing/images.js';
+import { connectSoon, type RedisConnection } from './testing/redis.js';
 
 const network = { nic: 'eth0', mac: '52:54:00:00:01:00', address: '10.0.2.100/24', gateway: '10.0.2.2' };
 const REDIS = ['/usr/bin/redis-server', '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', ''] as const;
@@ -218,6 +218,87 @@ test('too little memory in the destination: refused by name, and moved once ther
   await assertNothingIn(source, 'the original is buried');
   [source, destination] = [to, source];
 });
+
+/** A small domain that says every tenth of a second that it is there. Nobody outside talks to it. */
+async function launchTicker(carrier: Carrier, name: string): Promise<RunningDomain> {
+  const script = 'i=0; while :; do i=$((i+1)); echo $i >> /tmp/ticks; sleep 0.1; done';
+  return launch(carrier.hands, { name }, { argv: ['/usr/bin/busybox', 'sh', '-c', script] });
+}
+
+async function assertTicks({ hands }: RunningDomain, when: string): Promise<void> {
+  const ticks = async (): Promise<number> => ((await readText(hands, '/tmp/ticks')) ?? '').split('\n').length;
+  const before = await ticks();
+  for (let turn = 0; (await ticks()) < before + 3; turn++) {
+    assert.ok(turn < 300, `it goes on ${when}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+test('a listener that fails when a move is done: it is done, and the report says what was left', async () => {
+  let ticker = await launchTicker(source, 'ticker');
+  const other = await boot('b-listener', 'backports');
+  const { domain: moved, report } = await moveDomain(ticker, source, other, {
+    onEvent: (event) => {
+      if (event.type === 'step' && event.step === 'bury') throw new Error('deaf to bury');
+      if (event.type === 'moved') throw new Error('deaf to moved');
+    },
+  });
+  ticker = moved;
+  assert.equal(ticker.hands, other.hands);
+  assert.deepEqual(
+    report.untidied.map((u) => u.why),
+    ['deaf to bury', 'deaf to moved'],
+  );
+  await assertTicks(ticker, 'in the destination');
+  assert.equal(await readText(source.hands, '/sys/fs/cgroup/ticker/cgroup.procs'), undefined, 'the original is buried');
+  await other.instance.destroy();
+});
+
+for (const awaited of [true, false]) {
+  const when = awaited ? 'when the original is to be buried' : 'while the original is buried';
+  test(`the destination is destroyed ${when}: the domain has ended, and the error says so`, async () => {
+    const free = { harts: computer.freeHarts, memory: computer.freeMemory };
+    const ticker = await launchTicker(source, 'ticker');
+    const other = await boot('b-bury', 'backports');
+    let destroyed = Promise.resolve();
+    await assert.rejects(
+      moveDomain(ticker, source, other, {
+        onEvent: async (event) => {
+          if (event.type === 'step' && event.step === 'bury') {
+            destroyed = other.instance.destroy();
+            if (awaited) await destroyed;
+          }
+          if (event.type === 'move-failed') assert.equal(event.stays, undefined, 'it goes on nowhere');
+        },
+      }),
+      (e) =>
+        e instanceof DomainError && e.code === 'ended' && /b-bury ended, and with it domain ticker/.test(e.message),
+    );
+    await destroyed;
+    // Whole it is no more: nothing of it is left frozen.
+    assert.equal(await readText(source.hands, '/sys/fs/cgroup/ticker/cgroup.procs'), undefined, 'nothing is left');
+    assert.deepEqual({ harts: computer.freeHarts, memory: computer.freeMemory }, free);
+    await assertServes(`after the destination was destroyed ${when}`);
+  });
+}
+
+for (const step of ['finish', 'resume', 'bury'] as const) {
+  test(`the source is destroyed before ${step}: the domain goes on in the destination`, async () => {
+    const from = await boot(`c-${step}`, 'backports');
+    const ticker = await launchTicker(from, 'ticker');
+    const { domain: moved, report } = await moveDomain(ticker, from, source, {
+      onEvent: async (event) => {
+        if (event.type === 'step' && event.step === step) await from.instance.destroy();
+      },
+    });
+    assert.equal(moved.hands, source.hands, 'the handle points to the living');
+    assert.ok(report.untidied.some((u) => u.what === 'ending the original'));
+    await assertTicks(moved, 'in the destination');
+    await moved.anchor.cgroup.kill();
+    await source.hands.syscall(SYS.close, moved.anchor.netns);
+    await moved.anchor.cgroup.remove();
+  });
+}
 
 test('hops between both kernels with a failure in a late step between them: all keys, one connection', async () => {
   for (let hop = 0; hop < 3; hop++) {

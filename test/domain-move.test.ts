@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
 import { DomainError } from '../src/domain/errors.js';
+import { SYS } from '../src/guest/hands/syscalls.js';
 import { STEPS } from '../src/remapping/migrate.js';
 import { readDir, readText } from '../src/domain/linux/os.js';
 import { writeContents } from '../src/domain/memory/carried.js';
 import { compilePrograms, programNames } from './domain/programs.js';
 import { nextLine, Stage } from './domain/stage.js';
+import { assertLives, turnOf } from './domain/undone.js';
 
 // DOMAIN_PROGRAMS=tcp,unix runs some of them only.
 const PROGRAMS = programNames(process.env['DOMAIN_PROGRAMS']?.split(','));
@@ -28,12 +30,6 @@ after(() => stage?.close());
 /** Where the domain of that name writes. */
 const output = (domain: RunningDomain): string => `/tmp/${domain.spec.name}.out`;
 
-function turnOf(line: string): number {
-  const m = /^turn (\d+) /.exec(line);
-  assert.ok(m, `the domain says: ${line}`);
-  return Number(m[1]);
-}
-
 async function start(name: string, program: string, ...args: string[]): Promise<RunningDomain> {
   const domain = await launch(
     stage.sides[0].hands,
@@ -45,7 +41,7 @@ async function start(name: string, program: string, ...args: string[]): Promise<
 }
 
 /** What each test domain keeps and verifies is said at the top of its source. */
-for (const program of PROGRAMS.filter((p) => p !== 'refused')) {
+for (const program of PROGRAMS.filter((p) => !['refused', 'restless', 'mappings', 'many'].includes(p))) {
   test(`${program} goes from one kernel to the other and back, twice, and never notices`, async () => {
     let domain = await start(program, program);
     let turn = turnOf(await nextLine(domain.hands, output(domain)));
@@ -90,6 +86,9 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   unaccepted: /TCP connection that waits to be accepted/,
   'unaccepted-unix': /UNIX connection that waits to be accepted/,
   relative: /relative path/,
+  vfork: /a wait that cannot be interrupted/,
+  traced: /a debugger/,
+  leaderless: /a process whose first thread has ended/,
 };
 for (const [what, name] of Object.entries(REFUSED)) {
   test(`${what}: refused by name before anything is frozen`, async () => {
@@ -99,6 +98,7 @@ for (const [what, name] of Object.entries(REFUSED)) {
       stage.move(domain, (s) => void steps.push(s)),
       (e) => e instanceof DomainError && name.test(e.resource ?? ''),
     );
+    await assertNobodyTraced(domain, what);
     assert.ok(!steps.includes('freeze'), `it was refused at ${steps.at(-1)}`);
     const line = await nextLine(domain.hands, output(domain));
     assert.ok(turnOf(await nextLine(domain.hands, output(domain), line)) > turnOf(line), 'and it counts on');
@@ -164,6 +164,94 @@ test('a failure before any step leaves the domain where it was, and nothing in t
   await moved.anchor.cgroup.kill();
   await moved.anchor.cgroup.remove();
 });
+
+for (const [fate, calls] of [
+  ['refused', 'the thaw is refused'],
+  ['not-begun', 'nobody takes the thaw up'],
+] as const) {
+  test(`resuming, ${calls}: nothing has run, and the domain goes on where it was`, async () => {
+    const domain = await start('unthawed', 'counter');
+    const [, { saboteur }] = stage.from(domain);
+    await assert.rejects(
+      stage.move(domain, (s) => {
+        if (s !== 'resume') return;
+        // Of a domain without connections nothing else is written then.
+        let done = false;
+        const once = (is: boolean): boolean => {
+          if (done || !is) return false;
+          done = true;
+          return true;
+        };
+        saboteur.refuses = (nr) => fate === 'refused' && once(nr === SYS.write);
+        saboteur.fate = (numbers) => (fate === 'not-begun' && once(numbers.includes(SYS.write)) ? fate : 'answered');
+      }),
+      fate === 'refused' ? /thawing .* failed/ : /nobody took it up/,
+    );
+    saboteur.relent();
+    await assertLives(stage, domain, `after ${calls}`);
+    await domain.anchor.cgroup.kill();
+    await domain.hands.syscall(SYS.close, domain.anchor.netns);
+    await domain.anchor.cgroup.remove();
+  });
+}
+
+test('resuming, the answer to the thaw does not come: the domain has gone on, and the report says what is not known', async () => {
+  const before = await start('unanswered', 'counter');
+  const [, { saboteur }] = stage.from(before);
+  let done = false;
+  const { domain, report } = await stage.move(before, (s) => {
+    if (s !== 'resume') return;
+    saboteur.fate = (numbers) => {
+      if (done || !numbers.includes(SYS.write)) return 'answered';
+      done = true;
+      return 'unanswered';
+    };
+  });
+  saboteur.relent();
+  assert.deepEqual(
+    report.untidied.map((u) => u.what),
+    ['letting the domain go on'],
+  );
+  await assertLives(stage, domain, 'in the destination');
+  await domain.anchor.cgroup.kill();
+  await domain.hands.syscall(SYS.close, domain.anchor.netns);
+  await domain.anchor.cgroup.remove();
+});
+
+test('a domain that never comes to rest moves or is refused in time, and goes on either way', async () => {
+  let domain = await start('restless', 'restless');
+  let moves = 0;
+  for (let turn = 0; turn < 4; turn++) {
+    const began = performance.now();
+    try {
+      ({ domain } = await stage.move(domain));
+      moves++;
+    } catch (e) {
+      assert.ok(e instanceof DomainError && (e.passing || e.code === 'unsupported' || e.code === 'changed'), String(e));
+    }
+    // Eight attempts of a second, each with all that is made ready before.
+    assert.ok(performance.now() - began < 40_000, 'and it takes no time without end');
+    const line = await nextLine(domain.hands, output(domain));
+    assert.ok(turnOf(await nextLine(domain.hands, output(domain), line)) > turnOf(line), 'it counts on');
+    await assertNobodyTraced(domain, `after move ${turn}`);
+  }
+  assert.doesNotMatch((await readText(domain.hands, output(domain))) ?? '', /broken/, 'no process of it found fault');
+  assert.ok(moves > 0, 'it can be moved at all');
+  await domain.anchor.cgroup.kill();
+  await domain.anchor.cgroup.remove();
+});
+
+/** No thread of the domain is still traced by the hands, or stands in a stop of theirs. */
+async function assertNobodyTraced(domain: RunningDomain, when: string): Promise<void> {
+  const { hands, anchor } = domain;
+  const own = await hands.syscall(SYS.getpid);
+  for (const pid of await anchor.cgroup.processes()) {
+    for (const tid of (await readDir(hands, `/proc/${pid}/task`)) ?? []) {
+      const status = (await readText(hands, `/proc/${pid}/task/${tid}/status`)) ?? '';
+      assert.notEqual(/^TracerPid:\t(\d+)$/m.exec(status)?.[1], String(own), `${when}: thread ${tid} is not traced`);
+    }
+  }
+}
 
 test('what waits when a move fails waits no longer for that', async () => {
   const domain = await start('patience', 'calls');

@@ -1,7 +1,9 @@
 /** Images out of the real mirror: what `apt` of this machine gives, built, checked, and cached. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { nodeCache } from '../src/adapters/node/cache.js';
 import { nodeCommands } from '../src/adapters/node/commands.js';
@@ -14,6 +16,7 @@ import {
   type CpioEntry,
   type PreparedImage,
 } from '../src/image/index.js';
+import { start, understudyCommand } from './testing/command-line.js';
 
 const apt = spawnSync('apt-get', ['--version']).status === 0;
 const options = { skip: apt ? false : 'this machine has no apt', timeout: 600_000 };
@@ -83,3 +86,42 @@ test('the second time comes from the cache', options, async () => {
   assert.ok(performance.now() - began < 5000);
   assert.ok(readFileSync(first.initramfs).length < 6e6, 'a shell is small');
 });
+
+test(
+  'Ctrl-C in the middle of a fetch: everything has ended, nothing is half-written, and it goes on where it was',
+  options,
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'understudy-fetch-'));
+    try {
+      const args = ['images', 'prepare', 'shell', '--kernel', 'trixie'];
+      const { child, until, finished } = start(...understudyCommand(args), { UNDERSTUDY_CACHE: folder });
+      await until(/^to be fetched: \d+ packages, \d+\.\d MB; images are kept in .*\nfetching 1 package/m);
+      child.kill('SIGINT');
+      const { status, stderr } = await finished;
+      assert.equal(status, 130, stderr);
+      assert.deepEqual(readdirSync(folder), ['apt']);
+      // Nobody has the lock, and nothing that could still write there.
+      const lock = await nodeCache(folder).lock(AbortSignal.timeout(5000));
+      await lock.release();
+      const users = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && usesFolder(pid, folder));
+      assert.deepEqual(users, []);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+);
+
+/** Whether a process works in a folder, or was given its name. */
+function usesFolder(pid: string, folder: string): boolean {
+  try {
+    const own = pid === String(process.pid);
+    return (
+      !own &&
+      (readlinkSync(`/proc/${pid}/cwd`).startsWith(folder) ||
+        readFileSync(`/proc/${pid}/environ`, 'utf8').includes(folder))
+    );
+  } catch {
+    // It ended meanwhile, or is another user's.
+    return false;
+  }
+}

@@ -1,13 +1,16 @@
 /** `understudy` from the command line: a guest in a terminal, a command in a guest, and its end at any moment. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { start, understudy, understudyCommand } from './testing/command-line.js';
+import { defaultCacheFolder } from '../src/adapters/node/cache.js';
+import { inTerminal, PROMPT, start, understudy, understudyCommand } from './testing/command-line.js';
 import { testImage } from './testing/images.js';
 
 let folder = '';
@@ -16,19 +19,6 @@ before(async () => {
   await Promise.all([testImage('trixie'), testImage('backports')]);
 });
 after(() => rm(folder, { recursive: true }));
-
-/** The shell asks where the cursor is. */
-const PROMPT = /understudy:~# (?:\x1b\[6n)?$/;
-
-const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
-
-/** `understudy ARGS` before a terminal of 100 by 30 characters; afterwards the terminal's modes are shown. */
-function inTerminal(args: readonly string[]) {
-  const [node, nodeArgs] = understudyCommand(args);
-  const line = [node, ...nodeArgs].map(quote).join(' ');
-  const script = `stty rows 30 cols 100; stty -g > ${folder}/before; ${line}; echo "status=$?"; stty -g > ${folder}/after; cmp ${folder}/before ${folder}/after && echo terminal-restored`;
-  return start('script', ['-qefc', script, '/dev/null'], { SHELL: '/bin/sh', TERM: 'linux' });
-}
 
 describe('command lines', () => {
   for (const [args, wanted] of [
@@ -62,6 +52,8 @@ describe('command lines', () => {
     [['run', '--console', 'tty0', '--kernel', 'x'], /hvc0, ttyS0/],
     [['run', '--json'], /--command/],
     [['run', '--image', 'nobody'], /shell, redis/],
+    [['run', '--disk', 'd.img,bogus'], /no flag "bogus"/],
+    [['run', '--disk', 'd.img', '--disk', './d.img'], /given twice/],
   ] as const) {
     test(`understudy ${args.join(' ')} makes no sense`, async () => {
       const { status, stdout, stderr } = await understudy(args);
@@ -102,6 +94,23 @@ test('a command as JSON', { timeout: 240_000 }, async () => {
   assert.match(String(result['stdout']), /^7\.2\..*\n2\n$/);
 });
 
+test('a command whose reader is slow waits for it, and nothing is lost', { timeout: 240_000 }, async () => {
+  const lines = 200_000;
+  const [command, args] = understudyCommand(['run', '--memory', '256', '--command', `seq ${lines}; exit 3`]);
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    child.stdout.pause();
+    setTimeout(() => child.stdout.resume(), 15);
+  });
+  assert.equal(await ended, 3);
+  const expected = Array.from({ length: lines }, (_, i) => `${i + 1}\n`).join('');
+  const text = Buffer.concat(chunks).toString();
+  assert.ok(text === expected, `${text.length} of ${expected.length} bytes, the last: ${text.slice(-20)}`);
+});
+
 test('a command that does not end in time', { timeout: 60_000 }, async () => {
   const args = ['run', '--json', '--memory', '256M', '--timeout', '1', '--command', 'sleep 1000'];
   const { status, stdout, stderr } = await understudy(args);
@@ -110,8 +119,39 @@ test('a command that does not end in time', { timeout: 60_000 }, async () => {
   assert.match(stderr, /the time of 1 s was over/);
 });
 
+test('the status is the command’s end, whatever it does to the ports', { timeout: 240_000 }, async () => {
+  const run = ['run', '--memory', '256M', '--no-network', '--timeout', '100', '--command'];
+  const forged = await understudy([...run, 'echo 0 > /dev/vport0p3; reboot -f']);
+  assert.equal(forged.status, 1, forged.stderr);
+  assert.match(forged.stderr, /the guest ended \(reboot\) before the command did/);
+  const taken = await understudy([...run, '(exec 9>/dev/vport0p3; sleep 1000 <&9) & sleep 1; exit 5']);
+  assert.equal(taken.status, 5, taken.stderr);
+});
+
+test('JSON keeps what one string could not hold, and refuses output without end', { timeout: 240_000 }, async () => {
+  const run = ['run', '--memory', '256M', '--no-network', '--timeout', '200', '--json', '--command'];
+  const endless = await understudy([...run, 'cat /dev/zero']);
+  assert.deepEqual([endless.status, endless.stdout], [1, '']);
+  assert.match(endless.stderr, /^understudy: the command wrote more than the 256 MiB that --json keeps/m);
+  assert.doesNotMatch(endless.stderr, /at file:|RangeError/);
+  // Each NUL takes six characters.
+  const long = [
+    'sh',
+    ['-c', '"$0" "$@" | wc -c', ...understudyCommand([...run, 'head -c 100000000 /dev/zero']).flat()],
+  ];
+  const { status, stdout } = await start(long[0] as string, long[1] as string[]).finished;
+  assert.equal(status, 0);
+  assert.ok(Number(stdout) > 600_000_000, stdout);
+});
+
+test('a cache where no folder can be is refused at once', { timeout: 60_000 }, async () => {
+  const { status, stderr } = await understudy(['run', '--command', 'true'], { UNDERSTUDY_CACHE: '/proc/nope' });
+  assert.equal(status, 1);
+  assert.match(stderr, /^understudy: .*\/proc\/nope/m);
+});
+
 test('a terminal is the guest’s until one leaves, and then as it was', { timeout: 240_000 }, async () => {
-  const { child, until, output, finished } = inTerminal(['run', '--memory', '256', '--forward', 'tcp:0:80']);
+  const { child, until, output, finished } = inTerminal(['run', '--memory', '256', '--forward', 'tcp:0:80'], folder);
   const type = (text: string): void => void child.stdin?.write(text);
   await until(PROMPT);
   assert.match(output(), /256 MiB, 1 hart, 10\.0\.2\.15, tcp 127\.0\.0\.1:\d+ leads to port 80; Ctrl-A X leaves/);
@@ -156,10 +196,68 @@ test(
   },
 );
 
+describe('input that ends', () => {
+  test('run < /dev/null ends, and echo command | run does what it says', { timeout: 240_000 }, async () => {
+    const nothing = await understudy(['run', '--memory', '256', '--no-network', '--timeout', '100']);
+    assert.equal(nothing.status, 0, nothing.stderr);
+    const { child, finished } = start(...understudyCommand(['run', '--memory', '256', '--timeout', '100']));
+    // Before there is a shell that could read it, and with a program that reads to the end behind it.
+    child.stdin?.end('echo "har""ts: $(nproc)"; cat > /dev/null; echo the e""nd\n');
+    const { status, stdout, stderr } = await finished;
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /harts: 1\r\n[^]*the end\r\n/);
+  });
+
+  test('a last line without its end is one too', { timeout: 240_000 }, async () => {
+    const { child, finished } = start(...understudyCommand(['run', '--memory', '256', '--timeout', '100']));
+    child.stdin?.end('echo "the la""st line"');
+    const { status, stdout, stderr } = await finished;
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /the last line\r\n/);
+  });
+
+  test('after a reboot it is still at its end', { timeout: 240_000 }, async () => {
+    const { child, until, finished } = start(...understudyCommand(['run', '--memory', '256', '--timeout', '200']));
+    await until(PROMPT);
+    child.stdin?.end('reboot -f\n');
+    const { status, stdout, stderr } = await finished;
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout.match(/Linux version/g)?.length, 2);
+  });
+
+  test('time that is over is told from work', { timeout: 100_000 }, async () => {
+    const { finished } = start(...understudyCommand(['run', '--memory', '256', '--timeout', '5']));
+    const { status, stderr } = await finished;
+    assert.equal(status, 124);
+    assert.match(stderr, /the time of 5 s was over/);
+  });
+
+  test('a command reads what we do, to its end, byte for byte', { timeout: 240_000 }, async () => {
+    const run = ['run', '--memory', '256', '--no-network', '--timeout', '100', '--command'];
+    const { child, finished } = start(
+      ...understudyCommand([...run, 'read -r first; echo "$first"; sha256sum; echo more; cat']),
+    );
+    const rest = randomBytes(3 * 2 ** 20);
+    child.stdin?.write('the first line\n');
+    child.stdin?.end(rest);
+    const { status, stdout, stderr } = await finished;
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout, `the first line\n${createHash('sha256').update(rest).digest('hex')}  -\nmore\n`);
+
+    const closed = await understudy([...run, 'cat; echo nothing']);
+    assert.deepEqual([closed.status, closed.stdout], [0, 'nothing\n']);
+    // Input without end that nobody reads neither keeps the command nor fills the memory.
+    const endless = start('sh', ['-c', 'yes | exec "$0" "$@"', ...understudyCommand([...run, 'head -c 6']).flat()]);
+    const done = await endless.finished;
+    assert.deepEqual([done.status, done.stdout], [0, 'y\ny\ny\n']);
+  });
+});
+
 /** Files of the cache that are on their way to their final name. */
 async function unfinished(): Promise<string[]> {
-  const root = process.env['UNDERSTUDY_CACHE'] ?? join(process.env['HOME'] ?? '', '.cache', 'understudy');
-  return (await readdir(root, { recursive: true })).filter((name) => /\.(part|tmp|new)$|partial-/.test(name));
+  return (await readdir(defaultCacheFolder(), { recursive: true })).filter((name) =>
+    /\.(part|tmp|new)$|partial-/.test(name),
+  );
 }
 
 describe('Ctrl-C and its like at any moment', () => {

@@ -2,7 +2,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { debianPackages } from '../guest.js';
-import type { MachineCommand } from '../machine.js';
+import type { MachineCommand } from '../console-process.js';
 import { inRoot, type Packages } from '../packages.js';
 
 /** The runner alone: enough for the programs that are our own. */

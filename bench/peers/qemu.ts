@@ -3,13 +3,14 @@ import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GuestFiles } from '../guest.js';
-import type { MachineCommand } from '../machine.js';
+import type { MachineCommand } from '../console-process.js';
 import type { Packages } from '../packages.js';
 
 export interface Qemu {
   /** What it says of itself. */
   readonly version: string;
-  command(guest: GuestFiles): MachineCommand;
+  /** @param devices further arguments, in place of a machine without a disk and a network card. */
+  command(guest: GuestFiles, devices?: readonly string[]): MachineCommand;
 }
 
 /**
@@ -31,7 +32,7 @@ export async function prepareQemu(packages: Packages): Promise<Qemu> {
   const [version] = execFileSync(loader, [...start, '--version'], { encoding: 'utf8' }).split('\n');
   return {
     version,
-    command: (guest) => ({
+    command: (guest, devices = ['-nic', 'none']) => ({
       name: 'qemu',
       command: loader,
       args: [
@@ -39,7 +40,7 @@ export async function prepareQemu(packages: Packages): Promise<Qemu> {
         ...['-L', join(folder, 'usr/share/qemu')],
         ...['-M', 'virt', '-accel', 'tcg', '-smp', '1', '-m', `${guest.mebibytes}M`],
         ...['-bios', join(folder, 'usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin')],
-        ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-nic', 'none', '-no-reboot'],
+        ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio', '-no-reboot', ...devices],
         ...['-kernel', guest.kernel, '-initrd', guest.initramfs, '-append', `console=ttyS0 ${guest.arguments}`],
       ],
     }),

@@ -27,7 +27,7 @@ const os = new OsInstance(vmm, {
   bootArguments,
 });
 os.onDeviceFault = (message) => process.stderr.write(`device: ${message}\n`);
-os.onDebugConsole = (bytes) => process.stdout.write(bytes);
+os.debugConsole.onData = (bytes) => process.stdout.write(bytes);
 os.terminal.onData = (bytes) => process.stdout.write(bytes);
 process.stdin.on('data', (bytes: Buffer) => os.terminal.write(bytes));
 // Whoever started us is gone.

@@ -1,7 +1,7 @@
 /** Our own machine. */
 import { fileURLToPath } from 'node:url';
 import type { GuestFiles } from '../guest.js';
-import type { MachineCommand } from '../machine.js';
+import type { MachineCommand } from '../console-process.js';
 
 export function understudyCommand(guest: GuestFiles, harts = 1): MachineCommand {
   const main = fileURLToPath(new URL('./understudy-main.js', import.meta.url));

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BenchError } from '../errors.js';
 import type { GuestFiles } from '../guest.js';
-import type { MachineCommand } from '../machine.js';
+import type { MachineCommand } from '../console-process.js';
 import type { Packages } from '../packages.js';
 
 export interface V86 {

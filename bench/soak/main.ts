@@ -10,7 +10,8 @@ import { buildCpio, concatCpio, prepareImage, shellProfile } from '../../src/ima
 import { compilePrograms } from '../compile.js';
 import { BenchError } from '../errors.js';
 import { BOOT_ARGUMENTS, MEBIBYTES, runnerFiles } from '../guest.js';
-import { killMachines, Machine } from '../machine.js';
+import { killMachines } from '../console-process.js';
+import { Machine } from '../machine.js';
 import { median } from '../median.js';
 import { understudyCommand } from '../peers/understudy.js';
 import { programsFolder } from '../places.js';

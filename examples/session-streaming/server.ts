@@ -39,7 +39,7 @@ export function startServer(ring: KeyRing, framesPerSecond = 200): Promise<Serve
 
   const seal = (session: State): string => {
     const sealed = sessions.seal(session);
-    if (!sealed.ok) throw new Error(`a session too large by ${sealed.over} bytes`);
+    if (!sealed.ok) throw new Error(`the session was not sealed: ${sealed.reason}`);
     return sealed.seal;
   };
 

@@ -17,8 +17,8 @@ function setUp(): { machine: TestMachine; board: Board; regions: MmioRegion[] } 
   const options = { buffer: machine.buffer, offset: BOARD, harts: [0x3000], doorbell: () => undefined };
   return {
     machine,
-    board: new Board({ ...options, dma: machine }),
-    regions: boardRegions({ ...options, dma: machine }),
+    board: new Board({ ...options, dma: machine, budget: machine.budget }),
+    regions: boardRegions({ ...options, dma: machine, nap: () => undefined }),
   };
 }
 

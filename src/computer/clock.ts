@@ -32,6 +32,10 @@ export function shareHostClock(monotonic: () => number): void {
   }
 }
 
+/** Milliseconds since 1970 on the host's wall clock, the same on every thread; it may be set, and jump. */
+export const wallClock = (): number => Date.now();
+
+/** The computer's clock: what `time` reads in every hart, at 10 MHz. */
 export class Clock {
   readonly #base: number;
 

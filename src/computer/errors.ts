@@ -2,7 +2,7 @@
 export class ComputerError extends Error {
   override readonly name = 'ComputerError';
   constructor(
-    readonly code: 'memory' | 'no-frames' | 'no-hart' | 'too-large' | 'hart-failed',
+    readonly code: 'memory' | 'no-frames' | 'no-hart' | 'too-large' | 'hart-failed' | 'released',
     message: string,
     options?: ErrorOptions,
   ) {

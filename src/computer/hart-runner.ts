@@ -10,13 +10,27 @@ import type { SlotDecoder } from '../hart/slot-decoder.js';
 import { EXIT_HANDS, EXIT_SBI, EXIT_SIGNAL, EXIT_WFI } from '../hart/exits.js';
 import * as S from '../hart/state.js';
 import type { Clock } from './clock.js';
+import {
+  ATTEND,
+  AtomicWords,
+  FORGET,
+  hartSide,
+  idle,
+  OVER,
+  RESUMED,
+  START,
+  step,
+  TURN,
+  type HartSide,
+} from './handshake.js';
 import { sample, type HartProfile } from './hart-profile.js';
 import type { MmioBus } from './mmio-bus.js';
+import { shootDown, shootDownStep } from './shoot-down.js';
 
 /** Instructions between looks at the clock: well under the 4 ms of a Linux tick even when interpreted. */
 const BUDGET = 30_000;
-/** A wait for another hart's answer is looked at afresh this often (ms), in case the VMM wants this hart meanwhile. */
-const ANSWER_POLL = 1;
+/** A hart whose driver would spin looks this often (ms) what else its guest may want of it. */
+const NAP = 10;
 
 export interface HartHooks {
   /** ecall from supervisor mode; the runner has already moved pc past it. */
@@ -32,16 +46,22 @@ export class HartRunner {
   readonly #view: DataView;
   readonly #siblings: readonly number[];
   readonly #clock: Clock;
+  readonly #shared: AtomicWords;
+  readonly #side: HartSide;
   #engine!: Engine;
   #profile: HartProfile | undefined;
   #core!: Core;
   #hooks!: HartHooks;
   /** When the timer interrupt is due, in ticks. */
   #deadline = Infinity;
+  /** While this says so the driver on this hart would only spin. */
+  #nap: (() => boolean) | undefined;
 
   /** `siblings`: blocks of the other harts of the OS instance. */
   constructor(buffer: SharedArrayBuffer, h: number, siblings: readonly number[], clock: Clock) {
     this.words = new Int32Array(buffer);
+    this.#shared = new AtomicWords(this.words);
+    this.#side = hartSide(h);
     this.#view = new DataView(buffer);
     this.h = h;
     this.#siblings = siblings;
@@ -78,15 +98,28 @@ export class HartRunner {
     this.#engine = engine;
     this.#core = engine.core;
     this.#hooks = hooks;
-    this.timerChanged();
-    while (this.#attend()) {
-      const hsm = this.#get(S.HSM);
-      if (hsm === S.HSM_STARTED) this.#turn();
-      else if (hsm === S.HSM_START_PENDING) this.#start();
-      else this.#sleep(Infinity);
+    // Nothing of the hart is touched before the first look at what the VMM wants.
+    for (;;) {
+      switch (step(this.#side, this.#shared)) {
+        case FORGET:
+          this.#core.flush(this.h);
+          break;
+        case RESUMED:
+          // What the place held meanwhile is not known.
+          Atomics.store(this.words, (this.h + S.RESERVATION) >>> 2, -1);
+          this.#core.flush(this.h);
+          this.timerChanged();
+          break;
+        case START:
+          this.#start();
+          break;
+        case TURN:
+          this.#turn();
+          break;
+        case OVER:
+          return;
+      }
     }
-    this.#set(S.RUN_STATE, S.RUN_STATE_STOPPED);
-    Atomics.notify(this.words, (this.h + S.RUN_STATE) >>> 2);
   }
 
   /** Begins where the SBI's hart_start said: supervisor mode, no translation, interrupts off (SBI 2.0, 9.1). */
@@ -106,10 +139,21 @@ export class HartRunner {
     this.#core.flush(h);
     this.#core.selectMode(h);
     this.timerChanged();
-    this.#set(S.HSM, S.HSM_STARTED);
+  }
+
+  /**
+   * The guest on this hart waits, without sleeping, for something that the main thread will do when it can: the hart
+   * sleeps in its stead. Not altogether: it runs for a moment now and then, for a guest that does have other things to do.
+   */
+  nap(still: () => boolean): void {
+    this.#nap = still;
+    // The core comes back to the loop.
+    Atomics.store(this.words, (this.h + S.SIGNAL) >>> 2, S.SIGNAL_RAISED);
   }
 
   #turn(): void {
+    if (this.#nap?.() === true) this.#sleep(NAP);
+    else this.#nap = undefined;
     if (this.#deadline !== Infinity && this.#clock.ticks() >= this.#deadline) this.#raiseTimer();
     this.#engine.settle();
     if (this.#profile !== undefined) return this.#profiledTurn(this.#profile);
@@ -139,6 +183,7 @@ export class HartRunner {
       case EXIT_SIGNAL:
         return;
       case EXIT_WFI:
+        this.#nap = undefined;
         return this.#idle();
       case EXIT_SBI:
         this.pc += 4n;
@@ -190,34 +235,9 @@ export class HartRunner {
   }
 
   #sleep(milliseconds: number): void {
-    this.#set(S.RUN_STATE, S.RUN_STATE_IDLE);
-    Atomics.wait(this.words, (this.h + S.SIGNAL) >>> 2, 0, milliseconds);
-    this.#set(S.RUN_STATE, S.RUN_STATE_RUNNING);
-  }
-
-  /** Takes back the signal and does what it was raised for; false when the hart is to stop. */
-  #attend(): boolean {
-    this.#set(S.SIGNAL, 0);
-    this.answerShootDown();
-    const request = this.#get(S.REQUEST);
-    if ((request & S.REQUEST_STOP) !== 0) return false;
-    if ((request & S.REQUEST_PAUSE) !== 0) this.#pause();
-    return true;
-  }
-
-  /** Stands still until the VMM lets go; meanwhile the VMM may change anything. */
-  #pause(): void {
-    const requestAt = (this.h + S.REQUEST) >>> 2;
-    this.#set(S.RUN_STATE, S.RUN_STATE_PAUSED);
-    Atomics.notify(this.words, (this.h + S.RUN_STATE) >>> 2);
-    for (;;) {
-      const request = Atomics.load(this.words, requestAt);
-      if ((request & S.REQUEST_PAUSE) === 0 || (request & S.REQUEST_STOP) !== 0) break;
-      Atomics.wait(this.words, requestAt, request);
-    }
-    this.#set(S.RUN_STATE, S.RUN_STATE_RUNNING);
-    this.#core.flush(this.h);
-    this.timerChanged();
+    idle(this.#side, milliseconds);
+    // Here and not in the loop, so that a profile counts the sleep as such.
+    while (this.#side.at !== ATTEND) step(this.#side, this.#shared);
   }
 
   /** Forgets all translations of this hart. */
@@ -225,42 +245,15 @@ export class HartRunner {
     this.#core.flush(this.h);
   }
 
-  /** Forgets all translations if another hart asked for it. */
-  answerShootDown(): void {
-    const asked = this.#get(S.SHOOTDOWN_ASKED);
-    if (asked === this.#get(S.SHOOTDOWN_DONE)) return;
-    this.#core.flush(this.h);
-    this.#set(S.SHOOTDOWN_DONE, asked);
-    Atomics.notify(this.words, (this.h + S.SHOOTDOWN_DONE) >>> 2);
-  }
-
-  /** Makes other harts forget all their translations; returns when they have. */
+  /** Makes other harts forget all their translations; returns when they have, or will have before they go on. */
   shootDown(harts: readonly number[]): void {
-    const asked = harts.map((h) => {
-      const ticket = Atomics.add(this.words, (h + S.SHOOTDOWN_ASKED) >>> 2, 1) + 1;
-      S.signal(this.words, h);
-      return ticket;
-    });
-    harts.forEach((h, i) => {
-      const doneAt = (h + S.SHOOTDOWN_DONE) >>> 2;
-      for (;;) {
-        const done = Atomics.load(this.words, doneAt);
-        if (((done - asked[i]) | 0) >= 0) return;
-        const state = Atomics.load(this.words, (h + S.RUN_STATE) >>> 2);
-        // A hart that stands still flushes before it goes on.
-        if (state === S.RUN_STATE_PAUSED || state === S.RUN_STATE_STOPPED) return;
-        // The other may be waiting for this one.
-        this.answerShootDown();
-        if ((this.#get(S.REQUEST) & S.REQUEST_STOP) !== 0) return;
-        Atomics.wait(this.words, doneAt, done, ANSWER_POLL);
-      }
-    });
+    const work = shootDown(this.h, harts);
+    for (let effect = 0; effect !== OVER; effect = shootDownStep(work, this.#shared)) {
+      if (effect === FORGET) this.#core.flush(this.h);
+    }
   }
 
   #get(at: number): number {
     return Atomics.load(this.words, (this.h + at) >>> 2);
-  }
-  #set(at: number, value: number): void {
-    Atomics.store(this.words, (this.h + at) >>> 2, value);
   }
 }

@@ -10,14 +10,16 @@
  */
 import { ComputerError } from './errors.js';
 import { Frames } from './frames.js';
+import type { WasmMemory } from '../wasm/host.js';
 
 export const FRAME_SIZE = 4096;
 const WASM_PAGE = 65536;
 /** What 32-bit offsets reach. */
 const MAX_BYTES = 2 ** 32 - WASM_PAGE;
 
+/** All memory of a computer, shared by its threads, and its frames. */
 export class MachineMemory {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: WasmMemory;
   readonly buffer: SharedArrayBuffer;
   readonly bytes: Uint8Array;
   readonly words: Int32Array;
@@ -26,7 +28,7 @@ export class MachineMemory {
   /** Byte offset of the frame words. */
   readonly frameWords = FRAME_SIZE;
 
-  private constructor(memory: WebAssembly.Memory) {
+  private constructor(memory: WasmMemory) {
     this.memory = memory;
     this.buffer = memory.buffer as unknown as SharedArrayBuffer;
     this.bytes = new Uint8Array(this.buffer);

@@ -62,8 +62,11 @@ void test('enabling the transmitter interrupt while empty raises it', () => {
 void test('bytes come in with an interrupt, and wait for room', () => {
   const { uart, port, raised } = setUp();
   uart.write(1, 1, 1);
-  const data = Uint8Array.from({ length: RX_SIZE + 500 }, (_, i) => i % 253);
-  assert.equal(port.write(data), false);
+  const data = Uint8Array.from({ length: RX_SIZE + 70_000 }, (_, i) => i % 253);
+  let drained = 0;
+  port.onDrain = () => drained++;
+  assert.equal(port.write(data.subarray(0, 100)), true);
+  assert.equal(port.write(data.subarray(100)), false);
   assert.equal(raised(), true);
   assert.equal(uart.read(2) & 0x0f, 4);
   const got: number[] = [];
@@ -72,6 +75,7 @@ void test('bytes come in with an interrupt, and wait for room', () => {
     port.poll();
   }
   assert.deepEqual(Uint8Array.from(got), data);
+  assert.equal(drained, 1);
   assert.equal(raised(), false);
   assert.equal(uart.read(0), 0);
 });
@@ -99,4 +103,16 @@ void test('divisor, scratch, loop mode and registers that do not exist', () => {
   assert.equal(uart.read(2) & 0xc0, 0xc0);
   assert.equal(uart.read(8), 0);
   uart.write(0xff, 1, 1);
+});
+
+void test('while the reader has no room the transmitter has none either', () => {
+  const { uart, port, output } = setUp();
+  port.hold();
+  for (let i = 0; i < TX_SIZE; i++) uart.write(0, 1, 65);
+  port.poll();
+  assert.equal(output(), '');
+  assert.equal(uart.read(5) & 0x60, 0);
+  port.letGo();
+  assert.equal(output().length, TX_SIZE);
+  assert.equal(uart.read(5) & 0x60, 0x60);
 });

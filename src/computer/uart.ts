@@ -16,6 +16,7 @@
  * Ring positions run freely. The hart's thread writes one ring and reads the other.
  */
 import type { InterruptLine, MmioRegion } from './dma.js';
+import type { GuestOutput } from './guest-output.js';
 import { lock, unlock } from './state-page.js';
 
 /** Where QEMU's virt machine has it, and its interrupt source. */
@@ -226,9 +227,13 @@ export class UartRegisters implements MmioRegion {
   }
 }
 
+/** More than this waiting for the guest makes `write` ask for patience (bytes). */
+const HIGH_WATER = 64 * 1024;
+
 /** The main thread's side: a stream of bytes each way. */
-export class UartPort {
-  /** Called with what the guest has written; the array is the callee's. */
+export class UartPort implements GuestOutput {
+  /** Called once everything is delivered after a `write` that returned false. */
+  onDrain: () => void = () => undefined;
   onData: (bytes: Uint8Array) => void = () => undefined;
 
   readonly #words: Int32Array;
@@ -236,10 +241,23 @@ export class UartPort {
   readonly #offset: number;
   readonly #page: number;
   readonly #uart: UartRegisters;
-  readonly #backlog: number[] = [];
+  #chunks: Uint8Array[] = [];
+  #backlog = 0;
+  #full = false;
+  #held = false;
+  readonly #failed: (error: unknown) => void;
   #detached = false;
 
-  constructor(buffer: SharedArrayBuffer, stateOffset: number, line: InterruptLine) {
+  /** `failed` is told of what was thrown here, or by a listener: the port is not touched any more then. */
+  constructor(
+    buffer: SharedArrayBuffer,
+    stateOffset: number,
+    line: InterruptLine,
+    failed = (error: unknown): void => {
+      throw error;
+    },
+  ) {
+    this.#failed = failed;
     this.#words = new Int32Array(buffer);
     this.#bytes = new Uint8Array(buffer);
     this.#offset = stateOffset;
@@ -252,16 +270,48 @@ export class UartPort {
     this.#detached = true;
   }
 
-  /** Sends bytes to the guest. False: it has not read them all yet. */
+  /** Sends bytes to the guest. None is lost; false asks the caller to wait for `onDrain`. */
   write(bytes: Uint8Array): boolean {
-    for (const byte of bytes) this.#backlog.push(byte);
-    this.#deliver();
-    return this.#backlog.length === 0;
+    if (bytes.length > 0) this.#chunks.push(bytes.slice());
+    this.#backlog += bytes.length;
+    this.#guarded(() => this.#deliver());
+    if (this.#backlog >= HIGH_WATER) this.#full = true;
+    return !this.#full;
+  }
+
+  /** The guest finds no room in the transmitter. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  letGo(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    if (!this.#detached) this.#guarded(() => this.#transmitted());
   }
 
   /** To be called after a doorbell. */
   poll(): void {
+    this.#guarded(() => this.#poll());
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.detach();
+      this.#failed(error);
+    }
+  }
+
+  #poll(): void {
     if (this.#detached || Atomics.exchange(this.#words, this.#page + (KICKED >>> 2), 0) === 0) return;
+    if (!this.#held) this.#transmitted();
+    this.#deliver();
+  }
+
+  /** Takes what the guest has written. */
+  #transmitted(): void {
     const at = (index: number): number => Atomics.load(this.#words, this.#page + (index >>> 2));
     const from = at(TX_READ);
     const count = (at(TX_WRITE) - from) | 0;
@@ -278,19 +328,27 @@ export class UartPort {
       unlock(this.#words, this.#page + (LOCK >>> 2));
     }
     if (output.length > 0) this.onData(output);
-    this.#deliver();
   }
 
   #deliver(): void {
-    if (this.#detached || this.#backlog.length === 0) return;
+    if (this.#detached || this.#backlog === 0) return;
     lock(this.#words, this.#page + (LOCK >>> 2));
     let at = Atomics.load(this.#words, this.#page + (RX_WRITE >>> 2));
     const room = RX_SIZE - ((at - Atomics.load(this.#words, this.#page + (RX_READ >>> 2))) | 0);
-    for (const byte of this.#backlog.splice(0, Math.max(0, Math.min(room, RX_SIZE)))) {
-      this.#bytes[this.#offset + RX_RING + (at++ & (RX_SIZE - 1))] = byte;
+    for (let left = Math.min(room, RX_SIZE, this.#backlog); left > 0;) {
+      const [first] = this.#chunks;
+      const n = Math.min(left, first.length);
+      for (let i = 0; i < n; i++) this.#bytes[this.#offset + RX_RING + (at++ & (RX_SIZE - 1))] = first[i];
+      if (n < first.length) this.#chunks[0] = first.subarray(n);
+      else this.#chunks.shift();
+      this.#backlog -= n;
+      left -= n;
     }
     Atomics.store(this.#words, this.#page + (RX_WRITE >>> 2), at);
     this.#uart.updateLine();
     unlock(this.#words, this.#page + (LOCK >>> 2));
+    if (this.#backlog > 0 || !this.#full) return;
+    this.#full = false;
+    this.onDrain();
   }
 }

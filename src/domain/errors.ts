@@ -3,14 +3,17 @@
  *
  * - `unsupported`: the domain uses something that cannot be moved yet; `resource` names it. Nothing was changed.
  * - `changed`: the domain changed while it was being prepared, more often than it was worth following.
- * - `lost`: a process of the domain, or the OS instance, went away meanwhile.
+ * - `lost`: a process of the domain, or the other OS instance, went away meanwhile.
  * - `guest`: a system call that had to succeed failed in the guest; `errno` says why.
  * - `mismatch`: the two OS instances differ in what the domain needs (a file, its contents).
  * - `state`: the operation does not fit the domain's present state.
+ * - `ended`: the domain is no more: the OS instance that it was in ended.
  * - `undo-failed`: after a failure not everything could be put back; the message says what is left.
  */
-export type DomainErrorCode = 'unsupported' | 'changed' | 'lost' | 'guest' | 'mismatch' | 'state' | 'undo-failed';
+export type DomainErrorCode =
+  'unsupported' | 'changed' | 'lost' | 'guest' | 'mismatch' | 'state' | 'ended' | 'undo-failed';
 
+/** A process domain cannot be started, frozen, moved or ended. */
 export class DomainError extends Error {
   override readonly name = 'DomainError';
   readonly errno: number;

@@ -3,6 +3,7 @@ import { TIMEBASE_FREQUENCY } from '../computer/clock.js';
 import { describePci } from '../computer/pci/description.js';
 import { PLIC_BASE, PLIC_SIZE } from '../computer/plic/plic.js';
 import { PLIC_SOURCES } from '../computer/plic/state.js';
+import { RTC_BASE, RTC_INTERRUPT, RTC_SIZE } from '../computer/rtc.js';
 import { UART_BASE, UART_CLOCK, UART_INTERRUPT, UART_SIZE } from '../computer/uart.js';
 import { RAM_BASE } from '../partition/address-space.js';
 import { buildFdt, type FdtNode } from './fdt.js';
@@ -95,6 +96,14 @@ export function buildDeviceTree(hardware: Hardware): Uint8Array {
               'interrupt-parent': PLIC_PHANDLE,
               interrupts: UART_INTERRUPT,
               reg: [...cells64(UART_BASE), ...cells64(UART_SIZE)],
+            },
+          },
+          [`rtc@${RTC_BASE.toString(16)}`]: {
+            properties: {
+              compatible: 'google,goldfish-rtc',
+              'interrupt-parent': PLIC_PHANDLE,
+              interrupts: RTC_INTERRUPT,
+              reg: [...cells64(RTC_BASE), ...cells64(RTC_SIZE)],
             },
           },
           [pci.name]: {

@@ -3,16 +3,17 @@
  * waits to be told which OS instance it is a hart of, runs until it is to stop, and
  * waits again.
  */
-import { boardRegions } from '../computer/board.js';
+import { boardDebugConsole, boardRegions, freeLocks, type BoardOptions } from '../computer/board.js';
 import { Clock } from '../computer/clock.js';
 import type { DmaSpace } from '../computer/dma.js';
 import { emptyProfile } from '../computer/hart-profile.js';
 import { HartRunner } from '../computer/hart-runner.js';
 import { MmioBus } from '../computer/mmio-bus.js';
+import { lockAs } from '../computer/state-page.js';
 import { createEngine, type EngineHost } from '../hart/engine.js';
 import { SlotDecoder } from '../hart/slot-decoder.js';
 import * as S from '../hart/state.js';
-import type { HartAssignment, HartMessage, HartReport } from '../partition/assignment.js';
+import { holderOf, type HartAssignment, type HartMessage, type HartReport } from '../partition/assignment.js';
 import { Sbi } from '../partition/sbi.js';
 import { GuestMemoryView } from '../partition/guest-memory-view.js';
 import { Mailbox } from './hands/mailbox.js';
@@ -27,9 +28,13 @@ export function runHart(
   send: (message: HartMessage) => void,
   platform: HartPlatform = {},
 ): void {
+  const holder = holderOf(assignment.harts[assignment.hartId]);
+  lockAs(holder);
   try {
     send({ type: 'stopped', report: new AssignedHart(assignment, send, platform).run() });
   } catch (error) {
+    // The main thread may wait for one of these before it can hear of anything.
+    freeLocks(assignment.memory.buffer as unknown as SharedArrayBuffer, assignment.board, holder);
     send({ type: 'failed', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
 }
@@ -58,12 +63,14 @@ class AssignedHart {
       ...this.platform,
     };
     const engine = createEngine(assignment.core, assignment.memory, runner.h, host, assignment.engine);
+    const debugConsole = boardDebugConsole(this.#boardOptions());
     const sbi = new Sbi(runner, {
       harts: assignment.harts,
       hartId: assignment.hartId,
       bytes: new Uint8Array(this.#buffer),
-      offsetOf: (address) => guestMemory.offsetOf(address),
-      debugConsole: (bytes) => this.send({ type: 'console', bytes }),
+      offsetOf: (address, write) => guestMemory.offsetOf(address, write),
+      debugConsole: (text) => debugConsole.write(text),
+      debugConsoleFull: () => debugConsole.full(),
       reset: (kind) => {
         // The guest must not go on behind its own reset; the host stops every hart when it hears of it.
         Atomics.store(runner.words, (runner.h + S.HSM) >>> 2, S.HSM_STOPPED);
@@ -86,9 +93,13 @@ class AssignedHart {
   }
 
   #bus(dma: DmaSpace): MmioBus {
+    const nap = (still: () => boolean): void => this.#runner.nap(still);
+    return new MmioBus(boardRegions({ ...this.#boardOptions(), dma, nap }));
+  }
+
+  #boardOptions(): BoardOptions {
     const { board, harts } = this.assignment;
-    const doorbell = (): void => this.#doorbell();
-    return new MmioBus(boardRegions({ buffer: this.#buffer, offset: board, harts, doorbell, dma }));
+    return { buffer: this.#buffer, offset: board, harts, doorbell: () => this.#doorbell() };
   }
 
   /** Wakes the main thread; many rings before it looks are one message. */

@@ -1,23 +1,29 @@
 /** An OS instance: a partition with its devices, a kernel in it, and what it says. */
-import { Board, BOARD_SIZE } from '../computer/board.js';
+import { Board, BOARD_SIZE, freeLocks } from '../computer/board.js';
+import type { DebugConsoleOutput } from '../computer/debug-console.js';
+import { MAIN_THREAD } from '../computer/state-page.js';
+import type { TurnTaker } from '../computer/turns.js';
 import type { UartPort } from '../computer/uart.js';
 import type { BlockBackend } from '../computer/virtio/block-backend.js';
+import { PCI_SLOTS } from '../computer/pci/host.js';
 import { VirtioBlock } from '../computer/virtio/block.js';
 import type { ConsolePort } from '../computer/virtio/console-port.js';
-import { VirtioConsole, type PortOptions } from '../computer/virtio/console.js';
+import { MAX_PORTS, VirtioConsole, type PortOptions } from '../computer/virtio/console.js';
+import type { DeviceHost, VirtioDevice } from '../computer/virtio/device.js';
 import { VirtioEntropy } from '../computer/virtio/entropy.js';
 import { VirtioNet, type NetOptions } from '../computer/virtio/net.js';
 import { FRAME_SIZE } from '../computer/memory.js';
-import { RAM_BASE } from '../partition/address-space.js';
-import type { HartMessage, HartReport } from '../partition/assignment.js';
+import { RUN_STATE, RUN_STATE_IDLE, RUN_STATE_STOPPED } from '../hart/state.js';
+import { holderOf, type HartMessage, type HartReport } from '../partition/assignment.js';
 import type { Partition } from '../partition/partition.js';
 import type { ResetKind } from '../partition/sbi.js';
 import type { Vmm } from '../partition/vmm.js';
 import { buildDeviceTree } from './device-tree.js';
 import { GuestError } from './errors.js';
 import { Mailbox, MAILBOX_SIZE } from './hands/mailbox.js';
-import { readKernelHeader } from './kernel-image.js';
+import { layOut, type Layout } from './layout.js';
 
+/** What an OS instance is booted from. */
 export interface OsOptions {
   readonly name: string;
   /** An uncompressed RISC-V Linux `Image`. */
@@ -36,13 +42,54 @@ export interface OsOptions {
   readonly rows?: number;
 }
 
-/** How an OS instance came to its end. */
+/**
+ * How an OS instance came to its end:
+ *
+ * | kind                             | meaning                                                                         |
+ * |----------------------------------|---------------------------------------------------------------------------------|
+ * | `shutdown`, `reboot`, `failure`  | the guest asked for it                                                          |
+ * | `stopped`                        | it was switched off                                                             |
+ * | `hart-failed`                    | the thread of hart `hart` failed or died                                        |
+ * | `device-failed`                  | `error` was thrown in `device`, by what stands behind it or by who listens to it |
+ */
 export type OsEnd =
-  { readonly kind: ResetKind | 'stopped' } | { readonly kind: 'hart-failed'; readonly message: string };
+  | { readonly kind: ResetKind | 'stopped' }
+  | { readonly kind: 'hart-failed'; readonly hart: number; readonly message: string }
+  | { readonly kind: 'device-failed'; readonly device: string; readonly message: string; readonly error: unknown };
 
-const ALIGNMENT = 0x200000;
+/** What the main thread keeps for an OS instance beside its devices. */
+const DEBUG_CONSOLE = 'debug console';
+const RING = 'ring of the hands';
 
-export class OsInstance {
+/** What the console prints is passed on in pieces of so many milliseconds. */
+const GATHER = 4;
+/** Turns in which a guest that has ended is still heard: what its queues can hold, and no more. */
+const LAST_TURNS = 64;
+
+/** Slot 0 would be the host bridge's. */
+const FIRST_SLOT = 1;
+/** The console and the entropy device, before disks and network cards. */
+const OWN_DEVICES = 2;
+
+/** Throws GuestError `too-many-devices`. */
+function checkDevices({ disks = [], nics = [], ports = [] }: OsOptions): void {
+  const room = PCI_SLOTS - FIRST_SLOT - OWN_DEVICES;
+  if (disks.length + nics.length > room) {
+    throw new GuestError(
+      'too-many-devices',
+      `${disks.length} disks and ${nics.length} network cards: there is room for ${room} of them together`,
+    );
+  }
+  if (ports.length > MAX_PORTS - 1) {
+    throw new GuestError(
+      'too-many-devices',
+      `${ports.length} console ports beside the console: there is room for ${MAX_PORTS - 1}`,
+    );
+  }
+}
+
+/** One Linux that was booted in a partition, with the devices on its board. */
+export class OsInstance implements TurnTaker {
   readonly name: string;
   readonly partition: Partition;
   readonly mailbox: Mailbox;
@@ -53,7 +100,7 @@ export class OsInstance {
   /** Settles when the instance has ended, for whatever reason; its harts stand still then. */
   readonly ended: Promise<OsEnd>;
   /** Text the kernel prints through the SBI before it has a console (earlycon). */
-  onDebugConsole: (bytes: Uint8Array) => void = () => undefined;
+  readonly debugConsole: DebugConsoleOutput;
   /** Called after each doorbell of the hands' ring. */
   onRing: () => void = () => undefined;
   /** Told when a device stopped because the guest filled its queues with garbage. */
@@ -63,71 +110,80 @@ export class OsInstance {
   /** What the harts did; filled as they stop. */
   readonly reports: HartReport[] = [];
   readonly #vmm: Vmm;
+  /** What is plugged into which PCI slot. */
+  readonly #devices = new Map<number, string>();
+  /** Why it ends, as soon as that is known. */
+  #cause: OsEnd | undefined;
   readonly #pages: { readonly board: number; readonly mailbox: number; readonly doorbell: number };
   #end!: (end: OsEnd) => void;
   #entry = 0;
   #destroyed = false;
+  /** The devices were left with something to do. */
+  #unfinished = false;
   #deviceTreeAt = 0;
 
   /**
    * Puts the kernel into a new partition, ready to start.
-   * Throws GuestError for a kernel that cannot be booted, ComputerError where the computer has too little left.
+   * Throws GuestError for a kernel that cannot be booted, ComputerError where the computer has too little left, or what
+   * a disk or the platform throws; everything taken is given back then.
    */
   constructor(vmm: Vmm, options: OsOptions) {
     this.#vmm = vmm;
     this.name = options.name;
-    const header = readKernelHeader(options.kernel);
-    const layout = layOut(options, header);
+    checkDevices(options);
+    const layout = layOut(options);
     this.partition = vmm.partition(options.harts ?? 1, options.memory);
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
+    let board: Board | undefined;
     try {
       this.#pages = {
         board: this.partition.allocate(BOARD_SIZE),
         mailbox: this.partition.allocate(MAILBOX_SIZE),
         doorbell: this.partition.allocate(FRAME_SIZE),
       };
+      const { buffer } = vmm.machine;
+      this.mailbox = new Mailbox(buffer, this.#pages.mailbox);
+      this.board = board = new Board({
+        buffer,
+        offset: this.#pages.board,
+        harts: this.partition.blocks,
+        doorbell: () => this.#later(),
+        budget: vmm.turns,
+        dma: this.partition.space,
+        fault: (_, message) => this.onDeviceFault(message),
+        failed: (device, error) =>
+          this.#failed(typeof device === 'string' ? device : (this.#devices.get(device) ?? `device ${device}`), error),
+      });
+      this.serial = board.uart;
+      this.debugConsole = board.debugConsole;
+      const { console, disks, nics } = this.#plugAll(board, options);
+      this.console = console;
+      this.disks = disks;
+      this.nics = nics;
+      this.#load(options, layout);
     } catch (error) {
+      // Whatever rings for it from now on is too late.
+      this.#destroyed = true;
+      board?.close();
       void this.partition.release();
       throw error;
     }
-    const { buffer } = vmm.machine;
-    this.mailbox = new Mailbox(buffer, this.#pages.mailbox);
-    this.board = new Board({
-      buffer,
-      offset: this.#pages.board,
-      harts: this.partition.blocks,
-      doorbell: () => this.#ringSoon(),
-      dma: this.partition.space,
-      fault: (_, message) => this.onDeviceFault(message),
-    });
-    this.serial = this.board.uart;
-
-    // Slot 0 would be the host bridge's.
-    let slot = 1;
-    const { columns, rows } = options;
-    this.console = this.board.plug(
-      slot++,
-      (host) =>
-        new VirtioConsole(host, {
-          ports: [{ console: true }, ...(options.ports ?? [])],
-          ...(columns !== undefined && { columns }),
-          ...(rows !== undefined && { rows }),
-        }),
-    );
-    this.board.plug(slot++, (host) => new VirtioEntropy(host, (into) => vmm.platform.randomBytes(into)));
-    this.disks = (options.disks ?? []).map((backend) =>
-      this.board.plug(slot++, (host) => new VirtioBlock(host, backend)),
-    );
-    this.nics = (options.nics ?? []).map((nic) => this.board.plug(slot++, (host) => new VirtioNet(host, nic)));
-
-    this.#load(options, layout);
-    this.partition.onMessage = (message) => this.#receive(message);
+    this.partition.onMessage = (message, hartId) => this.#receive(message, hartId);
   }
 
   get harts(): number {
     return this.partition.blocks.length;
+  }
+
+  /** Its harts wait for interrupts, all of them. */
+  get idle(): boolean {
+    const { words } = this.#vmm.machine;
+    return this.partition.blocks.every((block) => {
+      const state = Atomics.load(words, (block + RUN_STATE) >>> 2);
+      return state === RUN_STATE_IDLE || state === RUN_STATE_STOPPED;
+    });
   }
 
   /** The console, hvc0. */
@@ -152,14 +208,44 @@ export class OsInstance {
     if (!this.#destroyed) {
       this.#destroyed = true;
       // What it said last, before it stopped.
-      this.board.poll();
+      this.console.gather = 0;
+      this.#poll();
       // The frames will be somebody else's: a disk may still be reading for this guest.
       this.board.close();
       // And the hands' host learns only later that nobody will answer.
       this.mailbox.retire();
     }
     await this.partition.release();
-    this.#end({ kind: 'stopped' });
+    this.#end(this.#cause ?? { kind: 'stopped' });
+  }
+
+  /** Functions made here live as long as the devices do: if one of them named `options`, so would kernel and initramfs. */
+  #plugAll(
+    board: Board,
+    options: OsOptions,
+  ): { console: VirtioConsole; disks: readonly VirtioBlock[]; nics: readonly VirtioNet[] } {
+    let slot = FIRST_SLOT;
+    const plug = <T extends VirtioDevice>(name: string, make: (host: DeviceHost) => T): T => {
+      this.#devices.set(slot, name);
+      return board.plug(slot++, make);
+    };
+    const { columns, rows, ports = [], disks = [], nics = [] } = options;
+    const console = plug(
+      'console',
+      (host) =>
+        new VirtioConsole(host, {
+          ports: [{ console: true }, ...ports],
+          gather: GATHER,
+          ...(columns !== undefined && { columns }),
+          ...(rows !== undefined && { rows }),
+        }),
+    );
+    plug('entropy device', (host) => new VirtioEntropy(host, (into) => this.#vmm.platform.randomBytes(into)));
+    return {
+      console,
+      disks: disks.map((backend, n) => plug(`disk ${n}`, (host) => new VirtioBlock(host, backend))),
+      nics: nics.map((nic, n) => plug(`network card ${n}`, (host) => new VirtioNet(host, nic))),
+    };
   }
 
   #load(options: OsOptions, layout: Layout): void {
@@ -181,68 +267,81 @@ export class OsInstance {
     this.#deviceTreeAt = layout.deviceTree;
   }
 
-  #ringSoon(): void {
-    if (this.#destroyed || Atomics.exchange(this.#vmm.machine.words, this.#pages.doorbell >>> 2, 1) !== 0) return;
-    setTimeout(() => this.#answerDoorbell(), 0);
-  }
-
-  #answerDoorbell(): void {
+  /** Does what the devices were asked for: called by `Turns`. */
+  work(): void {
     if (this.#destroyed) return;
+    // From here on a doorbell is worth a message again.
     Atomics.store(this.#vmm.machine.words, this.#pages.doorbell >>> 2, 0);
-    this.board.poll();
-    this.onRing();
+    this.#poll();
+    this.#guarded(RING, () => this.onRing());
   }
 
+  #later(): void {
+    this.#unfinished = true;
+    if (!this.#destroyed) this.#vmm.turns.later(this);
+  }
+
+  /** What the outside throws at this instance is this instance's end, and nobody else's. */
+  #guarded(device: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#failed(device, error);
+    }
+  }
+
+  #failed(device: string, error: unknown): void {
+    // Where it was thrown this thread may have left in the middle.
+    this.#freeLocks(MAIN_THREAD);
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    void this.#finish({ kind: 'device-failed', device, message, error });
+  }
+
+  #freeLocks(holder: number): void {
+    if (!this.#destroyed) freeLocks(this.#vmm.machine.buffer, this.#pages.board, holder);
+  }
+
+  /** The first cause is the one that is told: each hart may ask for a reset, again and again. */
   async #finish(end: OsEnd): Promise<void> {
+    if (this.#cause !== undefined) return;
+    this.#cause = end;
     await this.partition.stop();
-    // What it said last is heard before it is said to have ended.
-    if (!this.#destroyed) this.board.poll();
+    this.console.gather = 0;
+    await this.#hearLastWords();
     this.#end(end);
   }
 
-  #receive(message: HartMessage): void {
+  /** What it said last is heard before it is said to have ended. */
+  async #hearLastWords(): Promise<void> {
+    for (let turn = 0; turn < LAST_TURNS && !this.#destroyed; turn++) {
+      this.#unfinished = false;
+      this.#poll();
+      if (!this.#unfinished) return;
+      await new Promise<void>((resolve) => this.#vmm.platform.soon(resolve));
+    }
+  }
+
+  #poll(): void {
+    this.board.poll();
+    this.#guarded(DEBUG_CONSOLE, () => this.debugConsole.poll());
+  }
+
+  #receive(message: HartMessage, hartId: number): void {
     switch (message.type) {
       case 'doorbell':
-        return this.#answerDoorbell();
-      case 'console':
-        return this.onDebugConsole(message.bytes);
+        // The hands wait for no device.
+        this.#guarded(RING, () => this.onRing());
+        return this.#vmm.turns.want(this);
       case 'reset':
         void this.#finish({ kind: message.kind });
         return;
       case 'failed':
-        void this.#finish({ kind: 'hart-failed', message: message.message });
+        this.#freeLocks(holderOf(this.partition.blocks[hartId]));
+        void this.#finish({ kind: 'hart-failed', hart: hartId, message: message.message });
         return;
       case 'stopped':
         this.reports.push(message.report);
         return;
     }
   }
-}
-
-interface Layout {
-  readonly kernel: number;
-  readonly initramfs: number;
-  readonly deviceTree: number;
-}
-
-/**
- * Where things go in guest-physical memory: the kernel at its offset, behind it the
- * device tree and the initramfs, clear of what the kernel needs for itself.
- */
-function layOut(options: OsOptions, { textOffset, imageSize }: { textOffset: number; imageSize: number }): Layout {
-  const up = (address: number): number => Math.ceil(address / ALIGNMENT) * ALIGNMENT;
-  const kernel = RAM_BASE + textOffset;
-  const deviceTree = up(kernel + imageSize);
-  const initramfs = deviceTree + ALIGNMENT;
-  const end = initramfs + (options.initramfs?.length ?? 0);
-  // The kernel unpacks the initramfs before it frees the archive, and wants room to work.
-  const needed = end - RAM_BASE + (options.initramfs?.length ?? 0) + 16 * 2 ** 20;
-  if (needed > options.memory) {
-    const mib = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
-    throw new GuestError(
-      'too-little-memory',
-      `${mib(options.memory)} MiB are too little for this kernel and initramfs: give it at least ${mib(needed)} MiB`,
-    );
-  }
-  return { kernel, deviceTree, initramfs };
 }

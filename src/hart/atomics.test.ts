@@ -3,7 +3,8 @@ import { describe, it } from 'node:test';
 import assert from 'node:assert/strict';
 import { assemble } from './isa/assembler.js';
 import { EXIT_SBI } from './exits.js';
-import { bareMemory, type BareMemory } from './testing/bare-hart.js';
+import { SIP } from './state.js';
+import { bareMemory, mapHartState, type BareMemory } from './testing/bare-hart.js';
 import { runParallel } from './testing/parallel.js';
 
 const CODE = 0x8000_0000n;
@@ -16,9 +17,14 @@ interface Outcome {
   read(offset: number): bigint;
 }
 
-/** Both harts run `source` with a0 = DATA and a1 = their number. */
-async function both(source: string, harts = 2): Promise<Outcome> {
+/** Both harts run `source` with a0 = DATA and a1 = their number, in a memory that `prepare` has had. */
+async function both(
+  source: string,
+  harts = 2,
+  prepare: (space: BareMemory) => void = () => undefined,
+): Promise<Outcome> {
   const space = bareMemory({ harts });
+  prepare(space);
   const bytes = new Uint8Array(space.memory.buffer);
   bytes.set(assemble(source, CODE).code, space.ram);
   const at = space.ram + Number(DATA - CODE);
@@ -31,9 +37,9 @@ async function both(source: string, harts = 2): Promise<Outcome> {
   return { space, read: (offset) => new DataView(space.memory.buffer).getBigUint64(at + offset, true) };
 }
 
-describe('two harts at once', () => {
-  const N = 200_000n;
+const N = 200_000n;
 
+describe('two harts at once', () => {
   for (const width of ['w', 'd']) {
     it(`count with amoadd.${width} and lose nothing`, async () => {
       const { read } = await both(
@@ -82,6 +88,34 @@ describe('two harts at once', () => {
   });
 });
 
+describe('interrupt bits that another hart sets', () => {
+  const STATE = DATA + 0x1_0000n;
+
+  it('are neither lost nor made by CSR instructions, whatever those set and clear', async () => {
+    // Hart 1 sets SSIP of hart 0, as an IPI does, and counts how often it was clear. Hart 0 changes sip in all ways, counts
+    // what it has cleared, and takes away what it has set itself.
+    const { read } = await both(
+      `li s0, 0\n li t3, 2\n li t4, 0x220\n bnez a1, other
+      loop: csrs sip, t4\n csrc sip, t4\n csrsi sip, 1\n csrci sip, 1
+      csrrci t0, sip, 2\n andi t0, t0, 2\n add s0, s0, t0
+      csrs sip, t4\n csrrc t0, sip, t3\n andi t0, t0, 2\n add s0, s0, t0
+      csrc sip, t4\n csrrw t0, sip, zero\n andi t0, t0, 2\n add s0, s0, t0
+      csrrs t0, sip, t3\n andi t0, t0, 2\n add s0, s0, t0\n addi s0, s0, -2
+      csrrwi t0, sip, 0\n andi t0, t0, 2\n add s0, s0, t0
+      csrrw t0, sip, t3\n andi t0, t0, 2\n add s0, s0, t0\n addi s0, s0, -2
+      ld t5, (a0)\n beqz t5, loop
+      csrrci t0, sip, 2\n andi t0, t0, 2\n add s0, s0, t0\n sd s0, 128(a0)\n ecall
+      other: li t0, ${100n * N}\n li t2, 20000\n li a2, ${STATE + BigInt(SIP)}
+      more: amoor.w t1, t3, (a2)\n not t1, t1\n andi t1, t1, 2\n add s0, s0, t1\n bgeu s0, t2, done\n addi t0, t0, -1\n bnez t0, more
+      done: sd s0, 136(a0)\n fence\n sd t3, (a0)\n ecall`,
+      2,
+      (space) => mapHartState(space, 0, STATE),
+    );
+    assert.equal(read(128), read(136));
+    assert.ok(read(136) > 20n, `${read(136) / 2n} times`);
+  });
+});
+
 describe('one hart', () => {
   const run = (source: string): Promise<Outcome> => both(source, 1);
 
@@ -90,6 +124,14 @@ describe('one hart', () => {
       await run(`li t0, 7\n addi a2, a0, 8\n sc.d s0, t0, (a0)\n lr.d t1, (a0)\n sc.d s1, t0, (a2)\n sc.d s2, t0, (a0)
       sd s0, 64(a0)\n sd s1, 72(a0)\n sd s2, 80(a0)\n ecall`);
     assert.deepEqual([0, 8, 64, 72, 80].map(read), [0n, 0n, 1n, 1n, 1n]);
+  });
+
+  it('a store-conditional of another size than its reservation fails and stores nothing', async () => {
+    const { read } = await run(
+      `li t0, 7\n lr.d t1, (a0)\n sc.w s0, t0, (a0)\n lr.w t1, (a0)\n sc.d s1, t0, (a0)\n ld t2, (a0)
+      sd s0, 64(a0)\n sd s1, 72(a0)\n sd t2, 80(a0)\n ecall`,
+    );
+    assert.deepEqual([64, 72, 80].map(read), [1n, 1n, 0n]);
   });
 
   it('a store-conditional uses its reservation up', async () => {

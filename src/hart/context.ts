@@ -57,6 +57,9 @@ export interface Context {
   /** The 3-bit rounding mode field. */
   rmField(): ExprI32;
 
+  /** Of an instruction that reads a counter: instructions retired before it that INSTRET does not count yet. */
+  uncounted(): ExprI32;
+
   /** Address of this instruction and of the next one. */
   pc(): ExprI64;
   nextPc(): ExprI64;

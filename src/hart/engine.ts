@@ -4,6 +4,7 @@ import type { CoreImports } from './core/functions.js';
 import { HOT_THRESHOLD } from './state.js';
 import { MAX_REGIONS } from './tlb.js';
 import { Translator, type TranslatorCounters } from './translator/translator.js';
+import type { WasmMemory } from '../wasm/host.js';
 
 /** What the worker gives; the translator answers the rest itself. */
 export interface EngineHost extends Omit<CoreImports, 'hot' | 'straddles' | 'predecoded'> {
@@ -14,6 +15,7 @@ export interface EngineHost extends Omit<CoreImports, 'hot' | 'straddles' | 'pre
   optimizeAfter?(bytes: number): void;
 }
 
+/** When and how much is translated. */
 export interface EngineOptions {
   /** Arrivals that make a place hot, 1 to 65,000; 0: never translate; 3000 unless told. */
   readonly threshold?: number;
@@ -46,7 +48,7 @@ const DEFAULT_MAX_STEPS = 300;
 /** Makes the engine of the hart whose block is at `h`. */
 export function createEngine(
   code: CoreCode,
-  memory: WebAssembly.Memory,
+  memory: WasmMemory,
   h: number,
   { optimizeAfter, ...imports }: EngineHost,
   {

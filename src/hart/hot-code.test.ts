@@ -50,6 +50,39 @@ describe('a hot page of code', () => {
     );
   });
 
+  it('is not mixed up with what lies before it in another mapping', () => {
+    const stage = new Stage();
+    const { hart, tables } = stage;
+    // Two first pages lead on to the same second one, which has a way that the first of them has never taken.
+    const others = FUNCTION + 0x10_0000n;
+    const second = assemble('beqz a1, rare\n addi a0, a0, 16\n ret\n rare: addi a0, a0, 32\n ret', 0n);
+    const leads = `.word ${encode('jal', { rd: 0, imm: 0x1000 - 4 })}`;
+    hart.load(DATA, assemble(`li a0, 1\n ${leads}`, 0n).code);
+    hart.load(DATA + 0x1000n, assemble(`li a0, 2\n ${leads}`, 0n).code);
+    hart.load(DATA + 0x2000n, second.code);
+    [FUNCTION, others].forEach((at, i) => {
+      tables.map(at, DATA + BigInt(i) * 0x1000n, V | R | X | A | D);
+      tables.map(at + 0x1000n, DATA + 0x2000n, V | R | X | A | D);
+    });
+    tables.use();
+    stage.code(CALLS);
+    const sum = (at: bigint, a1: bigint): bigint => {
+      hart.setX(10, 0n);
+      hart.setX(11, a1);
+      hart.setX(13, at);
+      assert.ok('at' in stage.run(CODE));
+      return hart.x(8);
+    };
+    const rare = second.labels.get('rare')!;
+    assert.equal(sum(FUNCTION, 1n), 200n * 17n);
+    // Each call adds 32 to what the one before has given.
+    assert.equal(sum(others + 0x1000n + rare, 0n), (32n * (200n * 201n)) / 2n);
+    assert.equal(sum(FUNCTION, 1n), 200n * 17n);
+    assert.equal(sum(FUNCTION, 0n), 200n * 33n);
+    assert.equal(sum(others, 1n), 200n * 18n);
+    assert.equal(sum(others, 0n), 200n * 34n);
+  });
+
   it('goes with its frame when the VMM maps it to another guest-physical page', () => {
     const stage = new Stage();
     const { hart } = stage;
@@ -161,6 +194,37 @@ describe('hot code', () => {
     assert.deepEqual(end, { at: labels.get('done') });
     assert.equal(hart.x(9), (2048n * 2049n) / 2n);
     for (const at of [0n, 511n, 512n, 1024n, 2047n]) assert.equal(hart.read64(DATA + 8n * at), 2n * (at + 1n));
+  });
+
+  it('that fills or copies over the end of memory stops before the store that does not fit, whole', () => {
+    const end = 0x8000_0000n + 1024n * 0x1000n;
+    const loops: readonly (readonly [string, number])[] = [
+      ['sd a1, (a0)\n addi a0, a0, 8', 8],
+      ['sw a1, (a0)\n addi a0, a0, 4', 4],
+      ['sd a1, (a0)\n sd a1, 8(a0)\n sd a1, 16(a0)\n sd a1, 24(a0)\n addi a0, a0, 32', 8],
+      ['ld a1, (a2)\n sd a1, (a0)\n addi a2, a2, 8\n addi a0, a0, 8', 8],
+      ['fsd fa1, (a0)\n addi a0, a0, 8', 8],
+    ];
+    for (const [loop, size] of loops) {
+      for (let skew = 0; skew < size; skew++) {
+        const stage = new Stage();
+        const { hart } = stage;
+        const start = end - 0x3000n + BigInt(skew);
+        hart.bytes.fill(0xff, hart.host(DATA), hart.host(DATA) + 0x4000);
+        hart.setX(10, start);
+        hart.setX(11, -1n);
+        hart.setX(12, DATA);
+        hart.setX(13, start + 0x4000n * BigInt(size));
+        hart.set(S.F + 8 * 11, -1n);
+        const result = stage.execute(`loop: ${loop}\n bltu a0, a3, loop\n ecall`);
+        const whole = Math.floor((0x3000 - skew) / size) * size;
+        assert.ok('cause' in result);
+        assert.deepEqual([result.cause, result.tval], [7n, end], `${loop}, ${skew}`);
+        const bytes = hart.read(end - 0x3000n, 0x3000);
+        const expected = new Uint8Array(0x3000).fill(0xff, skew, skew + whole);
+        assert.deepEqual(bytes, expected, `${loop}, ${skew}`);
+      }
+    }
   });
 
   it('is interrupted anywhere, a thousand times and more, and does not notice', () => {

@@ -90,6 +90,8 @@ export interface InterpreterParts {
 interface Registers {
   readonly h: Local<typeof I32>;
   readonly budget: Local<typeof I32>;
+  /** The budget when INSTRET was brought up to date. */
+  readonly begun: Local<typeof I32>;
   /** Slot of the instruction being executed. */
   readonly ip: Local<typeof I32>;
   /** First slot of the page; pc is page + (ip - slots) / 4. */
@@ -164,6 +166,7 @@ export function buildInterpreter(module: ModuleBuilder, given: InterpreterParts)
   const r: Registers = {
     h: f.param(I32, 0),
     budget: f.param(I32, 1),
+    begun: f.local(I32),
     ip: f.local(I32),
     slots: f.local(I32),
     reach: f.local(I32),
@@ -172,16 +175,15 @@ export function buildInterpreter(module: ModuleBuilder, given: InterpreterParts)
     tlb: f.local(I32),
     reason: f.local(I32),
   };
-  const begun = f.local(I32, r.budget);
+  f.set(r.begun, r.budget);
   const retire = (): void => {
-    const executed = i64.extendS(i32.sub(begun, r.budget));
+    const executed = i64.extendS(i32.sub(r.begun, r.budget));
     f.store64(r.h, i64.add(i64.load(r.h, INSTRET), executed), INSTRET);
+    f.set(r.begun, r.budget);
   };
   f.block((leave) => {
     f.loop((enter) => {
-      // Here too, so that a guest that reads the counter sees it move inside one run.
       retire();
-      f.set(begun, r.budget);
       emitEnter(f, r, parts, enter, leave);
       // A loop for each page, so that what belongs to a page is the same throughout the inner one.
       f.loop((page) => {
@@ -189,7 +191,6 @@ export function buildInterpreter(module: ModuleBuilder, given: InterpreterParts)
           f.loop((next) => emitDispatch(f, r, parts, { next, cross, enter, leave }));
         });
         retire();
-        f.set(begun, r.budget);
         emitCross(f, r, page, enter);
       });
     });
@@ -462,6 +463,11 @@ class InterpreterContext implements Context {
   }
   rmField(): ExprI32 {
     return i32.shrU(this.field(SLOT_RS2), i32.const(RM_SHIFT));
+  }
+
+  uncounted(): ExprI32 {
+    // The instruction itself has been taken from the budget.
+    return i32.sub(i32.sub(this.r.begun, this.r.budget), i32.const(1));
   }
 
   pc(): ExprI64 {

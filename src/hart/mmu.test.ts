@@ -379,6 +379,78 @@ describe('accesses across pages', () => {
     });
   }
 
+  const NOWHERE = 0xf000_0000n;
+  const END = 0x8000_0000n + 1024n * 0x1000n;
+  const stores = [...wide.map(([suffix, size]) => [`s${suffix} a1`, size] as const), ['fsw fa1', 4], ['fsd fa1', 8]] as const; // prettier-ignore
+  for (const [store, size] of stores) {
+    it(`write nothing where a part is not in memory: ${store}`, () => {
+      for (const [first, second, translated] of [
+        ['memory', 'nothing', false],
+        ['memory', 'nothing', true],
+        ['nothing', 'memory', true],
+        ['memory', 'not writable', true],
+        ['not writable', 'memory', true],
+        ['nothing', 'nothing', true],
+      ] as const) {
+        const stage = new Stage();
+        const { hart, tables } = stage;
+        const boundary = translated ? SECOND : END;
+        const places = { memory: DATA, nothing: NOWHERE, 'not writable': DATA + 0x4000n };
+        hart.mapPage(places['not writable'], S.PAGE_PRESENT);
+        tables.map(FIRST, places[first], V | R | W | A | D);
+        tables.map(SECOND, places[second], V | R | W | A | D);
+        if (translated) tables.use();
+        hart.setX(11, -1n);
+        hart.set(S.F + 8 * 11, -1n);
+        // Hot, beside stores that do what they should: each round stores inside the page, then over its end.
+        stage.code(
+          `li t0, 300\n loop: ${store}, (a2)\n addi t0, t0, -1\n bnez t0, loop\n over: ${store}, (a0)\n ecall`,
+        );
+        hart.setX(12, DATA + 0x100n);
+        if (translated) tables.map(DATA, DATA, V | R | W | A | D);
+        for (let before = 1n; before < BigInt(size); before++) {
+          const va = boundary - before;
+          hart.setX(10, va);
+          const end = stage.run(CODE);
+          const tval = first === 'memory' ? boundary : va;
+          assert.ok('cause' in end);
+          assert.deepEqual([end.cause, end.tval], [7n, tval], `${first}, ${second}, ${before} before`);
+          for (const page of [DATA, DATA + 0x4000n, END - 0x1000n]) {
+            const bytes = hart.read(page, 0x1000);
+            if (page === DATA) bytes.fill(0, 0x100, 0x108);
+            assert.ok(bytes.every((byte) => byte === 0), `${first}, ${second}, ${before} before`); // prettier-ignore
+          }
+        }
+      }
+    });
+  }
+
+  it('write to a device and to memory beside it, and to no memory if the device refuses', () => {
+    for (const takes of [true, false]) {
+      const written: [number, bigint][] = [];
+      const store = (address: number, _width: number, value: bigint): boolean => {
+        written.push([address, value]);
+        return takes;
+      };
+      const stage = new Stage({ store });
+      stage.tables.map(FIRST, DATA, V | R | W | A | D);
+      stage.tables.map(SECOND, NOWHERE, V | R | W | A | D);
+      stage.tables.use();
+      stage.hart.setX(10, SECOND - 2n);
+      stage.hart.setX(11, 0x4433_2211n);
+      const end = stage.execute('sw a1, (a0)\n end: ecall');
+      const memory = stage.hart.read(DATA + 0xffen, 2);
+      if (takes) {
+        assert.ok('at' in end);
+        assert.deepEqual(written, [[Number(NOWHERE), 0x33n], [Number(NOWHERE) + 1, 0x44n]]); // prettier-ignore
+        assert.deepEqual([...memory], [0x11, 0x22]);
+      } else {
+        assert.deepEqual(end, { cause: 7n, epc: CODE, tval: SECOND });
+        assert.deepEqual([...memory], [0, 0]);
+      }
+    }
+  });
+
   it('work misaligned inside a page', () => {
     const stage = new Stage();
     for (const [suffix, size] of wide) {

@@ -40,7 +40,7 @@ export const SATP = 0x148;
 export const SCOUNTEREN = 0x150;
 export const SENVCFG = 0x158;
 export const STIMECMP = 0x160;
-/** Instructions retired since the hart started; also what the `cycle` counter shows. */
+/** Instructions retired since the hart started; also what the `cycle` counter shows. While the hart runs, some are missing: `Context.uncounted`. */
 export const INSTRET = 0x168;
 
 /** Interrupts pending, bits as in `sip` (shared). */
@@ -67,7 +67,7 @@ export const TLB_BASE = 0x19c;
 export const FFLAGS = 0x1a0;
 /** Dynamic rounding mode (fcsr[7:5]). */
 export const FRM = 0x1a4;
-/** LR/SC reservation: byte offset in shared memory, or -1. */
+/** LR/SC reservation: byte offset in shared memory, with bit 0 set for a doubleword; or -1. */
 export const RESERVATION = 0x1a8;
 /** Hart id inside its OS instance, as SBI and the device tree name it. */
 export const HART_ID = 0x1ac;
@@ -138,6 +138,8 @@ export const HSM_OPAQUE = 0x1e0;
 export const HSM_STARTED = 0;
 export const HSM_STOPPED = 1;
 export const HSM_START_PENDING = 2;
+/** Ours: a hart_start has taken the stopped hart and is about to write where it begins. It shows as START_PENDING. */
+export const HSM_CLAIMED = 0x100;
 
 /** Page map entry: frame number << 8 | flags. A frame number is a byte offset in shared memory >> 12. */
 export const PAGE_PRESENT = 1;

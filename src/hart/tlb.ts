@@ -8,7 +8,8 @@
  *   h + 0x1a000  fetch TLB, supervisor
  *   h + 0x1b000  instructions that straddle two pages   128 entries × 32 bytes
  *   h + 0x20000  jump cache                            4096 entries × 16 bytes
- *   h + 0x30000  code pages seen in this epoch, by virtual page number   4096 × 1 byte
+ *   h + 0x30000  pages that the jump cache was made from in this epoch, by virtual page
+ *                number, eight bits for those that share a byte (core/code-pages.ts)   4096 × 1 byte
  *   h + 0x31000  region descriptors                    16384 × 32 bytes
  *   h + 0xb1000  directory of predecoded pages         2048 entries × 16 bytes
  *   h + 0xc1000  predecoded page of each frame         2^20 entries × 2 bytes: 1 + its index, or 0: none
@@ -79,6 +80,7 @@ export const FETCH_SLOTS = 8;
 export const FETCH_HOST_PAGE = 12;
 
 export const PREDECODE_DIRECTORY = 0xb1000;
+/** A power of two; a computer with many harts gives each fewer. */
 export const PREDECODE_PAGES = 2048;
 export const DIRECTORY_ENTRY_SIZE = 16;
 export const DIRECTORY_FRAME = 0;
@@ -137,7 +139,9 @@ export const PREDECODED_STRIDE = 0x6080;
 export const COUNT_QUEUED = 0xfffe;
 export const COUNT_TRANSLATED = 0xffff;
 
-export const HART_BLOCK_SIZE = PREDECODED + PREDECODE_PAGES * PREDECODED_STRIDE;
+/** Bytes of a hart block with room for so many predecoded pages. */
+export const hartBlockSize = (predecodePages: number): number => PREDECODED + predecodePages * PREDECODED_STRIDE;
+export const HART_BLOCK_SIZE = hartBlockSize(PREDECODE_PAGES);
 
 /** Kinds of access, as the walker takes them. */
 export const ACCESS_READ = 0;

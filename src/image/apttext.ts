@@ -61,6 +61,12 @@ export function parseDownloadStatus(line: string): number | undefined {
   return percent === undefined ? undefined : Math.min(1, Number(percent) / 100);
 }
 
+/** `Get:6 http://mirror/debian trixie/main riscv64 Packages [9387 kB]`, which apt writes as it begins: for people. */
+export function parseIndexFetch(line: string): string | undefined {
+  const [, suite, size] = /^Get:\d+ \S+ (\S+) \S+ Packages \[([\d.]+ ?k?M?B)\]/.exec(line) ?? [];
+  return suite === undefined ? undefined : `fetching the package index of ${suite}, ${size}`;
+}
+
 /** The name apt gives a fetched package's file: the epoch's colon is escaped. */
 export function debName({ name, version, architecture }: PackageRecord): string {
   return `${name}_${version.replaceAll(':', '%3a')}_${architecture}.deb`;

@@ -17,6 +17,7 @@
 import { concatBytes, toBytes, toText } from './bytes.js';
 import { ImageError } from './errors.js';
 
+/** A file, folder or link of a cpio archive. */
 export interface CpioEntry {
   /** Path without a leading slash, for example `usr/bin/sh`. */
   path: string;

@@ -17,6 +17,7 @@ export interface Files {
   rename(from: string, to: string): Promise<void>;
 }
 
+/** How a command of the host is run. */
 export interface CommandOptions {
   cwd?: string;
   /** Added to the host's environment; undefined takes a variable out of it. */
@@ -26,6 +27,7 @@ export interface CommandOptions {
   onLine?: (line: string) => void;
 }
 
+/** How a command of the host ended, and what it wrote. */
 export interface CommandResult {
   /** Exit status; 127 when the command does not exist on this machine. */
   status: number;
@@ -54,11 +56,17 @@ export interface Cache {
   lock(signal?: AbortSignal, onWait?: () => void): Promise<Lock>;
 }
 
-/** What happens while an image is prepared; `fraction` is 0 to 1 of the step. */
+/** What happens while images are prepared. */
 export interface Progress {
-  step: 'wait' | 'verify' | 'index' | 'download' | 'unpack' | 'build' | 'ready' | 'warning';
+  /** `plan` comes before the first package is fetched, and says how much all of them are. */
+  step: 'wait' | 'verify' | 'index' | 'plan' | 'download' | 'unpack' | 'build' | 'ready' | 'warning';
+  /** A line for people. */
   message: string;
+  /** 0 to 1 of the step. */
   fraction?: number;
+  /** With `plan` and `download`: bytes of packages fetched so far, and in all. */
+  bytes?: { readonly done: number; readonly total: number };
 }
 
+/** Is told what happens while images are prepared. */
 export type OnProgress = (progress: Progress) => void;

@@ -6,6 +6,6 @@ export { cleanCache, listImages, type CachedImage } from './inventory.js';
 export { instanceArchive, type InstanceConfig } from './instance.js';
 export type { ImageManifest, KernelManifest, PackageVersion, UserlandManifest } from './manifest.js';
 export type { ModuleChoice } from './modules.js';
-export { prepareImage, type PreparedImage, type PrepareOptions } from './prepare.js';
+export { prepareImage, prepareImages, type PreparedImage, type PrepareOptions } from './prepare.js';
 export { PROFILES, redisProfile, shellProfile, type KernelChoice, type Profile } from './profile.js';
 export type { Mirror, Mirrors } from './sources.js';

@@ -34,7 +34,7 @@ export async function kernelRelease(apt: Apt, choice: KernelChoice): Promise<str
  * The packages with a release's kernel: one with everything until 6.12; later the kernel and the
  * modules apart.
  */
-async function kernelPackages(apt: Apt, release: string): Promise<PackageRecord[]> {
+export async function kernelPackages(apt: Apt, release: string): Promise<PackageRecord[]> {
   const there = new Set(await apt.names('linux-'));
   const split = [`linux-binary-${release}`, `linux-modules-${release}`];
   const names = split.every((name) => there.has(name)) ? split : [`linux-image-${release}`];
@@ -58,14 +58,14 @@ export interface KernelContext {
   signal?: AbortSignal | undefined;
 }
 
-/** Fetches, unpacks and stores one kernel with the modules chosen. */
+/** Fetches the packages of {@link kernelPackages}, unpacks them and stores the kernel with the modules chosen. */
 export async function buildKernel(
   context: KernelContext,
   release: string,
+  records: readonly PackageRecord[],
   choice: ModuleChoice,
 ): Promise<KernelManifest> {
   const { apt, store, commands, onProgress, signal } = context;
-  const records = await kernelPackages(apt, release);
   const debs = await apt.download(records);
   const folder = `usr/lib/modules/${release}`;
   const inFolder = (path: string): boolean =>

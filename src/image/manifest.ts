@@ -1,6 +1,7 @@
 /** Manifests, and their checks: a file in a cache is anyone's until it is checked. */
 import type { Blob } from './store.js';
 
+/** A Debian package at one version. */
 export interface PackageVersion {
   name: string;
   version: string;
@@ -23,6 +24,7 @@ export interface UserlandManifest {
   archive: Blob;
 }
 
+/** What an image in the cache was made of. */
 export interface ImageManifest {
   profile: string;
   kernel: KernelManifest;

@@ -46,6 +46,7 @@ export function readModule(name: string, file: Uint8Array): Module {
   return { name, data: stripModule(elf), depends, aliases: values('alias') };
 }
 
+/** Which of a kernel's modules an image has. */
 export interface ModuleChoice {
   /** Names of wanted modules. */
   names: readonly string[];

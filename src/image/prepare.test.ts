@@ -4,7 +4,7 @@ import { toText } from './bytes.js';
 import { readCpio } from './cpio.js';
 import { cleanCache, listImages } from './inventory.js';
 import type { Progress } from './host.js';
-import { prepareImage, type PrepareOptions } from './prepare.js';
+import { prepareImage, prepareImages, type PrepareOptions } from './prepare.js';
 import { shellProfile, type Profile } from './profile.js';
 import { MemoryCache, TestHost } from './testing/host.js';
 
@@ -24,7 +24,7 @@ function world() {
   const options: PrepareOptions = { cache, commands, onProgress: (p) => progress.push(p) };
   const prepare = (p: Profile, more: Partial<PrepareOptions> = {}) => prepareImage(p, { ...options, ...more });
   const contents = (path: string) => readCpio(cache.files.all.get(path) ?? new Uint8Array(1));
-  return { cache, commands, progress, prepare, contents };
+  return { cache, commands, progress, options, prepare, contents };
 }
 
 const half = (cache: MemoryCache): string[] =>
@@ -273,4 +273,52 @@ test('the cache lists what it holds, and is emptied', async () => {
     [...cache.files.all.keys()].filter((p) => p.startsWith('/cache')),
     [],
   );
+});
+
+test('how much is fetched for all images is said before the first package is, and shared packages count once', async () => {
+  const { commands, progress, options } = world();
+  const events: string[] = [];
+  commands.before = (call) => {
+    if (call.startsWith('apt-get') && call.includes(' download ')) events.push('download');
+  };
+  const onProgress = (p: Progress): void => {
+    progress.push(p);
+    events.push(p.step);
+  };
+  const images = await prepareImages([server('trixie'), server('backports')], { ...options, onProgress });
+  assert.deepEqual(
+    images.map((i) => i.kernelVersion),
+    ['6.12.113+deb13-riscv64', '7.2.11+deb13-riscv64'],
+  );
+  const plans = progress.filter((p) => p.step === 'plan');
+  assert.equal(plans.length, 1);
+  assert.ok(events.indexOf('plan') < events.indexOf('download'));
+  // One kernel package, two of the split kernel, and the user space of both once.
+  assert.match(plans[0].message, /^to be fetched: 6 packages, \d+\.\d MB; images are kept in \/cache$/);
+  const { total } = plans[0].bytes!;
+  const fetched = progress.filter((p) => p.step === 'download').map((p) => p.bytes!);
+  assert.ok(fetched.every((b, i) => b.total === total && b.done >= (fetched[i - 1]?.done ?? 0)));
+  assert.equal(fetched.at(-1)?.done, total);
+  const names = new Set(
+    images.flatMap(({ manifest: m }) => [...m.kernel.packages, ...m.userland.packages].map((p) => p.name)),
+  );
+  const sizes = commands.sizes();
+  assert.equal(
+    total,
+    [...names].reduce((n, name) => n + (sizes.get(name) ?? NaN), 0),
+  );
+});
+
+test('what an interrupted fetch has left is not announced again; what is whole is not announced at all', async () => {
+  const { commands, progress, prepare } = world();
+  const interruption = new AbortController();
+  commands.before = (call) => call.startsWith('dpkg-deb') && interruption.abort();
+  await assert.rejects(prepare(server('trixie'), { signal: interruption.signal }), { code: 'aborted' });
+  commands.before = () => undefined;
+  await prepare(server('trixie'));
+  await prepare(server('trixie'));
+  const [first, second, ...others] = progress.filter((p) => p.step === 'plan').map((p) => p.bytes!.total);
+  const kernel = commands.sizes().get('linux-image-6.12.113+deb13-riscv64')!;
+  assert.equal(second, first - kernel);
+  assert.deepEqual(others, []);
 });

@@ -11,6 +11,7 @@ import type { ModuleChoice } from './modules.js';
  */
 export type KernelChoice = string;
 
+/** What an image has: a kernel, modules, packages, programs. */
 export interface Profile {
   /** A word for people. */
   name: string;
@@ -61,6 +62,7 @@ export function redisProfile(kernel: KernelChoice): Profile {
   };
 }
 
+/** The profiles that there are, by name. */
 export const PROFILES: Readonly<Record<string, (kernel: KernelChoice) => Profile>> = {
   shell: shellProfile,
   redis: redisProfile,

@@ -18,6 +18,7 @@ export interface Mirrors {
   security?: Mirror;
 }
 
+/** A mirror of Debian packages. */
 export interface Mirror {
   uri: string;
   signedBy?: string;

@@ -11,6 +11,7 @@
 import { sha256, toBytes, toText } from './bytes.js';
 import type { Cache } from './host.js';
 
+/** A file of the cache, known by its contents. */
 export interface Blob {
   /** What it is, for people: `Image`, `initramfs.cpio`. */
   name: string;

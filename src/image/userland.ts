@@ -1,4 +1,6 @@
 /** The part of a guest that does not depend on its kernel: busybox, programs, libraries, tables. */
+import type { Apt } from './apt.js';
+import type { PackageRecord } from './apttext.js';
 import { appletNames } from './busybox.js';
 import { buildCpio, type CpioEntry } from './cpio.js';
 import { busyboxLinks, guestFiles } from './guestfiles.js';
@@ -24,10 +26,21 @@ export function userlandEntries(tree: PackageTree, profile: Pick<Profile, 'progr
   return [...entries.values()];
 }
 
-/** Fetches, unpacks and stores a user space. The same profile gives the same bytes under every kernel. */
-export async function buildUserland(context: KernelContext, profile: Profile): Promise<UserlandManifest> {
+/** The packages of a user space. */
+export function userlandPackages(apt: Apt, profile: Pick<Profile, 'packages'>): Promise<PackageRecord[]> {
+  return apt.resolve(['busybox-static', ...profile.packages]);
+}
+
+/**
+ * Fetches the packages of {@link userlandPackages}, unpacks them and stores a user space. The same profile gives the
+ * same bytes under every kernel.
+ */
+export async function buildUserland(
+  context: KernelContext,
+  profile: Profile,
+  records: readonly PackageRecord[],
+): Promise<UserlandManifest> {
   const { apt, store, commands, onProgress, signal } = context;
-  const records = await apt.resolve(['busybox-static', ...profile.packages]);
   const tree = new PackageTree();
   for (const deb of await apt.download(records)) {
     onProgress({ step: 'unpack', message: `unpacking ${deb.slice(deb.lastIndexOf('/') + 1)}` });

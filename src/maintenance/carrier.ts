@@ -30,6 +30,7 @@ const BOOT_ARGUMENTS = 'quiet panic=-1';
 const CLOCK_REALTIME = 0;
 const CONSOLE_LINES = 15;
 
+/** An OS instance that can carry process domains: booted, with an agent (the hands) in it. */
 export class Carrier implements FlipSide {
   private constructor(
     readonly computer: SystemComputer,
@@ -43,7 +44,7 @@ export class Carrier implements FlipSide {
   ) {}
 
   /**
-   * Boots an OS instance, takes its hands, and sets its clock, which it has no other source for.
+   * Boots an OS instance, takes its hands, and sets its clock, which it has read at boot to the second only.
    * Throws MaintenanceError `boot-failed`, or what `Computer.boot` throws; nothing of the instance is left then.
    */
   static async boot(computer: SystemComputer, options: CarrierOptions): Promise<Carrier> {
@@ -141,7 +142,8 @@ async function takeHands(instance: Instance, timeout: number): Promise<{ hands: 
 }
 
 function describeEnd(end: OsEnd): string {
-  return end.kind === 'hart-failed' ? `a hart failed: ${end.message}` : `it ended (${end.kind})`;
+  if (end.kind === 'hart-failed') return `a hart failed: ${end.message}`;
+  return end.kind === 'device-failed' ? `its ${end.device} failed: ${end.message}` : `it ended (${end.kind})`;
 }
 
 function bootFailure(instance: Instance, cause: unknown): MaintenanceError {

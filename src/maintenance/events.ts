@@ -2,6 +2,7 @@
 import type { MigrationReport, Step } from '../remapping/migrate.js';
 import type { Carrier } from './carrier.js';
 
+/** What happens during maintenance; `at` is in milliseconds of `performance.now()`. */
 export type MaintenanceEvent =
   /** The understudy begins to boot. */
   | { readonly type: 'booting'; readonly name: string; readonly at: number }
@@ -19,11 +20,11 @@ export type MaintenanceEvent =
   /** A step of the move that is going on begins. */
   | { readonly type: 'step'; readonly domain: string; readonly step: Step; readonly at: number }
   | { readonly type: 'moved'; readonly domain: string; readonly report: MigrationReport; readonly at: number }
-  /** The move came to nothing; the domain goes on in `stays`. */
+  /** The move came to nothing; the domain goes on in `stays`. Undefined: it goes on nowhere. */
   | {
       readonly type: 'move-failed';
       readonly domain: string;
-      readonly stays: string;
+      readonly stays: string | undefined;
       readonly error: Error;
       readonly at: number;
     }
@@ -37,4 +38,5 @@ export type MaintenanceEvent =
       readonly at: number;
     };
 
+/** Is told what happens during maintenance. */
 export type OnMaintenance = (event: MaintenanceEvent) => void | Promise<void>;

@@ -5,3 +5,4 @@ export type { MaintenanceEvent, OnMaintenance } from './events.js';
 export { switchGate } from './gate.js';
 export { Maintenance, type MaintenanceOptions, type MaintenanceState } from './maintenance.js';
 export { moveDomain, type MoveOptions } from './move.js';
+export type { Untidied } from '../remapping/tidying.js';

@@ -7,30 +7,38 @@
  *         ▲                        │ ▲                │
  *         └────────── abandon ─────┘ └─── goBack ─────┘
  *
- * Up to `retire` every step can be taken back. A step that fails leaves the state it began in.
+ * Up to `retire` every step can be taken back. A step that fails leaves the state it began in. One that is done is done,
+ * whoever does not want to hear of it: what could not be tidied is kept beside the result ({@link Maintenance.untidied}).
  */
-import { DomainError } from '../domain/errors.js';
+import { Cgroup } from '../domain/tree/cgroup.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
 import type { MigrationReport } from '../remapping/migrate.js';
+import { reasonOf, Tidying, type Untidied } from '../remapping/tidying.js';
 import type { SystemComputer } from '../system/index.js';
 import { Carrier, type CarrierOptions } from './carrier.js';
-import { MaintenanceError } from './errors.js';
-import type { OnMaintenance } from './events.js';
+import { goesOn, MaintenanceError } from './errors.js';
+import type { MaintenanceEvent, OnMaintenance } from './events.js';
 import { moveDomain } from './move.js';
 import { rehearse } from './rehearsal.js';
 
+/** How far maintenance is (docs/maintenance.md has the picture). */
 export type MaintenanceState = 'serving' | 'ready' | 'taken-over' | 'done';
 
+/** What maintenance is about. */
 export interface MaintenanceOptions {
   readonly computer: SystemComputer;
   /** The OS instance in service. */
   readonly active: Carrier;
   /** The work in it that is to go on. */
   readonly domains: readonly RunningDomain[];
-  /** Told of everything; when it throws before a step of a move, the move is taken back. */
+  /** Told of everything. When it throws before a step of a move, up to `resume`, the move is taken back. */
   readonly onEvent?: OnMaintenance;
 }
 
+/**
+ * Maintenance of one OS instance in service: a second one boots, takes the work over, and the first is retired; or
+ * the work goes back.
+ */
 export class Maintenance {
   readonly #computer: SystemComputer;
   readonly #onEvent: OnMaintenance;
@@ -39,6 +47,7 @@ export class Maintenance {
   #domains: readonly RunningDomain[];
   #state: MaintenanceState = 'serving';
   #busy = false;
+  readonly #tidying = new Tidying();
 
   constructor(options: MaintenanceOptions) {
     this.#computer = options.computer;
@@ -61,7 +70,12 @@ export class Maintenance {
     return this.#understudy;
   }
 
-  /** The work, where it is now. */
+  /** What steps that were done left undone beside, since the beginning: usually nothing. */
+  get untidied(): readonly Untidied[] {
+    return this.#tidying.untidied;
+  }
+
+  /** The work, where it is now. What went down with its OS instance is not among it. */
   get domains(): readonly RunningDomain[] {
     return this.#domains;
   }
@@ -83,14 +97,15 @@ export class Maintenance {
       }
       this.#understudy = understudy;
       this.#state = 'ready';
-      await this.#onEvent({ type: 'booted', understudy, at: performance.now() });
+      await this.#tell({ type: 'booted', understudy, at: performance.now() });
       return understudy;
     });
   }
 
   /**
    * Moves all domains into the understudy, which is the active instance then.
-   * Throws MaintenanceError `move-failed`: everything goes on where it was; `lost`: see there.
+   * Throws MaintenanceError `move-failed`: everything goes on where it was; `split`, `lost`: see there. After `split` it
+   * can be asked for again.
    */
   takeOver(): Promise<readonly MigrationReport[]> {
     return this.#step('ready', () => this.#exchange('taken-over'));
@@ -101,7 +116,10 @@ export class Maintenance {
     return this.#step('taken-over', () => this.#exchange('ready'));
   }
 
-  /** Shuts the relieved instance down; its harts and frames go to the free pool. There is no way back from here. */
+  /**
+   * Shuts the relieved instance down; its harts and frames go to the free pool. There is no way back from here.
+   * Throws MaintenanceError `state` if some of the work lives in it.
+   */
   retire(): Promise<void> {
     return this.#step('taken-over', async () => {
       await this.#takeOut();
@@ -109,7 +127,7 @@ export class Maintenance {
     });
   }
 
-  /** Shuts the understudy down without having used it. */
+  /** Shuts the understudy down without having used it. Throws MaintenanceError `state` if some of the work lives in it. */
   abandon(): Promise<void> {
     return this.#step('ready', async () => {
       await this.#takeOut();
@@ -135,26 +153,42 @@ export class Maintenance {
     return this.#understudy;
   }
 
+  /** Tells of what is done. */
+  async #tell(event: MaintenanceEvent): Promise<void> {
+    await this.#tidying.do(`telling of "${event.type}"`, () => this.#onEvent(event));
+  }
+
   /** Moves everything to the other instance, or nothing. */
   async #exchange(next: MaintenanceState): Promise<readonly MigrationReport[]> {
     const from = this.#active;
     const to = this.#partner();
     const moved: RunningDomain[] = [];
     const reports: MigrationReport[] = [];
-    for (const domain of this.#domains) {
+    // Those that could not be brought back from there before are there.
+    for (const domain of this.#domains.filter((d) => d.hands !== to.hands)) {
       try {
         const { domain: there, report } = await moveDomain(domain, from, to, { onEvent: this.#onEvent });
+        this.#replace(domain, there);
         moved.push(there);
         reports.push(report);
+        this.#tidying.untidied.push(...report.untidied);
       } catch (cause) {
-        throw await this.#failure(cause, domain, moved, from, to);
+        throw await this.#failure(cause, domain, moved, { from, to, next });
       }
     }
-    this.#domains = moved;
+    this.#turn(from, to, next);
+    return reports;
+  }
+
+  /** A domain is elsewhere now, or (`now` undefined) nowhere. */
+  #replace(domain: RunningDomain, now: RunningDomain | undefined): void {
+    this.#domains = this.#domains.flatMap((d) => (d === domain ? (now ?? []) : d));
+  }
+
+  #turn(from: Carrier, to: Carrier, state: MaintenanceState): void {
     this.#active = to;
     this.#understudy = from;
-    this.#state = next;
-    return reports;
+    this.#state = state;
   }
 
   /** Brings back what had been moved before `failed` could not be, and says what happened. */
@@ -162,41 +196,62 @@ export class Maintenance {
     cause: unknown,
     failed: RunningDomain,
     moved: readonly RunningDomain[],
-    from: Carrier,
-    to: Carrier,
+    { from, to, next }: { from: Carrier; to: Carrier; next: MaintenanceState },
   ): Promise<MaintenanceError> {
-    const { name } = failed.spec;
-    const why = cause instanceof Error ? cause.message : String(cause);
-    const back: RunningDomain[] = [];
+    const lost = new Set<RunningDomain>();
+    const stayed: string[] = [];
+    if (!goesOn(cause)) lost.add(failed);
     for (const domain of moved) {
       try {
-        back.push((await moveDomain(domain, to, from)).domain);
+        this.#replace(domain, (await moveDomain(domain, to, from)).domain);
       } catch (error) {
-        const left = error instanceof Error ? error.message : String(error);
-        return new MaintenanceError(
-          'lost',
-          `domain ${name} cannot be moved to ${to.name}: ${why}; and ${domain.spec.name} cannot be brought back from there: ${left}`,
-          { cause },
-        );
+        if (goesOn(error)) stayed.push(`${domain.spec.name} (${reasonOf(error)})`);
+        else lost.add(domain);
       }
     }
-    this.#domains = [...back, ...this.#domains.slice(moved.length)];
-    if (cause instanceof DomainError && cause.code === 'undo-failed') {
-      return new MaintenanceError('lost', `domain ${name} cannot be moved to ${to.name}: ${why}`, { cause });
+    for (const carrier of [from, to]) {
+      if (!(await carrier.hands.hasEnded())) continue;
+      for (const domain of this.#domains) if (domain.hands === carrier.hands) lost.add(domain);
     }
-    return new MaintenanceError(
-      'move-failed',
-      `domain ${name} cannot be moved to ${to.name}: ${why}; it goes on in ${from.name}`,
-      { cause },
-    );
+    for (const domain of lost) this.#replace(domain, undefined);
+    // Where the work is, there is the instance in service.
+    if (await from.hands.hasEnded()) this.#turn(from, to, next);
+
+    const why = `domain ${failed.spec.name} cannot be moved to ${to.name}: ${reasonOf(cause)}`;
+    if (lost.size > 0) {
+      const names = [...lost].map((d) => d.spec.name);
+      const message = `${why}; nowhere any more: ${names.join(', ')}`;
+      return new MaintenanceError('lost', message, { cause }, names);
+    }
+    if (stayed.length > 0) {
+      const message = `${why}; it goes on in ${from.name}, but these cannot be brought back from ${to.name}: ${stayed.join(', ')}`;
+      return new MaintenanceError('split', message, { cause });
+    }
+    return new MaintenanceError('move-failed', `${why}; it goes on in ${from.name}`, { cause });
   }
 
   async #takeOut(): Promise<void> {
     const carrier = this.#partner();
+    for (const domain of this.#domains) {
+      if (!(await livesIn(domain, carrier))) continue;
+      throw new MaintenanceError(
+        'state',
+        `domain ${domain.spec.name} lives in ${carrier.name}, which was to be shut down: move it away first`,
+      );
+    }
     await this.#onEvent({ type: 'retiring', name: carrier.name, at: performance.now() });
     await carrier.shutdown();
     this.#understudy = undefined;
     const { freeHarts, freeMemory } = this.#computer;
-    await this.#onEvent({ type: 'retired', name: carrier.name, freeHarts, freeMemory, at: performance.now() });
+    await this.#tell({ type: 'retired', name: carrier.name, freeHarts, freeMemory, at: performance.now() });
   }
+}
+
+/**
+ * Whether a domain lives in an OS instance: by its handle, or because it is not where its handle says and its like is
+ * there. An original that could not be ended does not count.
+ */
+async function livesIn({ spec, hands }: RunningDomain, carrier: Carrier): Promise<boolean> {
+  const there = await Cgroup.isPopulated(carrier.hands, spec.name);
+  return there && (hands === carrier.hands || !(await Cgroup.isPopulated(hands, spec.name)));
 }

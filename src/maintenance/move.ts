@@ -2,6 +2,8 @@
 import type { RunningDomain } from '../domain/tree/launch.js';
 import { FrameFlipper } from '../remapping/flipper.js';
 import { migrate, type MigrationReport } from '../remapping/migrate.js';
+import { Tidying } from '../remapping/tidying.js';
+import { goesOn } from './errors.js';
 import type { Carrier } from './carrier.js';
 import type { OnMaintenance } from './events.js';
 import { switchGate } from './gate.js';
@@ -14,6 +16,7 @@ const LINGER = 300;
 /** Time that a domain which has just come to life has its hart for itself (ms). */
 const CLIENTS_FIRST = 100;
 
+/** Options of `moveDomain`. */
 export interface MoveOptions {
   readonly onEvent?: OnMaintenance;
   /** Something else in these instances serves meanwhile: the hands leave it the harts whenever they can. */
@@ -22,9 +25,10 @@ export interface MoveOptions {
 
 /**
  * Moves `domain` from `from` to `to`. Its packets wait at the switch meanwhile. Throws what `migrate` throws; then the
- * domain goes on in `from`, unless the error's code is `undo-failed`.
+ * domain goes on in `from`, unless the error's code is `ended` or `undo-failed`.
  *
- * `onEvent` is told before each step and may throw: the move is then undone.
+ * `onEvent` is told before each step and may throw: up to `resume` the move is then undone. Later, and when it is told of
+ * the end, what it throws is noted in the report as `untidied`.
  */
 export async function moveDomain(
   domain: RunningDomain,
@@ -60,12 +64,21 @@ export async function moveDomain(
       },
       ...(gate && { gate }),
     });
-    await onEvent({ type: 'moved', domain: name, report: moved.report, at: performance.now() });
-    return moved;
+    const telling = new Tidying();
+    const { report } = moved;
+    await telling.do('telling that it has moved', () =>
+      onEvent({ type: 'moved', domain: name, report, at: performance.now() }),
+    );
+    return { domain: moved.domain, report: { ...report, untidied: [...report.untidied, ...telling.untidied] } };
   } catch (cause) {
-    linger(LINGER);
     const error = cause instanceof Error ? cause : new Error(String(cause));
-    await onEvent({ type: 'move-failed', domain: name, stays: from.name, error, at: performance.now() });
+    const stays = goesOn(error) ? from.name : undefined;
+    // Whoever asked for the move is to hear why it failed, not that somebody did not want to hear of it.
+    await new Tidying().do('telling that it failed', () =>
+      onEvent({ type: 'move-failed', domain: name, stays, error, at: performance.now() }),
+    );
     throw error;
+  } finally {
+    linger(LINGER);
   }
 }

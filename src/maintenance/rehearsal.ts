@@ -24,7 +24,10 @@ export async function rehearse(active: Carrier, understudy: Carrier): Promise<vo
     let domain = await launch(from.hands, { name: NAME }, PROGRAM);
     try {
       for (let hop = 0; hop < HOPS; hop++) {
-        ({ domain } = await moveDomain(domain, from, to, { underLoad: true }));
+        const moved = await moveDomain(domain, from, to, { underLoad: true });
+        domain = moved.domain;
+        const [untidied] = moved.report.untidied;
+        if (untidied !== undefined) throw new Error(`after the move, ${untidied.what}: ${untidied.why}`);
         [from, to] = [to, from];
       }
     } finally {

@@ -40,6 +40,7 @@ export function isGroupMac(mac: number): boolean {
   return Math.floor(mac / 0x100_0000_0000) % 2 === 1;
 }
 
+/** An IPv4 network: its address and its mask, as numbers. */
 export interface Subnet {
   readonly network: number;
   readonly mask: number;

@@ -13,6 +13,7 @@ export type NetErrorCode =
   /** The object was closed before. */
   | 'CLOSED';
 
+/** The network outside cannot do what was asked. */
 export class NetError extends Error {
   constructor(
     readonly code: NetErrorCode,

@@ -18,6 +18,7 @@ import { parseArp } from './wire/arp.js';
 import { get16, get32, getMac } from './wire/bytes.js';
 import { TYPE_ARP, TYPE_IPV4 } from './wire/ethernet.js';
 
+/** Holds the traffic of one address until it is let go, at the port where its owner is then. */
 export interface Gate {
   readonly target: GateTarget;
   /** Frames waiting, both ways. */

@@ -60,6 +60,7 @@ export interface Port {
   readonly counters: PortCounters;
 }
 
+/** Frames that a port has passed and dropped. */
 export interface PortCounters {
   /** Frames delivered to the station, and their bytes. */
   delivered: number;
@@ -72,6 +73,7 @@ export interface PortCounters {
   notCarried: number;
 }
 
+/** What a port of a switch is made with. */
 export interface PortOptions {
   readonly name: string;
   /** The source MAC addresses the station may use. Left out: any, learned as they appear. */

@@ -21,8 +21,13 @@ const MAX_IPS = 16;
 interface Entry<P> {
   readonly port: P;
   readonly registered: boolean;
+<<<<<<< HEAD
   /** The MAC address that an IPv4 address was first seen or registered with: where that goes, it goes. */
   readonly mac?: number | undefined;
+=======
+  /** Of an IPv4 address that was claimed: the MAC address that spoke for it. */
+  readonly mac?: number;
+>>>>>>> main
 }
 
 export class Registry<P extends object> {
@@ -76,15 +81,23 @@ export class Registry<P extends object> {
       table.set(address, { port, registered: true, mac });
       this.#known.add(port);
     }
+    if (mac !== undefined) this.#follow(mac, port);
     this.version++;
   }
 
+<<<<<<< HEAD
   /** What `target` names has moved to `port`, and with a MAC address the IPv4 addresses that were used under it. */
   move(port: P, target: GateTarget): void {
     this.register(port, target);
     if (target.mac === undefined) return;
     for (const [ip, entry] of this.#ips) {
       if (entry.mac === target.mac && entry.port !== this.#router) this.#ips.set(ip, { ...entry, port });
+=======
+  /** A station that has another port now takes along what it has claimed. */
+  #follow(mac: number, port: P): void {
+    for (const [ip, entry] of this.#ips) {
+      if (entry.mac === mac && entry.port !== port) this.#ips.set(ip, { port, registered: false, mac });
+>>>>>>> main
     }
   }
 
@@ -129,7 +142,10 @@ export class Registry<P extends object> {
     this.#claim(this.#macs, port, mac, MAX_MACS, undefined);
   }
 
+<<<<<<< HEAD
   /** `mac`: the address it is used under. */
+=======
+>>>>>>> main
   claimIp(port: P, ip: number, mac: number): void {
     if (!this.#leases.has(ip)) this.#claim(this.#ips, port, ip, MAX_IPS, mac);
   }
@@ -144,7 +160,11 @@ export class Registry<P extends object> {
     this.version++;
   }
 
+<<<<<<< HEAD
   #claim(table: Map<number, Entry<P>>, port: P, address: number, most: number, mac: number | undefined): void {
+=======
+  #claim(table: Map<number, Entry<P>>, port: P, address: number, most: number, mac?: number): void {
+>>>>>>> main
     if (table.has(address)) return;
     let claims = 0;
     let oldest: number | undefined;
@@ -157,7 +177,11 @@ export class Registry<P extends object> {
       table.delete(oldest);
       this.version++;
     }
+<<<<<<< HEAD
     table.set(address, { port, registered: false, mac });
+=======
+    table.set(address, { port, registered: false, ...(mac !== undefined && { mac }) });
+>>>>>>> main
     this.#known.add(port);
   }
 }

@@ -33,20 +33,26 @@ export interface HostStream {
   reset(): void;
 }
 
+/** A TCP port of the host that is listened on. */
 export interface Listener {
   readonly port: number;
   close(): Promise<void>;
 }
 
+<<<<<<< HEAD
 /** The host was told that what was sent to `address` and `port` arrives nowhere. */
 export type DatagramsRefused = (address: string, port: number, why: 'refused' | 'unreachable') => void;
 
+=======
+/** A UDP socket of the host. */
+>>>>>>> main
 export interface HostDatagrams {
   readonly port: number;
   send(payload: Uint8Array, address: string, port: number): void;
   close(): void;
 }
 
+/** Sockets of the host, as the gateway needs them. */
 export interface Sockets {
   /** How many streams and datagram sockets guests may have open together, if the host has a bound. */
   readonly descriptors?: number;

@@ -23,11 +23,13 @@ import { ETHERNET_HEADER } from './wire/ethernet.js';
 /** Milliseconds of each turn of the event loop that delivering may take. */
 const SHARE = 3;
 
+/** What a switch is made with. */
 export interface SwitchOptions {
   /** Left out, everything is delivered at once, however long that takes: for simulated time. */
   readonly clock?: Clock;
 }
 
+/** An Ethernet switch that learns which address is behind which port. */
 export class Switch {
   readonly #ports = new Set<SwitchPort>();
   readonly #registry = new Registry<SwitchPort>();

@@ -23,6 +23,7 @@ export function noteWritten(words: Int32Array, frameWords: number, offset: numbe
   }
 }
 
+/** A guest's physical memory: a map from its pages to frames of the computer. */
 export class LogicalAddressSpace implements DmaSpace {
   readonly bytes: Uint8Array;
   readonly view: DataView;

@@ -3,10 +3,14 @@ import type { CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
 import type { TranslatorCounters } from '../hart/translator/translator.js';
 import type { ResetKind } from './sbi.js';
+import type { MachineMemory } from '../computer/memory.js';
+
+/** The name by which the thread of a hart holds a device's lock (computer/state-page.ts), by byte offset of its block. */
+export const holderOf = (block: number): number => block >>> 12;
 
 /** Sent to a hart's thread; all of it survives structured cloning. */
 export interface HartAssignment {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: MachineMemory['memory'];
   readonly core: CoreCode;
   readonly engine: EngineOptions;
   /** Keep account of where the time goes. */
@@ -35,7 +39,6 @@ export interface HartReport {
 /** What a hart's thread says. */
 export type HartMessage =
   | { readonly type: 'doorbell' }
-  | { readonly type: 'console'; readonly bytes: Uint8Array }
   | { readonly type: 'reset'; readonly kind: ResetKind }
   /** The last word of an assignment. */
   | { readonly type: 'stopped'; readonly report: HartReport }

@@ -2,9 +2,12 @@ import type { HartAssignment, HartMessage } from './assignment.js';
 
 /** A worker thread that runs one hart at a time. */
 export interface HartThread {
-  /** Runs an assignment; messages of it go to `onMessage` until it says `stopped` or `failed`. */
-  assign(assignment: HartAssignment): void;
-  onMessage: (message: HartMessage) => void;
+  /**
+   * Runs an assignment. What is said of it goes to `onMessage`; `stopped` or `failed` is the last of it, whatever becomes
+   * of the thread. A thread that has died is replaced first.
+   */
+  assign(assignment: HartAssignment, onMessage: (message: HartMessage) => void): void;
+  /** Ends the thread, whatever it is doing: what it was assigned has failed. */
   terminate(): Promise<void>;
 }
 
@@ -12,6 +15,8 @@ export interface HartThread {
 export interface Platform {
   /** Starts a thread that loads the hart's code and waits for an assignment. */
   startHartThread(): HartThread;
+  /** Calls back when the event loop has gone round, timers and sockets included: as `setImmediate` does. */
+  soon(run: () => void): void;
   /** Fills an array with random bytes fit for keys. */
   randomBytes(into: Uint8Array): void;
 }

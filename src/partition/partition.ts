@@ -1,5 +1,19 @@
+import type { Clock } from '../computer/clock.js';
 import { ComputerError } from '../computer/errors.js';
-import { FRAME_SIZE } from '../computer/memory.js';
+import {
+  ASK_PAUSE,
+  ASK_STOP,
+  AtomicWords,
+  GIVE_UP,
+  LET_GO,
+  standsStill,
+  take,
+  toBegin,
+  type Step,
+} from '../computer/handshake.js';
+import { FRAME_SIZE, type MachineMemory } from '../computer/memory.js';
+import type { CoreCode } from '../hart/core/index.js';
+import type { EngineOptions } from '../hart/engine.js';
 import * as S from '../hart/state.js';
 import {
   FETCH_TLB_SIZE,
@@ -14,24 +28,35 @@ import {
 import { LogicalAddressSpace, RAM_BASE } from './address-space.js';
 import type { HartAssignment, HartMessage } from './assignment.js';
 import type { Hart } from './hart.js';
-import type { Vmm } from './vmm.js';
+import { gone, hold, letGo, mayMove, standing, start, stop, type Standing } from './standing.js';
 
 /** How long the main thread looks again and again before it lets others have a turn (ms). */
 const SPIN = 2;
 /** A hart that has not stood still by then is stuck in its own thread (ms). */
 const PAUSE_LIMIT = 10_000;
+/** The thread of a hart that has not stopped by then is ended (ms). */
+const STOP_LIMIT = 30_000;
+
+/** What a partition needs of the machine it is a part of. */
+export interface Machine {
+  readonly memory: MachineMemory;
+  readonly core: CoreCode;
+  readonly engine: EngineOptions;
+  readonly clock: Clock;
+  readonly profile: boolean;
+}
 
 /** The harts, frames and VMM-owned pages of one OS instance. */
 export class Partition {
   readonly space: LogicalAddressSpace;
   /** Hart blocks by hart id. */
   readonly blocks: readonly number[];
-  onMessage: (message: HartMessage) => void = () => undefined;
+  onMessage: (message: HartMessage, hartId: number) => void = () => undefined;
 
   readonly #runs: [first: number, count: number][] = [];
-  #running = 0;
+  readonly #standing: Standing = standing();
+  readonly #words: AtomicWords;
   #whenStopped: (() => void)[] = [];
-  #pauses = 0;
   #released = false;
   #holds = 0;
   /** It was released, and its harts stand still, but somebody holds it. */
@@ -39,97 +64,101 @@ export class Partition {
 
   /** Throws ComputerError `no-frames`, having taken nothing. */
   constructor(
-    private readonly vmm: Vmm,
+    private readonly machine: Machine,
     private readonly harts: readonly Hart[],
     pages: number,
     private readonly onRelease: () => void,
   ) {
     this.blocks = harts.map(({ block }) => block);
-    this.space = new LogicalAddressSpace(vmm.machine, pages);
+    this.#words = new AtomicWords(machine.memory.words);
+    this.space = new LogicalAddressSpace(machine.memory, pages);
     harts.forEach((hart, id) => this.#initialise(hart.block, id));
   }
 
   /** Byte offset of `bytes` of cleared machine memory that no guest can reach; given back with the partition. */
   allocate(bytes: number): number {
     const count = Math.ceil(bytes / FRAME_SIZE);
-    const first = this.vmm.machine.frames.allocateRun(count);
+    const first = this.machine.memory.frames.allocateRun(count);
     this.#runs.push([first, count]);
     return first * FRAME_SIZE;
   }
 
-  /** Lets the harts run: hart 0 from `entry`, with `opaque` in a1; the others wait for hart_start. */
+  /**
+   * Lets the harts run: hart 0 from `entry`, with `opaque` in a1; the others wait for hart_start. While somebody holds
+   * the partition paused they stand still from the beginning.
+   * Throws ComputerError `released` if they have run before or the partition has been stopped or released, or what the
+   * platform throws for want of threads: then it is to be released.
+   */
   start(entry: number, opaque: number, pages: Pick<HartAssignment, 'board' | 'mailbox' | 'doorbell'>): void {
-    const { vmm, blocks } = this;
-    const { words, view } = vmm.machine;
+    const { machine, blocks } = this;
+    const { words, view } = machine.memory;
+    if (!start(this.#standing)) throw new ComputerError('released', 'the harts of a partition start once');
     view.setBigUint64(blocks[0] + S.HSM_START, BigInt(entry), true);
     view.setBigUint64(blocks[0] + S.HSM_OPAQUE, BigInt(opaque), true);
     Atomics.store(words, (blocks[0] + S.HSM) >>> 2, S.HSM_START_PENDING);
-    this.harts.forEach(({ thread }, hartId) => {
-      this.#running++;
-      thread.onMessage = (message) => {
-        if (message.type === 'stopped' || message.type === 'failed') this.#stopped();
-        this.onMessage(message);
-      };
-      thread.assign({
-        memory: vmm.machine.memory,
-        core: vmm.core,
-        engine: vmm.engine,
-        profile: vmm.profile,
-        harts: blocks,
-        hartId,
-        epoch: vmm.clock.epoch,
-        ...pages,
-      });
+    this.harts.forEach(({ block, thread }, hartId) => {
+      take(toBegin(this.#standing.holds > 0), this.#words, block);
+      try {
+        thread.assign(
+          {
+            memory: machine.memory.memory,
+            core: machine.core,
+            engine: machine.engine,
+            profile: machine.profile,
+            harts: blocks,
+            hartId,
+            epoch: machine.clock.epoch,
+            ...pages,
+          },
+          (message) => this.#receive(hartId, message),
+        );
+      } catch (error) {
+        take(GIVE_UP, this.#words, block);
+        throw error;
+      }
+      this.#standing.running++;
     });
   }
 
   /**
-   * Makes all harts stand still; resolves when they do. Nested pauses count. While it
-   * lasts the VMM may change anything; translations are forgotten at the end.
-   * Throws ComputerError `hart-failed` if a hart does not answer.
+   * Makes all harts stand still; resolves when they do, with the function that lets them go again. They go on when
+   * everybody who holds them has called his; a second call of it does nothing. While they stand still the VMM may change
+   * anything; translations are forgotten at the end. Harts that have ended, or not begun, stand still already.
+   *
+   * Throws ComputerError `hart-failed` if a hart does not answer within ten seconds; the others go on then.
    */
-  async pause(): Promise<void> {
-    this.#pauses++;
-    const { words } = this.vmm.machine;
-    for (const block of this.blocks) {
-      Atomics.or(words, (block + S.REQUEST) >>> 2, S.REQUEST_PAUSE);
-      S.signal(words, block);
-    }
-    const still = (): boolean =>
-      this.blocks.every((block) => {
-        const state = Atomics.load(words, (block + S.RUN_STATE) >>> 2);
-        return state === S.RUN_STATE_PAUSED || state === S.RUN_STATE_STOPPED;
-      });
+  async pause(): Promise<() => void> {
+    if (hold(this.#standing)) this.#all(ASK_PAUSE);
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      if (letGo(this.#standing)) this.#all(LET_GO);
+    };
     // Whoever stops several partitions has asked all of them before it looks.
     await Promise.resolve();
-    const start = performance.now();
-    while (!still()) {
-      const waited = performance.now() - start;
-      if (waited > PAUSE_LIMIT) throw new ComputerError('hart-failed', 'a hart does not stand still');
+    const begin = performance.now();
+    while (!this.#standStill()) {
+      const waited = performance.now() - begin;
+      if (waited > PAUSE_LIMIT) {
+        release();
+        throw new ComputerError('hart-failed', 'a hart does not stand still');
+      }
       if (waited > SPIN) await new Promise<void>((resolve) => setTimeout(resolve, 1));
     }
+    return release;
   }
 
-  resume(): void {
-    if (--this.#pauses > 0) return;
-    const { words } = this.vmm.machine;
-    for (const block of this.blocks) {
-      Atomics.and(words, (block + S.REQUEST) >>> 2, ~S.REQUEST_PAUSE);
-      Atomics.notify(words, (block + S.REQUEST) >>> 2);
-    }
-  }
-
-  /** Stops all harts for good. */
+  /** Stops all harts for good. A thread that does not answer within half a minute is ended. */
   async stop(): Promise<void> {
-    if (this.#running === 0) return;
-    const { words } = this.vmm.machine;
+    if (stop(this.#standing)) this.#all(ASK_STOP);
+    if (this.#standing.running === 0) return;
     const stopped = new Promise<void>((resolve) => this.#whenStopped.push(resolve));
-    for (const block of this.blocks) {
-      Atomics.or(words, (block + S.REQUEST) >>> 2, S.REQUEST_STOP);
-      Atomics.notify(words, (block + S.REQUEST) >>> 2);
-      S.signal(words, block);
-    }
+    const limit = setTimeout(() => {
+      for (const { thread } of this.harts) void thread.terminate();
+    }, STOP_LIMIT);
     await stopped;
+    clearTimeout(limit);
   }
 
   /**
@@ -160,19 +189,30 @@ export class Partition {
     if (this.#holds > 0) return;
     this.#toGiveBack = false;
     this.space.release();
-    for (const [first, count] of this.#runs) this.vmm.machine.frames.releaseRun(first, count);
+    for (const [first, count] of this.#runs) this.machine.memory.frames.releaseRun(first, count);
     this.onRelease();
   }
 
-  #stopped(): void {
-    if (--this.#running > 0) return;
-    for (const resolve of this.#whenStopped.splice(0)) resolve();
+  /** What a hart's thread says. */
+  #receive(hartId: number, message: HartMessage): void {
+    if (message.type === 'failed') take(GIVE_UP, this.#words, this.blocks[hartId]);
+    this.onMessage(message, hartId);
+    const over = message.type === 'failed' || message.type === 'stopped';
+    if (over && gone(this.#standing)) for (const resolve of this.#whenStopped.splice(0)) resolve();
+  }
+
+  #all(steps: readonly Step[]): void {
+    for (const block of this.blocks) take(steps, this.#words, block);
+  }
+
+  #standStill(): boolean {
+    return !mayMove(this.#standing) || this.blocks.every((block) => standsStill(this.#words, block));
   }
 
   /** A hart as it comes out of reset, stopped. */
   #initialise(block: number, id: number): void {
-    const { machine } = this.vmm;
-    const { words, view, bytes } = machine;
+    const { memory } = this.machine;
+    const { words, view, bytes } = memory;
     bytes.fill(0, block, block + S.HART_STATE_SIZE);
     bytes.fill(0xff, block + TLB_START, block + TLB_START + MODES * TLB_SIZE + 2 * FETCH_TLB_SIZE);
     // Code of the OS instance that had the hart before must not be taken for this one's.
@@ -184,7 +224,7 @@ export class Partition {
     view.setBigUint64(block + S.RAM_BASE, BigInt(RAM_BASE), true);
     words[(block + S.RAM_PAGES) >>> 2] = this.space.pages;
     words[(block + S.PAGE_MAP) >>> 2] = this.space.pageMap;
-    words[(block + S.FRAME_WORDS) >>> 2] = machine.frameWords;
+    words[(block + S.FRAME_WORDS) >>> 2] = memory.frameWords;
     words[(block + S.HART_ID) >>> 2] = id;
     words[(block + S.HSM) >>> 2] = S.HSM_STOPPED;
     words[(block + S.RESERVATION) >>> 2] = -1;

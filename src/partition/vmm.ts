@@ -5,12 +5,14 @@
 import { Clock, hostNow } from '../computer/clock.js';
 import { ComputerError } from '../computer/errors.js';
 import { FRAME_SIZE, MachineMemory } from '../computer/memory.js';
+import { Turns } from '../computer/turns.js';
 import { buildCore, type CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
-import { HART_BLOCK_SIZE } from '../hart/tlb.js';
 import type { Hart, Platform } from './hart.js';
+import { shareMachine } from './limits.js';
 import { Partition } from './partition.js';
 
+/** What a VMM is made with. */
 export interface VmmOptions {
   /** Bytes for the OS instances together. */
   readonly memory: number;
@@ -21,13 +23,12 @@ export interface VmmOptions {
   readonly profile?: boolean;
 }
 
-const HART_FRAMES = Math.ceil(HART_BLOCK_SIZE / FRAME_SIZE);
-/** Page maps, device states, mailboxes: for each of as many OS instances as can be, with room to spare. */
-const CONTROL_BYTES_PER_HART = 4 * 2 ** 20;
-
+/** The owner of a computer's harts, frames and threads, who gives partitions of it to OS instances. */
 export class Vmm {
   readonly machine: MachineMemory;
   readonly clock: Clock;
+  /** Whose turn it is on the main thread. */
+  readonly turns: Turns;
   readonly core: CoreCode;
   readonly engine: EngineOptions;
   readonly profile: boolean;
@@ -35,22 +36,29 @@ export class Vmm {
   readonly #all: readonly Hart[];
   readonly #partitions = new Set<Partition>();
 
-  /** Throws ComputerError `too-large` or `memory`. */
+  /** Throws ComputerError `too-large` or `memory`, or what starting a thread throws; no thread remains then. */
   constructor(
     readonly platform: Platform,
     { memory, harts, engine = {}, profile = false }: VmmOptions,
   ) {
-    const control = harts * (HART_FRAMES * FRAME_SIZE + CONTROL_BYTES_PER_HART);
-    const limits = MachineMemory.limits(memory + control + memory / 1024);
+    const { limits, hartFrames, predecodePages } = shareMachine(memory, harts);
     this.machine = MachineMemory.create(limits);
+    this.turns = new Turns((run) => platform.soon(run));
     this.clock = new Clock(hostNow());
-    this.core = buildCore(limits);
+    this.core = buildCore(limits, predecodePages);
     this.engine = engine;
     this.profile = profile;
-    this.#all = Array.from({ length: harts }, () => ({
-      block: this.machine.frames.allocateRun(HART_FRAMES) * FRAME_SIZE,
-      thread: platform.startHartThread(),
-    }));
+    const all: Hart[] = [];
+    try {
+      while (all.length < harts) {
+        const block = this.machine.frames.allocateRun(hartFrames) * FRAME_SIZE;
+        all.push({ block, thread: platform.startHartThread() });
+      }
+    } catch (error) {
+      for (const { thread } of all) void thread.terminate();
+      throw error;
+    }
+    this.#all = all;
     this.#free = [...this.#all];
   }
 
@@ -73,7 +81,9 @@ export class Vmm {
       );
     }
     const mine = this.#free.slice(0, harts);
-    const partition = new Partition(this, mine, Math.floor(memory / FRAME_SIZE), () => {
+    const { machine: frames, core, engine, clock, profile } = this;
+    const machine = { memory: frames, core, engine, clock, profile };
+    const partition = new Partition(machine, mine, Math.floor(memory / FRAME_SIZE), () => {
       this.#partitions.delete(partition);
       this.#free.push(...mine);
     });

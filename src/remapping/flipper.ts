@@ -6,8 +6,8 @@ import { DomainError } from '../domain/errors.js';
 import { Queue, together } from '../domain/together.js';
 import type { Tracee } from '../domain/trace/tracee.js';
 import { checkPairs, exchange } from './exchange.js';
-import type { FlipReceipt, FrameMover, Move, Space } from '../domain/memory/mover.js';
-import { ownPagesIn, walkRun, type PageLook } from './page-run.js';
+import type { FlipReceipt, FrameMover, Move, PageLook, Space } from '../domain/memory/mover.js';
+import { ownPagesIn, walkRun } from './page-run.js';
 import type { Range } from '../domain/memory/ranges.js';
 import { warmUp } from './warm-up.js';
 
@@ -19,8 +19,8 @@ export interface FlipSide {
     readonly space: LogicalAddressSpace;
     /** Keeps its memory until the function that is answered is called, even if the OS instance ends. */
     hold(): () => void;
-    pause(): Promise<void>;
-    resume(): void;
+    /** Makes its harts stand still, until the function that is answered is called. */
+    pause(): Promise<() => void>;
   };
 }
 
@@ -166,7 +166,7 @@ async function whileStill<T>(sides: readonly FlipSide[], work: () => T): Promise
       await together(pauses);
       return work();
     } finally {
-      for (const { partition } of sides) partition.resume();
+      for (const pause of await Promise.allSettled(pauses)) if (pause.status === 'fulfilled') pause.value();
     }
   } finally {
     for (const { transport } of sides) transport.restless(false);

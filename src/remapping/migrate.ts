@@ -1,26 +1,23 @@
-import { HandsError } from '../guest/hands/errors.js';
 import type { Hands } from '../guest/hands/hands.js';
-import { SYS } from '../guest/hands/syscalls.js';
-import { createAnchor, type ClockOffsets, type DomainSpec } from '../domain/tree/anchor.js';
-import { checkpoint, inspectFiles, refuseUnsupported } from '../domain/checkpoint/checkpoint.js';
-import { DomainError, unsupported } from '../domain/errors.js';
+import { createAnchor, type DomainSpec } from '../domain/tree/anchor.js';
+import { checkpoint } from '../domain/checkpoint/checkpoint.js';
+import { DomainError } from '../domain/errors.js';
 import { FrozenDomain } from '../domain/freeze/frozen.js';
 import type { RestoreContext } from '../domain/kinds/kind.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
-import { CLOCK, EBADF, ENOENT, ENOMEM, ESRCH, PROT } from '../domain/linux/flags.js';
+import { ENOMEM } from '../domain/linux/flags.js';
 import { readText } from '../domain/linux/os.js';
-import type { HeldFiles } from '../domain/linux/held-files.js';
-import { readAdvice, type Advice } from '../domain/memory/advice.js';
 import { carriedPaths } from '../domain/memory/carried.js';
-import { compareFiles } from './compare.js';
-import { intersect, normalize, total } from '../domain/memory/ranges.js';
+import { total } from '../domain/memory/ranges.js';
 import type { FrameMover } from '../domain/memory/mover.js';
-import { holdProc, surveyProcesses, type ProcessView } from '../domain/proc/survey.js';
-import { NO_VDSO, outlineProcess, stillFits, withoutObjects, type Outline } from '../domain/checkpoint/outline.js';
+import { holdProc, type ProcessView } from '../domain/proc/survey.js';
+import { stillFits, withoutObjects, type Outline } from '../domain/checkpoint/outline.js';
 import { Restoration } from '../domain/restore/restore.js';
-import { together } from '../domain/together.js';
 import { Undo } from '../domain/undo.js';
 import { lookAtSleepers } from '../domain/freeze/waits.js';
+import { clockOffsets } from './clocks.js';
+import { aMoment, lookAgain, lookAround, readAllAdvice } from './survey.js';
+import { reasonOf, Tidying, type Untidied } from './tidying.js';
 
 /** The network's part in a move: packets for the domain wait while it is nowhere. */
 export interface NetworkGate {
@@ -39,11 +36,11 @@ export interface MigrationOptions {
   readonly gate?: NetworkGate;
   /** Milliseconds, monotonic. */
   readonly now: () => number;
-  /** Told before each step; may throw, and the move is undone. */
+  /** Told before each step; may throw, and the move is undone. Before `bury` it is done already, and only the report tells of it. */
   readonly onStep?: (step: Step) => void | Promise<void>;
 }
 
-/** The steps of a move, in order. Up to `resume` everything can be undone. */
+/** The steps of a move, in order. Up to `resume` everything can be undone; `bury` cannot fail any more. */
 export const STEPS = [
   'survey',
   'prepare',
@@ -57,15 +54,20 @@ export const STEPS = [
   'resume',
   'bury',
 ] as const;
-/** How often a look at a domain whose processes come and go is begun again. */
-const MOST_LOOKS = 20;
+/**
+ * Before the freeze, in milliseconds: the engine compiles what has just been done often, on the cores that the move
+ * will need.
+ */
+const REST = 200;
+
+/** How often it is tried to end the original: it is in nobody's way, but it takes its place. */
+const MOST_TRIES = 3;
 /** How often a domain is frozen to be moved, where what it was just doing cannot be moved. */
 const MOST_ATTEMPTS = 8;
-/** Errors of a look at what a running domain has that mean: not any more. */
-const GONE: readonly number[] = [ENOENT, ESRCH, EBADF];
-const aMoment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+/** A step of a move, in the order of `STEPS`. */
 export type Step = (typeof STEPS)[number];
 
+/** What a move did, and how long it took. */
 export interface MigrationReport {
   /** What clients feel, in milliseconds. */
   readonly pauseMs: number;
@@ -88,6 +90,8 @@ export interface MigrationReport {
   readonly pids: readonly number[];
   /** How often the domain was frozen; more than once where it was first doing what cannot be moved. The pause is the last. */
   readonly attempts: number;
+  /** What could not be put in order after the domain had gone on in the destination; usually nothing. */
+  readonly untidied: readonly Untidied[];
 }
 
 /** What a move ends in. */
@@ -98,8 +102,13 @@ export interface Moved {
 }
 
 /**
- * Moves a running domain to another OS instance. Throws; then the domain goes on where it was, and nothing
- * of it is left in the destination.
+ * Moves a running domain to another OS instance.
+ *
+ * Up to the one write with which all of the domain goes on in the destination, whatever fails is undone: this throws, the
+ * domain goes on where it was, and nothing of it is left in the destination. From that write on the move is done: this
+ * answers, and what could not be tidied is in the report. Two codes of a DomainError say that the domain goes on
+ * nowhere: `ended`, for it went down with the OS instance that it was in, the destination after that write, the source
+ * before; and `undo-failed`.
  */
 export async function migrate(options: MigrationOptions): Promise<Moved> {
   let reached: Step = 'survey';
@@ -140,7 +149,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
         await skeletonUndo.run();
       } catch (e) {
         // With the destination all went that was prepared in it.
-        if (!(await isGone(to))) throw e;
+        if (!(await to.hasEnded())) throw e;
       }
     });
     const prepare = async (outlines: readonly Outline[]): Promise<Restoration> => {
@@ -232,18 +241,22 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     const t5 = now();
 
     await step('resume');
-    await restoration.resume();
+    await restoration.activate();
+    const unsure = await restoration.resume();
+    // From here on nothing throws but that the domain is no more.
     undo.forget();
     skeletonUndo.forget();
-    receipt.settle();
-    await gate?.release('destination');
+    const tidying = new Tidying();
+    if (unsure !== undefined) tidying.note('letting the domain go on', unsure);
+    await tidying.do('releasing the network', () => gate?.release('destination'));
     const t6 = now();
-
-    await step('bury');
-    await restoration.letGo();
-    await image.close();
-    await held.close();
-    await frozen.kill();
+    await tidying.do('letting the other frames go', () => receipt.settle());
+    await tidying.do('telling of the step bury', () => step('bury'));
+    await tidying.do('closing what restored the domain', () => restoration.letGo());
+    await tidying.do('closing what was held of the original', () => image.close());
+    await tidying.do('closing files of /proc', () => held.close());
+    await tidying.do('ending the original', () => frozen.kill(), MOST_TRIES);
+    if (await to.hasEnded()) throw ended(spec, to);
 
     return {
       domain: { spec, hands: to, anchor },
@@ -257,12 +270,15 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
         domainBytes: image.processes.reduce((n, p) => n + total(p.pages), 0),
         pids: image.processes.map((p) => p.view.pid),
         attempts,
+        untidied: tidying.untidied,
       },
     };
   } catch (e) {
-    await takeBack(undo, e);
-    const why = e instanceof Error ? e.message : String(e);
-    if (await isGone(to))
+    if (e instanceof DomainError && e.code === 'ended') throw e;
+    await takeBack(undo, domain, e);
+    if (await domain.hands.hasEnded()) throw ended(domain.spec, domain.hands, e);
+    const why = reasonOf(e);
+    if (await to.hasEnded())
       throw new DomainError('lost', `OS instance ${to.name} ended during the move: ${why}`, { cause: e });
     if (ranOut(e) || (await oomKills(to)) > killed) {
       const message = `OS instance ${to.name} ran out of memory during the move: ${why}`;
@@ -272,14 +288,17 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
   }
 }
 
-/** Whether the OS instance with these hands has ended. */
-async function isGone(hands: Hands): Promise<boolean> {
-  try {
-    await hands.syscall(SYS.getpid);
-    return false;
-  } catch (e) {
-    return e instanceof HandsError && e.code === 'gone';
-  }
+/**
+ * The domain went down with the OS instance that it was in. The original is whole no more: the frames that it had were
+ * changed where it went on, and are gone.
+ */
+function ended(spec: DomainSpec, { name }: Hands, cause?: unknown): DomainError {
+  const detail = cause === undefined ? {} : { cause };
+  return new DomainError(
+    'ended',
+    `OS instance ${name} ended, and with it domain ${spec.name}, which was in it`,
+    detail,
+  );
 }
 
 /** How many processes the kernel of an OS instance has ended for want of memory. */
@@ -289,129 +308,13 @@ async function oomKills(hands: Hands): Promise<number> {
 
 const ranOut = (e: unknown): boolean => e instanceof DomainError && e.code === 'guest' && e.errno === ENOMEM;
 
-/** Memory without access is kept as address space only; contents in it would be lost. Throws `unsupported`. */
-function refuseUnreadable(o: Outline): void {
-  const closed = o.vmas.filter((v) => !v.shared && v.prot === PROT.NONE);
-  if (intersect(o.pages, normalize(closed)).length > 0)
-    throw unsupported('an unreadable mapping with contents', `process ${o.view.pid}`);
-}
-
-/** Bytes that the destination shall have left besides: page tables, kernel objects, and what its own programs need. */
-const MEMORY_TO_SPARE = 8 * 2 ** 20;
-
-/**
- * Each page of the domain needs one in the destination to change places with. Where there are too few, its kernel
- * would end processes to have them. Throws `mismatch`.
- */
-async function compareMemory(to: Hands, outlines: readonly Outline[]): Promise<void> {
-  const available = /^MemAvailable: +(\d+) kB$/m.exec((await readText(to, '/proc/meminfo')) ?? '')?.[1];
-  const needed = outlines.reduce((n, o) => n + total(o.pages), 0) + MEMORY_TO_SPARE;
-  if (available === undefined || Number(available) * 1024 >= needed) return;
-  const mib = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
-  throw new DomainError(
-    'mismatch',
-    `OS instance ${to.name} has ${mib(Number(available) * 1024)} MiB of memory available; the domain needs ${mib(needed)} MiB there`,
-    { resource: 'memory' },
-  );
-}
-
-/**
- * Refuses what cannot be moved, and outlines the processes, while the domain runs: what ends while it is looked at
- * makes the look begin again.
- */
-async function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> {
-  const { hands, anchor } = domain;
-  for (let turn = 0; ; turn++) {
-    const pids = await anchor.cgroup.processes();
-    try {
-      const all = (await surveyProcesses(hands, pids)).filter((v) => v.status.state !== 'Z');
-      const anchorView = all.find((v) => v.hostPid === anchor.pid);
-      if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
-      const views = all.filter((v) => v !== anchorView);
-      refuseUnsupported(views, anchorView);
-      await inspectFiles({ hands, anchor, views });
-      await compareFiles(hands, to, views);
-      const outlines: Outline[] = [];
-      for (const v of views) outlines.push(await outlineProcess(hands, v));
-      outlines.forEach(refuseUnreadable);
-      await compareMemory(to, outlines);
-      return outlines;
-    } catch (e) {
-      const still = new Set(await anchor.cgroup.processes());
-      // A process has no memory for a moment while it executes another program; descriptors and threads come and go.
-      const passing =
-        e instanceof DomainError &&
-        (e.passing || e.resource === NO_VDSO || (e.code === 'guest' && GONE.includes(e.errno)));
-      if (turn === MOST_LOOKS || (!passing && pids.every((p) => still.has(p)))) throw e;
-      if (passing) await aMoment();
-    }
-  }
-}
-
-/**
- * Before the freeze, in milliseconds: the engine compiles what has just been done often, on the cores that the move
- * will need.
- */
-const REST = 200;
-
-/** Looks before the one that counts. */
-const REHEARSALS = 2;
-
-/**
- * Looks at processes as it will be done when they stand still, for nothing but that the engine and the guest's kernel
- * have this way behind them. What has changed meanwhile is found out then.
- */
-async function lookAgain(domain: RunningDomain, early: readonly Outline[], held: HeldFiles): Promise<void> {
-  const pids = early.map((o) => o.view.hostPid);
-  try {
-    for (let turn = 0; turn < REHEARSALS; turn++) await surveyProcesses(domain.hands, pids, held);
-  } catch (e) {
-    if (!(e instanceof DomainError && e.code === 'lost')) throw e;
-  }
-}
-
-async function readAllAdvice(hands: Hands, outlines: readonly Outline[]): Promise<Map<number, Advice[]>> {
-  const all = await together(outlines.map(({ view }) => readAdvice(hands, view.hostPid)));
-  return new Map(outlines.map(({ view }, i) => [view.pid, all[i] ?? []]));
-}
-
-/** Undoes a move that failed. Throws `undo-failed`, with the reason of the failure in its message too. */
-async function takeBack(undo: Undo, reason: unknown): Promise<void> {
+/** Undoes a move that failed. Throws `ended`, or `undo-failed` with the reason of the failure in its message too. */
+async function takeBack(undo: Undo, domain: RunningDomain, reason: unknown): Promise<void> {
   try {
     await undo.run();
   } catch (e) {
-    const why = reason instanceof Error ? reason.message : String(reason);
-    const left = e instanceof Error ? e.message : String(e);
-    throw new DomainError('undo-failed', `${why}; and taking it back: ${left}`, { cause: reason });
+    if (await domain.hands.hasEnded()) throw ended(domain.spec, domain.hands, reason);
+    const message = `${reasonOf(reason)}; and taking it back: ${reasonOf(e)}`;
+    throw new DomainError('undo-failed', message, { cause: reason });
   }
-}
-
-const CLOCK_LOOKS = 4;
-
-/** The domain's clocks in the destination: as if nothing had happened. */
-async function clockOffsets(domain: RunningDomain, to: Hands): Promise<ClockOffsets> {
-  const clocks = [CLOCK.MONOTONIC, CLOCK.BOOTTIME] as const;
-  const read = async (hands: Hands): Promise<bigint[]> => {
-    const b = hands.batch();
-    const outs = clocks.map((c) => {
-      const buf = b.out(16);
-      b.call(SYS.clock_gettime, c, buf);
-      return buf;
-    });
-    const r = await b.run();
-    return outs.map((o) => {
-      const view = r.view(o);
-      return view.getBigInt64(0, true) * 1_000_000_000n + view.getBigInt64(8, true);
-    });
-  };
-  // What passes between the two looks makes the offset too large, never too small, as the destination is looked at
-  // first: clocks may step forward by it, never back. The best of a few looks steps least.
-  let [monotonic, boottime] = [0n, 0n];
-  for (let look = 0; look < CLOCK_LOOKS; look++) {
-    const there = await read(to);
-    const from = await read(domain.hands);
-    const offset = (i: number): bigint => (from[i] ?? 0n) - (there[i] ?? 0n);
-    if (look === 0 || offset(0) < monotonic) [monotonic, boottime] = [offset(0), offset(1)];
-  }
-  return { monotonic: domain.anchor.clocks.monotonic + monotonic, boottime: domain.anchor.clocks.boottime + boottime };
 }

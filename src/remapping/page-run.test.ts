@@ -105,9 +105,9 @@ test('tables that lead back to themselves come to an end', () => {
   assert.ok(unclear.length > 0);
 });
 
-test('a run of pages for the flip ends at the first that is not there or may not be written', () => {
+test('a run of pages for the flip ends at the first that is not there, or is nobody’s own', () => {
   const t = new Tables();
-  for (let i = 0; i < 4; i++) t.put(i * 4096, 8 + i, i === 3 ? V | R : V | R | W);
+  for (let i = 0; i < 4; i++) t.put(i * 4096, 8 + i, [V | R | W, V | R, V | R | W, V | R | SPECIAL][i]);
   const out = new Int32Array(4);
   assert.equal(walkRun(t, t.satp, 0, 4, false, out, 0), -1);
   assert.deepEqual([...out], [8, 9, 10, 11]);

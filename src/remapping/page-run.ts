@@ -5,6 +5,7 @@
  *     page table entry:  63…54 reserved   53…10 page number   9…8 software   D A G U X W R V
  */
 import { RAM_BASE } from '../partition/address-space.js';
+import type { PageLook } from '../domain/memory/mover.js';
 import type { Range } from '../domain/memory/ranges.js';
 
 const V = 1;
@@ -25,20 +26,20 @@ export interface GuestPhysical {
 /**
  * Writes, for each of `count` pages from `va`, the page's number in its logical address space (counted from
  * the start of RAM) to `out` from `at`. Answers the address of the first page that is not present (or, with
- * `writable`, that may not be written), or -1 if all are.
+ * `own`, that is the page of zeros), or -1 if all are.
  */
 export function walkRun(
   memory: GuestPhysical,
   satp: bigint,
   va: number,
   count: number,
-  writable: boolean,
+  own: boolean,
   out: Int32Array,
   at: number,
 ): number {
   const root = Number(satp & ((1n << 44n) - 1n)) * 4096;
   if (satp >> 60n !== 8n) return va;
-  const need = writable ? V | W : V;
+  const [mask, need] = own ? [V | SPECIAL, V] : [V, V];
   const { words } = memory;
   for (let done = 0; done < count;) {
     const address = va + done * 4096;
@@ -52,7 +53,7 @@ export function walkRun(
     if (mega < 0 || (words[mega] & V) === 0) return address;
     const page = pageNumber(words[mega], words[mega + 1]);
     if ((words[mega] & R_OR_X) !== 0) {
-      if ((words[mega] & need) !== need) return address;
+      if ((words[mega] & mask) !== need) return address;
       for (let i = 0; i < here; i++) out[at + done + i] = page + first + i - RAM_PAGE;
       done += here;
       continue;
@@ -61,20 +62,12 @@ export function walkRun(
     if (entry < 0) return address;
     for (let i = 0; i < here; i++, entry += 2) {
       const low = words[entry];
-      if ((low & need) !== need || (low & R_OR_X) === 0) return address + i * 4096;
+      if ((low & mask) !== need || (low & R_OR_X) === 0) return address + i * 4096;
       out[at + done + i] = pageNumber(low, words[entry + 1]) - RAM_PAGE;
     }
     done += here;
   }
   return -1;
-}
-
-/** What page tables say of private anonymous memory. */
-export interface PageLook {
-  /** Where it has pages of its own. */
-  readonly own: readonly Range[];
-  /** Where they do not tell: pages that are away or on their way, huge pages that may not be written. */
-  readonly unclear: readonly Range[];
 }
 
 /**

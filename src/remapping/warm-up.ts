@@ -36,8 +36,8 @@ export function* warmUp(
       // With what lies between.
       const between = { start: Math.min(...piece.map((r) => r.start)), end: Math.max(...piece.map((r) => r.end)) };
       ownPagesIn(memory, satp, [between], tables);
-      for (const writable of [false, true])
-        for (const { start, end } of piece) walkRun(memory, satp, start, (end - start) / 4096, writable, out, 0);
+      for (const own of [false, true])
+        for (const { start, end } of piece) walkRun(memory, satp, start, (end - start) / 4096, own, out, 0);
       checkPairs({ sources, targets }, maps[0], maps[1]);
       exchange({ sources, targets }, maps[0], maps[1]);
       warm += total(piece) / 4096;

@@ -22,7 +22,9 @@ import {
   writeHeader,
 } from './format.js';
 import type { Layout } from './format.js';
+import { writeJson } from './json.js';
 import type { CheckedLimits } from './limits.js';
+import { NEW_IDENTITY } from './generation.js';
 import { keyState } from './ring.js';
 import type { KeyRing, RingKey } from './ring.js';
 import type { Refusal, RefusalReason, Session, SessionChange, SessionStart } from './types.js';
@@ -88,32 +90,40 @@ export function startSession<A, D>(
 
 /** The session one step on: the counter and the time of last activity advance, and what `change` names. */
 export function advanceSession<A, D>(session: Session<A, D>, change: SessionChange<A, D>, now: number): Session<A, D> {
-  return {
-    ...session,
-    ...change,
-    counter: session.counter + 1,
+  const { identity = session.identity } = change;
+  const next = {
+    id: session.id,
+    identity,
+    issued: session.issued,
     // A server whose clock is behind the last one's does not turn the session's time back.
     lastActivity: Math.max(now, session.lastActivity),
+    expires: session.expires,
+    counter: session.counter + 1,
+    // Only these three: what else a change brings along (a request's body, spread into it) is not for the session.
+    activity: 'activity' in change ? change.activity : session.activity,
+    data: 'data' in change ? change.data : session.data,
   };
+  if (session.generation === undefined) return next;
+  return { ...next, generation: identity === session.identity ? session.generation : NEW_IDENTITY };
 }
 
 function isTime(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= MAX_UINT48;
 }
 
-/** Finds out what a session's frame will take. */
-export function measure<A, D>(kind: Kind, session: Session<A, D>, now: number): Measure {
+/**
+ * Finds out what a session's frame will take.
+ *
+ * @param generation - which log-out of the identity the session came after; 0: none
+ */
+export function measure<A, D>(kind: Kind, session: Session<A, D>, generation: number, now: number): Measure {
   const { identity, counter } = session;
   if (!isTime(session.issued) || !isTime(session.lastActivity) || !isTime(session.expires)) {
     throw bad('a session time is not whole milliseconds since 1970');
   }
   if (!isTime(counter) || counter === MAX_UINT48) throw bad('session.counter: a whole number from 0 to 2^48 - 2');
-  let json: string;
-  try {
-    json = JSON.stringify([session.activity, session.data]);
-  } catch (error) {
-    throw new SessionError('bad-argument', 'the activity or the data is not JSON', { cause: error });
-  }
+  if (!identity.isWellFormed()) throw bad('session.identity: half a surrogate pair has no UTF-8');
+  const json = writeJson(session.activity, session.data, generation);
   const identityLength = identity === '' ? 0 : kind.text.utf8Length(identity);
   if (identityLength > 0xffff) throw bad('session.identity: at most 65535 bytes of UTF-8');
   const length =
@@ -171,18 +181,21 @@ export function readSession(kind: Kind, plaintext: Uint8Array, now: number): Ses
   } catch {
     return refuse('malformed');
   }
-  if (!Array.isArray(json) || json.length !== 2) return refuse('malformed');
+  if (!Array.isArray(json) || json.length < 2 || json.length > 3) return refuse('malformed');
   const id = idAt(0);
-  return {
+  const session = {
     id: text.toBase64url(plaintext, id, id + ID_SIZE),
     identity: layout.identityAt === layout.jsonAt ? '' : text.readUtf8(plaintext, layout.identityAt, layout.jsonAt),
     issued: layout.issued,
     lastActivity: layout.lastActivity,
     expires: layout.expires,
     counter: layout.counter,
-    activity: json[0],
-    data: json[1],
+    activity: json[0] as unknown,
+    data: json[1] as unknown,
   };
+  if (json.length === 2) return session;
+  const generation: unknown = json[2];
+  return typeof generation === 'number' && isTime(generation) ? { ...session, generation } : refuse('malformed');
 }
 
 function refusalOf(kind: Kind, layout: Layout, plaintext: Uint8Array, now: number): RefusalReason | undefined {

@@ -15,7 +15,9 @@ export type SessionErrorCode =
   /** The high-water mark's store did not answer: nothing was accepted. */
   | 'high-water'
   /** A validator answered with a promise where the synchronous sessions cannot wait. */
-  | 'async-schema';
+  | 'async-schema'
+  /** A store of marks, or a back end, answered with a promise where the synchronous sessions cannot wait. */
+  | 'async-store';
 
 /** The one error class of sealed sessions; `code` tells the case, the message what to do. */
 export class SessionError extends Error {

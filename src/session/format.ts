@@ -21,7 +21,8 @@
  *       44     p  purpose               UTF-8
  *     44+p     a  audience              UTF-8
  *   44+p+a     i  identity              UTF-8
- *      ...        [activity, data]      JSON, UTF-8, to the end
+ *      ...        [activity, data]      JSON, UTF-8, to the end; with a generation
+ *                                       that is not 0 [activity, data, generation]
  *
  * Purpose and audience are inside, not additional data, so that a genuine seal
  * in the wrong place is told from a forged one. Strings before the JSON are

@@ -31,16 +31,33 @@ export interface HighWater {
    * @returns whether the seal is accepted
    */
   raise(mark: Mark, window: number, now: number): boolean | Promise<boolean>;
+  /**
+   * The identity's generation: what `endIdentity` returned last, 0 while it was
+   * not called or when that has expired.
+   *
+   * @param identity - purpose, audience and identity: a text that nobody else has
+   */
+  generation?(identity: string, now: number): number | Promise<number>;
+  /**
+   * In one indivisible step: gives an identity the next generation, which is
+   * `now` or, if that is not higher, one more than the last.
+   *
+   * @param expires - milliseconds since 1970: from then on no seal of an earlier generation opens anyhow
+   * @returns the new generation
+   */
+  endIdentity?(identity: string, expires: number, now: number): number | Promise<number>;
 }
 
 /** A store that answers at once. */
 export interface SyncHighWater extends HighWater {
   raise(mark: Mark, window: number, now: number): boolean;
+  generation?(identity: string, now: number): number;
+  endIdentity?(identity: string, expires: number, now: number): number;
 }
 
 /** How the memory is bounded. */
 export interface MemoryOptions {
-  /** Sessions whose mark is kept; one takes about 250 bytes. Default 100,000. */
+  /** Sessions whose mark is kept, and identities that were ended; one takes about 250 bytes. Default 100,000. */
   readonly capacity?: number;
   /**
    * What becomes of the session longest without activity when there is no more
@@ -58,9 +75,12 @@ export interface MemoryOptions {
 export class MemoryHighWater implements SyncHighWater {
   // A Map keeps the order of insertion: the first entry is the one raised longest ago.
   readonly #marks = new Map<string, Mark>();
+  // The first entry is the identity ended longest ago.
+  readonly #generations = new Map<string, { readonly generation: number; readonly expires: number }>();
   readonly #capacity: number;
   readonly #refuse: boolean;
   #floor = 0;
+  #generationFloor = 0;
   #forgotten = 0;
 
   constructor(options: MemoryOptions = {}) {
@@ -76,7 +96,7 @@ export class MemoryHighWater implements SyncHighWater {
     return this.#marks.size;
   }
 
-  /** Marks of living sessions that had to make room: above 0 means that the capacity is too small. */
+  /** Marks of living sessions, and ends of identities, that had to make room: above 0 means that the capacity is too small. */
   get forgotten(): number {
     return this.#forgotten;
   }
@@ -89,9 +109,36 @@ export class MemoryHighWater implements SyncHighWater {
       if (mark.counter <= known.counter) return true;
       this.#marks.delete(mark.id);
     }
-    this.#marks.set(mark.id, mark);
+    // Never a shorter life than before: a session may be ended by a state of it that is older than its seals.
+    const expires = Math.max(mark.expires, known?.expires ?? 0);
+    this.#marks.set(mark.id, expires === mark.expires ? mark : { ...mark, expires });
     if (this.#marks.size > this.#capacity) this.#makeRoom(now);
     return true;
+  }
+
+  generation(identity: string, now: number): number {
+    const known = this.#generations.get(identity);
+    return known !== undefined && known.expires > now ? known.generation : this.#generationFloor;
+  }
+
+  endIdentity(identity: string, expires: number, now: number): number {
+    const generation = Math.max(now, this.generation(identity, now) + 1);
+    this.#generations.delete(identity);
+    this.#generations.set(identity, { generation, expires });
+    if (this.#generations.size > this.#capacity) this.#forgetIdentity(now);
+    return generation;
+  }
+
+  #forgetIdentity(now: number): void {
+    for (const [identity, { generation, expires }] of this.#generations) {
+      this.#generations.delete(identity);
+      if (expires > now) {
+        this.#forgotten++;
+        // Whoever was sealed before that may be of the identity that is forgotten.
+        if (this.#refuse) this.#generationFloor = Math.max(this.#generationFloor, generation);
+      }
+      return;
+    }
   }
 
   #makeRoom(now: number): void {

@@ -5,14 +5,27 @@
  * back end and the key ring's file. See docs/sessions.md.
  */
 export { createSessions } from './sessions.js';
-export type { AnySessions, Sessions } from './sessions.js';
+export type { AnySessions, MaybePromise, Sessions } from './sessions.js';
 export { createSessionsOn } from './sessions-sync.js';
 export type { SyncSessions } from './sessions-sync.js';
 export type { HighWaterOptions, SessionOptions } from './options.js';
 export type { Limits } from './limits.js';
 export { SessionError } from './errors.js';
 export type { SessionErrorCode } from './errors.js';
-export type { Json, Opened, Refusal, RefusalReason, Sealed, Session, SessionChange, SessionStart } from './types.js';
+export type {
+  Json,
+  Opened,
+  Prepared,
+  Refusal,
+  RefusalReason,
+  Sealed,
+  Session,
+  SessionChange,
+  SessionStart,
+  Unsealed,
+} from './types.js';
+export type { Kept, KeptValue, NotKept, Property } from './json.js';
+export type { HeaderEditor } from './caching.js';
 export type { Issue, SchemaResult, StandardSchema } from './standard-schema.js';
 export { DEFAULT_POLICY, formatKeyId, KeyRing, keyState } from './ring.js';
 export type { KeyState, RingContent, RingKey, RingPolicy, RingSource } from './ring.js';
@@ -22,10 +35,11 @@ export { formatRing, formatRingForEnvironment, parseRing, ringFromEnvironment } 
 export { MemoryHighWater } from './high-water.js';
 export type { HighWater, Mark, MemoryOptions, SyncHighWater } from './high-water.js';
 export { webCrypto } from './webcrypto.js';
-export type { WebCrypto } from './webcrypto.js';
+export type { Key, WebCrypto } from './webcrypto.js';
 export type { AsyncAead, Backend, SyncAead, SyncBackend, TextCodec } from './backend.js';
 export { cookieTransport, headerTransport } from './transport.js';
 export type { HeaderOptions, Transport } from './transport.js';
 export type { CookieOptions } from './cookie.js';
-export { openVisit } from './visit.js';
-export type { Absent, Arrived, Exchange, Saved, Visit, VisitOptions } from './visit.js';
+export { openVisit, openVisitOn } from './visit.js';
+export type { Absent, Arrived, Ended, Saved, TooLate, Visit, VisitOptions } from './visit.js';
+export type { Carrier, Exchange, Put } from './carrier.js';

@@ -21,6 +21,11 @@ export interface HighWaterOptions<Store extends HighWater = HighWater> {
   readonly raisedBy?: 'open' | 'seal';
   /** How far below its mark a seal is still accepted, for requests under way at once. Default 0. */
   readonly window?: number;
+  /**
+   * Also lets `endIdentity` log an identity out everywhere, at the price of one
+   * more look at the store for each opening. Default false.
+   */
+  readonly identities?: boolean;
 }
 
 /** What sessions of one kind are made from. */
@@ -42,6 +47,8 @@ export interface SessionOptions<A = Json, D = Json, Store extends HighWater = Hi
 }
 
 function name(text: string, what: string, least: number): Uint8Array {
+  // Two names that differ only there would be one, U+FFFD.
+  if (!text.isWellFormed()) throw new SessionError('bad-argument', `${what}: half a surrogate pair has no UTF-8`);
   const bytes = new TextEncoder().encode(text);
   if (bytes.length < least || bytes.length > 255) {
     throw new SessionError('bad-argument', `${what}: ${least} to 255 bytes of UTF-8`);
@@ -59,15 +66,24 @@ export function checkOptions<A, D>(options: SessionOptions<A, D>, text: TextCode
       `limits.maxAge (${limits.maxAge / 1000} s) is longer than the ring's overlap (${overlap} s): rotations would end sessions`,
     );
   }
-  const window = options.highWater?.window ?? 0;
-  if (!(Number.isInteger(window) && window >= 0)) {
-    throw new SessionError('bad-argument', 'highWater.window: a whole number from 0');
-  }
   return {
     text,
     ring: options.ring,
     purpose: name(options.purpose, 'purpose', 1),
     audience: name(options.audience ?? '', 'audience', 0),
     limits,
+  };
+}
+
+/**
+ * The clock, asked in a way that notices when it has stopped answering: every
+ * comparison with NaN is false, and so nothing would ever be too old.
+ */
+export function checkClock(clock: (() => number) | undefined): () => number {
+  if (clock === undefined) return Date.now;
+  return () => {
+    const now: unknown = clock();
+    if (typeof now === 'number' && Number.isFinite(now) && now >= 0) return Math.floor(now);
+    throw new SessionError('bad-argument', `clock: milliseconds since 1970 are expected, not ${String(now)}`);
   };
 }

@@ -13,15 +13,17 @@ import {
 import { SessionError } from './errors.js';
 import { FRAME_OVERHEAD } from './format.js';
 import { ENDED } from './high-water.js';
-import type { Mark } from './high-water.js';
-import { checkOptions } from './options.js';
+import type { Kept } from './json.js';
+import { asyncMarks } from './marks.js';
+import { checkClock, checkOptions } from './options.js';
 import type { SessionOptions } from './options.js';
 import type { RingKey } from './ring.js';
-import type { Json, Opened, Sealed, Session, SessionChange, SessionStart } from './types.js';
+import type { Json, Opened, Prepared, Sealed, Session, SessionChange, SessionStart, Unsealed } from './types.js';
 import { validate } from './validate.js';
 import { webCrypto } from './webcrypto.js';
 
-type MaybePromise<T> = T | Promise<T>;
+/** A value, at once or later. */
+export type MaybePromise<T> = T | Promise<T>;
 
 /**
  * Sessions of one kind: one purpose, one audience, one set of limits.
@@ -41,6 +43,14 @@ export interface AnySessions<A = Json, D = Json> {
    */
   seal(session: Session<A, D>): MaybePromise<Sealed>;
   /**
+   * Seals in two steps: the text first, then, when it has found its way to the
+   * client, `commit`. A text that does not (too large for a cookie, too late for
+   * the response) costs the client nothing: its last seal is still good.
+   *
+   * @throws SessionError as `seal`
+   */
+  prepare(session: Session<A, D>): MaybePromise<Prepared>;
+  /**
    * Opens what a client sent: the session, or why not. Never throws for what the client sent.
    *
    * @throws SessionError `high-water` when the store of marks does not answer
@@ -53,14 +63,25 @@ export interface AnySessions<A = Json, D = Json> {
    *   the client can forget its seal, and a copy opens until it expires
    */
   end(session: Session<A, D>): MaybePromise<boolean>;
+  /**
+   * Logs an identity out everywhere: no seal of it that was made until now opens
+   * any more, on any server with this store, in this purpose and audience.
+   *
+   * @throws SessionError `bad-argument` without `highWater.identities`, `high-water`
+   */
+  endIdentity(identity: string): MaybePromise<void>;
 }
 
 /** Sessions that answer with promises. */
 export interface Sessions<A = Json, D = Json> extends AnySessions<A, D> {
   seal(session: Session<A, D>): Promise<Sealed>;
   open(seal: string): Promise<Opened<A, D>>;
+  prepare(session: Session<A, D>): Promise<Prepared>;
   end(session: Session<A, D>): Promise<boolean>;
+  endIdentity(identity: string): Promise<void>;
 }
+
+const REPLAYED: Unsealed = { ok: false, reason: 'replayed' };
 
 /**
  * Sealed sessions of one kind.
@@ -75,14 +96,15 @@ export interface Sessions<A = Json, D = Json> extends AnySessions<A, D> {
  *   if (opened.ok) console.log(opened.session.activity.page);
  * }
  */
-export function createSessions<A = Json, D = Json>(
+export function createSessions<A extends Kept<A> = Json, D extends Kept<D> = Json>(
   options: SessionOptions<A, D>,
   backend: Backend = webCrypto(),
 ): Sessions<A, D> {
   const kind = checkOptions(options, backend.text);
   const { limits } = kind;
-  const clock = options.clock ?? Date.now;
-  const marks = options.highWater;
+  const clock = checkClock(options.clock);
+  const marks = asyncMarks(options, limits);
+  const markOnSeal = marks?.raisedBySeal === true ? marks : undefined;
   const ciphers = new WeakMap<RingKey, MaybePromise<SyncAead | AsyncAead>>();
 
   /** Made once per key; a key that is replaced takes its cipher along. */
@@ -96,15 +118,17 @@ export function createSessions<A = Json, D = Json>(
     return aead;
   };
 
-  const raise = async (session: Session<unknown, unknown>, counter: number, now: number): Promise<boolean> => {
-    if (marks === undefined) return true;
-    const { id, lastActivity } = session;
-    const mark: Mark = { id, counter, lastActivity, expires: session.expires + limits.skew };
-    try {
-      return await marks.store.raise(mark, marks.window ?? 0, now);
-    } catch (error) {
-      throw new SessionError('high-water', 'the store of high-water marks did not answer', { cause: error });
-    }
+  const sealed = async (session: Session<A, D>, now: number): Promise<Sealed> => {
+    const generation =
+      marks === undefined ? Math.max(0, session.generation ?? 0) : await marks.generationOf(session, now);
+    if (generation === undefined) return REPLAYED;
+    const measured = measure(kind, session, generation, now);
+    if ('over' in measured) return { ok: false, reason: 'too-large', over: measured.over };
+    const frame = new Uint8Array(measured.length + FRAME_OVERHEAD);
+    writeFrame(kind, session, measured, frame);
+    const aead = await cipher(measured.key);
+    await aead.seal(frame, measured.length);
+    return { ok: true, seal: kind.text.toBase64url(frame, 0, frame.length) };
   };
 
   return {
@@ -114,14 +138,17 @@ export function createSessions<A = Json, D = Json>(
 
     async seal(session) {
       const now = clock();
-      const measured = measure(kind, session, now);
-      if ('over' in measured) return { ok: false, reason: 'too-large', over: measured.over };
-      const frame = new Uint8Array(measured.length + FRAME_OVERHEAD);
-      writeFrame(kind, session, measured, frame);
-      const aead = await cipher(measured.key);
-      await aead.seal(frame, measured.length);
-      if (marks?.raisedBy === 'seal') await raise(session, session.counter, now);
-      return { ok: true, seal: kind.text.toBase64url(frame, 0, frame.length) };
+      const text = await sealed(session, now);
+      if (markOnSeal === undefined || !text.ok) return text;
+      return (await markOnSeal.raise(session, session.counter, now)) ? text : REPLAYED;
+    },
+
+    async prepare(session) {
+      const now = clock();
+      const text = await sealed(session, now);
+      if (!text.ok) return text;
+      const commit = () => markOnSeal === undefined || markOnSeal.raise(session, session.counter, now);
+      return { ...text, commit };
     },
 
     async open(seal) {
@@ -134,14 +161,20 @@ export function createSessions<A = Json, D = Json>(
       if (plaintext === undefined) return { ok: false, reason: 'tampered' };
       const session = readSession(kind, plaintext, now);
       if (isRefusal(session)) return session;
-      if (!(await raise(session, session.counter, now))) return { ok: false, reason: 'replayed' };
-      return validate(options, session);
+      if (marks === undefined) return validate(options, session);
+      if (!(await marks.accepts(session, now))) return { ok: false, reason: 'replayed' };
+      return validate(options, marks.identities ? { generation: 0, ...session } : session);
     },
 
     async end(session) {
       if (marks === undefined) return false;
-      await raise(session, ENDED, clock());
+      await marks.raise(session, ENDED, clock());
       return true;
+    },
+
+    async endIdentity(identity) {
+      if (marks === undefined) throw new SessionError('bad-argument', 'to end an identity set highWater.identities');
+      await marks.endIdentity(identity, clock());
     },
   };
 }

@@ -1,5 +1,5 @@
 /** How a seal travels: in a cookie, or in a header of its own. */
-import { cookieWriter, readCookie } from './cookie.js';
+import { cookieWriter, MOST_VALUES, readCookies } from './cookie.js';
 import type { CookieOptions } from './cookie.js';
 import { SessionError } from './errors.js';
 import { COOKIE_SIZE } from './limits.js';
@@ -10,8 +10,8 @@ export interface Transport {
   readonly requestHeader: string;
   /** The header the server sends it in. */
   readonly responseHeader: string;
-  /** The seal in the request header's value; undefined when there is none. */
-  read(value: string): string | undefined;
+  /** The seals in the request header's value, the likeliest first. */
+  read(value: string): readonly string[];
   /** The response header's value that hands out a seal which the client may forget after `maxAge` seconds. */
   write(seal: string, maxAge: number): string;
   /** The response header's value that takes the seal away. */
@@ -26,7 +26,7 @@ export function cookieTransport(options: CookieOptions = {}): Transport {
   return {
     requestHeader: 'cookie',
     responseHeader: 'set-cookie',
-    read: (value) => readCookie(value, cookie.name),
+    read: (value) => readCookies(value, cookie.name),
     write: (seal, maxAge) => cookie.write(seal, maxAge),
     clear: () => cookie.write('', 0),
     over: (value) => value.length - COOKIE_SIZE,
@@ -56,15 +56,21 @@ export function headerTransport(options: HeaderOptions = {}): Transport {
   return {
     requestHeader: name.toLowerCase(),
     responseHeader: responseName.toLowerCase(),
-    read(value) {
-      const trimmed = value.trim();
-      if (scheme === undefined) return trimmed === '' ? undefined : trimmed;
-      // Schemes are the same in any case (RFC 9110, 11.1).
-      const word = trimmed.slice(0, scheme.length + 1).toLowerCase();
-      return word === `${scheme.toLowerCase()} ` ? trimmed.slice(scheme.length + 1).trim() : undefined;
-    },
+    read: (value) =>
+      // A header that came twice arrives as one, with a comma between: no seal has one.
+      value
+        .split(',', MOST_VALUES)
+        .map((part) => withoutScheme(part.trim(), scheme))
+        .filter((seal) => seal !== ''),
     write: (seal) => (scheme === undefined ? seal : `${scheme} ${seal}`),
     clear: () => '',
     over: (value) => value.length - size,
   };
+}
+
+/** Schemes are the same in any case (RFC 9110, 11.1). */
+function withoutScheme(text: string, scheme: string | undefined): string {
+  if (scheme === undefined) return text;
+  const word = text.slice(0, scheme.length + 1).toLowerCase();
+  return word === `${scheme.toLowerCase()} ` ? text.slice(scheme.length + 1).trim() : '';
 }

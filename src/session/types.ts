@@ -22,6 +22,11 @@ export interface Session<A = Json, D = Json> {
   readonly activity: A;
   /** Whatever else: your type, JSON. */
   readonly data: D;
+  /**
+   * Only where identities can be logged out everywhere: which of these log-outs
+   * the session came after. Sealing fills it in.
+   */
+  readonly generation?: number;
 }
 
 /** What a new session starts from. */
@@ -56,7 +61,7 @@ export type RefusalReason =
   | 'wrong-purpose'
   /** Sealed for another audience. */
   | 'wrong-audience'
-  /** Older than the session's high-water mark, or the session was ended. */
+  /** Older than the session's high-water mark, or the session was ended, alone or with all of its identity. */
   | 'replayed'
   /** Not a seal of this format: other characters, too short, another version. */
   | 'malformed'
@@ -78,7 +83,26 @@ export interface Refusal {
 /** What opening a seal comes to. */
 export type Opened<A = Json, D = Json> = { readonly ok: true; readonly session: Session<A, D> } | Refusal;
 
-/** What sealing a session comes to: the seal's text, or how many bytes it is over the limit. */
-export type Sealed =
-  | { readonly ok: true; readonly seal: string }
-  | { readonly ok: false; readonly reason: 'too-large'; readonly over: number };
+/** Why a session was not sealed. */
+export type Unsealed =
+  /** Its text would be `over` bytes over the limit. */
+  | { readonly ok: false; readonly reason: 'too-large'; readonly over: number }
+  /** It was ended, or left behind by its high-water mark, since it was opened: its seal would open nowhere. */
+  | { readonly ok: false; readonly reason: 'replayed' };
+
+/** What sealing a session comes to: the seal's text, or why there is none. */
+export type Sealed = { readonly ok: true; readonly seal: string } | Unsealed;
+
+/** A seal whose high-water mark is not raised yet. */
+export type Prepared =
+  | {
+      readonly ok: true;
+      readonly seal: string;
+      /**
+       * Raises the mark, where sealing does that; from then on the seals before this one are refused.
+       *
+       * @returns false when this one would be refused itself: do not hand it out
+       */
+      commit(): boolean | Promise<boolean>;
+    }
+  | Unsealed;

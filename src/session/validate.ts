@@ -1,5 +1,6 @@
 /** An opened session's activity and data through your validators. */
 import { SessionError } from './errors.js';
+import { abandon, isThenable } from './later.js';
 import type { SchemaResult, StandardSchema } from './standard-schema.js';
 import type { Opened, Session } from './types.js';
 
@@ -31,9 +32,9 @@ export function validateSync<A, D>(validators: Validators<A, D>, session: Sessio
   }
   const activity = run(validators.activity, session.activity);
   const data = run(validators.data, session.data);
-  if (activity instanceof Promise || data instanceof Promise) {
-    // Neither promise will be awaited: they must not become unhandled rejections.
-    void Promise.allSettled([activity, data]);
+  // Not every promise is of this realm's class.
+  if (isThenable(activity) || isThenable(data)) {
+    for (const result of [activity, data]) if (isThenable(result)) abandon(result);
     throw new SessionError('async-schema', 'this validator is asynchronous: use createSessions, which waits for it');
   }
   return combine(session, activity, data);

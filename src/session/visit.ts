@@ -1,9 +1,11 @@
 /** One request's dealings with its session: what every adapter hands to your code. */
+import { headerCarrier } from './carrier.js';
+import type { Carrier, Exchange, Put } from './carrier.js';
 import { SessionError } from './errors.js';
 import type { AnySessions } from './sessions.js';
 import type { Transport } from './transport.js';
 import { cookieTransport } from './transport.js';
-import type { Json, Opened, Sealed, Session, SessionChange, SessionStart } from './types.js';
+import type { Json, Opened, Session, SessionChange, SessionStart, Unsealed } from './types.js';
 
 /** The request brought no seal at all. */
 export interface Absent {
@@ -14,17 +16,23 @@ export interface Absent {
 /** What a request's session came to. */
 export type Arrived<A, D> = Opened<A, D> | Absent;
 
-/** What handing out a session came to: the state now in force, or by how many bytes its seal is too large. */
-export type Saved<A, D> =
-  | { readonly ok: true; readonly session: Session<A, D> }
-  | { readonly ok: false; readonly reason: 'too-large'; readonly over: number };
+/** The response has begun: its headers cannot carry anything any more. The client keeps what it has. */
+export interface TooLate {
+  readonly ok: false;
+  readonly reason: 'too-late';
+  /** What the framework said, if it said something. */
+  readonly cause?: unknown;
+}
 
-/** The two things an adapter does for a request. */
-export interface Exchange {
-  /** A request header's value, by its lower-case name. */
-  get(name: string): string | null | undefined;
-  /** Sets the response header that carries the session; called again it replaces what it set before. */
-  set(name: string, value: string): void;
+/** What handing out a session came to: the state now in force, or why the client does not get it. */
+export type Saved<A, D> = { readonly ok: true; readonly session: Session<A, D> } | Unsealed | TooLate;
+
+/** What ending a session came to. */
+export interface Ended {
+  /** Whether the response takes the seal away from the client: false when it has begun. */
+  readonly ok: boolean;
+  /** Whether the seal, and every copy of it, is refused from now on: that takes a high-water mark. */
+  readonly final: boolean;
 }
 
 /** A request's session. */
@@ -42,15 +50,21 @@ export interface Visit<A = Json, D = Json> {
   save(change?: SessionChange<A, D>): Promise<Saved<A, D>>;
   /**
    * Takes the seal away from the client and, where there is a high-water mark,
-   * ends the session for every copy of it too; returns whether it did the latter.
+   * ends the session for every copy of it too.
    */
-  end(): Promise<boolean>;
+  end(): Promise<Ended>;
+  /**
+   * The same for all sessions of the identity in force, on whatever device.
+   *
+   * @throws SessionError `bad-argument` without `highWater.identities`, or without an identity
+   */
+  endEverywhere(): Promise<Ended>;
 }
 
 /** What an adapter is made from. */
 export interface VisitOptions<A = Json, D = Json> {
   readonly sessions: AnySessions<A, D>;
-  /** Default: a cookie named `session`. */
+  /** Default: a cookie named `__Host-session`. */
   readonly transport?: Transport;
 }
 
@@ -59,27 +73,71 @@ export interface VisitOptions<A = Json, D = Json> {
  *
  * @throws SessionError `high-water`
  */
-export async function openVisit<A, D>(
+export function openVisit<A, D>(
   sessions: AnySessions<A, D>,
   transport: Transport,
   exchange: Exchange,
 ): Promise<Visit<A, D>> {
-  const header = exchange.get(transport.requestHeader);
-  const seal = header === null || header === undefined ? undefined : transport.read(header);
-  const arrived: Arrived<A, D> =
-    seal === undefined || seal === '' ? { ok: false, reason: 'absent' } : await sessions.open(seal);
+  return openVisitOn(sessions, headerCarrier(transport, exchange));
+}
+
+/** The first that opens; of none the reason of the first, which the client thinks most of. */
+async function openFirst<A, D>(sessions: AnySessions<A, D>, seals: readonly string[]): Promise<Arrived<A, D>> {
+  let first: Arrived<A, D> | undefined;
+  for (const seal of seals) {
+    const opened = await sessions.open(seal);
+    if (opened.ok) return opened;
+    first ??= opened;
+  }
+  return first ?? { ok: false, reason: 'absent' };
+}
+
+function tooLate(put: Put & { ok: false }): TooLate {
+  return put.cause === undefined
+    ? { ok: false, reason: 'too-late' }
+    : { ok: false, reason: 'too-late', cause: put.cause };
+}
+
+/** The same on any carrier. */
+export async function openVisitOn<A, D>(sessions: AnySessions<A, D>, carrier: Carrier): Promise<Visit<A, D>> {
+  const arrived = await openFirst(sessions, carrier.seals);
   let session = arrived.ok ? arrived.session : undefined;
 
+  // One step after the other: a save under way must not bring back what an end takes away.
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(step: () => Promise<T>): Promise<T> => {
+    const result = last.then(step);
+    last = result.catch(() => undefined);
+    return result;
+  };
+
   const handOut = async (next: Session<A, D>): Promise<Saved<A, D>> => {
-    const sealed: Sealed = await sessions.seal(next);
-    if (!sealed.ok) return sealed;
+    const prepared = await sessions.prepare(next);
+    if (!prepared.ok) return prepared;
     const maxAge = Math.max(1, Math.ceil((next.expires - next.lastActivity) / 1000));
-    const value = transport.write(sealed.seal, maxAge);
-    const over = transport.over(value);
+    const over = carrier.over(prepared.seal, maxAge);
     if (over > 0) return { ok: false, reason: 'too-large', over };
-    exchange.set(transport.responseHeader, value);
+    // First into the response, then the mark: the client's last seal is good until it has the next.
+    const put = carrier.put(prepared.seal, maxAge);
+    if (!put.ok) return tooLate(put);
+    try {
+      if (!(await prepared.commit())) {
+        put.undo();
+        return { ok: false, reason: 'replayed' };
+      }
+    } catch (error) {
+      put.undo();
+      throw error;
+    }
     session = next;
     return { ok: true, session: next };
+  };
+
+  const takeAway = async (finish: (ended: Session<A, D> | undefined) => Promise<boolean>): Promise<Ended> => {
+    const ended = session;
+    session = undefined;
+    const { ok } = carrier.put(undefined, 0);
+    return { ok, final: await finish(ended) };
   };
 
   return {
@@ -87,18 +145,22 @@ export async function openVisit<A, D>(
     get session() {
       return session;
     },
-    start: (start) => handOut(sessions.create(start)),
-    save(change) {
-      if (session === undefined)
-        return Promise.reject(new SessionError('bad-argument', 'no session to save: start one'));
-      return handOut(sessions.advance(session, change));
-    },
-    async end() {
-      const ended = session;
-      session = undefined;
-      exchange.set(transport.responseHeader, transport.clear());
-      return ended === undefined ? false : sessions.end(ended);
-    },
+    start: (start) => inTurn(() => handOut(sessions.create(start))),
+    save: (change) =>
+      inTurn(async () => {
+        if (session === undefined) throw new SessionError('bad-argument', 'no session to save: start one');
+        return handOut(sessions.advance(session, change));
+      }),
+    end: () => inTurn(() => takeAway(async (ended) => (ended === undefined ? false : sessions.end(ended)))),
+    endEverywhere: () =>
+      inTurn(async () => {
+        const identity = session?.identity ?? '';
+        if (identity === '') throw new SessionError('bad-argument', 'nobody to log out everywhere: no identity');
+        return takeAway(async () => {
+          await sessions.endIdentity(identity);
+          return true;
+        });
+      }),
   };
 }
 

@@ -10,7 +10,7 @@ import { portableText } from './text.js';
 import { BLOCK_SIZE, cmacSubkey, HALF_NONCE, keyBlocks, KEY_SIZE, NONCE_SIZE, TAG_SIZE } from './xaes.js';
 
 /** A key as WebCrypto hands it out; nothing here looks inside. */
-type Key = object;
+export type Key = object;
 
 /** The part of `crypto` that is used; the global one will do. */
 export interface WebCrypto {

@@ -3,6 +3,8 @@
  * /init on Debian's kernels: docs/guests.md.
  */
 
+import { imageHolds } from '../guest/kernel-image.js';
+
 /** The console a kernel writes to: virtio (hvc0) or the serial port (ttyS0). */
 export type ConsoleDevice = 'hvc0' | 'ttyS0';
 
@@ -32,20 +34,32 @@ export const DEBIAN_ARGUMENTS = [
   'sysrq_always_enabled',
 ].join(' ');
 
-const VIRTIO_CONSOLE = new TextEncoder().encode('virtio_console\0');
-const VIRTIO_PCI = new TextEncoder().encode('virtio-pci\0');
-
 /**
  * The console that a kernel nobody has told us about most likely has: the names of
  * built-in drivers stand in its image.
  */
 export function guessConsole(kernel: Uint8Array): ConsoleDevice {
-  return includes(kernel, VIRTIO_CONSOLE) && includes(kernel, VIRTIO_PCI) ? 'hvc0' : 'ttyS0';
+  return imageHolds(kernel, 'virtio_console') && imageHolds(kernel, 'virtio-pci') ? 'hvc0' : 'ttyS0';
 }
 
-function includes(bytes: Uint8Array, pattern: Uint8Array): boolean {
-  for (let at = bytes.indexOf(pattern[0]); at >= 0; at = bytes.indexOf(pattern[0], at + 1)) {
-    if (pattern.every((byte, i) => bytes[at + i] === byte)) return true;
-  }
-  return false;
+/**
+ * Whether a kernel that is booted with these arguments takes Ctrl-O on hvc0, and the key after it, for a magic SysRq
+ * key: if it has such keys (the name of one of their arguments stands in its image), and hvc0 is a console of its own
+ * (drivers/tty/hvc/hvc_console.c, hvc_poll).
+ */
+export function takesSysRq(kernel: Uint8Array, bootArguments: string): boolean {
+  return /(^|\s)console=hvc0(,|\s|$)/.test(bootArguments) && imageHolds(kernel, 'sysrq_always_enabled');
 }
+
+/** Less memory than that is small (bytes). */
+const SMALL = 512 * 2 ** 20;
+
+/**
+ * For a kernel that sets memory aside for devices that need much of it in one piece (CMA; Debian's 7.2 takes 128 MiB):
+ * none of ours does, and what is set aside is no use to the kernel itself, which cannot come up with what is left.
+ */
+export function memoryArguments(kernel: Uint8Array, memory: number): string {
+  return memory < SMALL && imageHolds(kernel, CMA_IN_MEMINFO) ? 'cma=0' : '';
+}
+/** A line of /proc/meminfo that only a kernel with CMA has. */
+const CMA_IN_MEMINFO = 'CmaTotal:       ';

@@ -4,21 +4,20 @@ import type { PortOptions } from '../computer/virtio/console.js';
 import type { PreparedImage } from '../image/index.js';
 import type { ConsoleDevice } from './boot-arguments.js';
 import type { GuestFiles } from './guest-files.js';
+import type { DiskAccess } from './platform.js';
 
 /** The path of a file, or its contents. */
 export type FileSource = string | Uint8Array;
 
-/** A raw disk image, or any backend. */
-export type DiskOptions =
-  | string
-  | BlockBackend
-  | {
-      readonly path: string;
-      /** The guest sees a disk that cannot be written. */
-      readonly readOnly?: boolean;
-      /** What the guest writes is kept in memory and gone with it; the file stays as it is. */
-      readonly discardChanges?: boolean;
-    };
+/** A raw disk image or block device of the host. */
+export interface DiskFile extends DiskAccess {
+  readonly path: string;
+  /** What the guest writes is kept in memory and gone with it; the file stays as it is. */
+  readonly discardChanges?: boolean;
+}
+
+/** The path of a raw disk image, more about it, or any backend. */
+export type DiskOptions = string | BlockBackend | DiskFile;
 
 /** A port of the host that leads to a port of the guest. */
 export interface ForwardRequest {
@@ -31,7 +30,8 @@ export interface ForwardRequest {
   readonly guestPort: number;
 }
 
-interface CommonOptions {
+/** What every boot may be given. */
+export interface CommonOptions {
   /** A word that no other OS instance of the computer has; `os0`, `os1`, … unless told. */
   readonly name?: string;
   /** Bytes of memory, a multiple of 4096; what the computer has free unless told. */
@@ -40,6 +40,8 @@ interface CommonOptions {
   readonly harts?: number;
   /** Kernel arguments behind ours; of two that contradict each other, the kernel takes the later. */
   readonly bootArguments?: string;
+  /** The kernel's whole command line, exactly, in place of ours; not with `bootArguments`. */
+  readonly commandLine?: string;
   readonly disks?: readonly DiskOptions[];
   /** False: no network card. */
   readonly network?: boolean;
@@ -75,4 +77,5 @@ export interface KernelBoot extends CommonOptions {
   readonly files?: never;
 }
 
+/** What to boot: an image of ours, or a kernel of yours. */
 export type BootOptions = ImageBoot | KernelBoot;

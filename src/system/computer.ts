@@ -3,24 +3,34 @@
  * OS instances that run on it. What src/index.ts gives to the world, with the
  * platform still to be chosen.
  */
-import { OverlayDisk, type BlockBackend } from '../computer/virtio/block-backend.js';
+import { BlockError, OverlayDisk, type BlockBackend } from '../computer/virtio/block-backend.js';
 import { OsInstance, type OsEnd, type OsOptions } from '../guest/os-instance.js';
 import { concatCpio } from '../image/index.js';
 import type { Forward } from '../net/index.js';
 import { Vmm } from '../partition/vmm.js';
-import { consoleArguments, DEBIAN_ARGUMENTS, guessConsole, type ConsoleDevice } from './boot-arguments.js';
+import {
+  consoleArguments,
+  DEBIAN_ARGUMENTS,
+  guessConsole,
+  memoryArguments,
+  takesSysRq,
+  type ConsoleDevice,
+} from './boot-arguments.js';
 import type { BootOptions, DiskOptions, FileSource } from './boot-options.js';
 import { connectCable } from './cable.js';
 import { Console } from './console.js';
 import { SystemError } from './errors.js';
 import { guestArchive } from './guest-files.js';
-import { Instance, type Plug } from './instance.js';
+import { Instance, type InstanceEnd, type Plug } from './instance.js';
+import { Shells } from './shell/shells.js';
+import { MAX_PORTS } from '../computer/virtio/console.js';
 import { Network, type NetworkOptions } from './network.js';
 import type { OpenDisk, SystemPlatform } from './platform.js';
 
 const PAGE = 4096;
 const MAX_HARTS = 64;
 
+/** How large a computer is. */
 export interface ComputerOptions {
   /** Bytes of memory for the OS instances together, 1 GiB unless told. At most a little under 4 GiB. */
   readonly memory?: number;
@@ -35,11 +45,12 @@ export interface ComputerOptions {
 /** What a boot has opened, and what it has to let go of. */
 interface Resources {
   readonly disks: OpenDisk[];
-  plug?: Plug;
-  unplug?: () => void;
+  plug: Plug | undefined;
+  unplug: (() => void) | undefined;
   forwards: readonly Forward[];
 }
 
+/** A computer with a network, disks and consoles, on any platform. */
 export class Computer {
   readonly vmm: Vmm;
   readonly network: Network | undefined;
@@ -60,7 +71,12 @@ export class Computer {
     if (!Number.isSafeInteger(memory) || memory <= 0) throw new SystemError('invalid', `${memory} bytes of memory`);
     this.#platform = platform;
     this.network = network === false ? undefined : new Network(network, platform);
-    this.vmm = new Vmm(platform, { memory, harts, profile });
+    try {
+      this.vmm = new Vmm(platform, { memory, harts, profile });
+    } catch (error) {
+      void this.network?.close();
+      throw error;
+    }
   }
 
   /** Harts that belong to no OS instance. */
@@ -81,9 +97,9 @@ export class Computer {
   /**
    * Boots a kernel in a partition of its own. Resolves when it has begun to run; wait for its console, or for `ended`.
    *
-   * Throws GuestError (`kernel-image`, `too-little-memory`), ComputerError (`no-hart`, `no-frames`), SystemError
-   * (`name-taken`, `not-readable`, `no-network`, `invalid`, `closed`), NetError (a port that is taken), or what opening
-   * a disk throws. Effect then: none.
+   * Throws GuestError (`kernel-image`, `command-line`, `too-little-memory`, `too-many-devices`), ComputerError (`no-hart`, `no-frames`), SystemError
+   * (`name-taken`, `not-readable`, `no-network`, `invalid`, `closed`), NetError (a port that is taken), BlockError (a
+   * disk). Effect then: none.
    *
    *     const image = await prepareImage(shellProfile('trixie'));
    *     const guest = await computer.boot({ image, memory: 256 * 2 ** 20 });
@@ -94,7 +110,7 @@ export class Computer {
     if (this.#instances.has(name)) throw new SystemError('name-taken', `an OS instance called ${name} runs already`);
     // The name is taken while files are being read.
     this.#instances.set(name, undefined);
-    const resources: Resources = { disks: [], forwards: [] };
+    const resources: Resources = { disks: [], plug: undefined, unplug: undefined, forwards: [] };
     const booting = this.#boot(name, options, resources).then(
       (instance) => {
         this.#instances.set(name, instance);
@@ -131,16 +147,18 @@ export class Computer {
     } else if (forwards.length > 0)
       throw new SystemError('no-network', 'ports can be forwarded to a network card only');
 
-    const software = await this.#software(name, options, resources.plug);
-    const disks: BlockBackend[] = [];
-    for (const disk of options.disks ?? []) disks.push(await this.#disk(disk, resources));
-    if (this.#closed) throw new SystemError('closed', 'the computer was closed');
-
     const { harts = 1, memory = this.#memoryLeft(harts) } = options;
     if (memory % PAGE !== 0 || memory <= 0) {
       throw new SystemError('invalid', `the memory of an OS instance is a multiple of ${PAGE} bytes, not ${memory}`);
     }
+    const software = await this.#software(name, options, memory, resources.plug);
+    const disks: BlockBackend[] = [];
+    for (const [i, disk] of (options.disks ?? []).entries()) disks.push(await this.#disk(disk, i, resources));
+    if (this.#closed) throw new SystemError('closed', 'the computer was closed');
+
     const { plug } = resources;
+    const { ports = [] } = options;
+    const forShells = Array.from({ length: Math.max(0, MAX_PORTS - 1 - ports.length) }, () => ({ later: true }));
     const os = new OsInstance(this.vmm, {
       ...software.options,
       name,
@@ -148,37 +166,49 @@ export class Computer {
       harts,
       disks,
       nics: plug === undefined ? [] : [{ mac: macBytes(plug.place.mac), checksumsVerified: true }],
-      ...pick(options, ['ports', 'columns', 'rows']),
+      ports: [...ports, ...forShells],
+      ...pick(options, ['columns', 'rows']),
     });
-    if (plug !== undefined) {
-      plug.port = plug.network.attach(name, plug.place);
-      resources.unplug = connectCable(os.nics[0], plug.port);
-    }
-    const ended = os.ended.then(async (end: OsEnd) => {
+    const ended = os.ended.then(async (end: OsEnd): Promise<InstanceEnd> => {
       await os.destroy();
       await Promise.all(os.disks.map((disk) => disk.quiet()));
-      await this.#letGo(name, resources);
-      return end;
+      const leftOver = await this.#letGo(name, resources);
+      return leftOver.length === 0 ? end : { ...end, leftOver };
     });
-    const instance = new Instance(os, new Console(os, software.console), plug, ended);
+    const { kernel, bootArguments = '' } = software.options;
+    const console = new Console(os, software.console, takesSysRq(kernel, bootArguments));
+    const shells = new Shells(os, console, os.console.ports.slice(1 + ports.length), (into) =>
+      this.#platform.randomBytes(into),
+    );
+    const instance = new Instance(os, console, shells, plug, ended);
     resources.forwards = instance.forwards;
     try {
+      if (plug !== undefined) {
+        plug.port = plug.network.attach(name, plug.place);
+        resources.unplug = connectCable(os.nics[0], plug.port);
+      }
       for (const forward of forwards) await instance.forward(forward);
       if (this.#closed) throw new SystemError('closed', 'the computer was closed');
+      os.start();
     } catch (error) {
       await instance.destroy();
       throw error;
     }
-    os.start();
     return instance;
   }
 
   async #software(
     name: string,
     options: BootOptions,
+    memory: number,
     plug: Plug | undefined,
   ): Promise<{ console: ConsoleDevice; options: Pick<OsOptions, 'kernel' | 'initramfs' | 'bootArguments'> }> {
-    const extra = options.bootArguments ?? '';
+    const { bootArguments: extra = '', commandLine } = options;
+    if (extra !== '' && commandLine !== undefined) {
+      throw new SystemError('invalid', 'commandLine is all there is: it does not go with bootArguments');
+    }
+    const argumentsOf = (kernel: Uint8Array, ...ours: string[]): string =>
+      commandLine ?? [...ours, memoryArguments(kernel, memory), extra].filter((text) => text !== '').join(' ');
     if (options.image !== undefined) {
       const { image, run, files } = options;
       const own = guestArchive({
@@ -188,13 +218,13 @@ export class Computer {
         ...(files && { files }),
       });
       const [kernel, base] = await Promise.all([this.#read(image.kernel), this.#read(image.initramfs)]);
-      const bootArguments = `${consoleArguments('hvc0')} ${DEBIAN_ARGUMENTS} ${extra}`.trimEnd();
+      const bootArguments = argumentsOf(kernel, consoleArguments('hvc0'), DEBIAN_ARGUMENTS);
       return { console: 'hvc0', options: { kernel, initramfs: concatCpio([base, own]), bootArguments } };
     }
     const kernel = await this.#read(options.kernel);
     const console = options.console ?? guessConsole(kernel);
     const archives = await Promise.all(asList(options.initramfs).map((source) => this.#read(source)));
-    const bootArguments = `${consoleArguments(console)} ${extra}`.trimEnd();
+    const bootArguments = argumentsOf(kernel, consoleArguments(console));
     const initramfs = archives.length === 1 ? archives[0] : concatCpio(archives);
     return { console, options: { kernel, bootArguments, ...(archives.length > 0 && { initramfs }) } };
   }
@@ -209,12 +239,18 @@ export class Computer {
     }
   }
 
-  async #disk(disk: DiskOptions, resources: Resources): Promise<BlockBackend> {
+  async #disk(disk: DiskOptions, index: number, resources: Resources): Promise<BlockBackend> {
     if (typeof disk !== 'string' && 'read' in disk) return disk;
-    const { path, readOnly = false, discardChanges = false } = typeof disk === 'string' ? { path: disk } : disk;
-    const open = await this.#platform.openDisk(path, readOnly || discardChanges);
-    resources.disks.push(open);
-    return discardChanges && !readOnly ? new OverlayDisk(open) : open;
+    const { path, discardChanges = false, ...access } = typeof disk === 'string' ? { path: disk } : disk;
+    const readOnly = access.readOnly ?? false;
+    try {
+      const open = await this.#platform.openDisk(path, { ...access, readOnly: readOnly || discardChanges });
+      resources.disks.push(open);
+      return discardChanges && !readOnly ? new OverlayDisk(open) : open;
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      throw new BlockError(error.code, `disks[${index}]: ${error.message}`, { cause: error });
+    }
   }
 
   /** What remains for the last OS instance when the VMM has taken for it what it needs itself. */
@@ -230,13 +266,26 @@ export class Computer {
     }
   }
 
-  async #letGo(name: string, resources: Resources): Promise<void> {
+  /** Lets go of everything, whatever of it fails; answers what was thrown. */
+  async #letGo(name: string, resources: Resources): Promise<unknown[]> {
     this.#instances.delete(name);
-    resources.unplug?.();
-    if (resources.plug !== undefined) resources.plug.network.leavePlace(resources.plug.place);
-    await Promise.all(resources.forwards.map((forward) => forward.close()));
-    await Promise.all(resources.disks.splice(0).map((disk) => disk.close()));
+    const { plug, unplug, forwards } = resources;
+    // Once each: what is let go of may be somebody else's the next moment.
+    resources.plug = resources.unplug = undefined;
+    resources.forwards = [];
+    const ends = await Promise.allSettled([
+      attempt(() => unplug?.()),
+      attempt(() => plug?.network.leavePlace(plug.place)),
+      ...forwards.map((forward) => attempt(() => forward.close())),
+      ...resources.disks.splice(0).map((disk) => attempt(() => disk.close())),
+    ]);
+    return ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
   }
+}
+
+/** What is thrown at once is a rejection too. */
+async function attempt(work: () => unknown): Promise<void> {
+  await work();
 }
 
 function macBytes(mac: number): Uint8Array {

@@ -1,19 +1,28 @@
 /** An OS instance's console, as whoever sits before it sees it. */
+import type { GuestOutput } from '../computer/guest-output.js';
 import type { OsEnd, OsInstance } from '../guest/os-instance.js';
 import type { ConsoleDevice } from './boot-arguments.js';
 import { SystemError } from './errors.js';
 
 /** Text that is kept for `waitFor` and for messages when nobody asks for it. */
 const KEPT = 512 * 1024;
+/** Looking for a pattern takes at most one part in so many of the time: what a guest writes may be long. */
+const LOOKS_PART = 8;
+const CTRL_O = 0x0f;
 const DEFAULT_TIMEOUT = 60_000;
 
+/** How long to wait. */
 export interface WaitOptions {
   /** Milliseconds; a minute unless told. */
   readonly timeout?: number;
 }
 
-/** A consumer of what the guest writes. The array may be shared with others and must not be written. */
-export type ConsoleListener = (bytes: Uint8Array) => void;
+/**
+ * A consumer of what the guest writes. The array may be shared with others and must not be written. A listener that
+ * has no room for more gives a promise: until it resolves the guest cannot write, and only a few KiB that were on
+ * their way still come.
+ */
+export type ConsoleListener = (bytes: Uint8Array) => unknown;
 
 interface Waiter {
   readonly pattern: RegExp;
@@ -21,52 +30,83 @@ interface Waiter {
   readonly ended: (end: OsEnd) => void;
 }
 
+/** A guest's console: what it writes, what is typed. */
 export class Console {
   readonly #os: OsInstance;
   readonly #listeners = new Set<ConsoleListener>();
+  readonly #outputs: readonly GuestOutput[];
+  /** Listeners that have no room, and how many promises of theirs are open. */
+  readonly #full = new Map<ConsoleListener, number>();
+  #mayHold = true;
   readonly #decoder = new TextDecoder();
   readonly #waiters = new Set<Waiter>();
   #drained: (() => void)[] = [];
-  #text = '';
-  #unread = '';
+  readonly #text = new Tail(KEPT);
+  readonly #unread = new Tail(KEPT);
+  /** When patterns are looked for next, and what will do it if nothing comes before. */
+  #nextLook = 0;
+  #look: ReturnType<typeof setTimeout> | undefined;
   #end: OsEnd | undefined;
 
   constructor(
     os: OsInstance,
     /** Where what is typed goes. What is shown comes from every console the guest has. */
     readonly device: ConsoleDevice,
+    /** The kernel takes Ctrl-O on this console, and what follows it, for itself: see `takesSysRq`. */
+    private readonly sysRq: boolean,
   ) {
     this.#os = os;
     const show = (bytes: Uint8Array): void => this.#show(bytes);
-    os.onDebugConsole = show;
-    os.terminal.onData = show;
-    os.serial.onData = show;
-    os.terminal.onDrain = () => {
+    this.#outputs = [os.terminal, os.serial, os.debugConsole];
+    for (const output of this.#outputs) output.onData = show;
+    const drained = (): void => {
       for (const resolve of this.#drained.splice(0)) resolve();
     };
+    os.terminal.onDrain = drained;
+    os.serial.onDrain = drained;
     void os.ended.then((end) => this.#close(end));
   }
 
   /** What the guest has written, at most the last half million characters of it. */
   get text(): string {
-    return this.#text;
+    return this.#text.last();
   }
 
   /** Calls `listener` with what the guest writes from now on. Gives a function that ends that. */
   listen(listener: ConsoleListener): () => void {
     this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#full.delete(listener)) this.#goOn();
+    };
+  }
+
+  /**
+   * From now on no listener makes the guest wait: what one has no room for it does not get. For a guest that is to shut
+   * down, which it cannot while it waits.
+   */
+  letGo(): void {
+    this.#mayHold = false;
+    for (const output of this.#outputs) output.letGo();
+  }
+
+  /** The kernel heeds `pressSysRq`. */
+  get hearsSysRq(): boolean {
+    return this.sysRq && this.#end === undefined && this.#os.terminal.open;
+  }
+
+  /** Presses a magic SysRq key (Linux, Documentation/admin-guide/sysrq.rst), which is for the kernel, not for a program. */
+  pressSysRq(key: string): void {
+    if (this.hearsSysRq) this.#os.terminal.write(new TextEncoder().encode(`\x0f${key}`));
   }
 
   /** Types into the console. Resolves when there is room for more; nothing is lost before that either. */
   async write(data: string | Uint8Array): Promise<void> {
     if (this.#end !== undefined) return;
     const bytes = typeof data === 'string' ? new TextEncoder().encode(data) : data;
-    if (this.device === 'ttyS0') {
-      this.#os.serial.write(bytes);
-      return;
-    }
-    if (!this.#os.terminal.write(bytes)) await new Promise<void>((resolve) => this.#drained.push(resolve));
+    const escaped = this.sysRq ? doubled(bytes) : bytes;
+    const room = this.device === 'ttyS0' ? this.#os.serial.write(bytes) : this.#os.terminal.write(escaped);
+    if (!room) await new Promise<void>((resolve) => this.#drained.push(resolve));
   }
 
   /** Tells the guest the size of the terminal (a serial port has no way to know it). */
@@ -110,34 +150,108 @@ export class Console {
 
   #show(bytes: Uint8Array): void {
     const text = this.#decoder.decode(bytes, { stream: true });
-    this.#text = (this.#text + text).slice(-KEPT);
-    this.#unread = (this.#unread + text).slice(-KEPT);
-    for (const listener of this.#listeners) listener(bytes);
-    if (this.#waiters.size > 0) this.#match();
+    this.#text.add(text);
+    this.#unread.add(text);
+    for (const listener of this.#listeners) {
+      if (!this.#mayHold && this.#full.has(listener)) continue;
+      const room = listener(bytes);
+      if (room instanceof Promise) this.#holdFor(listener, room);
+    }
+    if (this.#waiters.size > 0) this.#matchSoon();
+  }
+
+  #holdFor(listener: ConsoleListener, room: Promise<unknown>): void {
+    this.#full.set(listener, (this.#full.get(listener) ?? 0) + 1);
+    if (this.#mayHold) for (const output of this.#outputs) output.hold();
+    const done = (): void => {
+      const open = this.#full.get(listener);
+      if (open === undefined) return;
+      if (open > 1) this.#full.set(listener, open - 1);
+      else this.#full.delete(listener);
+      this.#goOn();
+    };
+    room.then(done, done);
+  }
+
+  /** Lets the guest write again once every listener has room. */
+  #goOn(): void {
+    if (this.#full.size > 0 || this.#end !== undefined) return;
+    for (const output of this.#outputs) output.letGo();
+  }
+
+  #matchSoon(): void {
+    const wait = this.#nextLook - performance.now();
+    if (wait <= 0) return this.#match();
+    this.#look ??= setTimeout(() => {
+      this.#look = undefined;
+      this.#match();
+    }, wait);
   }
 
   /** Gives each waiter, first come first, the first match in what nobody has had yet. */
   #match(): void {
+    const start = performance.now();
     for (const waiter of [...this.#waiters]) {
       waiter.pattern.lastIndex = 0;
-      const match = waiter.pattern.exec(this.#unread);
+      const unread = this.#unread.last();
+      const match = waiter.pattern.exec(unread);
       if (match === null) continue;
-      this.#unread = this.#unread.slice(match.index + match[0].length);
+      this.#unread.replace(unread.slice(match.index + match[0].length));
       waiter.found(match);
     }
+    const end = performance.now();
+    this.#nextLook = end + (end - start) * (LOOKS_PART - 1);
   }
 
   #close(end: OsEnd): void {
     this.#end = end;
+    clearTimeout(this.#look);
+    this.#match();
     for (const resolve of this.#drained.splice(0)) resolve();
     for (const waiter of [...this.#waiters]) waiter.ended(end);
   }
 
   #lastLines(): string {
-    return this.#text.trimEnd().split(/\r?\n/).slice(-12).join('\n');
+    return this.text.trimEnd().split(/\r?\n/).slice(-12).join('\n');
   }
+}
+
+/** Every Ctrl-O twice, which the kernel gives to the program as one. */
+function doubled(bytes: Uint8Array): Uint8Array {
+  let count = 0;
+  for (const byte of bytes) if (byte === CTRL_O) count++;
+  if (count === 0) return bytes;
+  const result = new Uint8Array(bytes.length + count);
+  let at = 0;
+  for (const byte of bytes) {
+    result[at++] = byte;
+    if (byte === CTRL_O) result[at++] = byte;
+  }
+  return result;
 }
 
 function escape(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+}
+
+/** The last characters of a text that grows without end; adding to it costs what is added. */
+class Tail {
+  #text = '';
+
+  constructor(private readonly most: number) {}
+
+  add(text: string): void {
+    this.#text += text;
+    if (this.#text.length > 2 * this.most) this.#text = this.#text.slice(-this.most);
+  }
+
+  replace(text: string): void {
+    this.#text = text;
+  }
+
+  /** At most `most` of them. */
+  last(): string {
+    if (this.#text.length > this.most) this.#text = this.#text.slice(-this.most);
+    return this.#text;
+  }
 }

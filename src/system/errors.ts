@@ -9,10 +9,22 @@
  * | `no-network`    | a network is needed that the computer or the instance does not have  |
  * | `ended`         | the OS instance came to its end while it was waited for              |
  * | `timeout`       | what was waited for did not come in time                             |
+ * | `no-port`       | all console ports of the instance are taken                          |
+ * | `too-much-output` | a command wrote more than can be kept                              |
  * | `not-readable`  | a file that was named cannot be read                                 |
  */
-export type SystemErrorCode = 'invalid' | 'name-taken' | 'closed' | 'no-network' | 'ended' | 'timeout' | 'not-readable';
+export type SystemErrorCode =
+  | 'invalid'
+  | 'name-taken'
+  | 'closed'
+  | 'no-network'
+  | 'ended'
+  | 'timeout'
+  | 'no-port'
+  | 'too-much-output'
+  | 'not-readable';
 
+/** A boot, or something asked of a guest, cannot be done. */
 export class SystemError extends Error {
   override readonly name = 'SystemError';
   constructor(

@@ -5,14 +5,12 @@ import type { ForwardRequest } from './boot-options.js';
 import type { Console, WaitOptions } from './console.js';
 import { SystemError } from './errors.js';
 import type { Network, Place } from './network.js';
-import { Shell } from './shell.js';
+import type { Shell } from './shell/shell.js';
+import type { Shells } from './shell/shells.js';
+import { shutDown } from './shutdown.js';
 
-/** Time for processes to end after SIGTERM (ms). */
-const GRACE = 500;
-/** Time for the kernel to power off (ms). */
-const SHUTDOWN_TIMEOUT = 10_000;
-/** Linux's hvc console takes Ctrl-O and a letter for a magic SysRq key (drivers/tty/hvc/hvc_console.c). */
-const CTRL_O = '\x0f';
+/** Time for processes to end, and for the kernel to write everything out (ms). */
+const SHUTDOWN_TIMEOUT = 30_000;
 
 /** Where an OS instance is plugged in. */
 export interface Plug {
@@ -22,25 +20,42 @@ export interface Plug {
   port?: Port;
 }
 
+/** How an instance came to its end. */
+export type InstanceEnd = OsEnd & {
+  /** What was thrown when its disks, forwards and cable were let go of; absent if nothing was. */
+  readonly leftOver?: readonly unknown[];
+};
+
+/** How a guest is shut down. */
 export interface ShutdownOptions {
-  /** Milliseconds for the guest to do it by itself, 10,000 unless told. */
+  /** Milliseconds for the guest to do it by itself, 30,000 unless told. */
   readonly timeout?: number;
 }
 
+/** A guest that was booted: its console, its place on the network, its end. */
 export class Instance {
   readonly #plug: Plug | undefined;
   readonly #forwards: Forward[] = [];
+  /** Its address may be somebody else's from now on. */
+  #isOver = false;
+  /** Those that nobody has taken back yet. */
+  readonly #pauses = new Set<Promise<() => void>>();
+  #shutdown: Promise<InstanceEnd> | undefined;
 
   /** Made by `Computer.boot`. */
   constructor(
     /** The floor below: partition, devices, mailbox. */
     readonly os: OsInstance,
     readonly console: Console,
+    private readonly shells: Shells,
     plug: Plug | undefined,
     /** How the instance came to its end; its harts and frames are the computer's again by then. */
-    readonly ended: Promise<OsEnd>,
+    readonly ended: Promise<InstanceEnd>,
   ) {
     this.#plug = plug;
+    void os.ended.then(() => {
+      this.#isOver = true;
+    });
   }
 
   get name(): string {
@@ -63,47 +78,69 @@ export class Instance {
 
   /**
    * Opens a port of the host that leads to a port of the guest.
-   * Rejects with NetError (`PORT_IN_USE` …), or SystemError `no-network`.
+   * Rejects with NetError (`PORT_IN_USE` …), or SystemError `no-network` or `ended`: it closes with the instance.
    */
   async forward({ guestPort, ...request }: ForwardRequest): Promise<Forward> {
     if (this.#plug === undefined) throw new SystemError('no-network', `${this.name} has no network card`);
+    this.#refuseIfOver();
     const { network, place } = this.#plug;
     const forward = await network.gateway.forward({ ...request, guest: place.address, guestPort });
+    if (this.#isOver) await forward.close();
+    this.#refuseIfOver();
     this.#forwards.push(forward);
     return forward;
   }
 
-  /** A shell on the console, driven by the program, once the guest shows its prompt. */
-  shell(options?: WaitOptions): Promise<Shell> {
-    return Shell.open(this.console, options);
+  #refuseIfOver(): void {
+    if (this.#isOver) throw new SystemError('ended', `${this.name} has ended; no port can lead to it`);
   }
 
-  /** Makes the instance stand still; to be followed by `resume`. */
-  pause(): Promise<void> {
-    return this.os.partition.pause();
+  /**
+   * A shell of its own, driven by the program. The first one waits for a prompt on the console and starts from there;
+   * the console is free again then. Several may be open at once, as many as there are console ports left for.
+   * Throws SystemError `timeout`, `ended` or `no-port`.
+   */
+  shell(options: WaitOptions = {}): Promise<Shell> {
+    return this.shells.open(options);
   }
 
+  /**
+   * Makes all its harts stand still; resolves when they do. To be followed by `resume`: as often as `pause` was called,
+   * should several have called it. An instance that has ended stands still already.
+   * Throws ComputerError `hart-failed` if a hart does not answer; there is nothing to resume then.
+   */
+  async pause(): Promise<void> {
+    const pause = this.os.partition.pause();
+    this.#pauses.add(pause);
+    try {
+      await pause;
+    } catch (error) {
+      this.#pauses.delete(pause);
+      throw error;
+    }
+  }
+
+  /** Takes back one `pause`; without one it does nothing. */
   resume(): void {
-    this.os.partition.resume();
+    const [pause] = this.#pauses;
+    if (pause === undefined) return;
+    this.#pauses.delete(pause);
+    pause.then(
+      (letGo) => letGo(),
+      () => undefined,
+    );
   }
 
   /**
    * Has the guest shut down: processes are told to end, file systems are written out and made read-only, and the
-   * kernel powers off. A guest that does not within the time is switched off. Effect either way: it has ended, and
-   * its harts and memory are free.
+   * kernel powers off. A guest that does not within the time is switched off, and `kind` is `stopped` then: what it had
+   * not written to its disks is lost. Effect either way: it has ended, and its harts and memory are free.
    *
    * It is asked through the console, by magic SysRq keys; a kernel without them, or on a serial console, cannot hear.
    */
-  async shutdown({ timeout = SHUTDOWN_TIMEOUT }: ShutdownOptions = {}): Promise<OsEnd> {
-    if (this.console.device === 'hvc0' && this.os.terminal.open) {
-      await this.#press('e');
-      if (!(await this.#endsWithin(GRACE))) {
-        for (const key of ['s', 'u', 'o']) await this.#press(key);
-        await this.#endsWithin(timeout);
-      }
-    }
-    await this.destroy();
-    return this.ended;
+  shutdown({ timeout = SHUTDOWN_TIMEOUT }: ShutdownOptions = {}): Promise<InstanceEnd> {
+    this.#shutdown ??= this.#shutDown(timeout);
+    return this.#shutdown;
   }
 
   /** Ends the instance at once, as pulling the plug does. */
@@ -112,17 +149,11 @@ export class Instance {
     await this.ended;
   }
 
-  #press(key: string): Promise<void> {
-    return this.console.write(`${CTRL_O}${key}`);
-  }
-
-  async #endsWithin(milliseconds: number): Promise<boolean> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<false>((resolve) => {
-      timer = setTimeout(() => resolve(false), milliseconds);
-    });
-    const ended = await Promise.race([this.os.ended.then(() => true), timeout]);
-    clearTimeout(timer);
-    return ended;
+  async #shutDown(timeout: number): Promise<InstanceEnd> {
+    // A guest that waits for our reader cannot shut down.
+    this.console.letGo();
+    if (this.console.hearsSysRq) await shutDown(this.os, this.console, timeout);
+    await this.destroy();
+    return this.ended;
   }
 }

@@ -26,6 +26,7 @@ export interface Place {
   readonly address: string;
 }
 
+/** A computer's network: a switch, and a gateway to the world outside. */
 export class Network {
   readonly switch: Switch;
   readonly gateway: Gateway;

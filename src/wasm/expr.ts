@@ -8,9 +8,13 @@
  * for the atomics.
  */
 export const I32 = 0x7f;
+/** A 64-bit integer. */
 export const I64 = 0x7e;
+/** A 32-bit floating-point number. */
 export const F32 = 0x7d;
+/** A 64-bit floating-point number. */
 export const F64 = 0x7c;
+/** A type of WebAssembly's values. */
 export type ValueType = typeof I32 | typeof I64 | typeof F32 | typeof F64;
 
 export const enum Kind {

@@ -12,6 +12,6 @@ export function programNames(only?: readonly string[]): string[] {
   return readdirSync(SOURCES)
     .filter((f) => f.endsWith('.c'))
     .map((f) => f.slice(0, -2))
-    .filter((name) => only === undefined || ['counter', 'refused'].includes(name) || only.includes(name))
+    .filter((name) => only === undefined || ['counter', 'refused', 'restless'].includes(name) || only.includes(name))
     .sort();
 }

@@ -7,7 +7,7 @@ import { surveyProcesses } from '../../src/domain/proc/survey.js';
 import { readText } from '../../src/domain/linux/os.js';
 import { connectHands } from '../../src/guest/hands/connect.js';
 import { handsElf } from '../../src/guest/hands/elf.js';
-import type { Hands } from '../../src/guest/hands/hands.js';
+import { Hands } from '../../src/guest/hands/hands.js';
 import type { MailboxTransport } from '../../src/guest/hands/transport.js';
 import {
   Computer,
@@ -17,12 +17,15 @@ import {
   type Instance,
   type KernelChoice,
 } from '../../src/index.js';
+import { Saboteur } from './saboteur.js';
 
 /** An OS instance with hands. */
 export interface Side {
   readonly instance: Instance;
   readonly hands: Hands;
   readonly transport: MailboxTransport;
+  /** Stands between the two, and does nothing unless told to. */
+  readonly saboteur: Saboteur;
 }
 
 /** A computer with two OS instances of different kernels, and a way to move a domain between them. */
@@ -59,6 +62,12 @@ export class Stage {
     return side;
   }
 
+  /** The side a domain is in, and the other one. */
+  from(domain: RunningDomain): [Side, Side] {
+    const [a, b] = this.sides;
+    return domain.hands === a.hands ? [a, b] : [b, a];
+  }
+
   /** Ids of the domain's processes that stay, as the domain itself sees them: some have children that come and go. */
   async pids(domain: RunningDomain): Promise<number[]> {
     const first = await this.#look(domain);
@@ -81,7 +90,7 @@ export class Stage {
 
   move(
     domain: RunningDomain,
-    onStep?: (step: Step) => void,
+    onStep?: (step: Step) => void | Promise<void>,
   ): Promise<{ domain: RunningDomain; report: MigrationReport }> {
     return migrate({
       domain,
@@ -128,8 +137,10 @@ async function side(
     onRing: () => undefined,
   };
   instance.os.onRing = () => host.onRing();
-  const { hands, transport } = await connectHands(host, 120_000);
-  return { instance, hands, transport };
+  const { transport } = await connectHands(host, 120_000);
+  void instance.os.ended.then(() => transport.close());
+  const saboteur = new Saboteur(transport);
+  return { instance, hands: new Hands(saboteur, name), transport, saboteur };
 }
 
 /** The last line a domain has written, once it differs from `before`. */

@@ -5,13 +5,22 @@
 #include <netinet/in.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <pthread.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/mman.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
+
+static void *count(void *unused) {
+  for (uint64_t turn = 0;; turn++) {
+    turn_done(turn);
+    rest_ms(50);
+  }
+}
 
 int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
@@ -22,6 +31,14 @@ int main(int argc, char **argv) {
   if (!strcmp(what, "pty")) CHECK(posix_openpt(O_RDWR | O_NOCTTY) >= 0);
   if (!strcmp(what, "realtime")) { struct sched_param p = {.sched_priority = 1}; CHECK(sched_setscheduler(0, SCHED_FIFO, &p) == 0); }
   if (!strcmp(what, "stopped")) { pid_t c = fork(); if (c == 0) for (;;) pause(); kill(c, SIGSTOP); waitpid(c, 0, WUNTRACED); }
+  // A parent whose child neither executes nor ends waits where no signal reaches it.
+  if (!strcmp(what, "vfork")) { if (fork() == 0) { if (vfork() == 0) for (;;) pause(); _exit(0); } rest_ms(100); }
+  if (!strcmp(what, "traced")) {
+    pid_t c = fork();
+    if (c == 0) for (;;) pause();
+    CHECK(ptrace(PTRACE_SEIZE, c, 0, 0) == 0);
+  }
+  if (!strcmp(what, "leaderless")) { pthread_t t; CHECK(pthread_create(&t, 0, count, 0) == 0); pthread_exit(0); }
   if (!strcmp(what, "namespace")) CHECK(unshare(CLONE_NEWUTS) == 0);
   if (!strcmp(what, "missing")) { int fd = open("/tmp/only-here", O_RDWR | O_CREAT, 0600); CHECK(write(fd, "x", 1) == 1); mmap(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0); close(fd); }
   if (!strcmp(what, "mapping") || !strcmp(what, "reading")) {
@@ -57,8 +74,5 @@ int main(int argc, char **argv) {
     unlink(a.sun_path);
     CHECK(bind(server, (void *)&a, sizeof a) == 0);
   }
-  for (uint64_t turn = 0;; turn++) {
-    turn_done(turn);
-    rest_ms(50);
-  }
+  count(0);
 }

@@ -62,3 +62,19 @@ export function understudy(args: readonly string[], env: NodeJS.ProcessEnv = {})
   running.child.stdin?.end();
   return running.finished;
 }
+
+/** The shell asks where the cursor is. */
+export const PROMPT = /understudy:~# (?:\x1b\[6n)?$/;
+
+const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/**
+ * `understudy ARGS` before a terminal of 100 by 30 characters; afterwards the terminal's modes are compared with those
+ * before, which are kept in `folder`.
+ */
+export function inTerminal(args: readonly string[], folder: string): Running {
+  const [node, nodeArgs] = understudyCommand(args);
+  const line = [node, ...nodeArgs].map(quote).join(' ');
+  const script = `stty rows 30 cols 100; stty -g > ${folder}/before; ${line}; echo "status=$?"; stty -g > ${folder}/after; cmp ${folder}/before ${folder}/after && echo terminal-restored`;
+  return start('script', ['-qefc', script, '/dev/null'], { SHELL: '/bin/sh', TERM: 'linux' });
+}

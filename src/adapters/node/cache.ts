@@ -1,7 +1,7 @@
 /** The cache's folder, and its lock between processes. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -38,7 +38,6 @@ export function nodeCache(root: string = defaultCacheFolder()): Cache {
  */
 async function lockFolder(root: string, signal?: AbortSignal, onWait?: () => void): Promise<Lock> {
   await nodeFiles.makeFolder(root);
-  await mkdir(root, { recursive: true });
   const digest = createHash('sha256')
     .update(await realpath(root))
     .digest('hex');

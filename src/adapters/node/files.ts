@@ -25,6 +25,33 @@ function hostError(error: unknown, path: string): ImageError {
   return new ImageError('command', `${path}: ${text}`, { cause: error });
 }
 
+/**
+ * Makes a folder and those above it, as `mkdir -p`. Node's own way of doing that tries for ever, in a thread that
+ * nothing ends, where a file system answers ENOENT although the folder above is there, as /proc does.
+ *
+ * @param mode of the folders that are made; 0o777 less the umask unless told.
+ */
+export async function makeFolders(path: string, mode?: number): Promise<void> {
+  try {
+    await makeOne(path, mode);
+  } catch (error) {
+    const above = dirname(path);
+    if (codeOf(error) !== 'ENOENT' || above === path) throw error;
+    await makeFolders(above, mode);
+    await makeOne(path, mode);
+  }
+}
+
+/** One that is there already is as good. */
+async function makeOne(path: string, mode?: number): Promise<void> {
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    const found = await stat(path).catch(() => undefined);
+    if (found?.isDirectory() !== true) throw error;
+  }
+}
+
 async function optional<T>(path: string, get: () => Promise<T>): Promise<T | undefined> {
   try {
     return await get();
@@ -46,7 +73,7 @@ export const nodeFiles: Files = {
   read: (path) => optional(path, () => readFile(path)),
   async write(path, data) {
     await attempt(path, async () => {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolders(dirname(path));
       try {
         await writeFile(path, data);
       } catch (error) {
@@ -62,7 +89,7 @@ export const nodeFiles: Files = {
     return found?.isFile() === true ? found.size : undefined;
   },
   async makeFolder(path) {
-    await attempt(path, () => mkdir(path, { recursive: true }));
+    await attempt(path, () => makeFolders(path));
   },
   remove: (path) => attempt(path, () => rm(path, { recursive: true, force: true })),
   rename: (from, to) => attempt(to, () => rename(from, to)),

@@ -2,7 +2,7 @@
 import { randomFillSync } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import { shareHostClock } from '../../computer/clock.js';
-import type { HartMessage } from '../../partition/assignment.js';
+import type { HartAssignment, HartMessage } from '../../partition/assignment.js';
 import type { HartThread, Platform } from '../../partition/hart.js';
 import { monotonicMilliseconds } from './monotonic.js';
 import { CORE_BUDGET, heedHints, optimizeAfter } from './tiering.js';
@@ -10,15 +10,23 @@ import { CORE_BUDGET, heedHints, optimizeAfter } from './tiering.js';
 /** What a translator leaves behind is garbage at once: a larger young generation only takes more memory. */
 const YOUNG_MIB = 12;
 
-/** A hart's thread. A worker that has failed is replaced at the next assignment, so that its hart is not lost. */
-class WorkerThread implements HartThread {
-  onMessage: (message: HartMessage) => void = () => undefined;
-  #worker: Worker | undefined = this.#start();
+const HART_WORKER = new URL('./hart-worker.js', import.meta.url);
 
-  assign(assignment: Parameters<HartThread['assign']>[0]): void {
-    this.#worker ??= this.#start();
-    this.#worker.ref();
-    this.#worker.postMessage(assignment);
+/** A hart's thread. A worker that has died is replaced at the next assignment, so that its hart is not lost. */
+class WorkerThread implements HartThread {
+  /** Who hears of the assignment under way. */
+  #listener: ((message: HartMessage) => void) | undefined;
+  #worker: Worker | undefined;
+
+  constructor(private readonly file: URL) {
+    this.#worker = this.#start();
+  }
+
+  assign(assignment: HartAssignment, onMessage: (message: HartMessage) => void): void {
+    const worker = (this.#worker ??= this.#start());
+    worker.postMessage(assignment);
+    worker.ref();
+    this.#listener = onMessage;
   }
 
   async terminate(): Promise<void> {
@@ -27,22 +35,37 @@ class WorkerThread implements HartThread {
 
   #start(): Worker {
     // Options of this process (--eval, --input-type) are not for a worker with a file of its own.
-    const worker = new Worker(new URL('./hart-worker.js', import.meta.url), {
+    const worker = new Worker(this.file, {
       name: 'hart',
       execArgv: [],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
     });
-    worker.on('message', (message: HartMessage) => {
-      if (message.type === 'stopped' || message.type === 'failed') worker.unref();
-      this.onMessage(message);
-    });
-    worker.on('error', (error) => {
-      this.#worker = undefined;
-      this.onMessage({ type: 'failed', message: error.stack ?? error.message });
-    });
+    worker.on('message', (message: HartMessage) => this.#hear(message));
+    worker.on('messageerror', (error) => this.#lose(worker, `what it said cannot be read: ${error.message}`));
+    worker.on('error', (error: unknown) =>
+      this.#lose(worker, error instanceof Error ? (error.stack ?? error.message) : String(error)),
+    );
+    worker.on('exit', (code) => this.#lose(worker, `its thread ended (${code})`));
     // A hart without an assignment does not keep the process alive.
     worker.unref();
     return worker;
+  }
+
+  #hear(message: HartMessage): void {
+    const listener = this.#listener;
+    if (message.type === 'stopped' || message.type === 'failed') {
+      this.#listener = undefined;
+      this.#worker?.unref();
+    }
+    listener?.(message);
+  }
+
+  /** The worker is no more, or of no use: the first to say so is believed. */
+  #lose(worker: Worker, why: string): void {
+    if (worker !== this.#worker) return;
+    this.#worker = undefined;
+    void worker.terminate();
+    this.#hear({ type: 'failed', message: why });
   }
 }
 
@@ -50,8 +73,16 @@ heedHints();
 optimizeAfter(CORE_BUDGET);
 shareHostClock(monotonicMilliseconds);
 
+/** A hart's thread; `file` is what its worker runs. */
+export function hartThread(file = HART_WORKER): HartThread {
+  return new WorkerThread(file);
+}
+
 export const nodePlatform: Platform = {
-  startHartThread: () => new WorkerThread(),
+  startHartThread: () => hartThread(),
+  soon(run) {
+    setImmediate(run);
+  },
   randomBytes(into) {
     randomFillSync(into);
   },

@@ -1,7 +1,7 @@
 /** Node as the platform of a computer. */
 import { readFile } from 'node:fs/promises';
 import type { SystemPlatform } from '../../system/platform.js';
-import { FileDisk } from './disk-file.js';
+import { FileDisk } from './disk/file-disk.js';
 import { nodePlatform } from './platform.js';
 import { nodeClock, nodeSockets } from './sockets.js';
 
@@ -10,5 +10,5 @@ export const nodeSystem: SystemPlatform = {
   sockets: nodeSockets(),
   clock: nodeClock(),
   readFile: (path) => readFile(path),
-  openDisk: (path, readOnly) => FileDisk.open(path, readOnly),
+  openDisk: (path, access) => FileDisk.open(path, access),
 };

@@ -1,5 +1,6 @@
 /** The terminal this process runs in, or what stands in its place: a pipe, a file. */
 import type { ReadStream, WriteStream } from 'node:tty';
+import { writeOut } from './write-out.js';
 
 export interface TerminalSize {
   readonly columns: number;
@@ -26,8 +27,9 @@ export class Terminal {
     return this.output.isTTY && columns > 0 && rows > 0 ? { columns, rows } : undefined;
   }
 
-  write(data: string | Uint8Array): void {
-    this.output.write(data);
+  /** A promise while whoever reads has no room for more. */
+  write(data: string | Uint8Array): Promise<void> | undefined {
+    return writeOut(this.output, data);
   }
 
   /**
@@ -55,6 +57,8 @@ export class Terminal {
       this.#raw = true;
     }
     input.on('data', data).on('end', onEnd);
+    // It was at its end before somebody listened.
+    if (input.readableEnded) onEnd();
     // Paused by hand before, it does not begin to flow by itself.
     input.resume();
     output.on('resize', resize);

@@ -38,6 +38,7 @@ const REG_CONTEXT_STRIDE = 0x1000;
 const REG_THRESHOLD = 0;
 const REG_CLAIM = 4;
 
+/** A platform-level interrupt controller: which lines are pending, and which hart hears of them. */
 export class Plic implements MmioRegion {
   readonly base = PLIC_BASE;
   readonly size = PLIC_SIZE;

@@ -2,13 +2,34 @@
 
 export const SECTOR_SIZE = 512;
 
+/**
+ * What can be wrong with a disk:
+ *
+ * | code         | meaning                                                                    |
+ * |--------------|----------------------------------------------------------------------------|
+ * | `size`       | shorter than a sector, or no whole number of them                          |
+ * | `range`      | the contents end before the sector that was asked for                      |
+ * | `read-only`  | a write to a disk that cannot be written                                   |
+ * | `missing`    | there is nothing of that name                                              |
+ * | `permission` | the user, or the file system it lies on, does not allow it                 |
+ * | `not-a-disk` | a folder, a pipe, or whatever else has no sectors                          |
+ * | `format`     | an image in another format than raw                                        |
+ * | `in-use`     | another machine or the host has it, in a way that does not go with this    |
+ * | `no-lock`    | the host cannot say whether another machine has it                         |
+ * | `host`       | anything else that the host says                                           |
+ */
+export type BlockErrorCode =
+  'size' | 'range' | 'read-only' | 'missing' | 'permission' | 'not-a-disk' | 'format' | 'in-use' | 'no-lock' | 'host';
+
+/** A disk cannot be opened, read or written. */
 export class BlockError extends Error {
   override readonly name = 'BlockError';
   constructor(
-    readonly code: 'size' | 'range' | 'read-only',
+    readonly code: BlockErrorCode,
     message: string,
+    options?: ErrorOptions,
   ) {
-    super(message);
+    super(message, options);
   }
 }
 
@@ -27,6 +48,8 @@ export interface BlockBackend {
   flush(): Promise<void>;
   /** Sectors whose contents no longer matter. Without it the disk offers no discard. */
   discard?(sector: number, count: number): Promise<void>;
+  /** Sectors that read as zeroes from now on, and need not take space. Without it zeroes are written. */
+  zero?(sector: number, count: number): Promise<void>;
 }
 
 /** A disk in memory. */
@@ -57,6 +80,9 @@ export class MemoryDisk implements BlockBackend {
     return Promise.resolve();
   }
   discard(sector: number, count: number): Promise<void> {
+    return this.zero(sector, count);
+  }
+  zero(sector: number, count: number): Promise<void> {
     this.bytes.fill(0, sector * SECTOR_SIZE, (sector + count) * SECTOR_SIZE);
     return Promise.resolve();
   }

@@ -136,6 +136,36 @@ void test('the serial number, zeroes and discarded sectors', async () => {
   assert.equal((await d.request(13, 0, [range])).status, 1);
 });
 
+void test('zeroes take space or give it back, as the driver says; flags that mean nothing are refused', async () => {
+  const calls: string[] = [];
+  const backend = disk();
+  backend.zero = (sector, count) => {
+    calls.push(`zero ${sector} ${count}`);
+    return Promise.resolve();
+  };
+  backend.write = (sector, from) => {
+    calls.push(`write ${sector} ${from.length / 512}`);
+    return Promise.resolve();
+  };
+  const d = new Disk(backend);
+  const range = new Uint8Array(16);
+  const view = new DataView(range.buffer);
+  view.setUint32(0, 4, true);
+  view.setUint32(8, 200, true);
+  const ask = async (type: number, flags: number): Promise<number> => {
+    view.setUint32(12, flags, true);
+    return (await d.request(type, 0, [range])).status;
+  };
+  assert.equal(await ask(13, 1), 0);
+  assert.deepEqual(calls.splice(0), ['zero 4 200']);
+  assert.equal(await ask(13, 0), 0);
+  assert.deepEqual(calls.splice(0), ['write 4 128', 'write 132 72']);
+  for (const flags of [2, 3, 0x8000_0000]) assert.equal(await ask(13, flags), 2);
+  // "unmap" has no meaning with discard (5.2.6.2).
+  assert.equal(await ask(11, 1), 2);
+  assert.deepEqual(calls, []);
+});
+
 /** A disk whose requests finish when the test says so. */
 class SlowDisk extends MemoryDisk {
   readonly finish: ((error?: Error) => void)[] = [];

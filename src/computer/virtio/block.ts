@@ -41,9 +41,11 @@ const MAX_SEGMENTS = 126;
 const MAX_SEGMENT = 64 * 1024;
 /** More data than this in one request is no request we have offered to take. */
 const MAX_DATA = MAX_SEGMENTS * MAX_SEGMENT;
-/** Data of requests under way: the rest stays in the queue. */
-const MAX_UNDER_WAY = 64 * 1024 * 1024;
+/** Data of requests under way in all disks of an instance: with as much, each has one request at a time. */
+const MAX_UNDER_WAY = 32 * 1024 * 1024;
 const MAX_RANGE_SECTORS = 2 ** 16;
+/** The flag of a range: its space may be given back (5.2.6). */
+const UNMAP = 1;
 
 /** A request taken from the queue and not yet finished. */
 interface Request {
@@ -51,6 +53,7 @@ interface Request {
   generation: number;
 }
 
+/** A virtio block device (virtio 1.2, 5.2) over a backend. */
 export class VirtioBlock extends VirtioDevice {
   readonly #backend: BlockBackend;
   readonly #free: Request[] = [];
@@ -58,7 +61,7 @@ export class VirtioBlock extends VirtioDevice {
   readonly #view = new DataView(this.#header.buffer);
   readonly #status = new Uint8Array(1);
   #underWay = 0;
-  #bytesUnderWay = 0;
+  readonly #share: { bytes: number };
   /** The queue was left with requests in it. */
   #waiting = false;
   #idle: (() => void)[] = [];
@@ -72,6 +75,7 @@ export class VirtioBlock extends VirtioDevice {
       (backend.readOnly ? F_RO : F_WRITE_ZEROES | (backend.discard === undefined ? 0 : F_DISCARD));
     super(host, { id: BLOCK_ID, classCode: CLASS_STORAGE, features, queues: [QUEUE_SIZE], config: configOf(backend) });
     this.#backend = backend;
+    this.#share = host.underWay;
   }
 
   /** Requests the backend is working on. */
@@ -89,7 +93,8 @@ export class VirtioBlock extends VirtioDevice {
     const queue = this.queues[0];
     for (let n = 0; n < QUEUE_SIZE; n++) {
       // An honest driver has no more requests than descriptors; another may name one descriptor again and again.
-      if (this.#bytesUnderWay >= MAX_UNDER_WAY || this.#underWay >= QUEUE_SIZE) {
+      const full = this.#share.bytes >= MAX_UNDER_WAY && this.#underWay > 0;
+      if (full || this.#underWay >= QUEUE_SIZE) {
         this.#waiting = true;
         return;
       }
@@ -161,11 +166,15 @@ export class VirtioBlock extends VirtioDevice {
     }
     const sector = this.#view.getUint32(0, true) + this.#view.getUint32(4, true) * 0x1_0000_0000;
     const count = this.#view.getUint32(8, true);
+    const flags = this.#view.getUint32(12, true);
+    // Flags that are reserved, and `unmap` with discard, are to be refused in this way (5.2.6.2).
+    if ((flags & ~(type === T_DISCARD ? 0 : UNMAP)) !== 0) return this.#finish(request, S_UNSUPP);
     if (count === 0 || count > MAX_RANGE_SECTORS || sector + count > this.#backend.sectors) {
       return this.#finish(request, S_IOERR);
     }
-    if (discard !== undefined) return this.#run(request, 0, discard(sector, count));
-    this.#run(request, count * SECTOR_SIZE, this.#zero(sector, count));
+    if (discard !== undefined) return this.#run(request, count * SECTOR_SIZE, discard(sector, count));
+    const zero = (flags & UNMAP) !== 0 ? this.#backend.zero?.bind(this.#backend) : undefined;
+    this.#run(request, count * SECTOR_SIZE, zero?.(sector, count) ?? this.#zero(sector, count));
   }
 
   async #zero(sector: number, count: number): Promise<void> {
@@ -184,15 +193,21 @@ export class VirtioBlock extends VirtioDevice {
 
   #run(request: Request, bytes: number, work: Promise<void>, data?: Uint8Array): void {
     this.#underWay++;
-    this.#bytesUnderWay += bytes;
+    this.#share.bytes += bytes;
+    // A backend may have done all of it just now.
+    this.budget.credit -= bytes / 1024;
     const done = (status: number): void => {
       this.#underWay--;
-      this.#bytesUnderWay -= bytes;
-      if (this.enter()) {
-        if (request.generation === this.generation) this.#finish(request, status, status === S_OK ? data : undefined);
-        this.leave();
-        if (this.#waiting) this.again(1);
-        this.#waiting = false;
+      this.#share.bytes -= bytes;
+      try {
+        if (this.enter()) {
+          if (request.generation === this.generation) this.#finish(request, status, status === S_OK ? data : undefined);
+          this.leave();
+          if (this.#waiting) this.again(1);
+          this.#waiting = false;
+        }
+      } catch (error) {
+        this.crashed(error);
       }
       if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve();
     };
@@ -230,5 +245,6 @@ function configOf(backend: BlockBackend): Uint8Array {
   view.setUint32(44, 1, true);
   view.setUint32(48, MAX_RANGE_SECTORS, true);
   view.setUint32(52, 1, true);
+  view.setUint8(56, backend.zero === undefined ? 0 : 1);
   return config;
 }

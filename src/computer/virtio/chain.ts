@@ -7,6 +7,7 @@ import type { GuestMemory } from './guest-memory.js';
 /** More buffers than this in one chain is taken for garbage. Linux stays below 256. */
 export const MAX_BUFFERS = 1024;
 
+/** A chain of descriptors that the driver made available: one request. */
 export class Chain {
   /** Index of the first descriptor: the chain's name in the used ring. */
   head = 0;
@@ -23,6 +24,11 @@ export class Chain {
 
   constructor(memory: GuestMemory) {
     this.#memory = memory;
+  }
+
+  /** What it takes to work on it: its buffers, and the KiB in them. */
+  get effort(): number {
+    return this.#count + (this.readable + this.writable) / 1024;
   }
 
   clear(head: number): void {

@@ -1,20 +1,28 @@
+import type { GuestOutput } from '../guest-output.js';
+
 /** More than this waiting for the guest makes `write` ask for patience. */
 const HIGH_WATER = 64 * 1024;
 /** A guest that never reads does not make the host grow without end. */
 const MAX_BACKLOG = 64 * 1024 * 1024;
+
+/** What a port that is held may still be given, because the guest closes it (bytes). */
+const MAX_OVERRUN = 1024 * 1024;
 
 export class ConsoleError extends Error {
   override readonly name = 'ConsoleError';
   readonly code = 'backlog';
 }
 
+/** What a port needs of its console. */
 export interface PortOwner {
   isOpen(port: number): boolean;
   deliver(port: ConsolePort): void;
+  /** Leaves in its queue what the guest writes to a port, or no longer. */
+  hold(port: ConsolePort, on: boolean): void;
 }
 
 /** The host's end of a console port: a stream of bytes each way. */
-export class ConsolePort {
+export class ConsolePort implements GuestOutput {
   /** Called with what the guest has written; the array is the callee's. */
   onData: (bytes: Uint8Array) => void = () => undefined;
   /** Called when the guest opens or closes its end. */
@@ -27,6 +35,9 @@ export class ConsolePort {
   #backlog = 0;
   #full = false;
   #open = false;
+  #held = false;
+  #overrun = 0;
+  #ended = false;
 
   constructor(
     owner: PortOwner,
@@ -49,9 +60,10 @@ export class ConsolePort {
   /**
    * Sends bytes to the guest. They wait until it has opened the port and made room;
    * none is lost. False asks the caller to wait for `onDrain`.
-   * Throws ConsoleError if 64 MiB wait already.
+   * Throws ConsoleError if 64 MiB wait already. After `end` nothing is sent.
    */
   write(bytes: Uint8Array): boolean {
+    if (this.#ended) return true;
     if (bytes.length > 0) {
       if (this.#backlog + bytes.length > MAX_BACKLOG) {
         throw new ConsoleError(
@@ -64,6 +76,41 @@ export class ConsolePort {
     }
     if (this.#backlog >= HIGH_WATER) this.#full = true;
     return !this.#full;
+  }
+
+  hold(): void {
+    if (this.#held) return;
+    this.#held = true;
+    this.#overrun = 0;
+    this.#owner.hold(this, true);
+  }
+
+  letGo(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#owner.hold(this, false);
+  }
+
+  /** What the guest has written. A little may still come when the port has just been held. */
+  deliver(bytes: Uint8Array): void {
+    if (this.#held) this.#overrun += bytes.length;
+    this.onData(bytes);
+  }
+
+  /** Whether a port that is held may be given still more. */
+  get mayOverrun(): boolean {
+    return !this.#held || this.#overrun < MAX_OVERRUN;
+  }
+
+  /** Nothing more will be written: when all is delivered, a guest that reads finds the end. */
+  end(): void {
+    this.#ended = true;
+    this.#owner.deliver(this);
+  }
+
+  /** Everything is delivered, and nothing more will be. */
+  get finished(): boolean {
+    return this.#ended && this.#backlog === 0;
   }
 
   /** The next bytes to deliver. */

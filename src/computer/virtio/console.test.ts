@@ -223,3 +223,31 @@ void test('the queues survive a reset in the middle, and the port is closed by i
   assert.equal(device.ports[1].open, false);
   assert.equal(driver.status, 15);
 });
+
+void test('what the guest wrote before it closed a port is heard even if the reader has no room, up to a measure', () => {
+  const { driver, device } = setUp();
+  const port = device.ports[1];
+  const sizes: number[] = [];
+  port.onData = (b) => sizes.push(b.length);
+  const got = (): number => sizes.reduce((sum, size) => sum + size, 0);
+  driver.send(1, 6, 1);
+  port.hold();
+  const [buffer] = driver.queues[5].add([new Uint8Array(60_000)]);
+  driver.queues[5].kick();
+  device.poll();
+  assert.equal(got(), 0);
+  driver.send(1, 6, 0);
+  assert.equal(got(), 60_000);
+  // One that opens and closes it for ever gets no further than that.
+  for (let i = 0; i < 40; i++) {
+    driver.queues[5].harvest();
+    driver.queues[5].addBuffers([buffer]);
+    driver.queues[5].kick();
+    driver.send(1, 6, 1);
+    driver.send(1, 6, 0);
+  }
+  assert.ok(got() > 500_000 && got() < 1_200_000, `${got()} bytes`);
+  port.letGo();
+  device.poll();
+  assert.ok(got() > 60_000);
+});

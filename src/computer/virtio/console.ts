@@ -7,6 +7,9 @@
  *
  *   0xc00  1: the driver handles control messages
  *   0xc04  bit p: the guest has port p open
+ *   0xc08  bit p: port p, which was to come later, has come
+ *   0xc0c  bit p: the host's end of port p is closed for good
+ *   0xc50  bit p: the driver has port p ready
  *   0xc10  port 0 … 14    word: control messages still owed to the driver, OWE_* bits
  */
 import { Chain } from './chain.js';
@@ -44,34 +47,57 @@ const PORT_NAME = 7;
 
 const READY = s.OWN;
 const OPEN = s.OWN + 0x04;
+const ANNOUNCED = s.OWN + 0x08;
+const CLOSED = s.OWN + 0x0c;
 const OWED = s.OWN + 0x10;
+const SHOWN = s.OWN + 0x50;
 const OWE_ADD = 1;
 const OWE_CONSOLE = 2;
 const OWE_NAME = 4;
 const OWE_OPEN = 8;
 const OWE_RESIZE = 16;
+const OWE_CLOSE = 32;
 
+/** A further port of a console device, which the guest finds by its name. */
 export interface PortOptions {
   /** Name under /dev/virtio-ports. */
   name?: string;
   /** A console (hvc) rather than a plain port. Port 0 always is one. */
   console?: boolean;
+  /** The guest does not see it before `announce`. */
+  later?: boolean;
 }
 
+/** What a console device is made with. */
 export interface ConsoleOptions {
   /** One for each port, at least one. */
   ports: readonly PortOptions[];
   columns?: number;
   rows?: number;
+  /**
+   * Milliseconds in which what a console prints is gathered before it is passed on, 0 unless told. Linux prints line by
+   * line and byte by byte, and waking the main thread costs more than all the rest of it.
+   */
+  gather?: number;
 }
 
+/** A virtio console device (virtio 1.2, 5.3) with one or several ports. */
 export class VirtioConsole extends VirtioDevice implements PortOwner {
   readonly ports: readonly ConsolePort[];
+  /** As in the options; 0 when nothing more is to come. */
+  gather: number;
   readonly #names: readonly Uint8Array[];
   readonly #consoles: readonly boolean[];
+  readonly #later: readonly boolean[];
   readonly #chain = new Chain(this.memory);
   readonly #output: ConsoleOutput;
+  readonly #wakeHarts: () => void;
   readonly #message = new Uint8Array(256);
+  /** Transmit queues of consoles, whose text may be gathered. */
+  readonly #printing: number;
+  #gathering: ReturnType<typeof setTimeout> | undefined;
+  /** When text was last passed on. */
+  #passedOn = 0;
   #columns: number;
   #rows: number;
 
@@ -93,10 +119,15 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
       config,
     });
     this.#output = new ConsoleOutput(host);
+    this.#wakeHarts = () => host.wakeHarts();
     this.#names = options.ports.map((p) => new TextEncoder().encode(p.name ?? '').slice(0, 200));
     this.#consoles = options.ports.map((p, i) => i === 0 || p.console === true);
+    this.#later = options.ports.map((p) => p.later === true);
+    this.gather = options.gather ?? 0;
+    this.#printing = this.#consoles.reduce((bits, is, i) => (is ? bits | (1 << txQueue(i)) : bits), 0);
     this.#columns = options.columns ?? 80;
     this.#rows = options.rows ?? 24;
+    this.#output.spinning(this.#consoles.reduce((bits, is, i) => (is ? bits | (1 << i) : bits), 0));
     this.ports = options.ports.map((p, i) => new ConsolePort(this, i, p.name ?? ''));
   }
 
@@ -112,6 +143,15 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
       // A console that is not open yet is told when it opens.
       if (is && this.isOpen(p)) this.#owe(p, OWE_RESIZE);
     });
+    this.#turn(() => this.#sendOwed());
+  }
+
+  /** Has the guest find a port that was to come later. */
+  announce(port: number): void {
+    if (this.#isThere(port)) return;
+    this.store(ANNOUNCED, this.load(ANNOUNCED) | (1 << port));
+    // A driver that has not begun yet is told of it with all others.
+    if (this.load(READY) === 1) this.#owe(port, OWE_ADD);
     if (!this.enter()) return;
     this.#sendOwed();
     this.leave();
@@ -124,9 +164,40 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   }
 
   deliver(port: ConsolePort): void {
-    if (!this.enter()) return;
-    this.#deliver(port);
-    this.leave();
+    this.#turn(() => this.#deliver(port));
+  }
+
+  #turn(work: () => void): void {
+    try {
+      if (!this.enter()) return;
+      work();
+      this.leave();
+    } catch (error) {
+      this.crashed(error);
+    }
+  }
+
+  hold(port: ConsolePort, on: boolean): void {
+    this.#output.hold(port.index, on);
+    // What its queue has is taken in a turn of its own: whoever lets go may be a listener.
+    if (!on && !this.detached) this.again(1 << txQueue(port.index));
+  }
+
+  override poll(): void {
+    if (!this.#gathers()) super.poll();
+  }
+
+  /** Leaves what a console has printed for a moment longer. Its queues stay kicked, so that no doorbell rings for more. */
+  #gathers(): boolean {
+    if (this.gather === 0 || this.detached) return false;
+    const kicked = this.load(s.KICKED);
+    if (kicked === 0 || (kicked & ~this.#printing) !== 0 || this.load(s.RESET_PENDING) !== 0) return false;
+    if (this.#output.isPressing || performance.now() - this.#passedOn >= this.gather) return false;
+    this.#gathering ??= setTimeout(() => {
+      this.#gathering = undefined;
+      this.again(0);
+    }, this.gather);
+    return true;
   }
 
   protected override process(kicked: number): void {
@@ -148,14 +219,17 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   }
 
   /** What the guest has written to its ports. */
-  #takeOutput(kicked: number): void {
-    const { pieces, more, problem } = this.#output.drain(kicked, TX_QUEUE_SIZE);
-    for (const [port, bytes] of pieces) this.ports[port]?.onData(bytes);
+  #takeOutput(kicked: number, closed = 0): void {
+    const { pieces, more, wake, problem } = this.#output.drain(kicked, closed);
+    if (pieces.length > 0) this.#passedOn = performance.now();
+    if (wake) this.#wakeHarts();
+    for (const [port, bytes] of pieces) this.ports[port]?.deliver(bytes);
     if (problem !== undefined) this.fail(problem);
     else if (more !== 0) this.again(more);
   }
 
   #deliver(port: ConsolePort): void {
+    if (port.finished) return this.#close(port.index);
     if (!this.isOpen(port.index)) return;
     const queue = this.queues[rxQueue(port.index)];
     // A driver that offers empty buffers for ever does not keep us here.
@@ -167,6 +241,18 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
       port.consume(length);
       if (n === 4 * RX_QUEUE_SIZE - 1) this.again(1 << rxQueue(port.index));
     }
+    if (port.finished) this.#close(port.index);
+  }
+
+  /** Tells the driver that the host's end is closed: reading finds the end behind what is in its buffers (5.3.6). */
+  #close(p: number): void {
+    const closed = this.load(CLOSED);
+    if ((closed & (1 << p)) !== 0) return;
+    this.store(CLOSED, closed | (1 << p));
+    // A driver that has not asked for the port yet is told when it does.
+    if ((this.load(SHOWN) & (1 << p)) === 0) return;
+    this.#owe(p, OWE_CLOSE);
+    this.#sendOwed();
   }
 
   #control(): void {
@@ -187,20 +273,29 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     const value = message.getUint16(6, true);
     if (event === DEVICE_READY) {
       this.store(READY, value);
-      if (value === 1) for (const port of this.ports) this.#owe(port.index, OWE_ADD);
+      if (value !== 1) return;
+      for (const { index } of this.ports) if (this.#isThere(index)) this.#owe(index, OWE_ADD);
       return;
     }
     const p = message.getUint32(0, true);
     if (p >= this.ports.length) return;
     if (event === PORT_READY && value === 1) {
       this.#owe(p, (this.#consoles[p] ? OWE_CONSOLE | OWE_RESIZE : 0) | OWE_OPEN);
+      this.store(SHOWN, this.load(SHOWN) | (1 << p));
+      if ((this.load(CLOSED) & (1 << p)) !== 0) this.#owe(p, OWE_CLOSE);
       if (this.#names[p].length > 0) this.#owe(p, OWE_NAME);
     } else if (event === PORT_OPEN) {
       const bit = 1 << p;
       this.store(OPEN, value === 1 ? this.load(OPEN) | bit : this.load(OPEN) & ~bit);
+      // What it wrote before it closed its end is heard even if the reader has no room: it may switch itself off next.
+      if (value === 0 && this.ports[p].mayOverrun) this.#takeOutput(1 << txQueue(p), bit);
       this.ports[p].noticeOpen();
       this.#deliver(this.ports[p]);
     }
+  }
+
+  #isThere(p: number): boolean {
+    return !this.#later[p] || (this.load(ANNOUNCED) & (1 << p)) !== 0;
   }
 
   #owe(p: number, bits: number): void {
@@ -242,6 +337,8 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
         return head(PORT_NAME, 1) + this.#names[p].length;
       case OWE_OPEN:
         return head(PORT_OPEN, 1);
+      case OWE_CLOSE:
+        return head(PORT_OPEN, 0);
       default:
         // Columns before rows (5.3.6.2).
         message.setUint16(CONTROL_SIZE, this.#columns, true);
@@ -254,4 +351,9 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
 /** The queue a port receives on; the next one is the one it sends on (5.3.2). */
 function rxQueue(port: number): number {
   return port === 0 ? 0 : 2 + 2 * port;
+}
+
+/** The queue a port sends on. */
+function txQueue(port: number): number {
+  return rxQueue(port) + 1;
 }

@@ -1,6 +1,7 @@
 /** The main thread's side of a virtio device: turns at the queues, interrupts, resets. Devices extend it. */
 import type { DmaSpace, InterruptLine } from '../dma.js';
 import { COMMAND, COMMAND_BUS_MASTER, DEVICE_ID, writeHeader } from '../pci/config-space.js';
+import type { Budget } from '../turns.js';
 import { lock, StateError, unlock } from '../state-page.js';
 import { writeCapabilities } from './capabilities.js';
 import { resetState, updateLine } from './control.js';
@@ -23,10 +24,18 @@ export interface DeviceHost {
   line: InterruptLine;
   /** Byte offset of memory for a console's output, where a hart's thread finds it too (console-output.ts). */
   outputRing?: number | undefined;
-  /** Asks that `poll` be called soon. */
+  /** Asks that `poll` be called when the event loop has gone round. */
   doorbell(): void;
+  /** The main thread's budget for devices. */
+  budget: Budget;
+  /** Bytes that requests under way keep in the host's memory, of all devices of the instance. */
+  underWay: { bytes: number };
+  /** Has the instance's harts look again at what they wait for. */
+  wakeHarts(): void;
   /** Told when the guest's queues were garbage and the device stopped until its reset. */
   fault?(message: string): void;
+  /** Told what was thrown in the device, or by who listens to it; without it that is thrown on. */
+  failed?(error: unknown): void;
 }
 
 /** What a kind of device says of itself. */
@@ -42,12 +51,14 @@ export interface DeviceKind {
   config: Uint8Array;
 }
 
+/** What all virtio devices have in common: a page of state, queues, an interrupt line. */
 export abstract class VirtioDevice implements QueueOwner {
   readonly words: Int32Array;
   readonly page: number;
   readonly memory: GuestMemory;
   turn = 0;
   broken = false;
+  readonly budget: Budget;
 
   protected readonly queues: readonly Virtqueue[];
   readonly #host: DeviceHost;
@@ -55,12 +66,15 @@ export abstract class VirtioDevice implements QueueOwner {
   /** Turns nest: the outside world may answer while it is being told something. */
   #depth = 0;
   #detached = false;
+  /** Queues that the budget did not suffice for. */
+  #leftOver = 0;
 
   protected constructor(host: DeviceHost, kind: DeviceKind) {
     this.#host = host;
     this.words = new Int32Array(host.buffer);
     this.page = host.stateOffset >>> 2;
     this.memory = new GuestMemory(host.dma);
+    this.budget = host.budget;
     const config = new DataView(host.buffer, host.stateOffset, 0x1000);
     const id = config.getUint16(DEVICE_ID, true);
     if (id === 0) initialise(config, kind);
@@ -85,6 +99,14 @@ export abstract class VirtioDevice implements QueueOwner {
   /** To be called on the main thread after a doorbell. */
   poll(): void {
     if (this.#detached) return;
+    try {
+      this.#poll();
+    } catch (error) {
+      this.crashed(error);
+    }
+  }
+
+  #poll(): void {
     if (this.load(s.RESET_PENDING) === 0) {
       if (this.load(s.KICKED) === 0) return this.#noticeReset();
       // A function that is no bus master yet may not touch memory; its kicks wait.
@@ -97,6 +119,17 @@ export abstract class VirtioDevice implements QueueOwner {
     } finally {
       this.leave();
     }
+  }
+
+  /**
+   * To be called with whatever is thrown where the outside world comes in: that ends the OS instance, not the
+   * process. The device touches nothing any more.
+   */
+  protected crashed(error: unknown): void {
+    if (this.#host.failed === undefined) throw error;
+    if (this.#detached) return;
+    this.detach();
+    this.#host.failed(error);
   }
 
   /** Whether the driver is there and the device works. */
@@ -117,6 +150,10 @@ export abstract class VirtioDevice implements QueueOwner {
       updateLine(this.words, this.page, this.#host.line);
     });
     this.#host.fault?.(message);
+  }
+
+  leftOver(index: number): void {
+    this.#leftOver |= 1 << index;
   }
 
   /** Handles the queues whose bits are set. Inside a turn. */
@@ -165,6 +202,13 @@ export abstract class VirtioDevice implements QueueOwner {
       }
     });
     this.#noticeReset();
+    if (this.#leftOver !== 0) this.again(this.#leftOver);
+    this.#leftOver = 0;
+  }
+
+  /** Taken out for good. */
+  protected get detached(): boolean {
+    return this.#detached;
   }
 
   /** Counts resets. What is finished later belongs to the driver only if this has not changed. */

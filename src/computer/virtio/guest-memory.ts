@@ -5,6 +5,7 @@ const PAGE = 4096;
 /** Below this many bytes a loop beats making a view for `set`. */
 const FEW = 32;
 
+/** A guest's memory as a device reaches it: by guest-physical address, checked at each access. */
 export class GuestMemory {
   readonly #dma: DmaSpace;
   readonly #bytes: Uint8Array;

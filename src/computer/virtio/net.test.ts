@@ -139,7 +139,11 @@ void test('when the outside asks for patience the rest stays in the queue', () =
   n.tx.kick();
   n.device.poll();
   assert.equal(sent.length, 3, 'a kick does not break the wait');
-  for (let i = 0; i < 5; i++) n.device.resume();
+  for (let i = 0; i < 5; i++) {
+    n.device.resume();
+    assert.equal(sent.length, Math.min(10, 3 * (i + 1)), 'in a turn of its own');
+    n.device.poll();
+  }
   assert.deepEqual(sent, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 });
 

@@ -33,6 +33,7 @@ const MAX_FRAME = 65_536 + ETHERNET_HEADER + 4;
 const MAX_RX_BUFFERS = 64;
 const STATUS_AT = 6;
 
+/** What a network device is made with. */
 export interface NetOptions {
   /** Six bytes. */
   mac: Uint8Array;
@@ -42,6 +43,7 @@ export interface NetOptions {
   checksumsVerified?: boolean;
 }
 
+/** Frames and octets that went through a network device. */
 export interface NetCounters {
   sent: number;
   received: number;
@@ -51,6 +53,7 @@ export interface NetCounters {
   dropped: number;
 }
 
+/** A virtio network device (virtio 1.2, 5.1). */
 export class VirtioNet extends VirtioDevice {
   /**
    * Called with each frame the guest sends; the array is the callee's. False: taken,
@@ -89,17 +92,22 @@ export class VirtioNet extends VirtioDevice {
   /** The outside takes frames again after `onFrame` returned false. */
   resume(): void {
     this.#held = false;
-    if (!this.enter()) return;
-    this.#transmit();
-    this.leave();
+    // In a turn of its own: two guests that send to each other would else go on for ever from here.
+    if (this.running) this.again(1 << TX);
   }
 
   /** Gives the guest a frame. False: no room now; offer it again after `onRoom`. */
   receive(frame: Uint8Array): boolean {
     let taken = false;
-    if (this.enter()) {
-      taken = this.#receive(frame);
-      this.leave();
+    try {
+      if (this.enter()) {
+        taken = this.#receive(frame);
+        this.leave();
+      }
+    } catch (error) {
+      // Whoever sent the frame has no part in it.
+      this.crashed(error);
+      return true;
     }
     this.#starved = !taken;
     return taken;

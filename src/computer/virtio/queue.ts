@@ -9,6 +9,7 @@
  * the device need a reset; it never throws, loops or reaches outside the guest.
  */
 import { MAX_BUFFERS, type Chain } from './chain.js';
+import type { Budget } from '../turns.js';
 import type { GuestMemory } from './guest-memory.js';
 import * as s from './state.js';
 
@@ -29,9 +30,14 @@ export interface QueueOwner {
   /** Counts the main thread's turns at the device; the queue reads its registers once per turn. */
   readonly turn: number;
   readonly broken: boolean;
+  /** How much may still be taken out of queues in this turn. */
+  readonly budget: Budget;
+  /** Queue `index` was left with something in it because the budget was used up. */
+  leftOver(index: number): void;
   fail(message: string): void;
 }
 
+/** A split virtqueue (virtio 1.2, 2.7), seen from the device; what the driver wrote in it is untrusted. */
 export class Virtqueue {
   /** Something was put into the used ring in this turn. */
   dirty = false;
@@ -75,15 +81,24 @@ export class Virtqueue {
     return this.#usable && !this.#owner.broken;
   }
 
-  /** Takes the next chain the driver has made available. False if there is none, and then the driver will kick for the next. */
+  /**
+   * Takes the next chain the driver has made available. False if there is none, and then the driver will kick for
+   * the next, or if the budget is used up, and then the owner is told.
+   */
   pop(chain: Chain): boolean {
     if (!this.ready()) return false;
     const next = this.#get(s.QUEUE_NEXT_AVAIL) & 0xffff;
     if (next === this.#seen && !this.#look(next)) return false;
+    const { budget } = this.#owner;
+    if (--budget.credit < 0 && !budget.renew()) {
+      this.#owner.leftOver(this.#index);
+      return false;
+    }
     const head = this.#memory.load16(this.#avail + 4 + 2 * (next & (this.#size - 1)));
     if (head < 0 || head >= this.#size) return this.#fail(`head ${head} in the available ring`);
     if (!this.#walk(chain, head)) return false;
     this.#set(s.QUEUE_NEXT_AVAIL, (next + 1) & 0xffff);
+    budget.credit -= chain.effort;
     return true;
   }
 
@@ -118,20 +133,25 @@ export class Virtqueue {
     this.publish();
   }
 
+  /** Whether anything was published, by whichever thread, since the driver was last thought of an interrupt for. */
+  get unsignalled(): boolean {
+    return this.#get(s.QUEUE_NEXT_USED) !== this.#get(s.QUEUE_SIGNALLED) || this.#get(s.QUEUE_SIGNALLED_VALID) === 0;
+  }
+
   /** Whether the driver wants an interrupt for what was published since the last one (2.7.7). */
   wantsInterrupt(): boolean {
     this.dirty = false;
     if (!this.ready()) return false;
-    if (!this.#eventIdx) {
-      const flags = this.#memory.load16(this.#avail);
-      return flags >= 0 && (flags & AVAIL_F_NO_INTERRUPT) === 0;
-    }
-    const event = this.#memory.load16(this.#avail + 4 + 2 * this.#size);
     const now = this.#get(s.QUEUE_NEXT_USED);
     const before = this.#get(s.QUEUE_SIGNALLED);
     const valid = this.#get(s.QUEUE_SIGNALLED_VALID) !== 0;
     this.#set(s.QUEUE_SIGNALLED, now);
     this.#set(s.QUEUE_SIGNALLED_VALID, 1);
+    if (!this.#eventIdx) {
+      const flags = this.#memory.load16(this.#avail);
+      return flags >= 0 && (flags & AVAIL_F_NO_INTERRUPT) === 0;
+    }
+    const event = this.#memory.load16(this.#avail + 4 + 2 * this.#size);
     return !valid || ((now - event - 1) & 0xffff) < ((now - before) & 0xffff);
   }
 

@@ -2,7 +2,9 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { holdFiles, kindOf } from './files.js';
-import type { FrozenDomain, FrozenProcess } from '../freeze/frozen.js';
+import type { FrozenDomain } from '../freeze/frozen.js';
+import type { FrozenProcess } from '../freeze/frozen-thread.js';
+import { refuseState } from '../freeze/stoppable.js';
 import type { CheckpointContext, LookContext, OpenFile, ProcessKind, SavedFile, SavedPart } from '../kinds/kind.js';
 import { processKinds } from '../kinds/registry.js';
 import { readFile } from '../linux/os.js';
@@ -15,7 +17,7 @@ import { surveyProcesses, type ProcessView } from '../proc/survey.js';
 import { Queue, together } from '../together.js';
 import { birthOrder } from '../tree/tree.js';
 import type { Registers, Tracee } from '../trace/tracee.js';
-import type { Wait } from '../freeze/waits.js';
+import type { Wait } from '../freeze/wait.js';
 
 export interface ThreadImage {
   readonly tid: number;
@@ -49,6 +51,7 @@ export interface DomainImage {
 export function refuseUnsupported(views: readonly ProcessView[], anchor: ProcessView): void {
   birthOrder(views);
   for (const view of views) {
+    for (const t of view.threads) refuseState(t.status, `thread ${t.tid} of process ${view.pid}`);
     for (const kind of processKinds) kind.describe?.(view);
     for (const d of view.descriptors) kindOf(d, view).describe?.(d, view);
     for (const [name, ns] of Object.entries(view.namespaces)) {

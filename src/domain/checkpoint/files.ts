@@ -30,14 +30,18 @@ export async function holdFiles(hands: Hands, views: readonly ProcessView[]): Pr
   for (const process of views) {
     for (const view of process.descriptors) {
       const key = `${view.link} ${view.info.flags & ~O.CLOEXEC} ${view.info.pos}`;
-      groups.set(key, [...(groups.get(key) ?? []), { process, view }]);
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [{ process, view }]);
+      else group.push({ process, view });
     }
   }
   const found = await together([...groups.values()].map((entries) => sameDescriptions(hands, entries)));
   const byProcess = new Map<number, Entry[][]>();
   for (const d of found.flat()) {
     const pid = d[0]?.process.hostPid ?? -1;
-    byProcess.set(pid, [...(byProcess.get(pid) ?? []), d]);
+    const own = byProcess.get(pid);
+    if (own === undefined) byProcess.set(pid, [d]);
+    else own.push(d);
   }
   const held = (
     await together(
@@ -102,29 +106,45 @@ async function letGoOf(hands: Hands, fds: readonly number[]): Promise<void> {
   await b.run();
 }
 
-/** The descriptors of `entries`, by the description that they share. */
+/** Answers of kcmp(2): the kernel tells an order too, by which many can be sorted. */
+const SAME = 0;
+const BEFORE = 1;
+
+/**
+ * The descriptors of `entries`, by the description that they share: all are compared with one of them, and those before
+ * and after it among themselves, which takes some n log n comparisons where each with each were n²/2.
+ */
 async function sameDescriptions(hands: Hands, entries: readonly Entry[]): Promise<Entry[][]> {
-  const found: Entry[][] = [];
-  for (const e of entries) {
-    let home: Entry[] | undefined;
-    for (const d of found) {
-      const first = d[0];
-      if (first === undefined) continue;
-      const same = await hands.syscall(
-        SYS.kcmp,
-        first.process.hostPid,
-        e.process.hostPid,
-        KCMP.FILE,
-        first.view.fd,
-        e.view.fd,
-      );
-      if (check(same, 'comparing descriptors') === 0) {
-        home = d;
-        break;
-      }
-    }
-    if (home === undefined) found.push([e]);
-    else home.push(e);
+  const pivot = entries[entries.length >> 1];
+  if (pivot === undefined) return [];
+  if (entries.length === 1) return [[pivot]];
+  const others = entries.filter((e) => e !== pivot);
+  const order = await compareAll(hands, pivot, others);
+  const answering = (answer: (o: number) => boolean): Entry[] => others.filter((_, i) => answer(order[i] ?? -1));
+  const [before, after] = await together([
+    sameDescriptions(
+      hands,
+      answering((o) => o === BEFORE),
+    ),
+    sameDescriptions(
+      hands,
+      answering((o) => o > BEFORE),
+    ),
+  ]);
+  // In the order in which they came.
+  const same = new Set([pivot, ...answering((o) => o === SAME)]);
+  return [...before, entries.filter((e) => same.has(e)), ...after];
+}
+
+/** How `others` stand to one descriptor's description, each as kcmp(2) answers. */
+async function compareAll(hands: Hands, one: Entry, others: readonly Entry[]): Promise<number[]> {
+  const parts: Promise<number[]>[] = [];
+  for (let start = 0; start < others.length; start += FILES_AT_ONCE) {
+    const b = hands.batch();
+    const refs = others
+      .slice(start, start + FILES_AT_ONCE)
+      .map((e) => b.call(SYS.kcmp, e.process.hostPid, one.process.hostPid, KCMP.FILE, e.view.fd, one.view.fd));
+    parts.push(b.run().then((r) => refs.map((ref) => check(r.value(ref), 'comparing descriptors'))));
   }
-  return found;
+  return (await together(parts)).flat();
 }

@@ -3,7 +3,7 @@ import { DomainError } from '../errors.js';
 import { PROT } from '../linux/flags.js';
 import type { HeldFiles } from '../linux/held-files.js';
 import { targetVmas, type TargetVma } from '../memory/layout.js';
-import type { PageLook } from '../../remapping/page-run.js';
+import type { PageLook } from '../memory/mover.js';
 import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
 import { ownPages } from '../memory/scan.js';
 import { keptVvarPages } from '../memory/vdso.js';
@@ -97,13 +97,18 @@ async function keptVdsos(memory: Tracee, vmas: readonly TargetVma[]): Promise<Vd
   const candidates = vmas.filter(
     (v) => v.backing.kind === 'anonymous' && v.prot === (PROT.READ | PROT.EXEC) && v.end - v.start <= 0x10000,
   );
-  const images = await together(candidates.map((v) => memory.peek(v.start, v.end - v.start)));
-  return candidates.flatMap((v, i): VdsoImage[] => {
-    const image = images[i] ?? new Uint8Array(0);
-    const pages = keptVvarPages(image);
-    if (pages <= 0) return [];
-    return [{ vvar: { start: v.start - pages * 4096, end: v.start }, vdso: { start: v.start, end: v.end }, image }];
+  const heads = await together(candidates.map((v) => memory.peek(v.start, 16)));
+  const kept = candidates.flatMap((v, i) => {
+    const pages = keptVvarPages(heads[i] ?? new Uint8Array(0));
+    return pages <= 0 ? [] : [{ v, pages }];
   });
+  return together(
+    kept.map(async ({ v: { start, end }, pages }) => ({
+      vvar: { start: start - pages * 4096, end: start },
+      vdso: { start, end },
+      image: await memory.peek(start, end - start),
+    })),
+  );
 }
 
 /**

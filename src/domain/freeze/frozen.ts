@@ -1,112 +1,26 @@
-import type { Batch, BatchResult } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { ecallOf, type Anchor } from '../tree/anchor.js';
+import { ecallIn, ecallOf, type Anchor } from '../tree/anchor.js';
 import { DomainError } from '../errors.js';
-import { NT_PRFPREG, NT_PRSTATUS, PTRACE, WNOHANG, __WALL, SIG } from '../linux/flags.js';
+import { PTRACE } from '../linux/flags.js';
 import type { HeldFiles } from '../linux/held-files.js';
 import { check, readDirs, readText } from '../linux/os.js';
 import { findHole, parseMaps } from '../proc/maps.js';
-import type { FrameMover, Space } from '../memory/mover.js';
+import type { FrameMover } from '../memory/mover.js';
 import type { Foresight } from '../checkpoint/outline.js';
 import { together } from '../together.js';
 import { AREA_SIZE } from '../trace/runner.js';
-import { FP_SIZE, parseStatus, Tracee, type Registers } from '../trace/tracee.js';
-import { uninterrupted } from './restart.js';
+import { plantRunner } from '../trace/running.js';
+import type { FrozenProcess, FrozenThread } from './frozen-thread.js';
+import { standsEcall, uninterrupted } from './restart.js';
+import { letGoAll, seizeAll } from './seize.js';
+import { refuseUnstoppable } from './stoppable.js';
 import { Undo } from '../undo.js';
-import { resumed, shorten, waitsOf, type Asleep, type Wait } from './waits.js';
+import type { Asleep } from './wait.js';
+import { resumed, shorten, waitsOf } from './waits.js';
 
-/** A thread of the domain at the moment it was stopped. */
-export interface FrozenThread {
-  readonly tracee: Tracee;
-  readonly regs: Registers;
-  readonly fp: Uint8Array;
-  readonly mask: bigint;
-  /** Where it was in the middle of a wait for a length of time. */
-  readonly wait?: Wait;
-}
-
-export interface FrozenProcess {
-  readonly hostPid: number;
-  /** Its address space, known once it has a runner. */
-  space?: Space;
-  readonly leader: FrozenThread;
-  readonly threads: readonly FrozenThread[];
-}
-
-/** Threads that fit into one batch, with all that is asked about each. */
-const THREADS_AT_ONCE = 100;
-/** What a thread needs to come to its stop, in nanoseconds. */
-const STOP_TIME = 100_000;
-
-/**
- * Seizes many threads at once, waits until each has stopped, and reads what it was about to do. Throws `lost` if one
- * ends instead, or does not stop.
- */
-export async function seizeAll(hands: Hands, tids: readonly number[], options: number): Promise<FrozenThread[]> {
-  const parts: Promise<FrozenThread[]>[] = [];
-  for (let start = 0; start < tids.length; start += THREADS_AT_ONCE)
-    parts.push(seizeSome(hands, tids.slice(start, start + THREADS_AT_ONCE), options));
-  return (await together(parts)).flat();
-}
-
-async function seizeSome(hands: Hands, tids: readonly number[], options: number): Promise<FrozenThread[]> {
-  const seen = new Map<number, FrozenThread>();
-  for (let turn = 0; turn < 200; turn++) {
-    const waiting = tids.filter((tid) => !seen.has(tid));
-    if (waiting.length === 0) return tids.flatMap((tid) => seen.get(tid) ?? []);
-    const b = hands.batch();
-    const seized = (turn === 0 ? tids : []).map((tid) => {
-      const ref = b.call(SYS.ptrace, PTRACE.SEIZE, tid, 0, options);
-      b.call(SYS.ptrace, PTRACE.INTERRUPT, tid, 0, 0);
-      return { tid, ref };
-    });
-    // The hands go before others: only while they sleep can many come to their stops.
-    if (turn < 10) b.call(SYS.nanosleep, b.bytes(timespec(STOP_TIME * waiting.length)), 0);
-    else {
-      const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
-      b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(timespec(100_000_000)), 8);
-    }
-    const looks = waiting.map((tid) => addLook(b, hands, tid));
-    const r = await b.run();
-    for (const { tid, ref } of seized) check(r.value(ref), `tracing thread ${tid}`);
-    for (const look of looks) {
-      const thread = look(r);
-      if (thread !== undefined) seen.set(thread.tracee.tid, thread);
-    }
-  }
-  throw new DomainError('lost', `threads ${tids.filter((t) => !seen.has(t)).join(', ')} do not stop`);
-}
-
-/** Adds a look at a thread that is to stop. What is answered tells how it stands, or undefined if it has not stopped yet. */
-function addLook(b: Batch, hands: Hands, tid: number): (r: BatchResult) => FrozenThread | undefined {
-  const status = b.out(8);
-  const regs = b.out(256);
-  const fp = b.out(FP_SIZE);
-  const mask = b.out(8);
-  const got = b.call(SYS.wait4, tid, status, WNOHANG | __WALL, 0);
-  const refs = [
-    b.call(SYS.ptrace, PTRACE.GETREGSET, tid, NT_PRSTATUS, b.iovec(regs)),
-    b.call(SYS.ptrace, PTRACE.GETREGSET, tid, NT_PRFPREG, b.iovec(fp)),
-    b.call(SYS.ptrace, PTRACE.GETSIGMASK, tid, 8, mask),
-  ];
-  return (r) => {
-    if (check(r.value(got), `waiting for thread ${tid}`) === 0) return undefined;
-    if (parseStatus(r.view(status).getInt32(0, true)).kind !== 'stopped')
-      throw new DomainError('lost', `thread ${tid} ended`);
-    for (const ref of refs) check(r.value(ref), `reading registers of thread ${tid}`);
-    return {
-      tracee: new Tracee(hands, tid),
-      regs: new BigUint64Array(r.bytes(regs).buffer, 0, 32),
-      fp: r.bytes(fp),
-      mask: r.view(mask).getBigUint64(0, true),
-    };
-  };
-}
-
-/** `struct timespec` of less than a second. */
-const timespec = (nanoseconds: number): Uint8Array =>
-  new Uint8Array(new BigInt64Array([0n, BigInt(nanoseconds)]).buffer);
+/** Half of a checkpoint is in them: should the hands end, they must not go on. */
+const FROZEN_OPTIONS = PTRACE.O_TRACESYSGOOD | PTRACE.O_EXITKILL;
 
 /**
  * A domain that stands still, every thread of it stopped under the hands' ptrace. Nothing of it runs until
@@ -126,7 +40,8 @@ export class FrozenDomain {
   }
 
   /**
-   * Stops a running domain. `asleep`: what was seen of its sleeping threads just before. Throws; then it runs as before.
+   * Stops a running domain, in about a second at most. `asleep`: what was seen of its sleeping threads just before.
+   * Throws; then it runs as before. What cannot be stopped is refused by name, `passing` where it may be over soon.
    */
   static async freeze(
     anchor: Anchor,
@@ -135,7 +50,7 @@ export class FrozenDomain {
   ): Promise<FrozenDomain> {
     const { hands, cgroup } = anchor;
     const undo = new Undo();
-    const detach: number[] = [];
+    const seized: number[] = [];
     try {
       const pids = (await cgroup.freeze()).sort((a, b) => a - b);
       const tasks = await readDirs(
@@ -148,9 +63,14 @@ export class FrozenDomain {
         return [p, ...tids.filter((t) => t !== p)];
       });
       const all = threadsOf.flat();
-      detach.push(...all);
-      const seen = await seizeAll(hands, all, PTRACE.O_TRACESYSGOOD);
       const owners = threadsOf.flatMap((tids, i) => tids.map(() => pids[i] ?? 0));
+      await refuseUnstoppable(
+        hands,
+        all.map((tid, i) => ({ hostPid: owners[i] ?? 0, tid })),
+        held,
+      );
+      seized.push(...all);
+      const seen = await seizeAll(hands, all, FROZEN_OPTIONS);
       const [goOn, waits] = await together([
         uninterrupted(seen.map((thread, i) => ({ hostPid: owners[i] ?? 0, thread }))),
         waitsOf(
@@ -181,10 +101,12 @@ export class FrozenDomain {
         undo,
       );
     } catch (e) {
-      const b = hands.batch();
-      for (const tid of detach) b.call(SYS.ptrace, PTRACE.DETACH, tid, 0, 0);
-      await b.run();
+      const left = await letGoAll(hands, seized);
       await cgroup.thaw();
+      // Whoever could not stop while all stood still may come to it now.
+      const kept = await letGoAll(hands, left);
+      if (kept.length > 0)
+        throw new DomainError('undo-failed', `threads ${kept.join(', ')} are still traced: ${String(e)}`, { cause: e });
       throw e;
     }
   }
@@ -197,12 +119,16 @@ export class FrozenDomain {
   async #plant(mover: FrameMover, p: FrozenProcess, foresight: Foresight | undefined): Promise<void> {
     const known = foresight?.known.find((o) => o.view.hostPid === p.hostPid);
     const { tracee } = p.leader;
-    const [maps] = await together([
-      readText(this.hands, `/proc/${p.hostPid}/maps`, foresight?.held),
+    const seen = known === undefined ? -1 : known.vdso.vdso.start + ecallIn(known.vdso.image);
+    const [stands] = await together([
+      seen < 0 ? false : standsEcall(tracee, seen),
       ...p.threads.map((t) => t.tracee.blockSignals()),
     ]);
-    const vmas = parseMaps(maps ?? '');
-    const ecall = await ecallOf(tracee, vmas, known?.vdso);
+    // As it was while it ran, unless it executes another program now: a list of mappings can be long.
+    const asSeen = stands ? known : undefined;
+    const vmas =
+      asSeen?.view.vmas ?? parseMaps((await readText(this.hands, `/proc/${p.hostPid}/maps`, foresight?.held)) ?? '');
+    const ecall = asSeen === undefined ? await ecallOf(tracee, vmas) : seen;
     const area = findHole(vmas, AREA_SIZE, 0x8_0000_0000);
     if (area < 0)
       throw new DomainError('unsupported', 'no free address range for the runner', {
@@ -212,7 +138,7 @@ export class FrozenDomain {
       if (tracee.runner !== undefined)
         check(await tracee.inject(ecall, SYS.munmap, area, AREA_SIZE), 'unmapping the runner');
     });
-    p.space = await mover.space(tracee, (nonce) => tracee.plantRunner(ecall, area, nonce));
+    p.space = await mover.space(tracee, (nonce) => plantRunner(tracee, ecall, area, nonce));
     for (const t of p.threads) if (tracee.runner !== undefined) t.tracee.runner = tracee.runner;
   }
 
@@ -227,15 +153,18 @@ export class FrozenDomain {
     const b = hands.batch();
     const held = this.anchor.cgroup.addHoldStill(b);
     for (const t of all) b.call(SYS.ptrace, PTRACE.DETACH, t.tracee.tid, 0, 0);
-    held(await b.run());
+    await held(await b.run());
     await shorten(this.anchor, all);
     await this.anchor.cgroup.thaw();
   }
 
-  /** Ends the domain here: it lives elsewhere now. */
+  #netnsOpen = true;
+
+  /** Ends the domain here: it lives elsewhere now. Can be repeated when it fails. */
   async kill(): Promise<void> {
     await this.anchor.cgroup.kill();
-    await this.hands.syscall(SYS.close, this.anchor.netns);
     await this.anchor.cgroup.remove();
+    if (this.#netnsOpen) await this.hands.syscall(SYS.close, this.anchor.netns);
+    this.#netnsOpen = false;
   }
 }

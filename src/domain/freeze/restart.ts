@@ -1,5 +1,5 @@
 import { SYS } from '../../guest/hands/syscalls.js';
-import type { FrozenThread } from './frozen.js';
+import type { FrozenThread } from './frozen-thread.js';
 import { readTexts } from '../linux/os.js';
 import { together } from '../together.js';
 import { PC, REG, type Registers } from '../trace/tracee.js';
@@ -63,7 +63,8 @@ export async function uninterrupted(
   return out;
 }
 
-async function standsEcall(tracee: FrozenThread['tracee'], at: number): Promise<boolean> {
+/** Whether a process has an `ecall` at an address. */
+export async function standsEcall(tracee: FrozenThread['tracee'], at: number): Promise<boolean> {
   const word = await tracee.peek(at, 4);
   return word.length === 4 && new DataView(word.buffer).getUint32(0, true) === ECALL;
 }

@@ -5,6 +5,7 @@ import { CLOCK, PTRACE } from '../linux/flags.js';
 import { readDirs, readText, readTexts } from '../linux/os.js';
 import { together } from '../together.js';
 import { PC, REG, type Registers, type Tracee } from '../trace/tracee.js';
+import type { Asleep, Wait } from './wait.js';
 
 /**
  * Waits for a length of time. Linux keeps the end of such a wait where nobody can read it (the thread's
@@ -38,32 +39,6 @@ const RULES = new Map<number, Rule>([
   [SYS.ppoll, { time: REG.a2, applies: always, writesBack: true }],
   [SYS.pselect6, { time: REG.a4, applies: always, writesBack: true }],
 ]);
-
-/** A thread seen asleep in a call that waits for a length of time. */
-export interface Asleep {
-  /** As `/proc/PID/task/TID/syscall` shows it: number, arguments, stack pointer, program counter. */
-  readonly call: string;
-  /** When it went to sleep, by the OS instance's CLOCK_MONOTONIC, in nanoseconds; a tick late at most. */
-  readonly since: bigint;
-  /** How often it had gone to sleep by then. */
-  readonly switches: number;
-  /** How long it wants to sleep, in nanoseconds. */
-  readonly length: bigint;
-}
-
-/** A wait that has an end, by the domain's CLOCK_MONOTONIC, in nanoseconds. */
-export interface Wait {
-  readonly nr: number;
-  readonly end: bigint;
-  /** Whether the kernel it is in still knows it: there `restart_syscall` goes on with it. */
-  readonly known: boolean;
-}
-
-/** A wait that a thread is in by `restart_syscall`, which does not tell which call it was. */
-export interface Restarted extends Wait {
-  readonly pc: bigint;
-  readonly sp: bigint;
-}
 
 /** Looks how long threads of a running domain have been asleep, by their ids in the hands' namespace. */
 export async function lookAtSleepers(anchor: Anchor): Promise<Map<number, Asleep>> {

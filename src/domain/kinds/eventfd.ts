@@ -1,5 +1,6 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import { F, O } from '../linux/flags.js';
+import { making } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import { fdInfoValue } from '../proc/fdinfo.js';
 import { heldInfo } from './held.js';
@@ -32,7 +33,10 @@ export const eventfd = fileKind<EventfdState>({
     const wrote = b.must(SYS.write, fd, b.bytes(new Uint8Array(new BigUint64Array([state.count]).buffer)), 8);
     b.call(SYS.fcntl, fd, F.SETFL, state.flags);
     const r = await b.run();
-    check(r.value(wrote), 'setting an eventfd');
-    return r.value(fd);
+    return making(hands, (note) => {
+      note(r.value(fd));
+      check(r.value(wrote), 'setting an eventfd');
+      return Promise.resolve(r.value(fd));
+    });
   },
 });

@@ -1,6 +1,6 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import type { Anchor } from '../tree/anchor.js';
-import type { FrozenProcess } from '../freeze/frozen.js';
+import type { FrozenProcess } from '../freeze/frozen-thread.js';
 import type { Advice } from '../memory/advice.js';
 import type { FrameMover } from '../memory/mover.js';
 import type { MemoryObject } from '../memory/objects.js';

@@ -1,6 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { CLONE, O } from '../linux/flags.js';
+import { making } from '../linux/making.js';
 import { check } from '../linux/os.js';
 
 const SOCK_STREAM = 1;
@@ -15,12 +16,16 @@ export async function makeSocket(
 ): Promise<number> {
   const b = hands.batch();
   const own = b.must(SYS.openat, -100, b.str('/proc/self/ns/net'), O.RDONLY | O.CLOEXEC, 0);
-  const entered = b.must(SYS.setns, netns, CLONE.NEWNET);
+  const entered = b.call(SYS.setns, netns, CLONE.NEWNET);
   const fd = b.call(SYS.socket, domain, type | O.CLOEXEC | O.NONBLOCK, protocol);
   const left = b.call(SYS.setns, own, CLONE.NEWNET);
   b.call(SYS.close, own);
   const r = await b.run();
-  check(r.value(entered), 'entering the network namespace of the domain');
-  check(r.value(left), 'leaving the network namespace of the domain');
-  return check(r.value(fd), 'making a socket');
+  return making(hands, (note) => {
+    note(r.value(fd));
+    check(r.value(own), 'looking for the own network namespace');
+    check(r.value(entered), 'entering the network namespace of the domain');
+    check(r.value(left), 'leaving the network namespace of the domain');
+    return Promise.resolve(check(r.value(fd), 'making a socket'));
+  });
 }

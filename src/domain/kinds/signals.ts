@@ -1,7 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported } from '../errors.js';
-import { NSIG, PTRACE, SIG } from '../linux/flags.js';
+import { CATCHABLE, PTRACE } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { together } from '../together.js';
 import { processKind } from './kind.js';
@@ -20,16 +20,10 @@ interface SignalState {
   readonly pending: readonly Uint8Array[];
 }
 
-/** Signals that have an action: all but SIGKILL and SIGSTOP. */
-export const CATCHABLE = Array.from({ length: NSIG }, (_, i) => i + 1).filter((s) => s !== SIG.KILL && s !== SIG.STOP);
-
 /** Handlers, their flags and masks, and what is pending for the process as a whole. */
 export const signals = processKind<SignalState>({
   name: 'signals',
   stage: 'late',
-  describe(view) {
-    if (view.status.state === 'T') throw unsupported('a stopped job', `process ${view.pid}`);
-  },
   async checkpoint({ leader }) {
     const b = leader.batch();
     const olds = CATCHABLE.map((signal) => {

@@ -2,6 +2,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError, unsupported, unsupportedNow } from '../errors.js';
 import { F, O } from '../linux/flags.js';
+import { making } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import { fileKind, type CheckpointContext } from './kind.js';
 import {
@@ -143,36 +144,37 @@ export const tcp = fileKind<TcpState>({
       }
     }
   },
-  async restore({ hands, anchor, counters }, s) {
-    if (s.ended !== undefined) {
-      const fd = await endedConnection(hands, anchor.netns, s.domain, s.local, s.ended);
+  restore: ({ hands, anchor, counters }, s) =>
+    making(hands, async (note) => {
+      if (s.ended !== undefined) {
+        const fd = note(await endedConnection(hands, anchor.netns, s.domain, s.local, s.ended));
+        await setOptions(hands, fd, s);
+        counters.bytesCopied += s.ended.received.length;
+        return fd;
+      }
+      const fd = note(await makeSocket(hands, anchor.netns, s.domain));
+      const connected = s.connection !== undefined;
+      const b = hands.batch();
+      const refs = [];
+      if (s.domain === AF_INET6)
+        refs.push(b.call(SYS.setsockopt, fd, IPPROTO_IPV6, IPV6_V6ONLY, b.bytes(int(s.v6only)), 4));
+      refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.REUSEADDR, b.bytes(int(1)), 4));
+      // Several that listen on one port say so before they are bound.
+      const shared = s.options.find((o) => o.level === SOL_SOCKET && o.name === SO.REUSEPORT)?.value ?? int(0);
+      refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.REUSEPORT, b.bytes(shared), shared.length));
+      refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.SNDBUFFORCE, b.bytes(int(s.sendBuffer >> 1)), 4));
+      refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.RCVBUFFORCE, b.bytes(int(s.receiveBuffer >> 1)), 4));
+      if (connected) refs.push(b.call(SYS.setsockopt, fd, IPPROTO_TCP, TCP.REPAIR, b.bytes(int(1)), 4));
+      if (isBound(s.local)) refs.push(b.call(SYS.bind, fd, b.bytes(s.local), s.local.length));
+      const r = await b.run();
+      refs.forEach((ref, i) => check(r.value(ref), `making a TCP socket in state ${s.tcpState} (${i})`));
+      if (s.connection !== undefined) {
+        await writeConnection(hands, fd, s.peer, s.connection);
+        counters.bytesCopied += s.connection.received.length + s.connection.sent.length + s.connection.unsent.length;
+      }
       await setOptions(hands, fd, s);
-      counters.bytesCopied += s.ended.received.length;
       return fd;
-    }
-    const fd = await makeSocket(hands, anchor.netns, s.domain);
-    const connected = s.connection !== undefined;
-    const b = hands.batch();
-    const refs = [];
-    if (s.domain === AF_INET6)
-      refs.push(b.call(SYS.setsockopt, fd, IPPROTO_IPV6, IPV6_V6ONLY, b.bytes(int(s.v6only)), 4));
-    refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.REUSEADDR, b.bytes(int(1)), 4));
-    // Several that listen on one port say so before they are bound.
-    const shared = s.options.find((o) => o.level === SOL_SOCKET && o.name === SO.REUSEPORT)?.value ?? int(0);
-    refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.REUSEPORT, b.bytes(shared), shared.length));
-    refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.SNDBUFFORCE, b.bytes(int(s.sendBuffer >> 1)), 4));
-    refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.RCVBUFFORCE, b.bytes(int(s.receiveBuffer >> 1)), 4));
-    if (connected) refs.push(b.call(SYS.setsockopt, fd, IPPROTO_TCP, TCP.REPAIR, b.bytes(int(1)), 4));
-    if (isBound(s.local)) refs.push(b.call(SYS.bind, fd, b.bytes(s.local), s.local.length));
-    const r = await b.run();
-    refs.forEach((ref, i) => check(r.value(ref), `making a TCP socket in state ${s.tcpState} (${i})`));
-    if (s.connection !== undefined) {
-      await writeConnection(hands, fd, s.peer, s.connection);
-      counters.bytesCopied += s.connection.received.length + s.connection.sent.length + s.connection.unsent.length;
-    }
-    await setOptions(hands, fd, s);
-    return fd;
-  },
+    }),
   async connect(user, _fd, s, held) {
     if (s.connection !== undefined) await writeSent(user.context.hands, held, s.connection);
   },

@@ -1,6 +1,7 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { AT_FDCWD, F, O } from '../linux/flags.js';
+import { making } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import { fdInfoValue, parseFdInfo } from '../proc/fdinfo.js';
 import { fileKind } from './kind.js';
@@ -59,37 +60,38 @@ export const timerfd = fileKind<TimerfdState>({
     }
     throw new DomainError('state', 'a timerfd expires faster than it can be read');
   },
-  async restore({ hands }, state) {
-    const b = hands.batch();
-    const made = b.must(SYS.timerfd_create, state.clock, O.CLOEXEC | O.NONBLOCK);
-    const now = b.out(16);
-    b.call(SYS.clock_gettime, state.clock, now);
-    const r = await b.run();
-    const fd = check(r.value(made), 'making a timerfd');
+  restore: ({ hands }, state) =>
+    making(hands, async (note) => {
+      const b = hands.batch();
+      const made = b.must(SYS.timerfd_create, state.clock, O.CLOEXEC | O.NONBLOCK);
+      const now = b.out(16);
+      b.call(SYS.clock_gettime, state.clock, now);
+      const r = await b.run();
+      const fd = note(check(r.value(made), 'making a timerfd'));
 
-    const time = state.time.slice();
-    const armed = time.some((x) => x !== 0);
-    const absolute = armed && (state.settimeFlags & TFD_TIMER_ABSTIME) !== 0;
-    if (absolute) {
-      const view = new DataView(time.buffer);
-      const clock = r.view(now);
-      const ns =
-        (view.getBigInt64(16, true) + clock.getBigInt64(0, true)) * 1_000_000_000n +
-        view.getBigInt64(24, true) +
-        clock.getBigInt64(8, true);
-      view.setBigInt64(16, ns / 1_000_000_000n, true);
-      view.setBigInt64(24, ns % 1_000_000_000n, true);
-    }
-    const c = hands.batch();
-    const set = c.call(SYS.timerfd_settime, fd, absolute ? state.settimeFlags : 0, c.bytes(time), 0);
-    const ticks =
-      state.ticks === 0n
-        ? set
-        : c.call(SYS.ioctl, fd, TFD_IOC_SET_TICKS, c.bytes(new Uint8Array(new BigUint64Array([state.ticks]).buffer)));
-    c.call(SYS.fcntl, fd, F.SETFL, state.flags);
-    const cr = await c.run();
-    check(cr.value(set), 'arming a timerfd');
-    check(cr.value(ticks), 'setting the ticks of a timerfd');
-    return fd;
-  },
+      const time = state.time.slice();
+      const armed = time.some((x) => x !== 0);
+      const absolute = armed && (state.settimeFlags & TFD_TIMER_ABSTIME) !== 0;
+      if (absolute) {
+        const view = new DataView(time.buffer);
+        const clock = r.view(now);
+        const ns =
+          (view.getBigInt64(16, true) + clock.getBigInt64(0, true)) * 1_000_000_000n +
+          view.getBigInt64(24, true) +
+          clock.getBigInt64(8, true);
+        view.setBigInt64(16, ns / 1_000_000_000n, true);
+        view.setBigInt64(24, ns % 1_000_000_000n, true);
+      }
+      const c = hands.batch();
+      const set = c.call(SYS.timerfd_settime, fd, absolute ? state.settimeFlags : 0, c.bytes(time), 0);
+      const ticks =
+        state.ticks === 0n
+          ? set
+          : c.call(SYS.ioctl, fd, TFD_IOC_SET_TICKS, c.bytes(new Uint8Array(new BigUint64Array([state.ticks]).buffer)));
+      c.call(SYS.fcntl, fd, F.SETFL, state.flags);
+      const cr = await c.run();
+      check(cr.value(set), 'arming a timerfd');
+      check(cr.value(ticks), 'setting the ticks of a timerfd');
+      return fd;
+    }),
 });

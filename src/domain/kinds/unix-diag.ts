@@ -14,6 +14,8 @@ const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const SHOW_PEER_ICONS = 4 | 8;
 const ATTR = { PEER: 2, ICONS: 3, SHUTDOWN: 6 } as const;
+/** A dump's first part is there when it was asked for, each other when the one before has been read. */
+const MSG_DONTWAIT = 0x40;
 const CHUNK = 0x8000;
 
 /** A UNIX socket as sock_diag(7) tells it. */
@@ -51,7 +53,7 @@ export async function unixSockets(hands: Hands, netns: number): Promise<Map<numb
     for (;;) {
       const c = hands.batch();
       const buf = c.out(CHUNK);
-      const n = c.call(SYS.recvfrom, fd, buf, CHUNK, 0, 0, 0);
+      const n = c.call(SYS.recvfrom, fd, buf, CHUNK, MSG_DONTWAIT, 0, 0);
       const r = await c.run();
       const length = check(r.value(n), 'reading the UNIX sockets');
       if (parseDump(r.view(buf), length, out)) return out;

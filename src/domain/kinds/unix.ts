@@ -3,6 +3,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported, unsupportedNow } from '../errors.js';
 import { F, O } from '../linux/flags.js';
+import { making, whileOpen, type Note } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import { inNetns } from '../tree/netlink.js';
 import { fileKind, type LookContext, type OpenFile, type RestoreContext } from './kind.js';
@@ -157,11 +158,16 @@ function refuseRelative(name: Uint8Array, where: string): void {
   if (!(pathOf(name) ?? '/').startsWith('/')) throw unsupported('a UNIX socket with a relative path', where);
 }
 
-async function make(context: RestoreContext, made: Made, s: UnixState): Promise<number> {
+function make(context: RestoreContext, made: Made, s: UnixState): Promise<number> {
+  return making(context.hands, (note) => makeNoted(context, made, s, note));
+}
+
+async function makeNoted(context: RestoreContext, made: Made, s: UnixState, note: Note): Promise<number> {
   const { hands, anchor } = context;
   const waiting = made.ends.get(s.inode);
   if (waiting !== undefined) {
     made.ends.delete(s.inode);
+    note(waiting);
     const other = made.done.get(s.info.peer);
     if (other !== undefined) {
       await fill(hands, other.fd, s.queue);
@@ -177,22 +183,27 @@ async function make(context: RestoreContext, made: Made, s: UnixState): Promise<
   const mutual = s.type === SOCK_DGRAM && s.info.peer !== 0 && !isNamed(s.peer);
   if (connected || mutual) {
     const [own, other] = await pair(context, made, s);
-    await fill(hands, other, s.queue);
-    if (s.info.peer === 0) {
-      await hands.syscall(SYS.close, other);
+    note(own);
+    if (s.info.peer !== 0) {
+      // From here on it is closed with the other ends that nobody has taken.
+      made.ends.set(s.info.peer, other);
+      await fill(hands, other, s.queue);
+    } else {
+      await whileOpen(hands, other, () => fill(hands, other, s.queue));
       await finish(hands, own, s);
-    } else made.ends.set(s.info.peer, other);
+    }
     return own;
   }
-  const fd = await makeSocket(hands, anchor.netns, AF_UNIX, s.type);
+  const fd = note(await makeSocket(hands, anchor.netns, AF_UNIX, s.type));
   if (isNamed(s.local)) await bind(hands, fd, s.local);
   if (s.info.state === STATE_LISTEN) check(await hands.syscall(SYS.listen, fd, SO_ACCEPTCONN_BACKLOG), 'listening');
   if (isNamed(s.local)) made.named.set(key(s.local), fd);
   if (s.queue.length > 0) {
     const sender = await makeSocket(hands, anchor.netns, AF_UNIX, s.type);
-    await connect(hands, sender, s.local);
-    await fill(hands, sender, s.queue);
-    await hands.syscall(SYS.close, sender);
+    await whileOpen(hands, sender, async () => {
+      await connect(hands, sender, s.local);
+      await fill(hands, sender, s.queue);
+    });
   }
   if (isNamed(s.peer)) {
     if (made.named.has(key(s.peer))) await connect(hands, fd, s.peer);
@@ -219,16 +230,19 @@ async function pair(context: RestoreContext, made: Made, s: UnixState): Promise<
   }
   // By the listening socket itself, or by one that has its name for the moment.
   const known = made.named.get(key(name));
-  const listener = known ?? (await makeSocket(hands, anchor.netns, AF_UNIX, s.type));
-  if (known === undefined) {
-    await bind(hands, listener, name);
-    check(await hands.syscall(SYS.listen, listener, 1), 'listening');
-  }
-  const client = await makeSocket(hands, anchor.netns, AF_UNIX, s.type);
-  await connect(hands, client, name);
-  const accepted = check(await hands.syscall(SYS.accept4, listener, 0, 0, O.CLOEXEC | O.NONBLOCK), 'accepting');
-  if (known === undefined) await hands.syscall(SYS.close, listener);
-  return name === s.peer ? [client, accepted] : [accepted, client];
+  return making(hands, async (note) => {
+    const listener = known ?? note(await makeSocket(hands, anchor.netns, AF_UNIX, s.type));
+    if (known === undefined) {
+      await bind(hands, listener, name);
+      check(await hands.syscall(SYS.listen, listener, 1), 'listening');
+    }
+    const client = note(await makeSocket(hands, anchor.netns, AF_UNIX, s.type));
+    await connect(hands, client, name);
+    const accepting = hands.syscall(SYS.accept4, listener, 0, 0, O.CLOEXEC | O.NONBLOCK);
+    const accepted = check(await accepting, 'accepting');
+    if (known === undefined) await hands.syscall(SYS.close, listener);
+    return name === s.peer ? [client, accepted] : [accepted, client];
+  });
 }
 
 async function bind(hands: Hands, fd: number, name: Uint8Array): Promise<void> {

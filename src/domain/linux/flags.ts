@@ -120,6 +120,8 @@ export const NT_PRFPREG = 2;
 
 export const SIG = { ABRT: 6, TRAP: 5, KILL: 9, SEGV: 11, ALRM: 14, CHLD: 17, CONT: 18, STOP: 19, TTOU: 22 } as const;
 export const NSIG = 64;
+/** Signals that have an action: all but SIGKILL and SIGSTOP. */
+export const CATCHABLE = Array.from({ length: NSIG }, (_, i) => i + 1).filter((s) => s !== SIG.KILL && s !== SIG.STOP);
 
 export const WNOHANG = 1;
 export const __WALL = 0x40000000;
@@ -157,6 +159,7 @@ export const CLOCK = { REALTIME: 0, MONOTONIC: 1, BOOTTIME: 7 } as const;
 export const ENOENT = 2;
 export const ESRCH = 3;
 export const EBADF = 9;
+export const ECHILD = 10;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
 export const EEXIST = 17;

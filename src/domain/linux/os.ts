@@ -17,6 +17,9 @@ export function check(value: number, what: string): number {
 
 /** As much as one batch of {@link readFiles} fetches. */
 const AT_ONCE = 120 * PAGE;
+/** Reads in a file of many pages: in the first batch, and in each after it. */
+const FIRST_READS = 16;
+const LONG_READS = 200;
 /** Bytes of a read that is only to find the end. */
 const LAST_LOOK = 64;
 
@@ -100,11 +103,12 @@ async function readLong(hands: Hands, path: string): Promise<Uint8Array | undefi
   const fd = (await open.run()).value(fdRef);
   if (fd < 0) return undefined;
   const pieces: Uint8Array[] = [];
-  for (let ended = false; !ended;) {
+  for (let [ended, reads] = [false, FIRST_READS]; !ended; reads = LONG_READS) {
     const b = hands.batch();
-    const chunks = Array.from({ length: 8 }, () => {
-      const buf = b.out(0x10000);
-      return { buf, n: b.call(SYS.read, fd, buf, 0x10000) };
+    // Whatever the room, such a file gives no more than about a page per read.
+    const chunks = Array.from({ length: reads }, () => {
+      const buf = b.out(PAGE);
+      return { buf, n: b.mustFind(SYS.read, fd, buf, PAGE) };
     });
     const r = await b.run();
     for (const { buf, n } of chunks) {
@@ -138,6 +142,8 @@ export async function open(hands: Hands, path: string, flags: number, mode = 0):
   return check((await b.run()).value(fd), `opening ${path}`);
 }
 
+const DIR_CHUNK = 0x4000;
+
 /** Names in a directory, or undefined if it cannot be opened. */
 export async function readDir(hands: Hands, path: string): Promise<string[] | undefined> {
   return (await readDirs(hands, [path]))[0];
@@ -154,12 +160,35 @@ export async function readDirs(
   return (await together(parts)).flat();
 }
 
+/** As {@link readDir}, for a folder of many entries. */
+async function readLongDir(hands: Hands, path: string): Promise<string[] | undefined> {
+  const opening = hands.batch();
+  const fdRef = opening.call(SYS.openat, AT_FDCWD, opening.str(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+  const fd = (await opening.run()).value(fdRef);
+  if (fd < 0) return undefined;
+  const names: string[] = [];
+  for (let ended = false; !ended;) {
+    const b = hands.batch();
+    const chunks = Array.from({ length: 16 }, () => {
+      const buf = b.out(DIR_CHUNK);
+      return { buf, n: b.call(SYS.getdents64, fd, buf, DIR_CHUNK) };
+    });
+    const r = await b.run();
+    for (const { buf, n } of chunks) {
+      if (r.value(n) <= 0) ended = true;
+      else for (const name of direntNames(r.bytes(buf, r.value(n)))) names.push(name);
+    }
+  }
+  await hands.syscall(SYS.close, fd);
+  return names;
+}
+
 async function readSomeDirs(
   hands: Hands,
   paths: readonly string[],
   held: HeldFiles | undefined,
 ): Promise<(string[] | undefined)[]> {
-  const size = 0x4000;
+  const size = DIR_CHUNK;
   const b = hands.batch();
   const each = paths.map((path) => {
     const { fd, opened, done } = addOpen(b, path, O.RDONLY | O.DIRECTORY, held);
@@ -169,19 +198,16 @@ async function readSomeDirs(
     return { opened, bufs, ns };
   });
   const r = await b.run();
-  return each.map(({ opened, bufs, ns }, i) => {
-    const [first] = ns;
-    if (opened === undefined ? first === undefined || r.value(first) < 0 : r.value(opened) < 0) return undefined;
-    const names: string[] = [];
-    bufs.forEach((buf, k) => {
-      const ref = ns[k];
-      const n = ref === undefined ? 0 : r.value(ref);
-      if (k === bufs.length - 1 && n > 0)
-        throw new DomainError('unsupported', `${paths[i] ?? ''} has too many entries`);
-      names.push(...direntNames(r.bytes(buf, n)));
-    });
-    return names;
-  });
+  return together(
+    each.map(({ opened, bufs, ns }, i) => {
+      const [first, second] = ns;
+      const there = opened === undefined ? first !== undefined && r.value(first) >= 0 : r.value(opened) >= 0;
+      if (!there) return Promise.resolve(undefined);
+      // The second read was only to find the end.
+      if (second !== undefined && r.value(second) > 0) return readLongDir(hands, paths[i] ?? '');
+      return Promise.resolve(bufs.flatMap((buf, k) => direntNames(r.bytes(buf, r.value(ns[k])))));
+    }),
+  );
 }
 
 /** `struct linux_dirent64`: ino u64, off u64, reclen u16, type u8, name. */

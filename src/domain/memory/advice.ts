@@ -59,20 +59,24 @@ export function parseSmaps(text: string): Advice[] {
 /** Advice that changes what a program sees; the rest only makes it faster or slower. */
 const BINDING: readonly number[] = [MADV.DONTFORK, MADV.WIPEONFORK];
 
+/** Mappings in one batch; about each there is little to say. */
+const ADVISED_AT_ONCE = 60;
+
 /** Has a process with a runner say the same of those of its mappings that are still the ones it was said of. */
 export async function advise(tracee: Tracee, all: readonly Advice[], mappings: readonly Range[]): Promise<void> {
   const now = new Set(mappings.map(({ start, end }) => `${start} ${end}`));
   const valid = all.filter(({ start, end }) => now.has(`${start} ${end}`));
-  if (valid.length === 0) return;
-  const b = tracee.batch();
-  const binding: Ref[] = [];
-  for (const { start, end, advice, locked } of valid) {
-    for (const value of advice) {
-      const said = b.call(SYS.madvise, start, end - start, value);
-      if (BINDING.includes(value)) binding.push(said);
+  for (let first = 0; first < valid.length; first += ADVISED_AT_ONCE) {
+    const b = tracee.batch();
+    const binding: Ref[] = [];
+    for (const { start, end, advice, locked } of valid.slice(first, first + ADVISED_AT_ONCE)) {
+      for (const value of advice) {
+        const said = b.call(SYS.madvise, start, end - start, value);
+        if (BINDING.includes(value)) binding.push(said);
+      }
+      if (locked) binding.push(b.call(SYS.mlock2, start, end - start, MLOCK_ONFAULT));
     }
-    if (locked) binding.push(b.call(SYS.mlock2, start, end - start, MLOCK_ONFAULT));
+    const r = await b.run();
+    for (const ref of binding) check(r.value(ref), `advising about memory of process ${tracee.tid}`);
   }
-  const r = await b.run();
-  for (const ref of binding) check(r.value(ref), `advising about memory of process ${tracee.tid}`);
 }

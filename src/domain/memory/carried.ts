@@ -2,6 +2,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { AT_FDCWD, O } from '../linux/flags.js';
+import { whileOpen } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import type { ProcessView } from '../proc/survey.js';
 import { isObject } from './layout.js';
@@ -35,17 +36,18 @@ export async function readContents(hands: Hands, path: string, size: number): Pr
   const open = hands.batch();
   const own = open.call(SYS.openat, AT_FDCWD, open.str(path), O.RDONLY | O.CLOEXEC, 0);
   const fd = check((await open.run()).value(own), `opening ${path}`);
-  for (let at = 0; at < size;) {
-    const b = hands.batch();
-    const buf = b.out(Math.min(CHUNK, size - at));
-    const got = b.call(SYS.pread64, fd, buf, buf.length, at);
-    const r = await b.run();
-    const length = check(r.value(got), `reading ${path}`);
-    if (length === 0) break;
-    contents.set(r.bytes(buf, length), at);
-    at += length;
-  }
-  await hands.syscall(SYS.close, fd);
+  await whileOpen(hands, fd, async () => {
+    for (let at = 0; at < size;) {
+      const b = hands.batch();
+      const buf = b.out(Math.min(CHUNK, size - at));
+      const got = b.call(SYS.pread64, fd, buf, buf.length, at);
+      const r = await b.run();
+      const length = check(r.value(got), `reading ${path}`);
+      if (length === 0) break;
+      contents.set(r.bytes(buf, length), at);
+      at += length;
+    }
+  });
   return contents;
 }
 
@@ -79,11 +81,12 @@ export async function writeContents(hands: Hands, path: string, mode: number, co
     return;
   }
   const fd = check((await b.run()).value(made), `making ${path}`);
-  for (let at = 0; at < contents.length; at += CHUNK) {
-    const c = hands.batch();
-    const part = contents.subarray(at, at + CHUNK);
-    const wrote = c.call(SYS.pwrite64, fd, c.bytes(part), part.length, at);
-    if ((await c.run()).value(wrote) !== part.length) throw new DomainError('guest', `cannot write ${path}`);
-  }
-  await hands.syscall(SYS.close, fd);
+  await whileOpen(hands, fd, async () => {
+    for (let at = 0; at < contents.length; at += CHUNK) {
+      const c = hands.batch();
+      const part = contents.subarray(at, at + CHUNK);
+      const wrote = c.call(SYS.pwrite64, fd, c.bytes(part), part.length, at);
+      if ((await c.run()).value(wrote) !== part.length) throw new DomainError('guest', `cannot write ${path}`);
+    }
+  });
 }

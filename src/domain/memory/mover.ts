@@ -1,6 +1,5 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import type { Tracee } from '../trace/tracee.js';
-import type { PageLook } from '../../remapping/page-run.js';
 import type { Range } from './ranges.js';
 
 /** An address space of a process in an OS instance, as a mover knows it. */
@@ -10,6 +9,14 @@ export interface Space {
   readonly pid: number;
   /** satp of the process, where the mover walks page tables itself. */
   readonly satp?: bigint;
+}
+
+/** What page tables say of private anonymous memory. */
+export interface PageLook {
+  /** Where it has pages of its own. */
+  readonly own: readonly Range[];
+  /** Where they do not tell: pages that are away or on their way, huge pages that may not be written. */
+  readonly unclear: readonly Range[];
 }
 
 /** Pages that shall change places. Addresses are page-aligned. */
@@ -38,8 +45,8 @@ export interface FlipReceipt {
 /**
  * Moves the contents of pages between two OS instances.
  *
- * Prerequisites: neither process runs; each page is present on both sides, writable memory of the
- * destination's own. While it works no hart of either instance runs, and the page tables are walked only
+ * Prerequisites: neither process runs; each page is present on both sides, in the destination memory of its
+ * own that was populated by writing. While it works no hart of either instance runs, and the page tables are walked only
  * then, for the kernels may move pages at any time before.
  *
  * Effects on success: the destination's pages hold what the source's held, and the source's hold what the

@@ -2,12 +2,14 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { AT_FDCWD, F, MADV, MAP, O, PROT } from '../linux/flags.js';
+import { making, whileOpen } from '../linux/making.js';
 import { check, parseStat } from '../linux/os.js';
 import type { ProcessView } from '../proc/survey.js';
 import { isObject, objectKey } from './layout.js';
 import type { FrameMover, Move } from './mover.js';
 import type { Range } from './ranges.js';
 
+const PAGE = 4096;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const MFD_CLOEXEC = 1;
@@ -70,27 +72,30 @@ export async function addObject(
   path: string,
   into: Map<string, MemoryObject>,
 ): Promise<string> {
-  const key = await keyOfDescriptor(hands, fd);
-  if (into.has(key)) {
-    await hands.syscall(SYS.close, fd);
+  return making(hands, async (note) => {
+    note(fd);
+    const key = await keyOfDescriptor(hands, fd);
+    if (into.has(key)) {
+      await hands.syscall(SYS.close, fd);
+      return key;
+    }
+    const b = hands.batch();
+    const stat = b.out(128);
+    b.call(SYS.fstat, fd, stat);
+    const seals = b.call(SYS.fcntl, fd, F.GET_SEALS);
+    const r = await b.run();
+    const { size } = parseStat(r.view(stat));
+    const memfd = path.startsWith('/memfd:') ? path.slice(7).replace(/ \(deleted\)$/, '') : undefined;
+    into.set(key, {
+      key,
+      memfd,
+      size,
+      seals: memfd === undefined ? 0 : check(r.value(seals), `reading the seals of ${path}`),
+      data: await dataRanges(hands, fd, size),
+      sourceFd: fd,
+    });
     return key;
-  }
-  const b = hands.batch();
-  const stat = b.out(128);
-  b.call(SYS.fstat, fd, stat);
-  const seals = b.call(SYS.fcntl, fd, F.GET_SEALS);
-  const r = await b.run();
-  const { size } = parseStat(r.view(stat));
-  const memfd = path.startsWith('/memfd:') ? path.slice(7).replace(/ \(deleted\)$/, '') : undefined;
-  into.set(key, {
-    key,
-    memfd,
-    size,
-    seals: Math.max(0, r.value(seals)),
-    data: await dataRanges(hands, fd, size),
-    sourceFd: fd,
   });
-  return key;
 }
 
 /** Where a file in memory has pages. */
@@ -99,16 +104,18 @@ async function dataRanges(hands: Hands, fd: number, size: number): Promise<Range
   const open = hands.batch();
   const own = open.call(SYS.openat, AT_FDCWD, open.str(`/proc/self/fd/${fd}`), O.RDONLY | O.CLOEXEC, 0);
   const at = check((await open.run()).value(own), 'opening a memory object');
-  const out: Range[] = [];
-  for (let position = 0; position < size;) {
-    const start = await hands.syscall(SYS.lseek, at, position, SEEK_DATA);
-    if (start < 0) break;
-    const end = check(await hands.syscall(SYS.lseek, at, start, SEEK_HOLE), 'looking for a hole');
-    out.push({ start: start & ~4095, end: (end + 4095) & ~4095 });
-    position = end;
-  }
-  await hands.syscall(SYS.close, at);
-  return out;
+  return whileOpen(hands, at, async () => {
+    const out: Range[] = [];
+    for (let position = 0; position < size;) {
+      const start = await hands.syscall(SYS.lseek, at, position, SEEK_DATA);
+      if (start < 0) break;
+      const end = check(await hands.syscall(SYS.lseek, at, start, SEEK_HOLE), 'looking for a hole');
+      // Not by bits: an object may be larger than they can count.
+      out.push({ start: start - (start % PAGE), end: Math.ceil(end / PAGE) * PAGE });
+      position = end;
+    }
+    return out;
+  });
 }
 
 /** Makes an empty object like it; answers a descriptor of the destination's hands. */
@@ -119,8 +126,11 @@ export async function makeObject(hands: Hands, object: MemoryObject): Promise<nu
     const sealable = (object.seals & F_SEAL_SEAL) === 0 || object.seals > F_SEAL_SEAL;
     const made = b.call(SYS.memfd_create, b.str(object.memfd), MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0));
     fd = check((await b.run()).value(made), 'making a memfd');
-    check(await hands.syscall(SYS.ftruncate, fd, object.size), 'sizing a memfd');
-    return fd;
+    return making(hands, async (note) => {
+      note(fd);
+      check(await hands.syscall(SYS.ftruncate, fd, object.size), 'sizing a memfd');
+      return fd;
+    });
   }
   // Shared anonymous memory has a descriptor only through a mapping.
   const size = (object.size + 4095) & ~4095;

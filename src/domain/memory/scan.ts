@@ -14,8 +14,11 @@ const PAGE_IS_PFNZERO = 1n << 5n;
 /** Regions that one look at a range may answer; what is beyond is looked at again. */
 const REGIONS = 1024;
 const ENTRY = 24;
-/** Looks in one batch: each may bring 24 KiB. */
-const AT_ONCE = 20;
+/** Looks in one batch, and bytes that they may bring. */
+const AT_ONCE = 300;
+const ROOM = 500_000;
+/** Bytes of struct pm_scan_arg. */
+const ARGUMENTS = 96;
 
 /**
  * Where a process has pages of its own: present, of no file, and not the zero page (PAGEMAP_SCAN,
@@ -23,8 +26,15 @@ const AT_ONCE = 20;
  */
 export async function ownPages(hands: Hands, pid: number, ranges: readonly Range[]): Promise<Range[]> {
   const out: Range[] = [];
-  for (let left = [...ranges]; left.length > 0;) {
-    const now = left.splice(0, AT_ONCE);
+  for (let [next, left] = [0, [...ranges]]; next < left.length;) {
+    const now: Range[] = [];
+    // Many short ranges fit where few long ones do.
+    for (let room = ROOM; next < left.length && now.length < AT_ONCE; next++) {
+      room -= ENTRY * mostRegions(left[next]) + ARGUMENTS;
+      if (room < 0 && now.length > 0) break;
+      now.push(left[next]);
+    }
+    const again: Range[] = [];
     const b = hands.batch();
     const fd = b.must(SYS.openat, AT_FDCWD, b.str(`/proc/${pid}/pagemap`), O.RDONLY | O.CLOEXEC, 0);
     const looks = now.map((range) => ({ range, read: addScan(b, fd, range) }));
@@ -33,20 +43,23 @@ export async function ownPages(hands: Hands, pid: number, ranges: readonly Range
     check(r.value(fd), `opening the pagemap of process ${pid}`);
     for (const { range, read } of looks) {
       const { found, walked } = read(r, pid);
-      out.push(...found);
-      if (walked > range.start && walked < range.end) left = [{ start: walked, end: range.end }, ...left];
+      for (const f of found) out.push(f);
+      if (walked > range.start && walked < range.end) again.push({ start: walked, end: range.end });
     }
+    if (again.length > 0) [next, left] = [0, [...again, ...left.slice(next)]];
   }
   return normalize(out);
 }
+
+/** Regions that touch are one: there are at most half as many as pages. */
+const mostRegions = ({ start, end }: Range): number => Math.min(REGIONS, Math.ceil((end - start) / 8192) + 1);
 
 function addScan(
   b: Batch,
   fd: Ref,
   { start, end }: Range,
 ): (r: BatchResult, pid: number) => { found: Range[]; walked: number } {
-  // Regions that touch are one: there are at most half as many as pages.
-  const most = Math.min(REGIONS, Math.ceil((end - start) / 8192) + 1);
+  const most = mostRegions({ start, end });
   const regions = b.out(ENTRY * most);
   // struct pm_scan_arg: size, flags, start, end, walk_end, vec, vec_len, max_pages, category_inverted, category_mask,
   // category_anyof_mask, return_mask; u64 each.

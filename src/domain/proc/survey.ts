@@ -15,7 +15,6 @@ export interface DescriptorView {
   readonly info: FdInfo;
 }
 
-/** A thread of a process, by both its ids. */
 /** A child that has ended and that its parent has not asked about. */
 export interface DeadChild {
   readonly pid: number;
@@ -25,6 +24,7 @@ export interface DeadChild {
   readonly session: number;
 }
 
+/** A thread of a process, by both its ids. */
 export interface ThreadView {
   readonly hostTid: number;
   readonly tid: number;
@@ -128,22 +128,24 @@ export async function surveyProcesses(
     ),
   ]);
 
+  const fdsOf = indicesBy(fdPaths);
+  const tasksOf = indicesBy(tasks);
   return hostPids.map((hostPid, i) => {
     const text = (k: number): string => texts[PER_PROCESS.length * i + k] ?? '';
     if (text(0) === '' || text(1) === '') throw new DomainError('lost', `process ${hostPid} is gone`);
     const status = parseStatus(text(0));
     const link = (k: number): string => links[linksEach * i + k] ?? '';
     const descriptors: DescriptorView[] = [];
-    fdPaths.forEach(({ p, fd }, k) => {
+    for (const k of fdsOf.get(hostPid) ?? []) {
       const target = fdLinks[k];
-      if (p !== hostPid || target === undefined) return;
-      descriptors.push({ fd: Number(fd), link: target, info: parseFdInfo(fdInfos[k] ?? '') });
-    });
+      if (target === undefined) continue;
+      descriptors.push({ fd: Number(fdPaths[k]?.fd), link: target, info: parseFdInfo(fdInfos[k] ?? '') });
+    }
     descriptors.sort((a, b) => a.fd - b.fd);
     return {
       hostPid,
       pid: status.nsPid.at(-1) ?? hostPid,
-      threads: threadViews(hostPid, tasks, taskTexts),
+      threads: threadViews(hostPid, tasks, tasksOf.get(hostPid) ?? [], taskTexts),
       status,
       stat: parseProcStat(text(1)),
       vmas: parseMaps(maps[i] ?? ''),
@@ -159,6 +161,17 @@ export async function surveyProcesses(
   });
 }
 
+/** Which entries belong to each process. */
+function indicesBy(entries: readonly { readonly p: number }[]): Map<number, number[]> {
+  const out = new Map<number, number[]>();
+  entries.forEach(({ p }, k) => {
+    const own = out.get(p);
+    if (own === undefined) out.set(p, [k]);
+    else own.push(k);
+  });
+  return out;
+}
+
 /** Zombies by their parents. They are in no list of a cgroup's processes. */
 async function deadChildren(
   hands: Hands,
@@ -172,12 +185,13 @@ async function deadChildren(
     1,
     held,
   );
+  const living = new Set(alive);
   const candidates = tasks.flatMap(({ p }, k) =>
     (lists[k] ?? '')
       .split(' ')
       .filter((word) => word.trim() !== '')
       .map((word) => ({ parent: p, hostPid: Number(word) }))
-      .filter((c) => !alive.includes(c.hostPid)),
+      .filter((c) => !living.has(c.hostPid)),
   );
   const out = new Map<number, DeadChild[]>();
   const texts = await readTexts(
@@ -194,7 +208,9 @@ async function deadChildren(
       group: status.nsPgid.at(-1) ?? -1,
       session: status.nsSid.at(-1) ?? -1,
     };
-    out.set(parent, [...(out.get(parent) ?? []), child]);
+    const others = out.get(parent);
+    if (others === undefined) out.set(parent, [child]);
+    else others.push(child);
   });
   return out;
 }
@@ -202,16 +218,18 @@ async function deadChildren(
 function threadViews(
   hostPid: number,
   tasks: readonly { p: number; tid: number }[],
+  own: readonly number[],
   texts: readonly (string | undefined)[],
 ): ThreadView[] {
   const views: ThreadView[] = [];
-  tasks.forEach(({ p, tid }, k) => {
+  for (const k of own) {
     const text = texts[k];
-    if (p !== hostPid || text === undefined) return;
+    const tid = tasks[k]?.tid;
+    if (text === undefined || tid === undefined) continue;
     const status = parseStatus(text);
     const view = { hostTid: tid, tid: status.nsPid.at(-1) ?? tid, status };
     if (tid === hostPid) views.unshift(view);
     else views.push(view);
-  });
+  }
   return views;
 }

@@ -20,8 +20,8 @@ const POPULATE_PIECE = 4 * 2 ** 20;
 
 /**
  * Builds the mappings of a process that is being restored, in steps: a first shape while the original
- * still runs, then the differences. Until {@link protect}, private memory that has pages of its own is writable, so
- * that it can be populated and its pages exchanged.
+ * still runs, then the differences. Until {@link protect}, private memory that is to have pages of its own is writable, so
+ * that it can be populated. Nothing here takes longer than in proportion to the mappings.
  */
 export class MemoryBuilder {
   #pieces: Piece[] = [];
@@ -34,26 +34,18 @@ export class MemoryBuilder {
     readonly objectFd: (key: string) => Promise<number>,
   ) {}
 
-  /** Makes the mappings be those of `target`, keeping what fits already. */
+  /** Makes the mappings be those of `target`, which is in order, keeping what fits already. */
   async shape(target: readonly TargetVma[]): Promise<void> {
     const wanted = target.map((vma): Piece => ({ start: vma.start, end: vma.end, id: identity(vma), vma }));
-    const keep: Piece[] = [];
-    const make: Piece[] = [];
-    const same = new Map<string, Range[]>();
-    for (const p of this.#pieces) same.set(p.id, [...(same.get(p.id) ?? []), p]);
-    for (const p of wanted) {
-      const there = normalize(same.get(p.id) ?? []);
-      for (const r of intersect([p], there)) keep.push({ ...p, ...r });
-      for (const r of subtract([p], there)) make.push({ ...p, ...r });
-    }
+    const { keep, make } = compareLayouts(this.#pieces, wanted);
     const drop = subtract(normalize(this.#pieces), normalize(keep));
 
     const steps: ((b: Batch) => Ref[])[] = [];
     for (const r of drop) steps.push((b) => [b.call(SYS.munmap, r.start, r.end - r.start)]);
     for (const p of make) steps.push(await this.#mapStep(p));
     await this.#inBatches(steps, 'mapping memory');
-    for (const r of drop) this.#protections.clear(r);
-    for (const p of make) this.#protections.set(p, p.vma.prot);
+    this.#protections.clear(drop);
+    this.#protections.set(make.map(({ start, end, vma: { prot } }) => ({ start, end, prot })));
     await this.#warm(make);
     this.#pieces = [...keep, ...make].sort((a, b) => a.start - b.start);
     this.#populated = intersect(this.#populated, normalize(keep));
@@ -111,17 +103,8 @@ export class MemoryBuilder {
 
   /** Makes private memory writable for the time until {@link protect}: every mapping that has a part in the ranges. */
   async open(ranges: readonly Range[]): Promise<void> {
-    const steps: ((b: Batch) => Ref[])[] = [];
-    for (const p of this.#pieces) {
-      if (p.vma.shared || isReservation(p.vma) || intersect([p], ranges).length === 0) continue;
-      const prot = p.vma.prot | PROT.READ | PROT.WRITE;
-      for (const r of this.#protections.within(p)) {
-        if (r.prot === prot) continue;
-        steps.push((b) => [b.call(SYS.mprotect, r.start, r.end - r.start, prot)]);
-        this.#protections.set(r, prot);
-      }
-    }
-    await this.#inBatches(steps, 'making memory writable');
+    const opened = touching(this.#pieces, ranges).filter((p) => !p.vma.shared && !isReservation(p.vma));
+    await this.#give(opened, (p) => p.vma.prot | PROT.READ | PROT.WRITE, 'making memory writable');
   }
 
   /** Lets pages of the process's own exist in these ranges. */
@@ -147,18 +130,21 @@ export class MemoryBuilder {
     this.#populated = normalize([...this.#populated, ...missing]);
   }
 
-  /** Gives every mapping its own protection. */
-  async protect(): Promise<void> {
-    const steps: ((b: Batch) => Ref[])[] = [];
-    for (const p of this.#pieces) {
-      const { prot } = p.vma;
-      for (const r of this.#protections.within(p)) {
-        if (r.prot === prot) continue;
-        steps.push((b) => [b.call(SYS.mprotect, r.start, r.end - r.start, prot)]);
-        this.#protections.set(r, prot);
-      }
-    }
-    await this.#inBatches(steps, 'protecting memory');
+  /** Gives every mapping its own protection, but those that have a part in `except`. */
+  async protect(except: readonly Range[] = []): Promise<void> {
+    const open = new Set(touching(this.#pieces, except));
+    const closed = open.size === 0 ? this.#pieces : this.#pieces.filter((p) => !open.has(p));
+    await this.#give(closed, (p) => p.vma.prot, 'protecting memory');
+  }
+
+  async #give(pieces: readonly Piece[], protOf: (p: Piece) => number, what: string): Promise<void> {
+    const wanted = pieces.map((p) => ({ start: p.start, end: p.end, prot: protOf(p) }));
+    const changes = this.#protections.differing(wanted);
+    await this.#inBatches(
+      changes.map((r) => (b: Batch) => [b.call(SYS.mprotect, r.start, r.end - r.start, r.prot)]),
+      what,
+    );
+    this.#protections.set(changes);
   }
 
   async #inBatches(steps: readonly ((b: Batch) => Ref[])[], what: string): Promise<void> {
@@ -172,6 +158,40 @@ export class MemoryBuilder {
       }
     }
   }
+}
+
+/** What of the wanted mappings is there, and what is to be made; both lists of pieces are in order, as are the answers. */
+function compareLayouts(there: readonly Piece[], wanted: readonly Piece[]): { keep: Piece[]; make: Piece[] } {
+  const keep: Piece[] = [];
+  const make: Piece[] = [];
+  let k = 0;
+  for (const p of wanted) {
+    let at = p.start;
+    const take = (list: Piece[], end: number): void => {
+      const last = list.at(-1);
+      // Parts of one mapping that lie side by side are one.
+      if (last?.vma === p.vma && last.end === at) list[list.length - 1] = { ...last, end };
+      else if (end > at) list.push({ ...p, start: at, end });
+      at = end;
+    };
+    for (; k < there.length && there[k].end <= p.start; k++);
+    for (let i = k; i < there.length && there[i].start < p.end; i++) {
+      if (there[i].id !== p.id) continue;
+      if (there[i].start > at) take(make, there[i].start);
+      take(keep, Math.min(there[i].end, p.end));
+    }
+    if (at < p.end) take(make, p.end);
+  }
+  return { keep, make };
+}
+
+/** The pieces that have a part in the ranges; both in order. */
+function touching(pieces: readonly Piece[], ranges: readonly Range[]): Piece[] {
+  let k = 0;
+  return pieces.filter((p) => {
+    for (; k < ranges.length && ranges[k].end <= p.start; k++);
+    return k < ranges.length && ranges[k].start < p.end;
+  });
 }
 
 /** Address space held free: no access, and (as far as we move it) no pages. */

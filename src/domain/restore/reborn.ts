@@ -164,6 +164,8 @@ export class Reborn implements RebornProcess {
     await this.#memory.shape(this.#target);
     await this.#writeKept(active);
     await this.#memory.populate(this.flippable(pages));
+    // Now, not while the domain stands still: what was made beforehand has its protection already.
+    await this.#memory.protect(this.#quietData(active));
   }
 
   /** Writes the images of other kernels, their entry points leading to the one of this kernel. They stay: once is enough. */
@@ -171,9 +173,7 @@ export class Reborn implements RebornProcess {
     const plan = this.#plan;
     if (plan === undefined || this.#keptWritten) return;
     this.#keptWritten = true;
-    // What its code read clocks from is known only when the original stands still.
-    const data = plan.keep.some((k) => k.vdso.start === active.vdso.start) ? [active.vvar] : [];
-    await this.#memory.open(normalize([...data, ...plan.keep.map((k) => k.vdso)]));
+    await this.#memory.open(normalize([...this.#quietData(active), ...plan.keep.map((k) => k.vdso)]));
     await together(
       plan.keep.map((k) => {
         const vvarPages = (k.vdso.start - k.vvar.start) / 4096;
@@ -181,6 +181,11 @@ export class Reborn implements RebornProcess {
         return this.leader.poke(k.vdso.start, image);
       }),
     );
+  }
+
+  /** What the old kernel's code reads clocks from is written when the original stands still. */
+  #quietData(active: VdsoImage): Range[] {
+    return this.#plan?.keep.some((k) => k.vdso.start === active.vdso.start) === true ? [active.vvar] : [];
   }
 
   /** Pages to exchange: not those of images that are written anew or give way. The data of images kept before come along. */

@@ -1,3 +1,4 @@
+import { HandsError } from '../../guest/hands/errors.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import type { Anchor } from '../tree/anchor.js';
@@ -25,7 +26,7 @@ const S_IFREG = 0o100000;
 
 /**
  * A domain coming to life in an OS instance. Its methods are called in the order in which they stand here;
- * nothing runs before {@link resume}.
+ * nothing runs before {@link resume}, and up to it everything can be undone.
  */
 export class Restoration {
   readonly processes = new Map<number, Reborn>();
@@ -236,7 +237,7 @@ export class Restoration {
       await this.#transfer.add(context.mover, this.image.source, o, context.hands, context.objectFds.get(o.key) ?? -1);
     }
     const moves = [...this.#transfer.moves];
-    for (const p of this.image.processes) moves.push(...(await this.#reborn(p.view.pid).moves(p)));
+    for (const p of this.image.processes) for (const m of await this.#reborn(p.view.pid).moves(p)) moves.push(m);
     return this.context.mover.flip(moves);
   }
 
@@ -262,7 +263,7 @@ export class Restoration {
     ];
     const refs = tids.map((tid) => b.call(SYS.ptrace, PTRACE.DETACH, tid, 0, 0));
     const r = await b.run();
-    held(r);
+    await held(r);
     for (const ref of refs) check(r.value(ref), 'letting a thread go');
   }
 
@@ -275,8 +276,8 @@ export class Restoration {
     );
   }
 
-  /** The domain lives here from now on. */
-  async resume(): Promise<void> {
+  /** Makes the restoration visible outside, where a gate holds what it says until it goes on. Nothing of it runs yet. */
+  async activate(): Promise<void> {
     await together(
       this.image.files.map((f) => {
         const fd = this.context.fileFds.get(f.id);
@@ -287,7 +288,20 @@ export class Restoration {
       this.anchor,
       this.image.processes.flatMap((p) => this.#reborn(p.view.pid).waiters(p)),
     );
-    await this.anchor.cgroup.thaw();
+  }
+
+  /**
+   * All go on, with one write: the domain lives here from now on. Throws; then surely none of it has run. Answers why it
+   * is not known, where the destination took the write up and did not say that it was done.
+   */
+  async resume(): Promise<HandsError | undefined> {
+    try {
+      await this.anchor.cgroup.thaw();
+      return undefined;
+    } catch (e) {
+      if (!(e instanceof HandsError) || !e.begun) throw e;
+      return e;
+    }
   }
 
   /** After the domain goes on: lets go of what the hands still hold. */

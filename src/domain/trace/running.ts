@@ -3,10 +3,11 @@ import { Gathering } from '../../guest/hands/gathering.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
-import { PTRACE } from '../linux/flags.js';
+import { EEXIST, PTRACE } from '../linux/flags.js';
 import { check } from '../linux/os.js';
-import { AREA_SIZE, AT_RUN, LIST, ROW, encodeList, listSize } from './runner.js';
-import { describeStop, goOn, isRunnerStop, parseStatus, PC, REG, type Stop, type Tracee } from './tracee.js';
+import { AREA_SIZE, AT_RUN, LIST, ROW, encodeList, listSize, runnerCode } from './runner.js';
+import { describeStop, goOn, isRunnerStop, parseStatus, PC, REG } from './tracee.js';
+import type { CallRunner, Stop, Tracee } from './tracee.js';
 
 /** Calls of the hands for one thread's list. */
 const CALLS_EACH = 7;
@@ -41,11 +42,35 @@ interface Asked {
 }
 
 /**
+ * Places the runner into the process of a stopped thread at a free address, by an `ecall` that stands there already.
+ * `nonce`: is shown to the VMM by the way, as {@link Tracee.showNonce} does.
+ */
+export async function plantRunner(tracee: Tracee, ecallAt: number, area: number, nonce?: Uint8Array): Promise<void> {
+  const { hands, tid } = tracee;
+  const b = hands.batch();
+  const mapped = tracee.addInject(b, ecallAt, SYS.mmap, [area, AREA_SIZE, 7, 0x100022, -1, 0]);
+  const code = b.bytes(runnerCode);
+  const put = b.must(SYS.process_vm_writev, tid, b.iovec(code), 1, b.iovec([area, code.length]), 1, 0);
+  const shown = nonce === undefined ? undefined : tracee.addShow(b, area, nonce);
+  const r = await b.run();
+  const at = await mapped(r);
+  // Its mappings are not as they were seen: another look finds room.
+  if (at === -EEXIST) throw new DomainError('changed', `process ${tid} has mapped other memory`, { passing: true });
+  if (at !== area) throw new DomainError('guest', `no room for the runner at ${area.toString(16)}: ${at}`);
+  tracee.runner = new Runner(hands, area);
+  const atOnce = r.value(put) === runnerCode.length;
+  if (!atOnce) await tracee.poke(area, runnerCode);
+  if (nonce === undefined || shown === undefined) return;
+  if (atOnce) await shown(r);
+  else await tracee.showNonce(nonce);
+}
+
+/**
  * The runner in one process, shared by its threads: takes lists of system calls to them (runner.ts), one list at a
  * time, as they share the place where it stands. What several callers want of the process goes in one conversation
  * with the hands.
  */
-export class Runner {
+export class Runner implements CallRunner {
   readonly #gathering = new Gathering<Work, BatchResult | undefined>(
     () => ({ calls: MOST_CALLS, bytes: AREA_SIZE - LIST }),
     ({ batch, until }) => {
@@ -58,14 +83,9 @@ export class Runner {
 
   constructor(
     readonly hands: Hands,
-    /** Where it lies in the process's address space. */
     readonly area: number,
   ) {}
 
-  /**
-   * Has a thread make the calls of a batch. Answers undefined if it ended in the event `until` instead. Throws `lost` if
-   * it stops for anything else.
-   */
   run(tracee: Tracee, batch: Batch, until?: number): Promise<BatchResult | undefined> {
     return this.#gathering.run({ tracee, batch, ...(until !== undefined && { until }) });
   }

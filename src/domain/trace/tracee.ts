@@ -4,8 +4,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { NT_PRFPREG, NT_PRSTATUS, PTRACE, SIG, WNOHANG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
-import { AREA_SIZE, AT_IDENTIFY, WAIT_TRACEE, runnerCode } from './runner.js';
-import { Runner } from './running.js';
+import { AT_IDENTIFY, WAIT_TRACEE } from './runner.js';
 
 /** `struct user_regs_struct`: pc in the place of x0, then x1 … x31. */
 export type Registers = BigUint64Array;
@@ -47,6 +46,17 @@ export function parseStatus(status: number): Stop {
   return { kind: 'killed', value: status & 0x7f, event: 0 };
 }
 
+/** What makes system calls in a process (running.ts), as its threads know it. */
+export interface CallRunner {
+  /** Where it lies in the process's address space. */
+  readonly area: number;
+  /**
+   * Has a thread make the calls of a batch. Answers undefined if it ended in the event `until` instead. Throws `lost` if
+   * it stops for anything else.
+   */
+  run(tracee: Tracee, batch: Batch, until?: number): Promise<BatchResult | undefined>;
+}
+
 /**
  * One thread of a guest process, stopped under ptrace by the hands. It can be looked at, and told to
  * make system calls in its own name.
@@ -57,7 +67,7 @@ export class Tracee {
     /** Thread id in the hands' PID namespace. */
     readonly tid: number,
     /** The runner in its process, if there is one. */
-    public runner?: Runner,
+    public runner?: CallRunner,
   ) {}
 
   /** Where the runner lies in its address space, or -1. */
@@ -187,12 +197,12 @@ export class Tracee {
    */
   async inject(ecallAt: number, nr: number, ...args: (number | bigint)[]): Promise<number> {
     const b = this.hands.batch();
-    const result = this.#addInject(b, ecallAt, nr, args);
+    const result = this.addInject(b, ecallAt, nr, args);
     return result(await b.run());
   }
 
   /** As {@link inject}. What comes after it in the batch is left out if the call was not made at once. */
-  #addInject(
+  addInject(
     b: Batch,
     ecallAt: number,
     nr: number,
@@ -225,27 +235,6 @@ export class Tracee {
     };
   }
 
-  /**
-   * Places the runner into the process at a free address, by an `ecall` that stands there already. `nonce`: is shown to
-   * the VMM by the way, as {@link showNonce} does.
-   */
-  async plantRunner(ecallAt: number, area: number, nonce?: Uint8Array): Promise<void> {
-    const b = this.hands.batch();
-    const mapped = this.#addInject(b, ecallAt, SYS.mmap, [area, AREA_SIZE, 7, 0x100022, -1, 0]);
-    const code = b.bytes(runnerCode);
-    const put = b.must(SYS.process_vm_writev, this.tid, b.iovec(code), 1, b.iovec([area, code.length]), 1, 0);
-    const shown = nonce === undefined ? undefined : this.#addShow(b, area, nonce);
-    const r = await b.run();
-    const at = await mapped(r);
-    if (at !== area) throw new DomainError('guest', `no room for the runner at ${area.toString(16)}: ${at}`);
-    this.runner = new Runner(this.hands, area);
-    const atOnce = r.value(put) === runnerCode.length;
-    if (!atOnce) await this.poke(area, runnerCode);
-    if (nonce === undefined || shown === undefined) return;
-    if (atOnce) await shown(r);
-    else await this.showNonce(nonce);
-  }
-
   /** An empty batch of calls for this process to make; its `run()` is {@link run}. */
   batch(): Batch {
     return new Batch((b) => this.run(b));
@@ -272,7 +261,7 @@ export class Tracee {
     return result;
   }
 
-  get #itsRunner(): Runner {
+  get #itsRunner(): CallRunner {
     if (this.runner === undefined) throw new DomainError('state', `thread ${this.tid} has no runner`);
     return this.runner;
   }
@@ -290,11 +279,12 @@ export class Tracee {
   /** Has the process show a nonce to the VMM by the ring instruction; see MailboxTransport.identify. */
   async showNonce(nonce: Uint8Array): Promise<void> {
     const b = this.hands.batch();
-    const shown = this.#addShow(b, this.area, nonce);
+    const shown = this.addShow(b, this.area, nonce);
     await shown(await b.run());
   }
 
-  #addShow(b: Batch, area: number, nonce: Uint8Array): (r: BatchResult) => Promise<void> {
+  /** Adds what {@link showNonce} does, by a runner that lies at `area`. */
+  addShow(b: Batch, area: number, nonce: Uint8Array): (r: BatchResult) => Promise<void> {
     const view = new DataView(nonce.buffer, nonce.byteOffset, 16);
     const regs = new BigUint64Array(32);
     regs[PC] = BigInt(area + AT_IDENTIFY);

@@ -2,17 +2,17 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { Cgroup } from './cgroup.js';
 import { DomainError } from '../errors.js';
-import { CATCHABLE } from '../kinds/signals.js';
-import { CLONE, O, PTRACE, SIG } from '../linux/flags.js';
+import { CATCHABLE, CLONE, O, PTRACE, SIG } from '../linux/flags.js';
+import { whileOpen } from '../linux/making.js';
 import { check, open, readText, writeText } from '../linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
-import type { VdsoImage } from '../checkpoint/outline.js';
 import { findHole, isVdso, parseMaps, type Vma } from '../proc/maps.js';
 import { cloneArgs } from '../trace/clone.js';
 import { AREA_SIZE, AT_REAP } from '../trace/runner.js';
+import { plantRunner } from '../trace/running.js';
 import { PC, Tracee } from '../trace/tracee.js';
 import type { Undo } from '../undo.js';
-import type { Restarted } from '../freeze/waits.js';
+import type { Restarted } from '../freeze/wait.js';
 
 /** What a domain is wherever it lives. */
 export interface DomainSpec {
@@ -79,15 +79,13 @@ export class Anchor {
 
 /**
  * An `ecall` that stands in the vDSO of a process: every Linux puts `__vdso_rt_sigreturn` there. `vmas`: the process's
- * mappings; `known`: its vDSO as it was seen before, which saves a look if it is still there.
+ * mappings.
  */
-export async function ecallOf(tracee: Tracee, vmas: readonly Vma[], known?: VdsoImage): Promise<number> {
+export async function ecallOf(tracee: Tracee, vmas: readonly Vma[]): Promise<number> {
   const vdso = vmas.find(isVdso);
   if (vdso === undefined)
     throw new DomainError('unsupported', `process ${tracee.tid} has no vDSO`, { resource: 'a process without a vDSO' });
-  const same = known !== undefined && known.vdso.start === vdso.start && known.vdso.end === vdso.end;
-  const code = same ? known.image : await tracee.peek(vdso.start, vdso.end - vdso.start);
-  return vdso.start + ecallIn(code);
+  return vdso.start + ecallIn(await tracee.peek(vdso.start, vdso.end - vdso.start));
 }
 
 /** Bytes from the start of a vDSO image to an `ecall`. Throws `unsupported`. */
@@ -135,42 +133,15 @@ export async function createAnchor(
   await cgroup.create();
   undo.add('removing the cgroup', () => cgroup.remove());
 
-  const cgroupFd = await open(hands, cgroup.path, O.RDONLY | O.DIRECTORY);
-  const timeNs = await open(hands, '/proc/self/ns/time', O.RDONLY);
   const self = check(await hands.syscall(SYS.pidfd_open, await hands.syscall(SYS.getpid), 0), 'pidfd_open');
-  let pid: number;
-  try {
-    check(await hands.syscall(SYS.unshare, CLONE.NEWTIME), 'making a time namespace');
-    const lines = [
-      ['monotonic', clocks.monotonic],
-      ['boottime', clocks.boottime],
-    ] as const;
-    const text = lines
-      .map(
-        ([name, ns]) =>
-          `${name} ${floorDiv(ns, 1_000_000_000n)} ${ns - floorDiv(ns, 1_000_000_000n) * 1_000_000_000n}\n`,
-      )
-      .join('');
-    const b0 = hands.batch();
-    const f = b0.must(SYS.openat, -100, b0.str('/proc/self/timens_offsets'), O.WRONLY, 0);
-    const w = b0.call(SYS.write, f, b0.str(text), text.length);
-    b0.call(SYS.close, f);
-    check((await b0.run()).value(w), 'setting the clocks of the domain');
-
-    const b = hands.batch();
-    const args = cloneArgs(b, {
-      flags: BigInt(CLONE.NEWPID | CLONE.NEWNS | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWNET) | CLONE.INTO_CGROUP,
-      exitSignal: SIG.CHLD,
-      cgroup: cgroupFd,
-    });
-    const child = b.call(SYS.clone3, args, args.length);
-    pid = check((await b.run()).value(child), 'making the first process of the domain');
-    undo.add('killing the domain', () => cgroup.kill());
-  } finally {
-    await hands.syscall(SYS.setns, timeNs, CLONE.NEWTIME);
-    await hands.syscall(SYS.close, timeNs);
-    await hands.syscall(SYS.close, cgroupFd);
-  }
+  undo.add('closing a descriptor of the hands themselves', () => closeOnce());
+  let isOpen = true;
+  const closeOnce = async (): Promise<void> => {
+    if (isOpen) await hands.syscall(SYS.close, self);
+    isOpen = false;
+  };
+  const pid = await begetFirst(hands, cgroup, clocks);
+  undo.add('killing the domain', () => cgroup.kill());
 
   // The kernel spares the hands when memory runs out, not what they begot.
   check(await writeText(hands, `/proc/${pid}/oom_score_adj`, '0'), 'making the domain like others');
@@ -182,7 +153,7 @@ export async function createAnchor(
     throw new DomainError('unsupported', 'no free address range for the runner', {
       resource: 'the whole address space',
     });
-  await tracee.plantRunner(await ecallOf(tracee, vmas), area);
+  await plantRunner(tracee, await ecallOf(tracee, vmas), area);
 
   // Whatever the hands' own parent ignored, the domain shall not.
   const defaults = tracee.batch();
@@ -208,7 +179,7 @@ export async function createAnchor(
   t.call(SYS.close, 900);
   const r = await t.run();
   for (const [what, ref] of steps) check(r.value(ref), `${what} in the first process of the domain`);
-  await hands.syscall(SYS.close, self);
+  await closeOnce();
 
   const netns = await open(hands, `/proc/${pid}/ns/net`, O.RDONLY);
   undo.add('closing the network namespace', async () => {
@@ -217,6 +188,48 @@ export async function createAnchor(
   if (spec.network === undefined) await loopbackUp(hands, netns);
   else await giveNic(hands, netns, spec.network);
   return new Anchor(spec, cgroup, tracee, netns, clocks);
+}
+
+/** Makes the first process of a domain, with its namespaces, in its cgroup; answers its id. */
+async function begetFirst(hands: Hands, cgroup: Cgroup, clocks: ClockOffsets): Promise<number> {
+  const cgroupFd = await open(hands, cgroup.path, O.RDONLY | O.DIRECTORY);
+  return whileOpen(hands, cgroupFd, async () => {
+    const timeNs = await open(hands, '/proc/self/ns/time', O.RDONLY);
+    return whileOpen(hands, timeNs, () => begetInTime(hands, cgroupFd, timeNs, clocks));
+  });
+}
+
+/** `timeNs`: where the hands come back to. */
+async function begetInTime(hands: Hands, cgroupFd: number, timeNs: number, clocks: ClockOffsets): Promise<number> {
+  try {
+    check(await hands.syscall(SYS.unshare, CLONE.NEWTIME), 'making a time namespace');
+    const lines = [
+      ['monotonic', clocks.monotonic],
+      ['boottime', clocks.boottime],
+    ] as const;
+    const text = lines
+      .map(
+        ([name, ns]) =>
+          `${name} ${floorDiv(ns, 1_000_000_000n)} ${ns - floorDiv(ns, 1_000_000_000n) * 1_000_000_000n}\n`,
+      )
+      .join('');
+    const b0 = hands.batch();
+    const f = b0.must(SYS.openat, -100, b0.str('/proc/self/timens_offsets'), O.WRONLY, 0);
+    const w = b0.call(SYS.write, f, b0.str(text), text.length);
+    b0.call(SYS.close, f);
+    check((await b0.run()).value(w), 'setting the clocks of the domain');
+
+    const b = hands.batch();
+    const args = cloneArgs(b, {
+      flags: BigInt(CLONE.NEWPID | CLONE.NEWNS | CLONE.NEWUTS | CLONE.NEWIPC | CLONE.NEWNET) | CLONE.INTO_CGROUP,
+      exitSignal: SIG.CHLD,
+      cgroup: cgroupFd,
+    });
+    const child = b.call(SYS.clone3, args, args.length);
+    return check((await b.run()).value(child), 'making the first process of the domain');
+  } finally {
+    await hands.syscall(SYS.setns, timeNs, CLONE.NEWTIME);
+  }
 }
 
 function floorDiv(a: bigint, b: bigint): bigint {

@@ -1,12 +1,15 @@
 import type { Batch, BatchResult } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError } from '../errors.js';
+import { DomainError, unsupported } from '../errors.js';
 import { AT_FDCWD, AT_REMOVEDIR, EEXIST, ENOENT, O } from '../linux/flags.js';
-import { check, readText, writeText } from '../linux/os.js';
+import { making } from '../linux/making.js';
+import { check, readText, readTexts, writeText } from '../linux/os.js';
 import { together } from '../together.js';
 
 const ROOT = '/sys/fs/cgroup';
+/** A domain that is to stand still for longer until it does is not worth it: it would serve nobody meanwhile. */
+const MOST_FREEZE_MS = 1000;
 
 /** The cgroup (version 2) of one domain in one OS instance. */
 export class Cgroup {
@@ -17,6 +20,12 @@ export class Cgroup {
     name: string,
   ) {
     this.path = `${ROOT}/${name}`;
+  }
+
+  /** Whether a domain of this name has processes in an OS instance. */
+  static async isPopulated(hands: Hands, name: string): Promise<boolean> {
+    if (await hands.hasEnded()) return false;
+    return /^populated 1$/m.test((await readText(hands, `${ROOT}/${name}/cgroup.events`)) ?? '');
   }
 
   async create(): Promise<void> {
@@ -45,9 +54,13 @@ export class Cgroup {
       .map(Number);
   }
 
-  /** Stops every task in it; answers its processes when all stand still. */
+  /**
+   * Stops every task in it; answers its processes when all stand still. Throws `unsupported`, by name, if they do not
+   * within a second; the freezer is still on then, and to be taken off ({@link thaw}).
+   */
   async freeze(): Promise<number[]> {
-    for (let turn = 0; turn < 2000; turn++) {
+    const end = performance.now() + MOST_FREEZE_MS;
+    for (let turn = 0; turn === 0 || performance.now() < end; turn++) {
       const [written, , events, processes] = await together([
         turn === 0 ? writeText(this.hands, `${this.path}/cgroup.freeze`, '1') : 0,
         // Tasks stop at their next return to user mode; let them run.
@@ -58,20 +71,36 @@ export class Cgroup {
       check(written, `freezing ${this.path}`);
       if (/^frozen 1$/m.test(events ?? '')) return processes;
     }
-    throw new DomainError('state', `${this.path} does not freeze: a task in it cannot be interrupted`);
+    throw unsupported('a wait that cannot be interrupted', await this.#whoRuns());
+  }
+
+  /** Names of processes that do not stand still. */
+  async #whoRuns(): Promise<string> {
+    const pids = await this.processes();
+    const texts = await readTexts(
+      this.hands,
+      pids.map((pid) => `/proc/${pid}/stat`),
+      1,
+    );
+    // proc_pid_stat(5): the state comes after the name, which may hold anything.
+    const running = pids.filter((_, i) => /.*\) [RD] /s.test(texts[i] ?? ''));
+    return running.length === 0 ? this.path : `process ${running.join(', process ')}`;
   }
 
   /**
    * Adds asking for the freeze without waiting, for tasks that stand still already. If it fails the rest of the batch is
    * left out, and what is answered throws.
    */
-  addHoldStill(b: Batch): (r: BatchResult) => void {
+  addHoldStill(b: Batch): (r: BatchResult) => Promise<void> {
     const fd = b.must(SYS.openat, AT_FDCWD, b.str(`${this.path}/cgroup.freeze`), O.WRONLY | O.CLOEXEC, 0);
     const n = b.must(SYS.write, fd, b.str('1'), 1);
     b.call(SYS.close, fd);
-    return (r) => {
-      for (const ref of [fd, n]) check(r.value(ref), `freezing ${this.path}`);
-    };
+    return (r) =>
+      making(this.hands, (note) => {
+        note(r.value(fd));
+        for (const ref of [fd, n]) check(r.value(ref), `freezing ${this.path}`);
+        return Promise.resolve();
+      });
   }
 
   async thaw(): Promise<void> {

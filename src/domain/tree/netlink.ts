@@ -2,11 +2,13 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { CLONE, O } from '../linux/flags.js';
+import { whileOpen } from '../linux/making.js';
 import { check, open } from '../linux/os.js';
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = O.CLOEXEC;
+const MSG_DONTWAIT = 0x40;
 const NETLINK_ROUTE = 0;
 const NLM_F_REQUEST = 1;
 const NLM_F_ACK = 4;
@@ -99,11 +101,13 @@ async function request(
   const b = hands.batch();
   const acks = requests.map(([what, m]) => {
     const buf = b.out(256);
-    b.call(SYS.sendto, socket, b.bytes(m), m.length, 0, 0, 0);
-    return { what, buf, n: b.call(SYS.recvfrom, socket, buf, 256, 0, 0, 0) };
+    const sent = b.call(SYS.sendto, socket, b.bytes(m), m.length, 0, 0, 0);
+    // The kernel answers before the sending is over; hands that wait for an answer to nothing would wait for ever.
+    return { what, buf, sent, n: b.call(SYS.recvfrom, socket, buf, 256, MSG_DONTWAIT, 0, 0) };
   });
   const r = await b.run();
-  for (const { what, buf, n } of acks) {
+  for (const { what, buf, sent, n } of acks) {
+    check(r.value(sent), what);
     check(r.value(n), what);
     // struct nlmsghdr, then error i32 (0: acknowledged).
     const error = r.view(buf).getInt32(16, true);
@@ -125,13 +129,14 @@ async function routeSocket(hands: Hands, netns?: number): Promise<number> {
 export async function inNetns<T>(hands: Hands, netns: number | undefined, work: () => Promise<T>): Promise<T> {
   if (netns === undefined) return work();
   const own = await open(hands, '/proc/self/ns/net', O.RDONLY);
-  check(await hands.syscall(SYS.setns, netns, CLONE.NEWNET), 'entering the network namespace of the domain');
-  try {
-    return await work();
-  } finally {
-    check(await hands.syscall(SYS.setns, own, CLONE.NEWNET), 'leaving the network namespace of the domain');
-    await hands.syscall(SYS.close, own);
-  }
+  return whileOpen(hands, own, async () => {
+    check(await hands.syscall(SYS.setns, netns, CLONE.NEWNET), 'entering the network namespace of the domain');
+    try {
+      return await work();
+    } finally {
+      check(await hands.syscall(SYS.setns, own, CLONE.NEWNET), 'leaving the network namespace of the domain');
+    }
+  });
 }
 
 /**

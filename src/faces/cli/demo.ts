@@ -5,7 +5,7 @@ import { drawResult } from './demo/table.js';
 import { asError, Scenario } from './demo/scenario.js';
 import { Telling } from './demo/telling.js';
 import { drawTimeline } from './demo/timeline.js';
-import { obtainImage } from './images.js';
+import { obtainImages } from './images.js';
 import { catchSignals, unlessAborted, type Interruption } from './interruption.js';
 
 /**
@@ -33,8 +33,7 @@ async function demonstrate(options: DemoOptions, interruption: Interruption): Pr
   let failure: Error | undefined;
   try {
     const { signal } = interruption;
-    const a = await obtainImage(redisProfile('trixie'), { signal });
-    const b = await obtainImage(redisProfile('backports'), { signal });
+    const [a, b] = await obtainImages([redisProfile('trixie'), redisProfile('backports')], { signal });
     await unlessAborted(scenario.run({ a, b }), signal, () => new Error('interrupted'));
   } catch (error) {
     failure = asError(error);

@@ -6,7 +6,7 @@ import {
   cleanCache,
   ImageError,
   listImages,
-  prepareImage,
+  prepareImages,
   PROFILES,
   type Mirrors,
   type PreparedImage,
@@ -34,14 +34,14 @@ Options:
   --help
 `;
 
-/** Prepares an image with Node's adapters and shows the progress on standard error. */
-export async function obtainImage(
-  profile: Profile,
+/** Prepares images with Node's adapters and shows the progress on standard error. */
+export async function obtainImages(
+  profiles: readonly Profile[],
   options: { signal?: AbortSignal; refresh?: boolean; mirrors?: Mirrors } = {},
-): Promise<PreparedImage> {
+): Promise<PreparedImage[]> {
   const progress = progressPrinter();
   try {
-    return await prepareImage(profile, {
+    return await prepareImages(profiles, {
       ...options,
       cache: nodeCache(),
       commands: nodeCommands,
@@ -160,13 +160,9 @@ async function act(options: Options, signal: AbortSignal): Promise<{ text: strin
     const none = 'no images yet: understudy images prepare\n';
     return { text: `${cache.root}\n${rows.length === 0 ? none : rows.join('')}`, json: { cache: cache.root, images } };
   }
-  const images = [];
-  for (const kernel of options.kernels) {
-    for (const name of options.profiles) {
-      const mirrors = options.mirrors === undefined ? {} : { mirrors: options.mirrors };
-      images.push(await obtainImage(PROFILES[name](kernel), { signal, refresh: options.refresh, ...mirrors }));
-    }
-  }
+  const profiles = options.kernels.flatMap((kernel) => options.profiles.map((name) => PROFILES[name](kernel)));
+  const mirrors = options.mirrors === undefined ? {} : { mirrors: options.mirrors };
+  const images = await obtainImages(profiles, { signal, refresh: options.refresh, ...mirrors });
   const rows = images.map((i) => `Linux ${i.kernelVersion}, ${i.manifest.profile}\n  ${i.kernel}\n  ${i.initramfs}\n`);
   return { text: rows.join(''), json: { cache: cache.root, images } };
 }

@@ -1,6 +1,5 @@
 /** `understudy keys`: the life of the keys that seal sessions, in a file. */
 import { randomFillSync } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -14,6 +13,7 @@ import {
   rotate,
   SessionError,
 } from '../../session/index.js';
+import { makeFolders } from '../../adapters/node/files.js';
 import type { RingContent, RingPolicy } from '../../session/index.js';
 import { changeRingFile, readRingFile } from '../../session/node/index.js';
 
@@ -134,7 +134,7 @@ function existing(content: RingContent | undefined, path: string): RingContent {
 async function add(path: string, values: Values, io: KeysIo, how: 'create' | 'rotate'): Promise<void> {
   const policyGiven = [values.propagation, values.lifetime, values.overlap].some((value) => value !== undefined);
   const policy = policyOf(values);
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeFolders(dirname(path), 0o700);
   let note = '';
   await changeRingFile(path, (content) => {
     if (how === 'rotate') existing(content, path);

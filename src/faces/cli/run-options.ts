@@ -1,7 +1,12 @@
 /** The command line of `understudy run`. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ConsoleDevice, DiskOptions, ForwardRequest } from '../../index.js';
+import { mostMemory } from '../../partition/limits.js';
 import { UsageError } from './usage.js';
+
+const mib = (bytes: number): number => bytes / 2 ** 20;
 
 export const RUN_USAGE = `Usage: understudy run [options]
 
@@ -14,21 +19,25 @@ What to boot:
   --kernel FILE           a RISC-V Linux "Image" of yours instead, uncompressed
   --initrd FILE           its initramfs; several are put together
   --append ARGUMENTS      kernel arguments, behind ours
+  --cmdline ARGUMENTS     the kernel's command line, exactly this, in place of ours
   --console DEVICE        where a kernel of yours has its console: hvc0 or ttyS0; guessed unless told
 
 The machine:
-  --memory SIZE           MiB, or with a unit: 512M, 2G; 512M unless told
-  --harts N               hardware threads; 1 unless told
-  --disk FILE[,ro|,discard]
-                          a raw disk image as /dev/vda and so on; ro: read-only;
-                          discard: what is written is forgotten at the end
+  --memory SIZE           MiB, or with a unit: 512M, 2G; 512M unless told; at most
+                          ${mib(mostMemory(1))} MiB with one hart, ${mib(mostMemory(64))} with 64
+  --harts N               hardware threads, 1 to 64; 1 unless told
+  --disk FILE[,ro|,discard][,raw][,nolock]
+                          a raw disk image or a block device, as /dev/vda and so on; ro: read-only;
+                          discard: what is written is forgotten at the end; raw: it is raw although
+                          it begins like another format; nolock: others may use it at the same time
   --forward [PROTOCOL:][ADDRESS:]PORT:GUESTPORT
                           a port of this host that leads to the guest: tcp:8080:80; tcp and
                           127.0.0.1 unless told; PORT 0: any that is free
   --no-network            no network card
 
 Without a person:
-  --command SCRIPT        runs the shell script in the guest, its output is ours, and its exit status too
+  --command SCRIPT        runs the shell script in the guest; its input and output are ours, and its exit
+                          status too
   --timeout SECONDS       gives up after that, with exit status 124
   --profile               at the end, on standard error: where guest and host time went
   --json                  with --command: one JSON object on standard output
@@ -41,6 +50,7 @@ export interface RunOptions {
   readonly kernel?: string;
   readonly initrds: readonly string[];
   readonly append?: string;
+  readonly cmdline?: string;
   readonly console?: ConsoleDevice;
   /** Bytes. */
   readonly memory: number;
@@ -61,6 +71,7 @@ const OPTIONS = {
   kernel: { type: 'string', short: 'k' },
   initrd: { type: 'string', short: 'i', multiple: true },
   append: { type: 'string' },
+  cmdline: { type: 'string' },
   console: { type: 'string' },
   memory: { type: 'string', short: 'm', default: '512M' },
   harts: { type: 'string', default: '1' },
@@ -78,11 +89,20 @@ const OPTIONS = {
 export function parseRunOptions(args: string[]): RunOptions | 'help' {
   const values = read(args);
   if (values.help) return 'help';
-  const { kernel, command, append, initrd: initrds = [], disk: disks = [], forward: forwards = [] } = values;
+  const { kernel, command, append, cmdline, initrd: initrds = [], disk: disks = [], forward: forwards = [] } = values;
   if (kernel === undefined && initrds.length > 0) throw new UsageError('--initrd goes with a --kernel of yours');
   if (kernel === undefined && values.console !== undefined) throw new UsageError('--console goes with --kernel');
   if (kernel !== undefined && command !== undefined) {
     throw new UsageError('--command needs our own user space: it does not go with --kernel');
+  }
+  if (append !== undefined && cmdline !== undefined) {
+    throw new UsageError('--cmdline is all there is: it does not go with --append');
+  }
+  const memory = parseSize('memory', values.memory);
+  const harts = parseCount('harts', values.harts, 1, 64);
+  if (memory > mostMemory(harts)) {
+    const beside = harts === 1 ? 'one hart' : `${harts} harts`;
+    throw new UsageError(`--memory ${values.memory}: at most ${mib(mostMemory(harts))} MiB with ${beside}`);
   }
   if (values.json && command === undefined) throw new UsageError('--json goes with --command');
   if (values['no-network'] && forwards.length > 0) {
@@ -93,14 +113,15 @@ export function parseRunOptions(args: string[]): RunOptions | 'help' {
     image: values.image,
     profile: values.profile,
     initrds,
-    memory: parseSize('memory', values.memory),
-    harts: parseCount('harts', values.harts, 1, 64),
-    disks: disks.map(parseDisk),
+    memory,
+    harts,
+    disks: parseDisks(disks),
     forwards: forwards.map(parseForward),
     network: !values['no-network'],
     json: values.json,
     ...(kernel !== undefined && { kernel }),
     ...(append !== undefined && { append }),
+    ...(cmdline !== undefined && { cmdline }),
     ...(command !== undefined && { command }),
     ...(values.console !== undefined && {
       console: oneOf('console', values.console, { hvc0: 'hvc0', ttyS0: 'ttyS0' } as const),
@@ -139,11 +160,34 @@ export function parseSize(option: string, text: string): number {
   throw new UsageError(`--${option} ${text}: a size such as 512M or 2G, at most 4G`);
 }
 
-function parseDisk(text: string): DiskOptions {
-  const [, path, how] = /^(.*?)(?:,(ro|discard))?$/s.exec(text) ?? [];
+type FileOptions = ReturnType<typeof parseDisk>;
+
+function parseDisk(text: string) {
+  const [, path, flags] = /^(.*?)((?:,(?:ro|discard|raw|nolock))*)$/s.exec(text) ?? [];
   if (path === undefined || path === '') throw new UsageError(`--disk ${text}: which file?`);
-  return { path, readOnly: how === 'ro', discardChanges: how === 'discard' };
+  const flag = path.slice(path.lastIndexOf(',') + 1);
+  // A file's name may have a comma.
+  if (flag !== path && !existsSync(path)) {
+    throw new UsageError(`--disk ${text}: there is no flag "${flag}" (ro, discard, raw, nolock) and no file "${path}"`);
+  }
+  const has = (flag: string): boolean => flags.split(',').includes(flag);
+  if (has('ro') && has('discard')) throw new UsageError(`--disk ${text}: either ro or discard`);
+  return { path, readOnly: has('ro'), discardChanges: has('discard'), raw: has('raw'), lock: !has('nolock') };
 }
+
+/** Throws UsageError also for a file that two disks would have while one of them writes it. */
+function parseDisks(texts: readonly string[]): FileOptions[] {
+  const disks = texts.map(parseDisk);
+  disks.forEach((disk, i) => {
+    const before = disks.slice(0, i).find(({ path }) => resolve(path) === resolve(disk.path));
+    if (before === undefined || !before.lock || !disk.lock) return;
+    if (!isRead(before) || !isRead(disk))
+      throw new UsageError(`--disk ${disk.path}: given twice, and not only to read`);
+  });
+  return disks;
+}
+
+const isRead = ({ readOnly, discardChanges }: FileOptions): boolean => readOnly || discardChanges;
 
 const FORWARD = /^(?:(tcp|udp):)?(?:(\d+\.\d+\.\d+\.\d+):)?(\d+):(\d+)$/;
 

@@ -1,8 +1,9 @@
 /** A person before a guest: the terminal is the guest's, except for what follows Ctrl-A. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { Terminal } from '../../adapters/node/terminal.js';
 import type { Instance, OsEnd } from '../../index.js';
 import { escapeKeys } from './escape-keys.js';
-import { describeEnd, type Guest } from './run.js';
+import { describeEnd, TIMED_OUT, type Guest } from './guest.js';
 
 const KEYS = `
   Ctrl-A X   switches the guest off and leaves
@@ -13,16 +14,29 @@ const KEYS = `
 `;
 /** Ctrl-D: the end of what is typed, for a program that reads a terminal. */
 const END_OF_INPUT = '\x04';
+/** How often it is said (ms). */
+const END_AGAIN = 500;
+/** After this time one is told that the guest goes on (ms). */
+const END_IGNORED = 20_000;
+const NEWLINE = 0x0a;
 
 type Outcome = { readonly left: true } | { readonly left: false; readonly end: OsEnd };
 
 export async function runTerminal(guest: Guest): Promise<number> {
   const { interruption } = guest;
   const terminal = new Terminal();
+  const { timeout } = guest.options;
+  const expiry = new AbortController();
+  const timer = timeout === undefined ? undefined : setTimeout(() => expiry.abort(), timeout);
   try {
     for (;;) {
-      const outcome = await session(guest, terminal);
+      const outcome = await session(guest, terminal, expiry.signal);
       if (interruption.status !== undefined) return interruption.status;
+      if (expiry.signal.aborted) {
+        terminal.release();
+        process.stderr.write(`\nunderstudy: the time of ${(timeout ?? 0) / 1000} s was over\n`);
+        return TIMED_OUT;
+      }
       if (outcome.left) return 0;
       const problem = describeEnd(outcome.end);
       if (problem !== undefined) {
@@ -33,12 +47,17 @@ export async function runTerminal(guest: Guest): Promise<number> {
       if (outcome.end.kind !== 'reboot') return 0;
     }
   } finally {
+    clearTimeout(timer);
     terminal.release();
   }
 }
 
 /** One boot, to its end or until the person leaves. */
-async function session({ computer, boot, interruption, ended }: Guest, terminal: Terminal): Promise<Outcome> {
+async function session(
+  { computer, boot, interruption, ended }: Guest,
+  terminal: Terminal,
+  expiry: AbortSignal,
+): Promise<Outcome> {
   const started = performance.now();
   const instance = await computer.boot({ ...boot, ...terminal.size });
   if (terminal.interactive) greet(instance, terminal);
@@ -48,8 +67,10 @@ async function session({ computer, boot, interruption, ended }: Guest, terminal:
   const left = new Promise<void>((resolve) => {
     leave = resolve;
   });
-  interruption.signal.addEventListener('abort', leave, { once: true });
-  if (interruption.signal.aborted) leave();
+  for (const signal of [interruption.signal, expiry]) {
+    signal.addEventListener('abort', leave, { once: true });
+    if (signal.aborted) leave();
+  }
 
   let pending = Promise.resolve();
   const feed = escapeKeys({
@@ -60,18 +81,20 @@ async function session({ computer, boot, interruption, ended }: Guest, terminal:
     },
     onKey: (letter) => {
       if (letter === 'x') leave();
-      else if (letter === 's') void instance.shutdown();
-      else if (letter === 'c') terminal.write(status(instance, performance.now() - started));
-      else if (letter === 'h' || letter === '?') terminal.write(KEYS.replaceAll('\n', '\r\n'));
+      else if (letter === 's') instance.shutdown().catch(leave);
+      else if (letter === 'c') void terminal.write(status(instance, performance.now() - started));
+      else if (letter === 'h' || letter === '?') void terminal.write(KEYS.replaceAll('\n', '\r\n'));
     },
   });
+  let last = NEWLINE;
   terminal.attach(
     (bytes) => {
+      last = bytes.at(-1) ?? last;
       if (terminal.interactive) feed(bytes);
       else pending = pending.then(() => instance.console.write(bytes));
       return pending;
     },
-    () => void pending.then(() => instance.console.write(END_OF_INPUT)),
+    () => void pending.then(() => endInput(instance, last)),
     ({ columns, rows }) => instance.console.resize(columns, rows),
   );
   try {
@@ -83,14 +106,35 @@ async function session({ computer, boot, interruption, ended }: Guest, terminal:
       instance.ended.then((end): Outcome => ({ left: false, end })),
     ]);
   } finally {
-    interruption.signal.removeEventListener('abort', leave);
+    for (const signal of [interruption.signal, expiry]) signal.removeEventListener('abort', leave);
     terminal.release();
     ended(instance.os.reports);
   }
 }
 
+/**
+ * The end of the input is what every program finds that reads from now on, the guest's shell at last. One is not
+ * enough: a program takes it, or it is lost on the way from one terminal mode to another. Nor is it heeded behind the beginning of a line, so a last line
+ * without its end gets that first. What works on without reading may do so: only a `--timeout` ends it.
+ */
+async function endInput(instance: Instance, last: number): Promise<void> {
+  let ended = false;
+  const tell = setTimeout(() => {
+    process.stderr.write('\nunderstudy: the input is at its end, but the guest goes on; --timeout would limit it\n');
+  }, END_IGNORED);
+  void instance.ended.then(() => {
+    ended = true;
+    clearTimeout(tell);
+  });
+  if (last !== NEWLINE) await instance.console.write('\n');
+  while (!ended) {
+    await instance.console.write(END_OF_INPUT);
+    await Promise.race([instance.ended, delay(END_AGAIN)]);
+  }
+}
+
 function greet(instance: Instance, terminal: Terminal): void {
-  terminal.write(`${describe(instance)}; Ctrl-A X leaves, Ctrl-A H helps\r\n`);
+  void terminal.write(`${describe(instance)}; Ctrl-A X leaves, Ctrl-A H helps\r\n`);
 }
 
 function describe({ os, address, forwards }: Instance): string {

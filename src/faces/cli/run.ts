@@ -1,27 +1,13 @@
 /** `understudy run`: a guest in this terminal, or a command in a guest. */
-import { Computer, PROFILES, shellProfile, type ImageBoot, type KernelBoot, type OsEnd } from '../../index.js';
-import { obtainImage } from './images.js';
+import { BlockError, Computer, PROFILES, shellProfile, type ImageBoot, type KernelBoot } from '../../index.js';
+import { obtainImages } from './images.js';
 import { catchSignals, type Interruption } from './interruption.js';
+import type { Guest } from './guest.js';
 import { describeReports } from './profile.js';
 import { parseRunOptions, RUN_USAGE, type RunOptions } from './run-options.js';
 import { runScript } from './run-script.js';
 import { runTerminal } from './run-terminal.js';
 import { UsageError } from './usage.js';
-import type { HartReport } from '../../partition/assignment.js';
-
-/** What a mode needs to boot the guest, again if it reboots. */
-export interface Guest {
-  readonly computer: Computer;
-  readonly options: RunOptions;
-  readonly boot: ImageBoot | KernelBoot;
-  readonly interruption: Interruption;
-  /** To be called with what the harts reported when an OS instance has ended. */
-  ended(reports: readonly HartReport[]): void;
-}
-
-/** Beyond the guest's memory: the VMM's bookkeeping for it. */
-const OVERHEAD = 16 * 2 ** 20;
-const MOST_MEMORY = 4032 * 2 ** 20;
 
 /**
  * Runs `understudy run ARGS`.
@@ -43,8 +29,12 @@ export async function runCommand(args: string[]): Promise<number> {
     return await run(options, interruption);
   } catch (error) {
     // What a signal breaks off is no failure to be told of.
-    if (interruption.status === undefined) throw error;
-    return interruption.status;
+    if (interruption.status !== undefined) return interruption.status;
+    // The library speaks of `disks`; who typed the command knows the option, and the file is named in either.
+    if (error instanceof BlockError && error.cause instanceof BlockError) {
+      throw new BlockError(error.code, `--disk: ${error.cause.message}`, { cause: error });
+    }
+    throw error;
   } finally {
     interruption.end();
   }
@@ -53,7 +43,7 @@ export async function runCommand(args: string[]): Promise<number> {
 async function run(options: RunOptions, interruption: Interruption): Promise<number> {
   const boot = await whatToBoot(options, interruption.signal);
   const computer = await Computer.create({
-    memory: Math.min(options.memory + OVERHEAD, MOST_MEMORY),
+    memory: options.memory,
     harts: options.harts,
     profile: options.profile,
     ...(options.network ? {} : { network: false }),
@@ -75,7 +65,7 @@ async function run(options: RunOptions, interruption: Interruption): Promise<num
 }
 
 async function whatToBoot(options: RunOptions, signal: AbortSignal): Promise<ImageBoot | KernelBoot> {
-  const { memory, harts, disks, forwards, network, append } = options;
+  const { memory, harts, disks, forwards, network, append, cmdline } = options;
   const common = {
     name: 'understudy',
     memory,
@@ -84,23 +74,13 @@ async function whatToBoot(options: RunOptions, signal: AbortSignal): Promise<Ima
     forwards,
     network,
     ...(append !== undefined && { bootArguments: append }),
+    ...(cmdline !== undefined && { commandLine: cmdline }),
   };
   if (options.kernel !== undefined) {
     const { kernel, initrds: initramfs, console } = options;
     return { ...common, kernel, initramfs, ...(console && { console }) };
   }
   const profile = (PROFILES[options.image] ?? shellProfile)(options.debian);
-  return { ...common, image: await obtainImage(profile, { signal }) };
-}
-
-/** What to say of an end that nobody wished for; undefined for one that is in order. */
-export function describeEnd(end: OsEnd): string | undefined {
-  switch (end.kind) {
-    case 'hart-failed':
-      return `a hart failed, which is a mistake of Understudy: ${end.message}`;
-    case 'failure':
-      return 'the guest says that it failed';
-    default:
-      return undefined;
-  }
+  const [image] = await obtainImages([profile], { signal });
+  return { ...common, image };
 }

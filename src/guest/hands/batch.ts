@@ -29,6 +29,7 @@ export class Place {
   ) {}
 }
 
+/** An argument of a system call: a number, a buffer, or what another call of the batch returned. */
 export type Arg = number | bigint | Ref | Buf | Place;
 
 interface Call {

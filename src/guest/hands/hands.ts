@@ -1,5 +1,7 @@
 import { Batch, type Arg, type BatchResult, type LaidOut } from './batch.js';
+import { HandsError } from './errors.js';
 import { Gathering } from './gathering.js';
+import { SYS } from './syscalls.js';
 
 /**
  * The way from the host to one agent in a guest. One implementation rings through shared memory
@@ -52,5 +54,15 @@ export class Hands {
 
   run(batch: Batch): Promise<BatchResult> {
     return this.#gathering.run(batch);
+  }
+
+  /** Whether the OS instance with these hands has ended: nothing of it runs any more. */
+  async hasEnded(): Promise<boolean> {
+    try {
+      await this.syscall(SYS.getpid);
+      return false;
+    } catch (e) {
+      return e instanceof HandsError && e.code === 'gone';
+    }
   }
 }

@@ -21,6 +21,7 @@ export const MAILBOX_SIZE = 0x100000;
 export const STATE = 0;
 export const BOUND = 1;
 export const COUNT = 2;
+/** The call of the batch that is being made; NOT_BEGUN until the hands have taken the batch up. */
 export const NEXT = 3;
 export const IN_LENGTH = 4;
 export const OUT_START = 5;
@@ -38,6 +39,8 @@ export const PHASE = 11;
 export const CLOSED = 12;
 /** 1 while the handler shall not wait for work: the host wants the hart to stand still. */
 export const RESTLESS = 13;
+
+export const NOT_BEGUN = -1;
 
 /** STATE values. */
 export const STATE_IDLE = 0;

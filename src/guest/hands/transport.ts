@@ -7,6 +7,9 @@ import type { Mailbox } from './mailbox.js';
 /** How long the host's thread waits for an answer without letting others have a turn. */
 const SPIN_MS = 0.25;
 
+/** How long the hands may take for a batch. */
+const ANSWER_MS = 60_000;
+
 /** What the mailbox's host side needs from the world. */
 export interface RingHost {
   /** Sends one byte to the hands' wake port. */
@@ -26,6 +29,8 @@ export class MailboxTransport implements HandsTransport {
   readonly maxCalls = M.MAX_CALLS;
   #waiter: (() => void) | undefined;
   #closed = false;
+  /** The hands have not said that they are done with the last batch. */
+  #unanswered = false;
 
   constructor(
     readonly mailbox: Mailbox,
@@ -71,6 +76,12 @@ export class MailboxTransport implements HandsTransport {
     const { mailbox } = this;
     if (this.#closed) throw new HandsError('gone', 'the hands are no more');
     if (mailbox.get(M.BOUND) === 0) throw new HandsError('misuse', 'the hands have not rung yet');
+    if (this.#unanswered) {
+      // The hands read their calls where the next ones would be written.
+      await this.#until(() => mailbox.get(M.STATE) === M.STATE_DONE, ANSWER_MS, 'the hands did not answer');
+      mailbox.set(M.STATE, M.STATE_IDLE);
+      this.#unanswered = false;
+    }
     for (let i = 0; i < work.count; i++) {
       const at = M.CALLS + i * M.CALL_SIZE;
       for (let j = 0; j < 7; j++) mailbox.view.setBigInt64(at + 8 * j, work.rows[7 * i + j] ?? 0n, true);
@@ -79,6 +90,7 @@ export class MailboxTransport implements HandsTransport {
     }
     mailbox.bytes.set(work.input, M.DATA);
     mailbox.set(M.COUNT, work.count);
+    mailbox.set(M.NEXT, M.NOT_BEGUN);
     mailbox.set(M.IN_LENGTH, work.input.length);
     mailbox.set(M.OUT_START, work.outStart);
     mailbox.set(M.OUT_END, work.outEnd);
@@ -88,8 +100,15 @@ export class MailboxTransport implements HandsTransport {
 
     const done = (): boolean => mailbox.get(M.STATE) === M.STATE_DONE;
     this.#spin(done);
-    await this.#until(done, 60_000, 'the hands did not answer');
+    this.#unanswered = true;
+    try {
+      await this.#until(done, ANSWER_MS, 'the hands did not answer');
+    } catch (e) {
+      if (!(e instanceof HandsError)) throw e;
+      throw new HandsError(e.code, e.message, e.errno, mailbox.get(M.NEXT) !== M.NOT_BEGUN);
+    }
     mailbox.set(M.STATE, M.STATE_IDLE);
+    this.#unanswered = false;
     const results = new BigInt64Array(work.count);
     for (let i = 0; i < work.count; i++) results[i] = mailbox.view.getBigInt64(M.CALLS + i * M.CALL_SIZE + 56, true);
     return { results, output: mailbox.bytes.slice(M.DATA + work.outStart, M.DATA + work.outEnd) };

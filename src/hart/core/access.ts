@@ -161,21 +161,45 @@ function buildStoreSlow(module: ModuleBuilder, parts: Parts): Callable<typeof I3
   const trapped = trappedIn(f, h, what);
 
   f.if(crosses(va, size), () => {
-    // Both pages are looked up before a byte is written: a fault must leave memory as it was.
+    // A fault must leave memory as it was: both pages are looked up before a byte is written, and a byte that does not go
+    // to memory, where there may be nothing, is written before those that do.
     const next = f.local(I64, i64.and(i64.add(va, i64.const(4095)), i64.const(-4096)));
-    for (const part of [va, next]) {
-      f.set(host, call(parts.mmu.refill, h, part, i32.const(ACCESS_WRITE)));
-      trapOnFault(f, parts, h, pc, part, host, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS, trapped);
+    const second = f.local(I32);
+    for (const [part, found] of [
+      [va, host],
+      [next, second],
+    ] as const) {
+      f.set(found, call(parts.mmu.refill, h, part, i32.const(ACCESS_WRITE)));
+      trapOnFault(f, parts, h, pc, part, found, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS, trapped);
     }
-    const i = f.local(I32, i32.const(0));
-    f.loop((again) => {
-      const byte = f.local(I64, i64.shrU(value, i64.extendU(i32.shl(i, i32.const(3)))));
-      f.set(host, call(f as Callable<typeof I32>, h, pc, i64.add(va, i64.extendU(i)), byte, byteOf(what)));
-      f.if(i32.eqz(host), () => f.return(i32.const(0)));
-      f.store64Low(8, host, byte);
-      f.set(i, i32.add(i, i32.const(1)));
-      f.brIf(again, i32.ltU(i, size));
+    const notMemory = (found: ExprI32): ExprI32 => i32.eq(found, i32.const(REFILL_MMIO));
+    f.if(i32.and(notMemory(host), notMemory(second)), () => {
+      f.call(parts.traps.trap, h, pc, i64.const(CAUSE_STORE_ACCESS), va);
+      trapped();
     });
+    const inFirst = f.local(I32, i32.sub(i32.const(4096), pageOffset(va)));
+    const i = f.local(I32);
+    const page = f.local(I32);
+    const place = f.local(I32);
+    for (const toMemory of [false, true]) {
+      f.set(i, i32.const(0));
+      f.loop((again) => {
+        const byte = f.local(I64, i64.shrU(value, i64.extendU(i32.shl(i, i32.const(3)))));
+        const at = f.local(I64, i64.add(va, i64.extendU(i)));
+        f.set(page, choose(i32.ltU(i, inFirst), host, second));
+        if (toMemory) {
+          f.if(i32.eqz(notMemory(page)), () => f.store64Low(8, i32.or(page, pageOffset(at)), byte));
+        } else {
+          f.if(notMemory(page), () => {
+            f.set(place, call(f as Callable<typeof I32>, h, pc, at, byte, byteOf(what)));
+            f.if(i32.eqz(place), () => f.return(i32.const(0)));
+            f.store64Low(8, place, byte);
+          });
+        }
+        f.set(i, i32.add(i, i32.const(1)));
+        f.brIf(again, i32.ltU(i, size));
+      });
+    }
     f.return(passedIn(h));
   });
 

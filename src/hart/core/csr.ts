@@ -45,6 +45,8 @@ interface Access {
   readonly read: () => ExprI64;
   /** Absent: writes are ignored. Read-only CSRs, by their number, trap before this. */
   readonly write?: (value: ExprI64) => void;
+  /** Instead of both, of a register with bits that other threads write: changes it in one step; the value before. */
+  readonly exchange?: () => ExprI64;
 }
 
 interface Parts {
@@ -53,15 +55,16 @@ interface Parts {
   readonly traps: TrapFunctions;
 }
 
-/** (h, pc, bits, operation, source, writes): see `CoreFunctions.csr`. */
+/** (h, pc, bits, operation, source, writes, uncounted): see `CoreFunctions.csr`. */
 export function buildCsr(module: ModuleBuilder, { imports, mmu, traps }: Parts): Callable<typeof I32> {
-  const f = module.function([I32, I64, I32, I32, I64, I32], I32, 'csr');
+  const f = module.function([I32, I64, I32, I32, I64, I32, I32], I32, 'csr');
   const h = f.param(I32, 0);
   const pc = f.param(I64, 1);
   const bits = f.param(I32, 2);
   const operation = f.param(I32, 3);
   const source = f.param(I64, 4);
   const writes = f.param(I32, 5);
+  const retired = i64.add(i64.load(h, INSTRET), i64.extendU(f.param(I32, 6)));
   const number = f.local(I32, i32.shrU(bits, i32.const(20)));
 
   const illegal = (): void => {
@@ -110,13 +113,23 @@ export function buildCsr(module: ModuleBuilder, { imports, mmu, traps }: Parts):
     sie: plain(SIE, i64.const(SSIP | STIP | SEIP)),
     sip: {
       read: () => i64.extendU(i32.atomicLoad(pending())),
-      // Only the software interrupt is for the guest to set and clear.
-      write: (value) => {
-        f.if(
-          word(value, SSIP),
-          () => f.drop(i32.atomicOr(pending(), i32.const(SSIP))),
-          () => f.drop(i32.atomicAnd(pending(), i32.const(~SSIP))),
+      // Only the software interrupt is for the guest to set and clear; an instruction that names other bits leaves it alone.
+      exchange: () => {
+        const named = f.local(I32, word(source, SSIP));
+        const sets = i32.and(i32.ne(operation, i32.const(CSR_CLEAR)), i32.ne(named, i32.const(0)));
+        const unnamed = i32.xor(named, i32.const(SSIP));
+        const cleared = choose(
+          i32.eq(operation, i32.const(CSR_WRITE)),
+          unnamed,
+          choose(i32.eq(operation, i32.const(CSR_CLEAR)), named, i32.const(0)),
         );
+        const before = f.local(I32);
+        f.if(
+          sets,
+          () => f.set(before, i32.atomicOr(pending(), i32.const(SSIP))),
+          () => f.set(before, i32.atomicAnd(pending(), i32.xor(cleared, i32.const(-1)))),
+        );
+        return i64.extendU(before);
       },
     },
     // Mode 0 and 1 exist.
@@ -175,9 +188,9 @@ export function buildCsr(module: ModuleBuilder, { imports, mmu, traps }: Parts):
         f.store32(h, i32.and(i32.shrU(i32.wrap(value), i32.const(5)), i32.const(7)), FRM);
       },
     },
-    cycle: counter(0, () => i64.load(h, INSTRET)),
+    cycle: counter(0, () => retired),
     time: counter(1, () => i64.truncSatF64U(call(imports.time))),
-    instret: counter(2, () => i64.load(h, INSTRET)),
+    instret: counter(2, () => retired),
   };
 
   // Bits 9:8 of a number are the lowest privilege that may use it; bits 11:10 both set mean read-only.
@@ -186,10 +199,16 @@ export function buildCsr(module: ModuleBuilder, { imports, mmu, traps }: Parts):
 
   const old = f.local(I64);
   const next = f.local(I64);
-  for (const [name, { read, write }] of Object.entries(registers)) {
+  for (const [name, { read, write, exchange }] of Object.entries(registers)) {
     f.if(i32.eq(number, i32.const(CSR[name as keyof typeof CSR])), () => {
       f.scope(() => {
-        f.set(old, read());
+        if (exchange === undefined) f.set(old, read());
+        else
+          f.if(
+            writes,
+            () => f.set(old, exchange()),
+            () => f.set(old, read()),
+          );
         if (write !== undefined) {
           f.if(writes, () => {
             f.set(

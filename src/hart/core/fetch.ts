@@ -15,8 +15,6 @@ import { OP_PAGE_END } from '../slots.js';
 import { EPOCHS, FRAME_CODE, FRAME_WORDS, PC, PREDECODE_HAND, PRIVILEGE, TLB_FILLED } from '../state.js';
 import {
   ACCESS_FETCH,
-  CODE_PAGES,
-  CODE_PAGES_SIZE,
   COUNTERS,
   DIRECTORY_ENTRY_SIZE,
   DIRECTORY_FRAME,
@@ -39,7 +37,6 @@ import {
   PREDECODED_SIZE,
   PREDECODED_STRIDE,
   PREDECODE_DIRECTORY,
-  PREDECODE_PAGES,
   REGIONS,
   REGION_DESCRIPTORS,
   REGION_DESCRIPTOR_SIZE,
@@ -51,6 +48,7 @@ import {
   STRADDLE_ENTRY_SIZE,
   STRADDLE_SLOTS,
 } from '../tlb.js';
+import { noteCodePage } from './code-pages.js';
 import type { Imports } from './imports.js';
 import { REFILL_PAGE_FAULT, type MmuFunctions } from './mmu.js';
 import type { TrapFunctions } from './traps.js';
@@ -71,9 +69,10 @@ interface Parts {
   readonly traps: TrapFunctions;
 }
 
-export function buildFetch(module: ModuleBuilder, parts: Parts): FetchFunctions {
+/** `predecodePages`: how many a hart block has room for, a power of two. */
+export function buildFetch(module: ModuleBuilder, parts: Parts, predecodePages: number): FetchFunctions {
   const flushFetch = buildFlushFetch(module);
-  const predecoded = buildPredecodedPage(module, parts, flushFetch);
+  const predecoded = buildPredecodedPage(module, parts, flushFetch, predecodePages);
   const fetch = buildFetchEntry(module, parts, predecoded);
   return {
     fetch,
@@ -101,8 +100,9 @@ function buildPredecodedPage(
   module: ModuleBuilder,
   { imports, mmu }: Parts,
   flushFetch: Callable<undefined>,
+  predecodePages: number,
 ): Callable<typeof I32> {
-  const allocate = buildAllocate(module, flushFetch);
+  const allocate = buildAllocate(module, flushFetch, predecodePages);
   const f = module.function([I32, I32], I32, 'predecodedPage');
   const h = f.param(I32, 0);
   const hostPage = f.param(I32, 1);
@@ -141,7 +141,11 @@ const directoryEntry = (h: ExprI32, index: ExprI32): ExprI32 =>
  * been used for a while makes room: the clock algorithm, F. Corbató, "A Paging Experiment
  * with the Multics System" (1968).
  */
-function buildAllocate(module: ModuleBuilder, flushFetch: Callable<undefined>): Callable<typeof I32> {
+function buildAllocate(
+  module: ModuleBuilder,
+  flushFetch: Callable<undefined>,
+  predecodePages: number,
+): Callable<typeof I32> {
   const f = module.function([I32, I32], I32);
   const h = f.param(I32, 0);
   const frame = f.param(I32, 1);
@@ -149,7 +153,7 @@ function buildAllocate(module: ModuleBuilder, flushFetch: Callable<undefined>): 
   const directory = f.local(I32);
   f.loop((again) => {
     f.set(index, i32.load(h, PREDECODE_HAND));
-    f.store32(h, i32.and(i32.add(index, i32.const(1)), i32.const(PREDECODE_PAGES - 1)), PREDECODE_HAND);
+    f.store32(h, i32.and(i32.add(index, i32.const(1)), i32.const(predecodePages - 1)), PREDECODE_HAND);
     f.set(directory, directoryEntry(h, index));
     f.if(i32.load(directory, PREDECODE_DIRECTORY + DIRECTORY_USED), () => {
       f.store32(directory, i32.const(0), PREDECODE_DIRECTORY + DIRECTORY_USED);
@@ -188,15 +192,20 @@ function buildFetchEntry(
   const entry = f.local(I32, fetchEntry(h, pc));
   f.if(i64.eq(i64.load(entry, FETCH_TAG), page), () => f.return(entry));
 
-  const hostPage = f.local(I32, call(mmu.refill, h, pc, i32.const(ACCESS_FETCH)));
-  trapOnFault(hostPage);
-  const slots = f.local(I32, call(predecoded, h, hostPage));
+  const hostPage = f.local(I32);
+  const slots = f.local(I32);
+  f.loop((again) => {
+    f.set(hostPage, call(mmu.refill, h, pc, i32.const(ACCESS_FETCH)));
+    trapOnFault(hostPage);
+    f.store32(h, i32.const(1), TLB_FILLED);
+    f.set(slots, call(predecoded, h, hostPage));
+    // Other harts may have been asked to forget something; who waits for them does what they ask meanwhile. What has
+    // been looked up before a flush must not outlive it.
+    f.brIf(again, i32.eqz(i32.load(h, TLB_FILLED)));
+  });
   f.store64(entry, page, FETCH_TAG);
   f.store32(entry, slots, FETCH_SLOTS);
   f.store32(entry, hostPage, FETCH_HOST_PAGE);
-  f.store32(h, i32.const(1), TLB_FILLED);
-  const seen = i32.and(i32.shrU(i32.wrap(pc), i32.const(12)), i32.const(CODE_PAGES_SIZE - 1));
-  f.store8(i32.add(h, seen), i32.const(1), CODE_PAGES);
   f.return(entry);
   return f;
 
@@ -247,7 +256,8 @@ function buildFetchStraddle(module: ModuleBuilder, { imports, mmu, traps }: Part
 /**
  * Looks for a region at the hart's pc and remembers the answer in the jump cache, for this
  * epoch. A region that reaches into other pages counts only if those are still mapped where
- * they were and unchanged.
+ * they were and unchanged. The jump cache is filled here and nowhere else, so this is where
+ * the pages that an answer was taken from are noted.
  */
 function buildRegionAtPc(module: ModuleBuilder, { mmu }: Parts, fetch: Callable<typeof I32>): Callable<typeof I32> {
   const f = module.function([I32], I32, 'regionAtPc');
@@ -256,6 +266,7 @@ function buildRegionAtPc(module: ModuleBuilder, { mmu }: Parts, fetch: Callable<
   f.if(i32.eqz(entry), () => f.return(i32.const(-2)));
   const pc = f.local(I64, i64.load(h, PC));
   const low = i32.wrap(pc);
+  noteCodePage(f, h, pc);
   const slots = f.local(I32, i32.load(entry, FETCH_SLOTS));
   const inPage = f.local(I32, i32.and(low, i32.const(0xffe)));
   const at = f.local(I32, i32.add(slots, inPage));
@@ -269,7 +280,8 @@ function buildRegionAtPc(module: ModuleBuilder, { mmu }: Parts, fetch: Callable<
       const field = REGION_DESCRIPTORS + k * REGION_PAGE_SIZE;
       f.set(expected, i32.load(descriptor, field + 4));
       f.if(expected, () => {
-        const va = i64.add(page, i64.load32S(descriptor, field));
+        const va = f.local(I64, i64.add(page, i64.load32S(descriptor, field)));
+        noteCodePage(f, h, va);
         const host = call(mmu.refill, h, va, i32.const(ACCESS_FETCH));
         const word = i32.atomicLoad(
           i32.add(i32.load(h, FRAME_WORDS), i32.shl(i32.shrU(expected, i32.const(12)), i32.const(2))),

@@ -30,9 +30,12 @@ export interface CoreFunctions {
   readonly atomicHost: I32Function;
   /** (h, pc, va): clears the 64-byte block around va; 1 after taking a trap. */
   readonly cboZero: I32Function;
-  /** (h, pc, instruction bits, CSR_*, source, writes): old value in EXIT_A, or 1 after taking a trap. */
+  /**
+   * (h, pc, instruction bits, CSR_*, source, writes, `Context.uncounted`): old value in EXIT_A, or 1 after taking a
+   * trap.
+   */
   readonly csr: I32Function;
-  /** (h, pc, scause, stval): sets the hart's pc to the handler. */
+  /** (h, pc, scause, stval): sets the hart's pc to the handler. An instruction that traps has been counted, and is not. */
   readonly trap: Procedure;
   /** (h): returns the pc to go on at. */
   readonly sret: I64Function;

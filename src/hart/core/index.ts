@@ -6,6 +6,7 @@ import { buildFloat } from '../float/index.js';
 import { buildInterpreter } from '../interpreter.js';
 import { I32 } from '../../wasm/expr.js';
 import { ModuleBuilder, type MemoryLimits } from '../../wasm/module.js';
+import { PREDECODE_PAGES } from '../tlb.js';
 import { buildAccess } from './access.js';
 import { buildMulhu } from './arithmetic.js';
 import { buildBulk } from './bulk.js';
@@ -16,6 +17,7 @@ import { declareImports } from './imports.js';
 import { exportCoreFunctions, signaturesOf, type Signature } from './linkage.js';
 import { buildMmu } from './mmu.js';
 import { buildTraps } from './traps.js';
+import type { WasmMemory, WasmModule, WasmTable } from '../../wasm/host.js';
 
 /** What an instantiated core module offers the worker. `h` is a hart block's byte offset. */
 export interface Core {
@@ -37,20 +39,20 @@ export interface Core {
 
 /** The core module compiled, and what a translated module must know to call it. Survives structured cloning. */
 export interface CoreCode {
-  readonly module: WebAssembly.Module;
+  readonly module: WasmModule;
   readonly limits: MemoryLimits;
   readonly signatures: readonly Signature[];
 }
 
-/** The core for a memory of these limits. */
-export function buildCore(limits: MemoryLimits): CoreCode {
+/** The core for a memory of these limits, and hart blocks with room for so many predecoded pages. */
+export function buildCore(limits: MemoryLimits, predecodePages = PREDECODE_PAGES): CoreCode {
   const module = new ModuleBuilder(limits);
   module.importTable();
   const imports = declareImports(module);
   const mmu = buildMmu(module);
   const traps = buildTraps(module);
   const parts = { imports, mmu, traps };
-  const fetch = buildFetch(module, parts);
+  const fetch = buildFetch(module, parts, predecodePages);
   const core: CoreFunctions = {
     mulhu: buildMulhu(module),
     ...buildAccess(module, parts),
@@ -69,12 +71,8 @@ export function buildCore(limits: MemoryLimits): CoreCode {
 }
 
 /** `table` holds the regions' functions. */
-export function instantiateCore(
-  { module }: CoreCode,
-  memory: WebAssembly.Memory,
-  table: WebAssembly.Table,
-  host: CoreImports,
-): Core {
-  const instance = new WebAssembly.Instance(module, { env: { memory, table }, host: { ...host } });
+export function instantiateCore({ module }: CoreCode, memory: WasmMemory, table: WasmTable, host: CoreImports): Core {
+  const env = { memory: memory as WebAssembly.Memory, table: table };
+  const instance = new WebAssembly.Instance(module, { env, host: { ...host } });
   return instance.exports as unknown as Core;
 }

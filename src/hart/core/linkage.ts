@@ -13,6 +13,7 @@ import { FunctionBuilder } from '../../wasm/function.js';
 import { ModuleBuilder, type MemoryLimits } from '../../wasm/module.js';
 import { REGION_PAGE } from '../state.js';
 import { WITH_PC, type CoreFunctions } from './functions.js';
+import type { WasmExports, WasmMemory } from '../../wasm/host.js';
 
 /** A core function as a translated module imports it. */
 export interface Signature {
@@ -112,11 +113,11 @@ export class LinkedModule {
    * Compiles the module's bytes; returns its exports. Each instance has a table of its own: V8's tables hold on to
    * every instance that imports them.
    */
-  instantiate(bytes: Uint8Array<ArrayBuffer>, memory: WebAssembly.Memory, core: object): WebAssembly.Exports {
+  instantiate(bytes: Uint8Array<ArrayBuffer>, memory: WasmMemory, core: object): WasmExports {
     const table = new WebAssembly.Table({ initial: this.#used.length, element: 'anyfunc' });
     const functions = core as Readonly<Record<string, unknown>>;
     this.#used.forEach((name, slot) => table.set(slot, functions[name]));
     const compiled = new WebAssembly.Module(bytes);
-    return new WebAssembly.Instance(compiled, { env: { memory, table } }).exports;
+    return new WebAssembly.Instance(compiled, { env: { memory: memory as WebAssembly.Memory, table } }).exports;
   }
 }

@@ -27,9 +27,8 @@ import {
   TLB_SUPERPAGES,
 } from '../state.js';
 import { tlbEntry } from '../tlb-entry.js';
+import { forgetCodePages, isCodePage } from './code-pages.js';
 import {
-  CODE_PAGES,
-  CODE_PAGES_SIZE,
   FETCH_INDEX_MASK,
   FETCH_INDEX_SHIFT,
   FETCH_TLB,
@@ -107,7 +106,7 @@ function buildNewEpoch(module: ModuleBuilder, nextEpoch: Callable<typeof I32>): 
   const epoch = f.local(I32, call(nextEpoch, h));
   f.store32(h, epoch, EPOCHS);
   f.store32(h, epoch, EPOCHS + 4);
-  f.fill(i32.add(h, i32.const(CODE_PAGES)), i32.const(0), i32.const(CODE_PAGES_SIZE));
+  forgetCodePages(f, h);
   // Other address spaces have theirs renewed when they come back.
   f.fill(i32.add(h, i32.const(SPACES)), i32.const(0), i32.const(SPACES_SIZE));
   const asid = f.local(I32, asidOf(i64.load(h, SATP)));
@@ -210,8 +209,7 @@ function buildSfenceVma(
     const at = i32.add(h, i32.and(i32.shrU(low, i32.const(FETCH_INDEX_SHIFT)), i32.const(FETCH_INDEX_MASK)));
     f.store64(at, i64.const(-1), FETCH_TLB + table * FETCH_TLB_SIZE);
   }
-  // Jump cache entries matter only if code was fetched from that page.
-  const seen = i32.and(i32.shrU(low, i32.const(12)), i32.const(CODE_PAGES_SIZE - 1));
-  f.if(i32.load8U(i32.add(h, seen), CODE_PAGES), () => f.call(newEpoch, h));
+  // The jump cache has no place for a page: all of it is looked at afresh, if any of it was made from this one.
+  f.if(isCodePage(h, va), () => f.call(newEpoch, h));
   return f;
 }

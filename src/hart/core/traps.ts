@@ -1,7 +1,21 @@
 import { I32, I64, i32, i64, select, type Callable } from '../../wasm/expr.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
 import { INTERRUPT_EXTERNAL, INTERRUPT_SOFTWARE, INTERRUPT_TIMER } from '../isa/causes.js';
-import { PC, PRIVILEGE, SCAUSE, SEIP, SEPC, SIE, SIP, SSIP, SSTATUS, STVAL, STVEC, TLB_BASE } from '../state.js';
+import {
+  INSTRET,
+  PC,
+  PRIVILEGE,
+  SCAUSE,
+  SEIP,
+  SEPC,
+  SIE,
+  SIP,
+  SSIP,
+  SSTATUS,
+  STVAL,
+  STVEC,
+  TLB_BASE,
+} from '../state.js';
 import { MODE_SUPERVISOR, TLB_SIZE, TLB_START } from '../tlb.js';
 import { SSTATUS_SIE, SSTATUS_SPIE, SSTATUS_SPP, SSTATUS_SUM } from './sstatus.js';
 
@@ -38,6 +52,8 @@ function buildTrap(module: ModuleBuilder, selectMode: Callable<undefined>): Call
   f.store64(h, f.param(I64, 1), SEPC);
   f.store64(h, cause, SCAUSE);
   f.store64(h, f.param(I64, 3), STVAL);
+  // An instruction that causes an exception does not retire, but the engines count it as one.
+  f.if(i64.geS(cause, i64.const(0)), () => f.store64(h, i64.sub(i64.load(h, INSTRET), i64.const(1)), INSTRET));
 
   const status = f.local(I32, i32.load(h, SSTATUS));
   const previous = i32.shl(i32.load(h, PRIVILEGE), i32.const(Math.log2(SSTATUS_SPP)));

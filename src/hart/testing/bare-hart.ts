@@ -50,6 +50,12 @@ export function bareMemory({ ramBase = 0x8000_0000n, ramPages = 1024, harts = 1 
   return { memory, limits, ram, ramBase, ramPages, harts };
 }
 
+/** Maps the state page of a hart (state.ts) at a guest-physical page of RAM: for guest code that does what other threads do. */
+export function mapHartState({ memory, ramBase }: BareMemory, index: number, physical: bigint): void {
+  const at = (PAGE_MAP_AT >> 2) + Number((physical - ramBase) >> 12n);
+  new Int32Array(memory.buffer)[at] = ((blockAt(index) >> 12) << 8) | S.PAGE_PRESENT | S.PAGE_WRITABLE;
+}
+
 /** Devices and clock of a bare hart; what is absent is not there. */
 export interface BareDevices {
   /** Reads 2^width bytes, or undefined if nothing is there. */
@@ -57,6 +63,8 @@ export interface BareDevices {
   /** True if something took the value. */
   store?(address: number, width: number, value: bigint): boolean;
   time?(): number;
+  /** The other harts are asked to stop writing to a frame. */
+  shootDownWrites?(frame: number): void;
 }
 
 export class BareHart {
@@ -109,6 +117,7 @@ export class BareHart {
       decodeStraddle: (slots, low, high) => decoder.decodeStraddle(slots, low, high),
       shootDownWrites: (_h, frame) => {
         this.shotDown.push(frame);
+        devices.shootDownWrites?.(frame);
       },
     };
   }

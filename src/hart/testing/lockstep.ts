@@ -40,7 +40,7 @@ export class Lockstep {
     const ended = [false, false];
     for (let turn = 0; turn < MAX_TURNS; turn++) {
       const [doneA, doneB] = [a.get(INSTRET), b.get(INSTRET)];
-      if (doneA === doneB) {
+      if (doneA === doneB && !oneHasTrapped(a, b)) {
         const differing = differences(a, b);
         if (differing.length > 0) return this.#report(batch, agreedAt, differing);
         agreedAt = a.pc;
@@ -74,6 +74,11 @@ export class Lockstep {
       ...differing.map((line) => `  ${line}`),
     ].join('\n');
   }
+}
+
+/** Whether one of two harts that have executed equally many has trapped and the other has yet to: a trap does not count. */
+export function oneHasTrapped(a: BareHart, b: BareHart): boolean {
+  return (a.pc === a.get(STVEC)) !== (b.pc === b.get(STVEC));
 }
 
 function differences(a: BareHart, b: BareHart): string[] {

@@ -2,22 +2,10 @@
 import type { Decoded } from '../isa/decoder.js';
 import { formats } from '../isa/table/format.js';
 import { instructions } from '../isa/table/index.js';
-import type { Node } from './graph.js';
-import type { FloatGuard } from './region-context.js';
-
-/** One bit per register; x0 is never set. */
-export interface Masks {
-  x: number;
-  f: number;
-}
+import type { Effects, Masks, Node } from './graph.js';
 
 /** What tells masks apart. */
 export const keyOf = ({ x, f }: Masks): string => `${x}:${f}`;
-
-export interface Effects {
-  readonly reads: Readonly<Masks>;
-  readonly writes: Readonly<Masks>;
-}
 
 /** Of an instruction of the table: -1 for the operands that name registers of a file, else 0. */
 interface Uses {
@@ -61,6 +49,13 @@ const DYNAMIC = 7;
 /** Instructions that use the floating-point unit; those that may round as frm says. */
 const floats: readonly boolean[] = instructions.map(({ format }) => Object.values(formats[format].files).includes('f'));
 const rounds: readonly boolean[] = instructions.map(({ format }) => formats[format].syntax.includes('rm'));
+
+/** What a region needs of the floating-point unit. */
+export interface FloatGuard {
+  readonly uses: boolean;
+  /** An instruction rounds as frm says. */
+  readonly dynamicRounding: boolean;
+}
 
 /** What the instructions of a region need of the floating-point unit. */
 export function floatGuard(nodes: readonly Node[]): FloatGuard {

@@ -2,7 +2,7 @@
  * The ends of a region: where it is left, registers that may have been written are stored. An end
  * that stores more registers stores its own and goes on in one that stores fewer of the same.
  */
-import type { Masks } from './effects.js';
+import type { Masks } from './graph.js';
 
 export interface RegionEnd {
   /** What has been stored when the region is left here. */

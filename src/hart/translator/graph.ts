@@ -4,7 +4,18 @@
  * leads back to the right place.
  */
 import type { Decoded } from '../isa/decoder.js';
-import type { Effects } from './effects.js';
+
+/** One bit per register; x0 is never set. */
+export interface Masks {
+  x: number;
+  f: number;
+}
+
+/** The registers that an instruction reads and writes. */
+export interface Effects {
+  readonly reads: Readonly<Masks>;
+  readonly writes: Readonly<Masks>;
+}
 
 /** An instruction in its place. */
 export interface Step {

@@ -5,8 +5,7 @@
  * state. A node's exits store what may have been written on the way there; what is stored but not
  * surely written, and what is read before it is written, is loaded on entry.
  */
-import type { Masks } from './effects.js';
-import type { Node } from './graph.js';
+import type { Masks, Node } from './graph.js';
 import { successors } from './structure.js';
 
 export interface Liveness {

@@ -20,6 +20,7 @@ import { REGION_REFUSES } from '../exits.js';
 import { InlineFloat } from '../float/index.js';
 import { inlineOperations, type FloatOperations } from '../float/operations.js';
 import { emitReach } from '../memory-access.js';
+import { CSR } from '../isa/csr-numbers.js';
 import { boxed, unboxed } from '../isa/nan-boxing.js';
 import type { Operands } from '../isa/table/format.js';
 import {
@@ -36,8 +37,8 @@ import {
   X,
 } from '../state.js';
 import { instructions } from '../isa/table/index.js';
-import type { Masks } from './effects.js';
-import type { Node, Step } from './graph.js';
+import type { FloatGuard } from './effects.js';
+import type { Masks, Node, Step } from './graph.js';
 import type { Reach, Reached } from './reach.js';
 
 /** What the emitter of a region does with control flow; see emit.ts. */
@@ -52,13 +53,8 @@ export interface RegionFlow {
 }
 
 const DYNAMIC = 7;
-
-/** What a region needs of the floating-point unit. */
-export interface FloatGuard {
-  readonly uses: boolean;
-  /** An instruction rounds as frm says. */
-  readonly dynamicRounding: boolean;
-}
+/** CSRs that count instructions. */
+const COUNTERS: ReadonlySet<number> = new Set([CSR.cycle, CSR.instret]);
 
 /** Registers live in locals, those used seldom in the hart's state; operands are constants. */
 export class RegionContext implements Context {
@@ -256,6 +252,13 @@ export class RegionContext implements Context {
   rmField(): ExprI32 {
     const { rm } = this.operands;
     return i32.const(rm === DYNAMIC ? 0 : rm);
+  }
+
+  uncounted(): ExprI32 {
+    // Seldom needed, and the bits say whether.
+    if (!COUNTERS.has(this.operands.imm >>> 20)) return i32.const(0);
+    // In memory the budget is what it was when the region was entered; the instruction itself has been taken from it, and ends its block.
+    return i32.sub(i32.sub(i32.load(this.h, BUDGET), this.budget), i32.const(1));
   }
 
   pc(): ExprI64 {

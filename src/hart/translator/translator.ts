@@ -11,6 +11,7 @@ import { emitRegion } from './emit.js';
 import type { CodePage } from './graph.js';
 import { HartCode } from './hart-code.js';
 import { Regions, type Region } from './regions.js';
+import type { WasmMemory, WasmTable } from '../../wasm/host.js';
 
 export interface TranslatorOptions {
   /** Regions compiled together at most. */
@@ -44,6 +45,7 @@ interface Batch {
   readonly blocks: number[];
 }
 
+/** What a hart's translator has done so far. */
 export interface TranslatorCounters {
   regions: number;
   modules: number;
@@ -68,8 +70,8 @@ export class Translator {
 
   constructor(
     private readonly coreCode: CoreCode,
-    private readonly memory: WebAssembly.Memory,
-    table: WebAssembly.Table,
+    private readonly memory: WasmMemory,
+    table: WasmTable,
     private readonly h: number,
     private readonly options: TranslatorOptions,
     private readonly optimizeAfter: (bytes: number) => void = () => undefined,
@@ -97,12 +99,9 @@ export class Translator {
     }
     const start = performance.now();
     const left = this.#regions.bordering(hostPage + offset);
-    if (left === undefined) this.#translate(firstPage, hostPage, offset);
-    else {
-      // It may also be reached from elsewhere, and is not in the new region for sure: it can become hot again.
-      this.#code.setCount(hostPage, offset, 0);
-      this.#replace(left, firstPage, hostPage);
-    }
+    // It may also be reached from elsewhere, and is not in the new region for sure: it can become hot again.
+    this.#code.setCount(hostPage, offset, 0);
+    if (left === undefined || !this.#replace(left, firstPage, hostPage)) this.#translate(firstPage, hostPage, offset);
     this.counters.building += performance.now() - start;
     this.counters.evictions = this.#regions.evictions;
     this.#compileIfFull();
@@ -141,15 +140,18 @@ export class Translator {
     if (this.#batch !== undefined && this.#batch.regions.length >= this.options.batch) this.#compile(this.#batch);
   }
 
-  /** Makes a region anew, of which a page is mapped at a virtual address now. */
-  #replace(region: Region, virtual: bigint, page: number): void {
-    if (this.#batch?.regions.some(({ replaces }) => replaces === region) === true) return;
+  /** Makes a region anew, of which a page is mapped at a virtual address now; false if its first page is not before that. */
+  #replace(region: Region, virtual: bigint, page: number): boolean {
+    if (this.#batch?.regions.some(({ replaces }) => replaces === region) === true) return true;
     const extra = region.extra.find(({ hostPage }) => hostPage === page);
     const distance = region.hostPage === page ? 0 : (extra?.distance ?? 0);
-    this.#translate(virtual - BigInt(distance), region.hostPage, region.at, region);
+    const firstPage = virtual - BigInt(distance);
+    if (this.#hostPage(firstPage, 0) !== region.hostPage) return false;
+    this.#translate(firstPage, region.hostPage, region.at, region);
+    return true;
   }
 
-  /** Adds the region of a hot place to the batch. */
+  /** Adds the region of a hot place to the batch, if the page is still what is mapped first. */
   #translate(firstPage: bigint, hostPage: number, offset: number, replaces?: Region): void {
     const code = this.#code;
     const source: CodeSource = {
@@ -163,6 +165,8 @@ export class Translator {
     const graph = discover(source, offset, this.options.maxSteps);
     // An illegal instruction is for the interpreter: a region must get on by at least one.
     if (graph.entries.length === 0) return;
+    // Who marks a page as code waits for other harts, and may hear from them meanwhile that it is mapped elsewhere.
+    if (graph.pages[0].hostPage !== hostPage) return code.setCount(hostPage, offset, 0);
     const hosts = new Map(graph.pages.map((page) => [page.distance, page.hostPage]));
     const hostOf = (at: number): number => (hosts.get(at & ~4095) ?? 0) + (at & 4095);
     const index = this.#regions.allocate();
@@ -180,7 +184,7 @@ export class Translator {
       index,
       hostPage,
       entries: graph.entries,
-      word: code.frameWord(hostPage),
+      word: graph.pages[0].word,
       extra: graph.pages.filter(({ distance }) => distance !== 0),
       at: offset,
       leaves: leaves.map(hostOf),

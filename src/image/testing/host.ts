@@ -190,6 +190,11 @@ export class TestHost implements Commands {
     );
   }
 
+  /** Bytes of each package's file, by name: the newest version's. */
+  sizes(): Map<string, number> {
+    return new Map(PACKAGES.map((p) => [p.name, debOf(p).length]));
+  }
+
   async run(command: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
     this.#begin(command, args, options);
     if (!this.hasApt) return { status: 127, stdout: '', stderr: '' };

@@ -16,6 +16,7 @@ export interface Target {
   readonly guest: string;
 }
 
+/** Addresses, names and limits of a gateway; each has a default. */
 export interface GatewayOptions {
   /** The switch port the gateway is plugged into. */
   readonly port: Port;
@@ -45,6 +46,7 @@ export interface GatewayOptions {
   readonly maxConnections?: number;
 }
 
+/** The gateway's options, checked, with everything filled in. */
 export interface GatewayConfig {
   readonly subnet: Subnet;
   readonly broadcast: number;

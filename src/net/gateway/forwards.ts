@@ -7,6 +7,7 @@ import type { GatewayConfig } from './config.js';
 import { Relay } from './relay.js';
 import type { Stations } from './stations.js';
 
+/** Which port of the host leads where. */
 export interface ForwardOptions {
   /** `tcp` unless told. */
   readonly protocol?: 'tcp' | 'udp';
@@ -19,6 +20,7 @@ export interface ForwardOptions {
   readonly guestPort: number;
 }
 
+/** An open port of the host that leads into a guest. */
 export interface Forward {
   readonly protocol: 'tcp' | 'udp';
   readonly host: string;

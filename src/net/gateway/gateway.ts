@@ -24,6 +24,7 @@ import { Relay } from './relay.js';
 import { Stations } from './stations.js';
 import { UdpNat, type Refusal } from './udp-nat.js';
 
+/** How much goes through a gateway at the moment. */
 export interface GatewayStatus {
   readonly tcpConnections: number;
   readonly udpFlows: number;
@@ -34,6 +35,7 @@ export interface GatewayStatus {
   readonly crowded: number;
 }
 
+/** The way out and in: ARP, DHCP, DNS, TCP and UDP between guests and the host's sockets. */
 export class Gateway {
   readonly config: GatewayConfig;
   readonly #options: GatewayOptions;

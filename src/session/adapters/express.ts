@@ -1,15 +1,15 @@
 /** Sessions for Express, and for other frameworks of `(request, response, next)`. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Visit, VisitOptions } from '../visit.js';
-import { httpSessions } from './node-http.js';
+import { openHttpVisit } from './node-http.js';
+import type { HttpRequest, HttpResponse } from './node-http.js';
 import { PerRequest } from './per-request.js';
 
 /** What `expressSessions` makes. */
 export interface ExpressSessions<A, D> {
   /** `app.use(middleware)` */
-  readonly middleware: (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
+  readonly middleware: (request: HttpRequest, response: HttpResponse, next: (error?: unknown) => void) => void;
   /** The visit of the request a handler is about. */
-  of(request: IncomingMessage): Visit<A, D>;
+  of(request: HttpRequest): Visit<A, D>;
 }
 
 /**
@@ -22,13 +22,16 @@ export interface ExpressSessions<A, D> {
  * });
  */
 export function expressSessions<A, D>(options: VisitOptions<A, D>): ExpressSessions<A, D> {
-  const open = httpSessions(options);
   const visits = new PerRequest<A, D>();
   return {
     middleware(request, response, next) {
-      open(request, response).then(
-        (visit) => {
-          visits.keep(request, visit);
+      if (visits.has(request)) {
+        next();
+        return;
+      }
+      openHttpVisit(options, request, response).then(
+        ({ visit, part }) => {
+          visits.keep(request, visit, part);
           next();
         },
         (error: unknown) => next(error),

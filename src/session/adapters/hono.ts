@@ -2,14 +2,15 @@
 import type { Visit, VisitOptions } from '../visit.js';
 import { openVisit, visitOptions } from '../visit.js';
 import { PerRequest } from './per-request.js';
+import { ResponsePart } from './response-part.js';
+import { finishResponse } from './web-response.js';
 
 /** The part of Hono's context that is used. */
 export interface HonoContext {
   readonly req: { readonly raw: Request };
-  /** Sets a header of the response to come. */
-  header(name: string, value: string, options?: { append?: boolean }): void;
   /** The response, once there is one. */
-  res: Response;
+  get res(): Response;
+  set res(response: Response | undefined);
 }
 
 /** What `honoSessions` makes. */
@@ -34,17 +35,28 @@ export function honoSessions<A, D>(options: VisitOptions<A, D>): HonoSessions<A,
   const visits = new PerRequest<A, D>();
   return {
     async middleware(context, next) {
-      let header: readonly [string, string] | undefined;
+      const request = context.req.raw;
+      if (visits.has(request)) return next();
+      const part = new ResponsePart(transport);
+      let begun = false;
       const visit = await openVisit(sessions, transport, {
-        get: (name) => context.req.raw.headers.get(name),
-        set: (name, value) => {
-          header = [name, value];
+        get: (name) => request.headers.get(name),
+        set(_name, value) {
+          if (begun) return false;
+          part.value = value;
+          return true;
         },
       });
-      visits.keep(context.req.raw, visit);
+      visits.keep(request, visit, part);
       await next();
-      // Once, when all is decided: appending twice would send two cookies.
-      if (header !== undefined) context.header(...header, { append: true });
+      // Once, when all is decided. A stream that the handler has begun goes on, but its head is made here.
+      begun = true;
+      const response = context.res;
+      const finished = finishResponse(response, part);
+      if (finished === response) return;
+      // Hono would merge the headers of the one before into the next.
+      context.res = undefined;
+      context.res = finished;
     },
     of: (context) => visits.of(context.req.raw),
   };

@@ -117,6 +117,64 @@ describe('high-water marks in Redis', () => {
     assert.ok(life > 590_000 && life <= 600_000, `${life} ms of the 600,000 that are left`);
   });
 
+  it('live longer than their sessions by twice what the clocks may differ, and never shorter than before', async () => {
+    const { client, store, clock } = await make('skew:');
+    const options = { ring: testRing(), purpose: 'redis', clock: () => clock.now, limits: { maxAge: 1000, skew: 60 } };
+    const sessions = createSessions({ ...options, highWater: { store } }, nodeCrypto());
+    const session = sessions.create({ activity: 1, data: null });
+    await sessions.open(await sealOf(sessions, session));
+    const life = await client.pTTL(`skew:${session.id}`);
+    assert.ok(life > 1_110_000 && life <= 1_120_000, `${life} ms`);
+    await store.raise({ id: session.id, counter: 9, lastActivity: 0, expires: 5 }, 0, 0);
+    const after = await client.pTTL(`skew:${session.id}`);
+    assert.ok(after > 1_100_000 && after <= life, `${after} ms`);
+    assert.equal(Number(await client.get(`skew:${session.id}`)), 9);
+  });
+
+  it('log an identity out on all servers, and forget it when none of its sessions could live', async () => {
+    const store = async () => (await make('all:')).store;
+    const { client, clock } = await make('all:');
+    const kind = { ring: testRing(), purpose: 'redis', clock: () => clock.now, limits: { maxAge: 1000, skew: 60 } };
+    const server = async () =>
+      createSessions({ ...kind, highWater: { store: await store(), identities: true } }, nodeCrypto());
+    const [one, two] = [await server(), await server()];
+    const ada = { identity: 'ada \u{1F3A9}', activity: 1, data: null };
+    const seals = await Promise.all([one, two, one].map((each) => sealOf(each, each.create(ada))));
+    const bob = await sealOf(one, one.create({ ...ada, identity: 'bob' }));
+    await two.endIdentity(ada.identity);
+    for (const each of [one, two]) {
+      for (const seal of seals) assert.equal(await verdict(each, seal), 'replayed');
+      assert.equal(await verdict(each, bob), 'ok');
+    }
+    const again = await sealOf(one, one.create(ada));
+    assert.equal(await verdict(two, again), 'ok');
+    // All at once, in the same millisecond: each is an end of its own, written to the last digit.
+    await Promise.all(Array.from({ length: 20 }, (_, i) => [one, two][i % 2].endIdentity(ada.identity)));
+    assert.equal(await verdict(two, again), 'replayed');
+    const key = `all:identity:["redis",""]${ada.identity}`;
+    assert.equal(await client.get(key), String(clock.now + 20));
+    const life = await client.pTTL(key);
+    assert.ok(life > 1_110_000 && life <= 1_120_000, `${life} ms`);
+  });
+
+  it('open nothing, rather than forget, when Redis is full and may not evict', async () => {
+    const { client, sessions } = await make('full:');
+    const seal = await sealOf(sessions, sessions.create({ activity: 1, data: null }));
+    const other = await sealOf(sessions, sessions.create({ activity: 1, data: null }));
+    assert.equal(await verdict(sessions, seal), 'ok');
+    await client.sendCommand(['CONFIG', 'SET', 'maxmemory-policy', 'noeviction']);
+    await client.sendCommand(['CONFIG', 'SET', 'maxmemory', '1']);
+    try {
+      await assert.rejects(
+        sessions.open(other),
+        (error) => error instanceof SessionError && error.code === 'high-water',
+      );
+    } finally {
+      await client.sendCommand(['CONFIG', 'SET', 'maxmemory', '0']);
+    }
+    assert.equal(await verdict(sessions, other), 'ok');
+  });
+
   it('take counters to the last', async () => {
     const { store } = await make('large:');
     const raise = (counter: number) => store.raise({ id: 'l', counter, lastActivity: 0, expires: 1e6 }, 0, 0);

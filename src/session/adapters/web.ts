@@ -1,11 +1,20 @@
-/** Sessions for servers that speak the web's Request and Response: fetch handlers, workers at the edge. */
+/** Sessions for servers that speak the web's Request and Response: fetch handlers, workers at the edge, SvelteKit, Astro, Remix. */
 import type { Json } from '../types.js';
 import type { Visit, VisitOptions } from '../visit.js';
 import { openVisit, visitOptions } from '../visit.js';
+import { ResponsePart } from './response-part.js';
+import { finishResponse } from './web-response.js';
+
+export { cookieStoreSessions } from './cookie-store.js';
+export type { CookieAttributes, CookieStore, CookieStoreOptions } from './cookie-store.js';
 
 /** A visit that knows how to get into a Response. */
 export interface WebVisit<A = Json, D = Json> extends Visit<A, D> {
-  /** The response with the session's header, if there is one to send. */
+  /**
+   * The response with the session's header, if there is one to send, and what
+   * caches must know. Every response is to go through it, and last: what is
+   * saved after it is too late.
+   */
   apply(response: Response): Response;
 }
 
@@ -24,24 +33,20 @@ export interface WebVisit<A = Json, D = Json> extends Visit<A, D> {
 export function webSessions<A, D>(options: VisitOptions<A, D>): (request: Request) => Promise<WebVisit<A, D>> {
   const { sessions, transport } = visitOptions(options);
   return async (request) => {
-    let header: readonly [string, string] | undefined;
+    const part = new ResponsePart(transport);
+    part.looked = true;
+    let begun = false;
     const visit = await openVisit(sessions, transport, {
       get: (name) => request.headers.get(name),
-      set: (name, value) => {
-        header = [name, value];
+      set(_name, value) {
+        if (begun) return false;
+        part.value = value;
+        return true;
       },
     });
     const apply = (response: Response): Response => {
-      if (header === undefined) return response;
-      try {
-        response.headers.append(...header);
-        return response;
-      } catch {
-        // TypeError: a response that came from elsewhere (fetch, a redirect) has headers that cannot be changed.
-        const copy = new Response(response.body, response);
-        copy.headers.append(...header);
-        return copy;
-      }
+      begun = true;
+      return finishResponse(response, part);
     };
     // The visit's `session` is a getter: a copy of its value would not follow.
     return Object.assign(visit, { apply });

@@ -2,5 +2,6 @@
 export { createSessionsSync } from './sessions.js';
 export { nodeCrypto } from './crypto.js';
 export { openRing } from './shared-ring.js';
-export type { SharedRingOptions } from './shared-ring.js';
+export type { RingNotice, SharedRingOptions } from './shared-ring.js';
 export { changeRingFile, readRingFile } from './ring-file.js';
+export type { ReadOptions } from './ring-file.js';

@@ -2,20 +2,23 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
-import {
+import fs, {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SessionError } from '../errors.js';
@@ -27,6 +30,7 @@ import { verdict } from '../testing/faces.js';
 import { changeRingFile, readRingFile } from './ring-file.js';
 import { createSessionsSync } from './sessions.js';
 import { openRing } from './shared-ring.js';
+import type { RingNotice } from './shared-ring.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'session-ring-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -63,6 +67,19 @@ describe('a key ring in a file', () => {
     assert.equal(readRingFile(path).keys.length, 1);
   });
 
+  it('is read where others may read it when that is asked for, but never where they may write it', async () => {
+    const path = await newFile();
+    // Kubernetes' and Docker's secrets, and the default of both for config files.
+    for (const mode of [0o440, 0o444, 0o644, 0o640, 0o400, 0o600]) {
+      chmodSync(path, mode);
+      assert.equal(readRingFile(path, { othersMayRead: true }).keys.length, 1, mode.toString(8));
+    }
+    for (const mode of [0o620, 0o602, 0o666, 0o422]) {
+      chmodSync(path, mode);
+      assert.throws(() => readRingFile(path, { othersMayRead: true }), isError('unsafe-file'), mode.toString(8));
+    }
+  });
+
   it('says how to make it when it is not there', () => {
     assert.throws(() => readRingFile(newPath()), /understudy keys create/);
   });
@@ -96,11 +113,12 @@ describe('a key ring in a file', () => {
       import { createKey } from ${JSON.stringify(module)};
       import { changeRingFile } from ${JSON.stringify(fileURLToPath(new URL('./index.js', import.meta.url)))};
       for (let i = 0; i < ${changes}; i++)
-        await changeRingFile(process.argv[1], (c) => createKey(c, Date.now(), (b) => randomFillSync(b)).content);
+        await changeRingFile(process.argv[2], (c) => createKey(c, Date.now(), (b) => randomFillSync(b)).content);
     `;
-    const writers = [1, 2, 3].map(() =>
-      spawn(process.execPath, ['--input-type=module', '-e', program, path], { stdio: 'inherit' }),
-    );
+    // From a file, which every runtime takes the same way.
+    const script = join(folder, 'writer.mjs');
+    writeFileSync(script, program);
+    const writers = [1, 2, 3].map(() => spawn(process.execPath, [script, path], { stdio: 'inherit' }));
     const ends = Promise.all(writers.map(async (writer) => (await once(writer, 'exit')) as [number]));
     let running = true;
     void ends.then(() => (running = false));
@@ -195,6 +213,71 @@ describe('servers that share a ring', () => {
     now += 1500;
     assert.ok(server.seal(server.create(start)).ok);
     assert.deepEqual(errors, ['bad-ring', 'file']);
+    now += 1500;
+    assert.ok(server.seal(server.create(start)).ok);
+    assert.deepEqual(errors, ['bad-ring', 'file'], 'once while it lasts');
+  });
+
+  it('read a spoilt file once in a while, not for everybody who makes up a key id', async (t) => {
+    let now = Date.now();
+    const path = await newFile(now);
+    const errors: string[] = [];
+    const ring = await openRing(path, { refresh: 5, onError: (error) => errors.push(error.code) });
+    const server = sessionsOf(ring, () => now);
+    const genuine = server.seal(server.create(start));
+    assert.ok(genuine.ok);
+    writeFileSync(path, 'not a ring');
+    // As root reads whatever it likes, reading itself is what is counted.
+    const opens = t.mock.method(fs, 'openSync');
+    syncBuiltinESMExports();
+    const strangers = (count: number) => {
+      for (let i = 0; i < count; i++) assert.equal(ring.find(0xdead0000 + i, now), undefined);
+    };
+    strangers(500);
+    assert.equal(opens.mock.callCount(), 1);
+    assert.deepEqual(errors, ['bad-ring']);
+    now += 6000;
+    strangers(500);
+    assert.equal(opens.mock.callCount(), 2, 'and again when the time has come: the disk may have hiccuped');
+    rmSync(path);
+    strangers(500);
+    assert.equal(opens.mock.callCount(), 3);
+    assert.deepEqual(errors, ['bad-ring', 'file']);
+    opens.mock.restore();
+    syncBuiltinESMExports();
+    // Mended, it is seen at once.
+    await changeRingFile(path, () => createKey(empty, now, random).content);
+    const [key] = readRingFile(path).keys;
+    assert.ok(ring.find(key.id, now));
+  });
+
+  it('see at once that the right to read was given back', async () => {
+    const now = Date.now();
+    const path = await newFile(now);
+    const errors: string[] = [];
+    const ring = await openRing(path, { refresh: 3600, onError: (error) => errors.push(error.code) });
+    await changeRingFile(path, (content) => createKey(content ?? empty, now, random).content);
+    chmodSync(path, 0o644);
+    const [, key] = readRingFile(path, { othersMayRead: true }).keys;
+    assert.equal(ring.find(key.id, now), undefined);
+    assert.deepEqual(errors, ['unsafe-file']);
+    chmodSync(path, 0o600);
+    assert.ok(ring.find(key.id, now));
+  });
+
+  it('rotate though somebody asks for made-up key ids all the time', async () => {
+    const day = 86_400_000;
+    let now = Date.now();
+    const path = await newFile(now);
+    const ring = await openRing(path, { refresh: 5 });
+    // Every second, each such question looks at the file: from before the time has come until after.
+    now += 90 * day - 3 * 3_600_000 - 30_000;
+    for (let i = 0; i < 60; i++, now += 1000) ring.find(0xdead0000 + i, now);
+    for (let tries = 0; readRingFile(path).keys.length === 1 && tries < 500; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.equal(readRingFile(path).keys.length, 2);
+    while (existsSync(`${path}.lock`)) await new Promise((resolve) => setTimeout(resolve, 10));
   });
 
   it('rotate by themselves in good time, one of them for all', async () => {
@@ -224,5 +307,119 @@ describe('servers that share a ring', () => {
     assert.equal(new Set(rings.map((ring) => ring.sealingKey(Date.now()).id)).size, 1);
     assert.equal(readRingFile(path).keys.length, 1);
     assert.equal(formatRing(rings[0].content), readFileSync(path, 'utf8'));
+  });
+
+  it('make its folder too, for themselves alone', async () => {
+    const path = join(folder, 'not', 'yet', 'there', 'ring.json');
+    await assert.rejects(openRing(path), isError('file'));
+    assert.ok(!existsSync(dirname(path)), 'not unless asked to');
+    const rings = await Promise.all([1, 2, 3].map(() => openRing(path, { create: true })));
+    assert.equal(new Set(rings.map((ring) => ring.sealingKey(Date.now()).id)).size, 1);
+    assert.equal(statSync(dirname(path)).mode & 0o777, 0o700);
+    const blocked = join(path, 'below', 'a', 'file.json');
+    await assert.rejects(openRing(blocked, { create: true }), isError('file'));
+  });
+});
+
+describe('a ring that is only read', () => {
+  const day = 86_400_000;
+  const aged = async (age: number) => {
+    const path = await newFile(Date.now() - age);
+    chmodSync(path, 0o440);
+    return path;
+  };
+  const notices = () => {
+    const list: RingNotice[] = [];
+    return { list, onNotice: (notice: RingNotice) => void list.push(notice) };
+  };
+
+  it('opens as containers have it mounted, behind the links of Kubernetes, and follows them', async () => {
+    // volume/keys.json -> ..data/keys.json, ..data -> ..2026: an update is a new folder and a new ..data.
+    const volume = mkdtempSync(join(folder, 'volume-'));
+    const version = (name: string, content: RingContent) => {
+      mkdirSync(join(volume, name));
+      writeFileSync(join(volume, name, 'keys.json'), formatRing(content), { mode: 0o440 });
+      symlinkSync(name, join(volume, `${name}.link`));
+      renameSync(join(volume, `${name}.link`), join(volume, '..data'));
+    };
+    let now = Date.now();
+    const first = createKey(empty, now, random);
+    version('..2026_01', first.content);
+    symlinkSync('..data/keys.json', join(volume, 'keys.json'));
+    const path = join(volume, 'keys.json');
+    await assert.rejects(openRing(path), isError('unsafe-file'), 'only when asked for');
+    const ring = await openRing(path, { readOnly: true });
+    assert.equal(ring.sealingKey(now).id, first.key.id);
+    const second = rotate(first.content, now, random, { immediately: true });
+    version('..2026_02', second.content);
+    now += 6000;
+    assert.equal(ring.sealingKey(now).id, second.key.id);
+  });
+
+  it('tells that a rotation is due, once for each key, and is opened nevertheless', async () => {
+    const path = await aged(90 * day - 3_600_000);
+    const { list, onNotice } = notices();
+    const errors: SessionError[] = [];
+    const ring = await openRing(path, { readOnly: true, onNotice, onError: (error) => errors.push(error) });
+    assert.deepEqual(
+      list.map(({ code }) => code),
+      ['rotation-due'],
+    );
+    assert.match(list[0].message, /this server only reads/);
+    const [key] = ring.content.keys;
+    assert.equal(list[0].sealsUntil, key.expires);
+    let now = Date.now();
+    for (let i = 0; i < 10; i++, now += 6000) assert.equal(ring.sealingKey(now).id, key.id);
+    assert.equal(list.length, 1);
+    now += 3_600_000;
+    assert.throws(() => ring.sealingKey(now), isError('no-active-key'));
+    assert.equal(list.length, 2);
+    assert.equal(list[1].sealsUntil, undefined);
+    assert.ok(ring.find(key.id, now), 'what was sealed still opens');
+    assert.deepEqual(errors, []);
+    assert.equal(readRingFile(path, { othersMayRead: true }).keys.length, 1);
+    assert.ok(!existsSync(`${path}.lock`));
+  });
+
+  it('opens though no key seals any more: what was sealed can be read', async () => {
+    const { list, onNotice } = notices();
+    const ring = await openRing(await aged(95 * day), { readOnly: true, onNotice });
+    assert.equal(list.length, 1);
+    assert.ok(ring.find(ring.content.keys[0].id, Date.now()));
+  });
+
+  it('says nothing with autoRotate false: somebody else sees to it', async () => {
+    const { list, onNotice } = notices();
+    await openRing(await aged(95 * day), { readOnly: true, autoRotate: false, onNotice });
+    assert.deepEqual(list, []);
+  });
+
+  it('is not created', async () => {
+    await assert.rejects(openRing(newPath(), { readOnly: true, create: true }), isError('bad-argument'));
+  });
+
+  it('that cannot be rotated at the start is no reason not to start, while a key seals', async () => {
+    // A name that leaves no room for ".lock": as in a folder that cannot be written, which stops everybody but root.
+    const make = (letter: string, age: number) => {
+      const path = join(folder, letter.repeat(252));
+      writeFileSync(path, formatRing(createKey(empty, Date.now() - age, random).content), { mode: 0o600 });
+      return path;
+    };
+    const errors: SessionError[] = [];
+    const onError = (error: SessionError) => void errors.push(error);
+    const [rotatable, dead] = [make('r', 90 * day - 3_600_000), make('d', 95 * day)];
+    const [ring, failure] = await Promise.all([
+      openRing(rotatable, { onError }),
+      openRing(dead, { onError }).then(
+        () => undefined,
+        (error: unknown) => error,
+      ),
+    ]);
+    assert.ok(ring.sealingKey(Date.now()));
+    assert.deepEqual(
+      errors.map(({ code }) => code),
+      ['file'],
+    );
+    assert.ok(isError('file')(failure), 'without a key that seals there is nothing to start with');
   });
 });

@@ -22,6 +22,18 @@ const STALE_LOCK = 10_000;
 const LOCK_PATIENCE = 15_000;
 /** Permission bits of anybody but the owner. */
 const OTHERS = 0o077;
+/** Those that let others write. */
+const OTHERS_WRITE = 0o022;
+
+/** How a ring's file is read. */
+export interface ReadOptions {
+  /**
+   * Takes a file that others may read, if none may write it: secrets are mounted
+   * like that into containers (0440 or 0644 by Kubernetes, 0444 by Docker), where
+   * the container is what keeps others out. Default false.
+   */
+  readonly othersMayRead?: boolean;
+}
 
 function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
@@ -38,13 +50,13 @@ function fileError(path: string, what: string, cause: unknown): SessionError {
  *
  * @throws SessionError `file`, `unsafe-file` when others can read or write it, `bad-ring`
  */
-export function readRingFile(path: string): RingContent {
+export function readRingFile(path: string, options: ReadOptions = {}): RingContent {
   let text: string;
   try {
     // Permissions are those of what is read, not of what the name meant a moment ago.
     const fd = openSync(path, 'r');
     try {
-      checkOwner(path, fd);
+      checkOwner(path, fd, options.othersMayRead === true);
       text = readFileSync(fd, 'utf8');
     } finally {
       closeSync(fd);
@@ -57,15 +69,17 @@ export function readRingFile(path: string): RingContent {
   return parseRing(text);
 }
 
-function checkOwner(path: string, fd: number): void {
+function checkOwner(path: string, fd: number, othersMayRead: boolean): void {
   // Windows has no such bits; there the folder's access list is what protects the file.
   if (process.platform === 'win32') return;
   const { mode, uid } = fstatSync(fd);
-  if ((mode & OTHERS) !== 0) {
+  if ((mode & (othersMayRead ? OTHERS_WRITE : OTHERS)) !== 0) {
     const octal = (mode & 0o777).toString(8);
     throw new SessionError(
       'unsafe-file',
-      `key ring ${path}: others have access (mode ${octal}): chmod 600 it, and rotate`,
+      othersMayRead
+        ? `key ring ${path}: others may write it (mode ${octal}): mount it read-only for them, and rotate`
+        : `key ring ${path}: others have access (mode ${octal}): chmod 600 it, and rotate; for a mounted secret open it with readOnly`,
     );
   }
   const self = process.getuid?.();
@@ -74,10 +88,18 @@ function checkOwner(path: string, fd: number): void {
   }
 }
 
-/** What tells one version of a file from another without reading it. */
+/**
+ * What tells one version of a file, and of the right to read it, from another without reading it.
+ *
+ * @throws SessionError `file` when the folder does not let us look
+ */
 export function fileVersion(path: string): string | undefined {
-  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stats === undefined ? undefined : `${stats.ino}:${stats.mtimeNs}:${stats.size}`;
+  try {
+    const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return stats === undefined ? undefined : `${stats.ino}:${stats.mtimeNs}:${stats.ctimeNs}:${stats.size}`;
+  } catch (error) {
+    throw fileError(path, 'cannot be looked at', error);
+  }
 }
 
 /**

@@ -1,14 +1,18 @@
 /** For tests: the same promises, asked of every face and back end. */
+import type { Kept } from '../json.js';
 import { nodeCrypto } from '../node/crypto.js';
 import type { SessionOptions } from '../options.js';
 import { createSessions } from '../sessions.js';
 import type { AnySessions } from '../sessions.js';
 import { createSessionsOn } from '../sessions-sync.js';
 import type { SyncHighWater } from '../high-water.js';
+import type { Json } from '../types.js';
 import { webCrypto } from '../webcrypto.js';
 
 /** Makes sessions of one kind on one face. */
-export type Face = <A, D>(options: SessionOptions<A, D, SyncHighWater>) => AnySessions<A, D>;
+export type Face = <A extends Kept<A> = Json, D extends Kept<D> = Json>(
+  options: SessionOptions<A, D, SyncHighWater>,
+) => AnySessions<A, D>;
 
 /** Every face, by name. */
 export const faces: Readonly<Record<string, Face>> = {
@@ -23,7 +27,7 @@ export async function sealOf<A, D>(
   session: Parameters<AnySessions<A, D>['seal']>[0],
 ): Promise<string> {
   const sealed = await sessions.seal(session);
-  if (!sealed.ok) throw new Error(`too large by ${sealed.over}`);
+  if (!sealed.ok) throw new Error(JSON.stringify(sealed));
   return sealed.seal;
 }
 

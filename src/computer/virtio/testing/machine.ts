@@ -1,5 +1,6 @@
 /** A machine to test devices with: guest memory whose pages lie in another order than their addresses, a PLIC and a PCI bus. */
 import type { DmaSpace } from '../../dma.js';
+import type { Budget } from '../../turns.js';
 import { interruptOf, PciHost, PciSlots } from '../../pci/host.js';
 import { Plic } from '../../plic/plic.js';
 import { LEVEL } from '../../plic/state.js';
@@ -23,6 +24,11 @@ export class TestMachine implements DmaSpace {
   readonly pci: PciHost;
   /** Rings of the doorbell. */
   rings = 0;
+  /** A test polls as often as it likes; what a budget does is asked by giving `credit` a number. */
+  readonly budget: Budget = { credit: Infinity, renew: () => false };
+  readonly underWay = { bytes: 0 };
+  /** Times the harts were told to look again. */
+  wakes = 0;
   readonly faults: string[] = [];
   /** Guest pages that have no memory, or may not be written. */
   readonly holes = new Set<number>();
@@ -79,6 +85,11 @@ export class TestMachine implements DmaSpace {
       line: this.plic.line(interruptOf(slot)),
       doorbell: () => {
         this.rings++;
+      },
+      budget: this.budget,
+      underWay: this.underWay,
+      wakeHarts: () => {
+        this.wakes++;
       },
       fault: (message) => void this.faults.push(message),
     };

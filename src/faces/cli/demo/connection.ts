@@ -1,25 +1,48 @@
-/** Connections of the demonstration: a Redis client library as it is, but it must not mend what breaks. */
-import { createClient } from 'redis';
+/** Connections of the demonstration. None of them mends what breaks: a connection that breaks is what is looked for. */
+import { RespClient, type Reply } from './resp-client.js';
 
-export type RedisConnection = ReturnType<typeof connection>;
+/** The commands of the demonstration. */
+export class RedisConnection {
+  private constructor(private readonly client: RespClient) {}
 
-function connection(port: number) {
-  return createClient({
-    socket: { host: '127.0.0.1', port, reconnectStrategy: false },
-    disableOfflineQueue: true,
-    RESP: 2,
-  });
+  /** Connects to a port of 127.0.0.1. `onBroken` is told when the connection breaks before it is closed by us. */
+  static async connect(port: number, onBroken: (error: Error) => void): Promise<RedisConnection> {
+    return new RedisConnection(await RespClient.connect(port, onBroken));
+  }
+
+  get isOpen(): boolean {
+    return this.client.isOpen;
+  }
+
+  ping(): Promise<Reply> {
+    return this.client.send('PING');
+  }
+
+  /** `OK` when it is set. */
+  set(key: string, value: string): Promise<Reply> {
+    return this.client.send('SET', key, value);
+  }
+
+  /** The value, or null when there is none. */
+  get(key: string): Promise<Reply> {
+    return this.client.send('GET', key);
+  }
+
+  /** Counts; the answer is the new value. */
+  async incr(key: string): Promise<number> {
+    return Number(await this.client.send('INCR', key));
+  }
+
+  async info(section: string): Promise<string> {
+    return String(await this.client.send('INFO', section));
+  }
+
+  destroy(): void {
+    this.client.destroy();
+  }
 }
 
-/** Connects. `onBroken` is told when the connection breaks before it is closed by us. */
-export async function connect(port: number, onBroken: (error: Error) => void): Promise<RedisConnection> {
-  const client = connection(port);
-  client.on('error', onBroken);
-  await client.connect();
-  return client;
-}
-
-/** Connects as soon as somebody answers. Rejects with the last failure when nobody does in time. */
+/** Connects as soon as somebody answers. Rejects with the last failure when nobody does in time (ms). */
 export async function connectSoon(
   port: number,
   onBroken: (error: Error) => void,
@@ -27,11 +50,14 @@ export async function connectSoon(
 ): Promise<RedisConnection> {
   const end = performance.now() + timeout;
   for (;;) {
+    // Before Redis listens, the gateway may open a connection and close it again: that is not what is counted.
+    let answered = false;
     try {
-      const client = await connect(port, () => undefined);
+      const client = await RedisConnection.connect(port, (error) => {
+        if (answered) onBroken(error);
+      });
       await client.ping();
-      client.removeAllListeners('error');
-      client.on('error', onBroken);
+      answered = true;
       return client;
     } catch (error) {
       if (performance.now() > end) throw error;

@@ -1,5 +1,4 @@
 /** What is put into Redis, and how it is known again: every value can be made anew from its number. */
-import type { RedisConnection } from './connection.js';
 
 /** Together with Redis's header this fills a size class of its allocator (16 KiB) nearly whole. */
 const VALUE_SIZE = 16_000;
@@ -8,6 +7,13 @@ const AT_ONCE = 32;
 const MIB = 2 ** 20;
 /** No value is a shift of another by chance: the noise is longer than a value and read from a place of its own. */
 const NOISE_SIZE = 2 ** 20;
+
+/** What data are written through. */
+export interface Redis {
+  /** `OK` when it is set. */
+  set(key: string, value: string): Promise<unknown>;
+  get(key: string): Promise<unknown>;
+}
 
 export class DataSet {
   readonly keys: number;
@@ -30,12 +36,12 @@ export class DataSet {
   }
 
   /** Writes every key. `onDone` is told how many are written. */
-  fill(client: RedisConnection, onDone: (keys: number) => void): Promise<number> {
+  fill(client: Redis, onDone: (keys: number) => void): Promise<number> {
     return this.#each(onDone, async (i) => (await client.set(this.key(i), this.value(i))) === 'OK');
   }
 
   /** Reads every key; answers how many hold what was written. */
-  verify(client: RedisConnection, onDone: (keys: number) => void): Promise<number> {
+  verify(client: Redis, onDone: (keys: number) => void): Promise<number> {
     return this.#each(onDone, async (i) => (await client.get(this.key(i))) === this.value(i));
   }
 

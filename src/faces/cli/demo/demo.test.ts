@@ -112,6 +112,7 @@ test('the table says what is wrong', () => {
     kernelBytesCopied: 7,
     bootSeconds: { a: 1, b: 2 },
     returnedToPool: { harts: 1, bytes: 2 ** 20 },
+    untidied: [],
     memoryMiB: 16,
     totalSeconds: 3,
   };

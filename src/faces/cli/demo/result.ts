@@ -37,6 +37,8 @@ export interface DemoResult {
   bootSeconds: { a: number; b: number };
   /** Harts and memory of `a` are in the free pool again. */
   returnedToPool: { harts: number; bytes: number };
+  /** What could not be tidied after the move, which is done all the same. */
+  untidied: string[];
   memoryMiB: number;
   totalSeconds: number;
   error?: { code: string; message: string };

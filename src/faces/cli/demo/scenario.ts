@@ -112,6 +112,7 @@ export class Scenario {
     }
     await sleep(CALM);
     const [here] = maintenance.domains;
+    if (here === undefined) throw failure ?? new TypeError('a move that is done has a domain');
     result.kernelAfter = maintenance.active.kernel;
     const after = await pidsInside(here);
     result.pidsKept = after.length > 0 && after.join() === result.pids.join();
@@ -122,6 +123,7 @@ export class Scenario {
       await maintenance.retire();
       result.returnedToPool = { harts: computer.freeHarts - free.harts, bytes: computer.freeMemory - free.bytes };
     }
+    result.untidied = maintenance.untidied.map(({ what, why }) => `${what}: ${why}`);
     result.sameProcess = (await identify(keeper)) === identity;
     await this.#verify(keeper);
     await this.#steady.finish();
@@ -232,7 +234,11 @@ export class Scenario {
       case 'move-failed':
         this.#moveTo = event.at;
         this.#steps.push({ step: 'end', at: event.at });
-        return telling.say(`it could not be moved and goes on in ${event.stays}`);
+        return telling.say(
+          event.stays === undefined
+            ? 'it could not be moved, and it goes on nowhere'
+            : `it could not be moved and goes on in ${event.stays}`,
+        );
       case 'retiring':
         this.#endLane(event.name, 'shutdown');
         return telling.say(`${event.name} shuts down`);
@@ -357,6 +363,7 @@ function emptyResult(memoryMiB: number): DemoResult {
     kernelBytesCopied: 0,
     bootSeconds: { a: 0, b: 0 },
     returnedToPool: { harts: 0, bytes: 0 },
+    untidied: [],
     memoryMiB,
     totalSeconds: 0,
   };

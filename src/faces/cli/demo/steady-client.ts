@@ -2,7 +2,7 @@
  * The client that must notice nothing: one connection, a command every few milliseconds, whether or not the one before
  * was answered. The command counts, so the answers tell what was lost or done twice.
  */
-import { connect, type RedisConnection } from './connection.js';
+import { RedisConnection } from './connection.js';
 
 const KEY = 'steady';
 
@@ -31,7 +31,7 @@ export class SteadyClient {
 
   /** Connects and begins. */
   async start(port: number, every: number): Promise<void> {
-    const client = await connect(port, (error) => this.#break(error));
+    const client = await RedisConnection.connect(port, (error) => this.#break(error));
     this.#client = client;
     await client.set(KEY, '0');
     this.#timer = setInterval(() => this.#send(client), every);

@@ -45,5 +45,6 @@ function rowsOf(r: DemoResult): Row[] {
       `${r.returnedToPool.harts} hart, ${(r.returnedToPool.bytes / MIB).toFixed(0)} MiB`,
       r.returnedToPool.harts > 0,
     ],
+    ...r.untidied.map((left): Row => ['not tidied', left, false]),
   ];
 }

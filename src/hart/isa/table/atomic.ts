@@ -73,21 +73,24 @@ const extreme = (
     }
   });
 
+/** What RESERVATION holds for a place: host offsets of words are even, so that bit 0 can tell the size. */
+const reservation = (host: ExprI32, width: Width): ExprI32 => (width === 2 ? host : i32.or(host, i32.const(1)));
+
 function loadReserved(c: Context, width: Width): void {
   const { f } = c;
   const host = hostOf(c, width, ACCESS_READ);
   const value = f.local(I64, width === 2 ? i64.extendS(i32.atomicLoad(host)) : i64.atomicLoad(host));
-  f.store32(c.h, host, RESERVATION);
+  f.store32(c.h, reservation(host, width), RESERVATION);
   f.store64(c.h, value, RESERVED_VALUE);
   c.rd(value);
 }
 
-/** Succeeds if the reserved place still holds the value that was loaded, as QEMU does. */
+/** Succeeds if the reserved place, of the same size, still holds the value that was loaded, as QEMU does (docs/hart.md). */
 function storeConditional(c: Context, width: Width): void {
   const { f } = c;
   const host = hostOf(c, width, ACCESS_WRITE);
   const failed = f.local(I32, i32.const(1));
-  f.if(i32.eq(host, i32.load(c.h, RESERVATION)), () => {
+  f.if(i32.eq(reservation(host, width), i32.load(c.h, RESERVATION)), () => {
     const expected = i64.load(c.h, RESERVED_VALUE);
     f.set(
       failed,

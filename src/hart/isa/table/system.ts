@@ -3,7 +3,7 @@ import { call, i32, i64, type ExprI32, type ExprI64 } from '../../../wasm/expr.j
 import type { Context } from '../../context.js';
 import { EXIT_HANDS, EXIT_SBI, EXIT_WFI } from '../../exits.js';
 import { CSR_CLEAR, CSR_SET, CSR_WRITE } from '../../core/csr.js';
-import { EXIT_A, PRIVILEGE } from '../../state.js';
+import { EXIT_A, INSTRET, PRIVILEGE } from '../../state.js';
 import { CAUSE_BREAKPOINT, CAUSE_ECALL_U, CAUSE_ILLEGAL } from '../causes.js';
 import { funct12, funct7, instruction, type Instruction } from './instruction.js';
 
@@ -21,7 +21,7 @@ function supervisorOnly(c: Context, bits: number, body: () => void): void {
 
 /** CSR instructions: the core does the access, the old value comes back in EXIT_A. */
 function csr(c: Context, operation: number, source: ExprI64, writes: ExprI32): void {
-  c.mayTrap((pc) => call(c.core.csr, c.h, pc, c.imm32(), i32.const(operation), source, writes));
+  c.mayTrap((pc) => call(c.core.csr, c.h, pc, c.imm32(), i32.const(operation), source, writes, c.uncounted()));
   c.rd(i64.load(c.h, EXIT_A));
   // A write may have unmasked an interrupt or changed the translation mode.
   c.resumeAt(c.nextPc());
@@ -49,7 +49,11 @@ const csrImmediate = (name: string, funct3: number, operation: number): Instruct
   );
 
 function ecall(c: Context): void {
-  c.f.if(inSupervisor(c), () => c.exit(EXIT_SBI, c.pc()));
+  c.f.if(inSupervisor(c), () => {
+    // Like one that traps it does not retire (privileged specification 3.3.1).
+    c.f.store64(c.h, i64.sub(i64.load(c.h, INSTRET), i64.const(1)), INSTRET);
+    c.exit(EXIT_SBI, c.pc());
+  });
   c.trap(CAUSE_ECALL_U, i64.const(0));
 }
 

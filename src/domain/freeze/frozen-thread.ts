@@ -1,0 +1,22 @@
+/** What stands still: data that the freeze, the checkpoint and the kinds of resources share. */
+import type { Space } from '../memory/mover.js';
+import type { Registers, Tracee } from '../trace/tracee.js';
+import type { Wait } from './wait.js';
+
+/** A thread of the domain at the moment it was stopped. */
+export interface FrozenThread {
+  readonly tracee: Tracee;
+  readonly regs: Registers;
+  readonly fp: Uint8Array;
+  readonly mask: bigint;
+  /** Where it was in the middle of a wait for a length of time. */
+  readonly wait?: Wait;
+}
+
+export interface FrozenProcess {
+  readonly hostPid: number;
+  /** Its address space, known once it has a runner. */
+  space?: Space;
+  readonly leader: FrozenThread;
+  readonly threads: readonly FrozenThread[];
+}

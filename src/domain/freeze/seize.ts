@@ -1,0 +1,126 @@
+/** Threads under ptrace: many taken at once, and let go again whatever became of them meanwhile. */
+import type { Batch, BatchResult } from '../../guest/hands/batch.js';
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError, unsupportedNow } from '../errors.js';
+import { ECHILD, NT_PRFPREG, NT_PRSTATUS, PTRACE, SIG, WNOHANG, __WALL } from '../linux/flags.js';
+import { check } from '../linux/os.js';
+import { together } from '../together.js';
+import { FP_SIZE, parseStatus, Tracee } from '../trace/tracee.js';
+import type { FrozenThread } from './frozen-thread.js';
+
+/** Threads that fit into one batch, with all that is asked about each. */
+const THREADS_AT_ONCE = 100;
+/** What a thread needs to come to its stop, in nanoseconds. */
+const STOP_TIME = 100_000;
+/** Looks at threads that are to stop: many quick ones, then some that wait a tenth of a second each. */
+const QUICK_LOOKS = 10;
+const LOOKS = 20;
+
+/**
+ * Seizes many threads at once, waits until each has stopped, and reads what it was about to do. Throws `changed`
+ * (passing) if one ends instead, `unsupported` (passing) if one is a stopped job or does not stop within about a
+ * second. Threads may be seized then, and have to be let go: {@link letGoAll}.
+ */
+export async function seizeAll(hands: Hands, tids: readonly number[], options: number): Promise<FrozenThread[]> {
+  const parts: Promise<FrozenThread[]>[] = [];
+  for (let start = 0; start < tids.length; start += THREADS_AT_ONCE)
+    parts.push(seizeSome(hands, tids.slice(start, start + THREADS_AT_ONCE), options));
+  return (await together(parts)).flat();
+}
+
+async function seizeSome(hands: Hands, tids: readonly number[], options: number): Promise<FrozenThread[]> {
+  const seen = new Map<number, FrozenThread>();
+  for (let turn = 0; turn < LOOKS; turn++) {
+    const waiting = tids.filter((tid) => !seen.has(tid));
+    if (waiting.length === 0) return tids.flatMap((tid) => seen.get(tid) ?? []);
+    const b = hands.batch();
+    const seized = (turn === 0 ? tids : []).map((tid) => {
+      const ref = b.call(SYS.ptrace, PTRACE.SEIZE, tid, 0, options);
+      b.call(SYS.ptrace, PTRACE.INTERRUPT, tid, 0, 0);
+      return { tid, ref };
+    });
+    // The hands go before others: only while they sleep can many come to their stops.
+    if (turn < QUICK_LOOKS) b.call(SYS.nanosleep, b.bytes(timespec(STOP_TIME * waiting.length)), 0);
+    else {
+      const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
+      b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(timespec(100_000_000)), 8);
+    }
+    const looks = waiting.map((tid) => addLook(b, hands, tid));
+    const r = await b.run();
+    for (const { tid, ref } of seized) {
+      // It was there a moment ago: it has ended since, or another has begun to trace it.
+      if (r.value(ref) < 0)
+        throw new DomainError('changed', `thread ${tid} cannot be traced: errno ${-r.value(ref)}`, { passing: true });
+    }
+    for (const look of looks) {
+      const thread = look(r);
+      if (thread !== undefined) seen.set(thread.tracee.tid, thread);
+    }
+  }
+  throw unsupportedNow(
+    'a wait that cannot be interrupted',
+    `thread ${tids.filter((t) => !seen.has(t)).join(', thread ')}`,
+  );
+}
+
+/** Adds a look at a thread that is to stop. What is answered tells how it stands, or undefined if it has not stopped yet. */
+function addLook(b: Batch, hands: Hands, tid: number): (r: BatchResult) => FrozenThread | undefined {
+  const status = b.out(8);
+  const regs = b.out(256);
+  const fp = b.out(FP_SIZE);
+  const mask = b.out(8);
+  const got = b.call(SYS.wait4, tid, status, WNOHANG | __WALL, 0);
+  const refs = [
+    b.call(SYS.ptrace, PTRACE.GETREGSET, tid, NT_PRSTATUS, b.iovec(regs)),
+    b.call(SYS.ptrace, PTRACE.GETREGSET, tid, NT_PRFPREG, b.iovec(fp)),
+    b.call(SYS.ptrace, PTRACE.GETSIGMASK, tid, 8, mask),
+  ];
+  return (r) => {
+    if (check(r.value(got), `waiting for thread ${tid}`) === 0) return undefined;
+    const stop = parseStatus(r.view(status).getInt32(0, true));
+    if (stop.kind !== 'stopped') throw new DomainError('changed', `thread ${tid} ended`, { passing: true });
+    // PTRACE_INTERRUPT stops with SIGTRAP; any other signal is that of a job that stands still already (ptrace(2), group-stop).
+    if (stop.value !== SIG.TRAP) throw unsupportedNow('a stopped job', `thread ${tid}`);
+    for (const ref of refs) check(r.value(ref), `reading registers of thread ${tid}`);
+    return {
+      tracee: new Tracee(hands, tid),
+      regs: new BigUint64Array(r.bytes(regs).buffer, 0, 32),
+      fp: r.bytes(fp),
+      mask: r.view(mask).getBigUint64(0, true),
+    };
+  };
+}
+
+/** `struct timespec` of less than a second. */
+const timespec = (nanoseconds: number): Uint8Array =>
+  new Uint8Array(new BigInt64Array([0n, BigInt(nanoseconds)]).buffer);
+
+/** Attempts to let threads go, each with some milliseconds to come to the stop at which it can be. */
+const RELEASES = 100;
+
+/**
+ * Lets go of threads that may have been seized. One that is on its way to its stop is waited for, as ptrace lets go only
+ * of who stands: it would stop later, for ever. Answers those that did not within about a second.
+ */
+export async function letGoAll(hands: Hands, tids: readonly number[]): Promise<number[]> {
+  let left = [...tids];
+  for (let turn = 0; left.length > 0 && turn < RELEASES; turn++) {
+    const done = new Set<number>();
+    for (let start = 0; start < left.length; start += THREADS_AT_ONCE) {
+      const b = hands.batch();
+      if (turn > 0) b.call(SYS.nanosleep, b.bytes(timespec(5_000_000)), 0);
+      const refs = left.slice(start, start + THREADS_AT_ONCE).map((tid) => ({
+        tid,
+        waited: b.call(SYS.wait4, tid, 0, WNOHANG | __WALL, 0),
+        detached: b.call(SYS.ptrace, PTRACE.DETACH, tid, 0, 0),
+      }));
+      const r = await b.run();
+      // Without a child of that name it is nobody's tracee here: it has ended, or was never seized.
+      for (const { tid, waited, detached } of refs)
+        if (r.value(detached) === 0 || r.value(waited) === -ECHILD) done.add(tid);
+    }
+    left = left.filter((tid) => !done.has(tid));
+  }
+  return left;
+}

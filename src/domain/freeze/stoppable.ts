@@ -1,0 +1,48 @@
+/** Who cannot be made to stand still, known before it is tried: a thread that does not stop cannot be let go either. */
+import type { Hands } from '../../guest/hands/hands.js';
+import { DomainError, unsupported, unsupportedNow } from '../errors.js';
+import type { HeldFiles } from '../linux/held-files.js';
+import { readTexts } from '../linux/os.js';
+import { parseStatus, type Status } from '../proc/status.js';
+
+/** What a thread is named by when it is refused: `thread 12`. */
+type Where = string;
+
+/**
+ * Refuses a thread by the state it is in, running or in the freezer. Throws `unsupported`.
+ *
+ * A parent in vfork(2) waits where no stop reaches it, and the freezer counts it as frozen; any other such wait is
+ * short, or the freezer would not come to an end.
+ */
+export function refuseState(status: Status, where: Where): void {
+  if (status.tracer !== 0) throw unsupported('a debugger of its own', where);
+  switch (status.state) {
+    case 'T':
+      throw unsupportedNow('a stopped job', where);
+    case 'D':
+      throw unsupportedNow('a wait that cannot be interrupted (vfork)', where);
+    case 'Z':
+    case 'X':
+      // A thread is in this state for no time, but for the first one of a process, whose others live on.
+      throw unsupportedNow('a process whose first thread has ended', where);
+  }
+}
+
+/** Refuses threads of a frozen cgroup that ptrace could not stop. Throws `unsupported` or `changed`, both passing. */
+export async function refuseUnstoppable(
+  hands: Hands,
+  threads: readonly { readonly hostPid: number; readonly tid: number }[],
+  held?: HeldFiles,
+): Promise<void> {
+  const texts = await readTexts(
+    hands,
+    threads.map(({ hostPid, tid }) => `/proc/${hostPid}/task/${tid}/status`),
+    1,
+    held,
+  );
+  texts.forEach((text, i) => {
+    const where = `thread ${threads[i]?.tid ?? -1}`;
+    if (text === undefined || text === '') throw new DomainError('changed', `${where} ended`, { passing: true });
+    refuseState(parseStatus(text), where);
+  });
+}

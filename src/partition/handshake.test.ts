@@ -1,0 +1,241 @@
+/**
+ * The handshake between the VMM and the harts' threads, in every order of its steps. What runs here are the steps that
+ * the threads run (src/computer/handshake.ts, shoot-down.ts, standing.ts); what is promised is in
+ * docs/harts-and-threads.md.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as H from '../computer/handshake.js';
+import * as S from '../hart/state.js';
+import { explore } from './testing/explore.js';
+import { handshakeSystem, type Action, type Op, type Scenario, type Variant } from './testing/model.js';
+
+const compute: Action = { do: 'compute' };
+const wfi: Action = { do: 'wfi' };
+const nap: Action = { do: 'nap' };
+const stopItself: Action = { do: 'stop' };
+const ipi = (hart: number): Action => ({ do: 'ipi', hart });
+const startHart = (hart: number): Action => ({ do: 'start', hart });
+const fence = (hart: number): Action => ({ do: 'fence', hart });
+
+const op = (main: Exclude<Op['main'], 'turn'>, p: number): Op => ({ main, p });
+const begin = (p: number): Op[] => [op('initialise', p), op('begin', p)];
+const paused = (p: number): Op[] => [op('pause', p), op('await-still', p), op('let-go', p)];
+const end = (p: number): Op[] => [op('stop', p), op('await-ended', p)];
+const turn: Op = { main: 'turn' };
+
+const scenarios: Record<string, Scenario> = {
+  'a hart that has never slept, paused and let go and paused again at once': {
+    harts: 1,
+    partitions: 1,
+    guest: [[compute, compute, compute]],
+    tasks: [[...begin(0), turn, ...paused(0), ...paused(0)]],
+  },
+  'a hart that goes to sleep, with and without a timer': {
+    harts: 1,
+    partitions: 1,
+    guest: [[nap, compute, wfi, compute]],
+    tasks: [[...begin(0), turn, ...paused(0), ...paused(0)]],
+  },
+  'paused before the harts begin': {
+    harts: 1,
+    partitions: 1,
+    guest: [[compute]],
+    tasks: [
+      [op('initialise', 0), turn, op('pause', 0), op('await-still', 0), turn, op('let-go', 0)],
+      [turn, op('begin', 0)],
+    ],
+  },
+  'two holders, and a third in the middle': {
+    harts: 1,
+    partitions: 1,
+    guest: [[compute, nap, compute]],
+    tasks: [
+      [...begin(0), turn, ...paused(0)],
+      [turn, turn, ...paused(0)],
+      [turn, ...paused(0), ...paused(0)],
+    ],
+  },
+  'two harts that wake each other': {
+    harts: 2,
+    partitions: 1,
+    guest: [
+      [startHart(1), ipi(1), wfi, compute],
+      [wfi, ipi(0), compute],
+    ],
+    tasks: [[...begin(0), turn, ...paused(0)]],
+  },
+  'a hart that stops itself and is started again': {
+    harts: 2,
+    partitions: 1,
+    guest: [
+      [startHart(1), startHart(1)],
+      [compute, stopItself, compute],
+    ],
+    tasks: [[...begin(0), turn, ...paused(0)]],
+  },
+  'two harts shoot each other down while they are paused': {
+    harts: 2,
+    partitions: 1,
+    guest: [
+      [startHart(1), fence(1), compute],
+      [fence(0), compute],
+    ],
+    tasks: [[...begin(0), turn, ...paused(0)]],
+  },
+  'a shoot-down of a hart that sleeps, in two pauses': {
+    harts: 2,
+    partitions: 1,
+    guest: [
+      [startHart(1), fence(1)],
+      [wfi, compute],
+    ],
+    tasks: [[...begin(0), turn, ...paused(0), ...paused(0)]],
+  },
+  'stopped while it is paused': {
+    harts: 2,
+    partitions: 1,
+    guest: [[startHart(1), compute], [wfi]],
+    tasks: [
+      [...begin(0), turn, ...paused(0)],
+      [turn, turn, ...end(0)],
+    ],
+  },
+  'stopped in the middle of shooting down': {
+    harts: 2,
+    partitions: 1,
+    guest: [[startHart(1), fence(1)], [fence(0)]],
+    tasks: [[...begin(0), turn, ...end(0)]],
+  },
+  'the next partition has the hart, and nobody pauses that': {
+    harts: 1,
+    partitions: 2,
+    guest: [[compute, nap, compute]],
+    tasks: [
+      [...begin(0), turn, ...end(0), ...begin(1)],
+      // They hold the first one still when the second has its hart.
+      [turn, ...paused(0), ...paused(0)],
+      [turn, turn, ...paused(0)],
+    ],
+    unpaused: [1],
+  },
+  'the next partition is paused when one lets go of the last': {
+    harts: 1,
+    partitions: 2,
+    guest: [[compute, compute]],
+    tasks: [
+      [...begin(0), turn, ...end(0), ...begin(1), turn, ...paused(1)],
+      [turn, ...paused(0)],
+    ],
+  },
+};
+
+describe('in every order of the steps', () => {
+  for (const [name, scenario] of Object.entries(scenarios)) {
+    test(name, (t) => {
+      const { states, problem } = explore(handshakeSystem(scenario));
+      t.diagnostic(`${states} states`);
+      assert.equal(problem, undefined);
+    });
+  }
+});
+
+describe('the check notices', () => {
+  const one = scenarios['a hart that has never slept, paused and let go and paused again at once'];
+  const two = scenarios['two harts shoot each other down while they are paused'];
+  const idles = scenarios['a hart that goes to sleep, with and without a timer'];
+  const next = scenarios['the next partition has the hart, and nobody pauses that'];
+  const nextPaused = scenarios['the next partition is paused when one lets go of the last'];
+  const restarts = scenarios['a hart that stops itself and is started again'];
+  const wakes = scenarios['two harts that wake each other'];
+
+  const cases: [string, Scenario, Variant, RegExp][] = [
+    [
+      'a hart that counts as stopped until it has slept',
+      one,
+      { toBegin: () => [(words, h) => words.store(h + S.REQUEST, 0)] },
+      /while it is said to stand still/,
+    ],
+    [
+      'a hart that wakes without a second look at what is asked',
+      one,
+      {
+        step: (hart, words) => {
+          if (hart.at !== H.RECHECK) return H.step(hart, words);
+          hart.at = H.DISPATCH;
+          return H.RESUMED;
+        },
+      },
+      /while it is said to stand still/,
+    ],
+    ['letting go without a wake-up', one, { letGoSteps: H.LET_GO.slice(0, 1) }, /stuck/],
+    [
+      'a signal that is taken back after what it is for was looked at',
+      idles,
+      {
+        step: (hart, words) => {
+          if (hart.at === H.ATTEND) hart.at = H.ASKED;
+          if (hart.at === H.IDLE) words.store(hart.h + S.SIGNAL, 0);
+          return H.step(hart, words);
+        },
+      },
+      /stuck/,
+    ],
+    ['a pause that wakes nobody', idles, { askPause: H.ASK_PAUSE.slice(0, 1) }, /stuck/],
+    [
+      'a hart that does not forget what changed while it was paused',
+      one,
+      {
+        step: (hart, words) => {
+          const effect = H.step(hart, words);
+          return effect === H.RESUMED ? H.NOTHING : effect;
+        },
+      },
+      /before a change/,
+    ],
+    [
+      'a shoot-down that is answered before it is done',
+      two,
+      {
+        step: (hart, words) => {
+          const effect = H.step(hart, words);
+          return effect === H.FORGET ? H.NOTHING : effect;
+        },
+      },
+      /before a change/,
+    ],
+    [
+      'a pause of a partition that has ended',
+      next,
+      { hold: (s) => ++s.holds === 1, mayMove: () => true },
+      /nobody of its own asked/,
+    ],
+    ['letting go of a partition that has ended', nextPaused, { letGo: (s) => --s.holds === 0 }, /while it is said/],
+    [
+      'one holder who lets go for both',
+      scenarios['two holders, and a third in the middle'],
+      {
+        letGo: (s) => {
+          s.holds--;
+          return true;
+        },
+      },
+      /while it is said/,
+    ],
+    ['START_PENDING said before where to', restarts, { offerFirst: true }, /starts at nowhere/],
+    [
+      'a sleep that begins though a signal came',
+      wakes,
+      {
+        step: (hart, words) => {
+          if (hart.at === H.DOZE) words.store(hart.h + S.SIGNAL, 0);
+          return H.step(hart, words);
+        },
+      },
+      /stuck/,
+    ],
+  ];
+  for (const [name, scenario, variant, problem] of cases) {
+    test(name, () => assert.match(explore(handshakeSystem(scenario, variant)).problem ?? 'nothing', problem));
+  }
+});

@@ -1,0 +1,51 @@
+/** How a computer's 4 GiB of machine memory are shared out between its harts and its OS instances. */
+import { FRAME_SIZE, MachineMemory } from '../computer/memory.js';
+import { hartBlockSize, PREDECODE_PAGES } from '../hart/tlb.js';
+
+/** Blocks of all harts together; with many harts each has room for less predecoded code. */
+const MOST_FOR_HARTS = 2 ** 30;
+/** Page maps, device states, mailboxes: for each of as many OS instances as can be, with room to spare. */
+const CONTROL_BYTES_PER_HART = 4 * 2 ** 20;
+const MIB = 2 ** 20;
+
+export interface MachineShares {
+  /** Pages of code that each hart can have predecoded, a power of two. */
+  readonly predecodePages: number;
+  /** Frames of a hart's block. */
+  readonly hartFrames: number;
+  /** Limits of the shared memory that has room for `memory` bytes of OS instances beside all that. */
+  readonly limits: { initial: number; maximum: number };
+}
+
+/** Throws ComputerError `too-large`. */
+export function shareMachine(memory: number, harts: number): MachineShares {
+  const { predecodePages, hartFrames } = hartBlock(harts);
+  const control = harts * (hartFrames * FRAME_SIZE + CONTROL_BYTES_PER_HART);
+  return { predecodePages, hartFrames, limits: MachineMemory.limits(memory + control + memory / 1024) };
+}
+
+/** The most memory for OS instances that a computer with so many harts can have: bytes, whole mebibytes. */
+export function mostMemory(harts: number): number {
+  let [least, most] = [0, 4096];
+  while (most - least > 1) {
+    const middle = (least + most) >> 1;
+    if (fits(middle * MIB, harts)) least = middle;
+    else most = middle;
+  }
+  return least * MIB;
+}
+
+function fits(memory: number, harts: number): boolean {
+  try {
+    shareMachine(memory, harts);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function hartBlock(harts: number): Pick<MachineShares, 'predecodePages' | 'hartFrames'> {
+  let predecodePages = PREDECODE_PAGES;
+  while (predecodePages > 1 && harts * hartBlockSize(predecodePages) > MOST_FOR_HARTS) predecodePages /= 2;
+  return { predecodePages, hartFrames: Math.ceil(hartBlockSize(predecodePages) / FRAME_SIZE) };
+}

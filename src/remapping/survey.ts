@@ -1,0 +1,101 @@
+/** The look at a domain before it is moved, while it runs: what it has, and what the destination needs for it. */
+import type { Hands } from '../guest/hands/hands.js';
+import { inspectFiles, refuseUnsupported } from '../domain/checkpoint/checkpoint.js';
+import { NO_VDSO, outlineProcess, type Outline } from '../domain/checkpoint/outline.js';
+import { DomainError, unsupported } from '../domain/errors.js';
+import type { RunningDomain } from '../domain/tree/launch.js';
+import { EBADF, ENOENT, ESRCH, PROT } from '../domain/linux/flags.js';
+import type { HeldFiles } from '../domain/linux/held-files.js';
+import { readText } from '../domain/linux/os.js';
+import { readAdvice, type Advice } from '../domain/memory/advice.js';
+import { intersect, normalize, total } from '../domain/memory/ranges.js';
+import { surveyProcesses } from '../domain/proc/survey.js';
+import { together } from '../domain/together.js';
+import { compareFiles } from './compare.js';
+
+/** How often a look at a domain whose processes come and go is begun again. */
+const MOST_LOOKS = 20;
+/** Errors of a look at what a running domain has that mean: not any more. */
+const GONE: readonly number[] = [ENOENT, ESRCH, EBADF];
+export const aMoment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
+
+/** Memory without access is kept as address space only; contents in it would be lost. Throws `unsupported`. */
+function refuseUnreadable(o: Outline): void {
+  const closed = o.vmas.filter((v) => !v.shared && v.prot === PROT.NONE);
+  if (intersect(o.pages, normalize(closed)).length > 0)
+    throw unsupported('an unreadable mapping with contents', `process ${o.view.pid}`);
+}
+
+/** Bytes that the destination shall have left besides: page tables, kernel objects, and what its own programs need. */
+const MEMORY_TO_SPARE = 8 * 2 ** 20;
+
+/**
+ * Each page of the domain needs one in the destination to change places with. Where there are too few, its kernel
+ * would end processes to have them. Throws `mismatch`.
+ */
+async function compareMemory(to: Hands, outlines: readonly Outline[]): Promise<void> {
+  const available = /^MemAvailable: +(\d+) kB$/m.exec((await readText(to, '/proc/meminfo')) ?? '')?.[1];
+  const needed = outlines.reduce((n, o) => n + total(o.pages), 0) + MEMORY_TO_SPARE;
+  if (available === undefined || Number(available) * 1024 >= needed) return;
+  const mib = (bytes: number): number => Math.ceil(bytes / 2 ** 20);
+  throw new DomainError(
+    'mismatch',
+    `OS instance ${to.name} has ${mib(Number(available) * 1024)} MiB of memory available; the domain needs ${mib(needed)} MiB there`,
+    { resource: 'memory' },
+  );
+}
+
+/**
+ * Refuses what cannot be moved, and outlines the processes, while the domain runs: what ends while it is looked at
+ * makes the look begin again.
+ */
+export async function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> {
+  const { hands, anchor } = domain;
+  for (let turn = 0; ; turn++) {
+    const pids = await anchor.cgroup.processes();
+    try {
+      // One that has ended and whose threads have too is its parent's to ask about.
+      const all = (await surveyProcesses(hands, pids)).filter((v) => v.status.state !== 'Z' || v.status.threads > 1);
+      const anchorView = all.find((v) => v.hostPid === anchor.pid);
+      if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
+      const views = all.filter((v) => v !== anchorView);
+      refuseUnsupported(views, anchorView);
+      await inspectFiles({ hands, anchor, views });
+      await compareFiles(hands, to, views);
+      const outlines: Outline[] = [];
+      for (const v of views) outlines.push(await outlineProcess(hands, v));
+      outlines.forEach(refuseUnreadable);
+      await compareMemory(to, outlines);
+      return outlines;
+    } catch (e) {
+      const still = new Set(await anchor.cgroup.processes());
+      // A process has no memory for a moment while it executes another program; descriptors and threads come and go.
+      const passing =
+        e instanceof DomainError &&
+        (e.passing || e.resource === NO_VDSO || (e.code === 'guest' && GONE.includes(e.errno)));
+      if (turn === MOST_LOOKS || (!passing && pids.every((p) => still.has(p)))) throw e;
+      if (passing) await aMoment();
+    }
+  }
+}
+
+/** Looks before the one that counts. */
+const REHEARSALS = 2;
+
+/**
+ * Looks at processes as it will be done when they stand still, for nothing but that the engine and the guest's kernel
+ * have this way behind them. What has changed meanwhile is found out then.
+ */
+export async function lookAgain(domain: RunningDomain, early: readonly Outline[], held: HeldFiles): Promise<void> {
+  const pids = early.map((o) => o.view.hostPid);
+  try {
+    for (let turn = 0; turn < REHEARSALS; turn++) await surveyProcesses(domain.hands, pids, held);
+  } catch (e) {
+    if (!(e instanceof DomainError && e.code === 'lost')) throw e;
+  }
+}
+
+export async function readAllAdvice(hands: Hands, outlines: readonly Outline[]): Promise<Map<number, Advice[]>> {
+  const all = await together(outlines.map(({ view }) => readAdvice(hands, view.hostPid)));
+  return new Map(outlines.map(({ view }, i) => [view.pid, all[i] ?? []]));
+}

@@ -1,0 +1,161 @@
+/** One shell's place: its two ports, and what the agent says of it. See script.ts. */
+import type { ConsolePort } from '../../computer/virtio/console-port.js';
+import { SystemError } from '../errors.js';
+import { Output } from './output.js';
+
+/** What a slot needs of the agent, and of the instance. */
+export interface SlotHost {
+  /** A line for the agent. */
+  tell(line: string): void;
+  /** Random text that nobody can guess. */
+  mark(): string;
+  /** Why the instance answers no more, once it does not. */
+  readonly ended: string | undefined;
+}
+
+/** What may be written between two commands, by what one of them left running, before it has to wait (bytes). */
+const MOST_BETWEEN = 1024 * 1024;
+/** A status on the port is a line of digits, nothing longer. */
+const LONGEST_LINE = 16;
+
+/** A place for one shell of a guest: console ports of its own. */
+export class ShellSlot {
+  output = new Output();
+  /** The command's exit status, once it has ended, whether its shell did too or not. */
+  status: number | undefined;
+  /** The shell has ended, or is to; a new one has not answered yet. */
+  isSpoilt = false;
+  /** Process groups of the shell and of its keeper, as the agent says. */
+  #group: string | undefined;
+  #keeper: string | undefined;
+  #mark: Uint8Array = new Uint8Array(0);
+  #result: Uint8Array | undefined;
+  #line = '';
+  /** A command has been sent whose status has not come. */
+  #awaiting = false;
+  readonly #waiters = new Set<() => void>();
+
+  constructor(
+    readonly index: number,
+    readonly commands: ConsolePort,
+    readonly written: ConsolePort,
+    private readonly host: SlotHost,
+  ) {
+    commands.onData = (bytes) => this.#hear(bytes);
+    written.onData = (bytes) => {
+      this.output.add(bytes);
+      this.notice();
+      const isBetween = !this.#awaiting && this.result !== undefined;
+      if (isBetween && this.output.length > this.result.length + MOST_BETWEEN) written.hold();
+    };
+  }
+
+  get result(): Uint8Array | undefined {
+    this.#result ??= this.output.before(this.#mark);
+    return this.#result;
+  }
+
+  /** The first command starts with nothing written. */
+  send(command: string): void {
+    this.output = new Output();
+    this.#result = undefined;
+    this.status = undefined;
+    this.#post(command);
+  }
+
+  /** The agent said something of this slot. */
+  told(what: string, value: string): void {
+    if (what === 'keeper') this.#keeper = value;
+    else if (what === 'started') this.#group = value;
+    else if (what === 'ended') {
+      this.#group = undefined;
+      this.isSpoilt = true;
+      if (this.#awaiting) this.status ??= Number(value);
+      this.#awaiting = false;
+    }
+    this.notice();
+  }
+
+  /** Kills the shell's process group. */
+  async kill(deadline: number): Promise<void> {
+    this.isSpoilt = true;
+    if (await this.until(() => this.#group !== undefined, deadline)) this.#kill(this.#group);
+    await this.until(() => this.#group === undefined, deadline);
+  }
+
+  /** Waits until the shell that was started anew answers. What the old one wrote is kept. False: it does not. */
+  async renew(deadline: number): Promise<boolean> {
+    const { status } = this;
+    if (!(await this.until(() => this.#group !== undefined, deadline))) return false;
+    this.isSpoilt = false;
+    this.status = undefined;
+    this.#post('');
+    const answered = await this.until(
+      () => this.isSpoilt || (this.status !== undefined && this.result !== undefined),
+      deadline,
+    );
+    if (!answered || this.isSpoilt) {
+      this.isSpoilt = true;
+      return false;
+    }
+    this.status = status;
+    return true;
+  }
+
+  async close(milliseconds: number): Promise<void> {
+    this.#kill(this.#keeper);
+    this.#kill(this.#group);
+    if (this.host.ended !== undefined) return;
+    await this.until(() => !this.commands.open && !this.written.open, performance.now() + milliseconds);
+  }
+
+  /** Resolves with true as soon as the condition holds, with false at the deadline. Throws SystemError `ended`. */
+  async until(condition: () => boolean, deadline: number): Promise<boolean> {
+    let look: () => void = () => undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      await new Promise<void>((resolve) => {
+        look = () => {
+          if (condition() || this.host.ended !== undefined) resolve();
+        };
+        this.#waiters.add(look);
+        timer = setTimeout(resolve, Math.max(0, deadline - performance.now()));
+        look();
+      });
+    } finally {
+      this.#waiters.delete(look);
+      clearTimeout(timer);
+    }
+    if (condition()) return true;
+    if (this.host.ended !== undefined) throw new SystemError('ended', this.host.ended);
+    return false;
+  }
+
+  /** Something may have changed. */
+  notice(): void {
+    for (const look of [...this.#waiters]) look();
+  }
+
+  #post(command: string): void {
+    const mark = this.host.mark();
+    this.#mark = new TextEncoder().encode(mark);
+    this.#awaiting = true;
+    this.written.letGo();
+    const lines = command === '' ? [] : command.split('\n').map((line) => `+${line}\n`);
+    this.commands.write(new TextEncoder().encode(`${mark}\n${lines.join('')}.\n`));
+  }
+
+  #hear(bytes: Uint8Array): void {
+    this.#line = (this.#line + new TextDecoder('latin1').decode(bytes)).slice(-LONGEST_LINE);
+    const [, status] = /^(\d{1,3})\n$/.exec(this.#line) ?? [];
+    if (this.#line.includes('\n')) this.#line = '';
+    if (status === undefined || !this.#awaiting) return;
+    this.#awaiting = false;
+    this.status = Number(status);
+    this.notice();
+  }
+
+  #kill(group: string | undefined): void {
+    if (group !== undefined) this.host.tell(`kill ${group}`);
+  }
+}
