@@ -39,13 +39,10 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-<<<<<<< HEAD
 /** The host was told that what was sent to `address` and `port` arrives nowhere. */
 export type DatagramsRefused = (address: string, port: number, why: 'refused' | 'unreachable') => void;
 
-=======
 /** A UDP socket of the host. */
->>>>>>> main
 export interface HostDatagrams {
   readonly port: number;
   send(payload: Uint8Array, address: string, port: number): void;

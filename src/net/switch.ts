@@ -108,7 +108,7 @@ export class Switch {
     if (at < 0) return;
     const owner = to === undefined ? state.origin : this.#own(to);
     this.#gates.splice(at, 1);
-    if (owner !== undefined && this.#ports.has(owner)) this.#registry.move(owner, state.target);
+    if (owner !== undefined && this.#ports.has(owner)) this.#registry.register(owner, state.target);
     const { ip } = state.target;
     if (ip !== undefined && newMac !== undefined && this.#registry.isLeased(ip)) this.#registry.lease(ip, newMac);
     for (let item = state.waiting.shift(); item !== undefined; item = state.waiting.shift()) {
