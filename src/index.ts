@@ -172,7 +172,15 @@ export type {
   PortOptions as SwitchPortOptions,
   Release,
 } from './net/port.js';
-export type { HostDatagrams, HostStream, Listener, Sockets, StreamEvents, StreamFault } from './net/sockets.js';
+export type {
+  DatagramsRefused,
+  HostDatagrams,
+  HostStream,
+  Listener,
+  Sockets,
+  StreamEvents,
+  StreamFault,
+} from './net/sockets.js';
 export type { Switch, SwitchOptions } from './net/switch.js';
 export type { TcpConfig } from './net/tcp/tcb.js';
 export type { HartThread, Platform } from './partition/hart.js';

@@ -1,10 +1,16 @@
 /** The gateway between a guest peer and real sockets of this host, over loopback only. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { getServers, setServers } from 'node:dns';
+import { setServers as setServersOfPromises } from 'node:dns/promises';
 import { createSocket } from 'node:dgram';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { HostsFile } from '../src/adapters/node/hosts-file.js';
 import { nodeClock, nodeSockets } from '../src/adapters/node/sockets.js';
 import { Gateway, NetError, parseMac, Switch, type GatewayOptions, type Port } from '../src/net/index.js';
 import { concat, Peer, Recorder, Sink } from '../src/net/testing/peer.js';
@@ -377,6 +383,158 @@ test('names: own ones, the host resolver, and the hosts file where there is no s
   await until('both are answered over TCP', () => sink.bytes >= 2 * (2 + q.length + 16));
   assert.deepEqual([...concat(sink.received).slice(-4)], [10, 0, 2, 99]);
 });
+
+/** A UDP port of this host that nobody listens on. */
+async function closedUdpPort(): Promise<number> {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const { port } = socket.address();
+  socket.close();
+  return port;
+}
+
+test('a datagram to a closed port gets its "port unreachable", every time', async (t) => {
+  const { guest, gateway } = network(t);
+  const port = await closedUdpPort();
+  for (let n = 0; n < 3; n++) {
+    guest.sendUdp(5000 + (n % 2), '10.0.2.2', port, text('anybody?'));
+    await until('the message is there', () => guest.icmp.length > 0);
+    const [{ source, data }] = guest.icmp.splice(0);
+    assert.equal(source, 0x0a000202);
+    assert.deepEqual([...data.slice(0, 2)], [3, 3]);
+    // It quotes the datagram: protocol, addresses and ports.
+    assert.equal(data[8 + 9], 17);
+    assert.deepEqual([...data.slice(8 + 12, 8 + 20)], [10, 0, 2, 15, 10, 0, 2, 2]);
+    assert.deepEqual([get16(data, 28), get16(data, 30)], [5000 + (n % 2), port]);
+  }
+  assert.equal(gateway.status().udpFlows, 2);
+  assert.deepEqual(guest.datagrams, []);
+});
+
+test('a port that speaks to two places keeps its one port outside', async (t) => {
+  const { guest } = network(t);
+  const froms: number[] = [];
+  const ports: number[] = [];
+  for (let n = 0; n < 3; n++) {
+    const echo = createSocket('udp4', (data, from) => {
+      froms.push(from.port);
+      echo.send(data, from.port, from.address);
+    });
+    echo.bind(0, '127.0.0.1');
+    await once(echo, 'listening');
+    t.after(() => echo.close());
+    ports.push(echo.address().port);
+  }
+  // The first two before the socket is there; and the first again when others have been.
+  guest.sendUdp(5000, '10.0.2.2', ports[0], text('0'));
+  guest.sendUdp(5000, '10.0.2.2', ports[1], text('1'));
+  await until('both are back', () => guest.datagrams.length === 2);
+  for (const n of [2, 0, 1]) {
+    guest.sendUdp(5000, '10.0.2.2', ports[n], text(`${n}`));
+    await until('it is back', () => guest.datagrams.at(-1)?.sourcePort === ports[n]);
+  }
+  assert.equal(froms.length, 5);
+  assert.equal(new Set(froms).size, 1);
+  const later = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(later, 'listening');
+  t.after(() => later.close());
+  guest.sendUdp(5001, '10.0.2.2', ports[0], text('a'));
+  await until('it is back', () => guest.datagrams.at(-1)?.destinationPort === 5001);
+  const known = froms.at(-1);
+  guest.sendUdp(5001, '10.0.2.2', later.address().port, text('b'));
+  const [, from] = (await once(later, 'message')) as [Buffer, { port: number }];
+  assert.equal(from.port, known);
+});
+
+/** What the guest's name server says to a query of a type. */
+async function ask(guest: Peer, name: string, type: number): Promise<{ rcode: number; addresses: number[][] }> {
+  const asked = query(name);
+  set16(asked, asked.length - 4, type);
+  guest.datagrams.length = 0;
+  guest.sendUdp(5353, '10.0.2.3', 53, asked);
+  await until(`${name} is answered`, () => guest.datagrams.length > 0);
+  const { data } = guest.datagrams.splice(0)[0];
+  const count = get16(data, 6);
+  const addresses = Array.from({ length: count }, (_, n) => [...data.slice(asked.length + 16 * n + 12).slice(0, 4)]);
+  return { rcode: data[3] & 15, addresses };
+}
+
+const A = 1;
+const MX = 15;
+const AAAA = 28;
+
+/** The host's table of names, as a file. */
+async function hostsFile(t: TestContext, content: string): Promise<HostsFile> {
+  const folder = await mkdtemp(join(tmpdir(), 'understudy-hosts-'));
+  t.after(() => rm(folder, { recursive: true }));
+  await writeFile(join(folder, 'hosts'), content);
+  return new HostsFile(join(folder, 'hosts'));
+}
+
+/** A name server whose answer to everything is that there is no such name; it notes what it is asked. */
+async function nobodyKnows(t: TestContext): Promise<{ asked: string[]; address: string }> {
+  const asked: string[] = [];
+  const server = createSocket('udp4', (message, from) => {
+    const reply = Uint8Array.from(message);
+    reply[2] |= 0x80;
+    reply[3] = Rcode.NameError;
+    asked.push(message.toString('latin1'));
+    server.send(reply, from.port, from.address);
+  });
+  server.bind(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  return { asked, address: `127.0.0.1:${server.address().port}` };
+}
+
+for (const [which, set] of [
+  ['dns', setServers],
+  ['dns/promises', setServersOfPromises],
+] as const) {
+  test(`names of the hosts file, and the servers that the process sets (${which})`, async (t) => {
+    const hosts = await hostsFile(
+      t,
+      `# a comment
+127.0.0.1 localhost
+127.0.1.1\tThis.Host this # and another
+192.0.2.9 printer printer.lan
+192.0.2.10 printer
+::1 six
+fe80::1%lo0 zone
+not-an-address nobody
+`,
+    );
+    const before = getServers();
+    t.after(() => {
+      setServers(before);
+      setServersOfPromises(before);
+    });
+    const { asked, address } = await nobodyKnows(t);
+    set([address]);
+    const { guest } = network(t, { sockets: nodeSockets({ hosts }) });
+    const none: number[][] = [];
+    const printer = [
+      [192, 0, 2, 9],
+      [192, 0, 2, 10],
+    ];
+    assert.deepEqual(await ask(guest, 'printer', A), { rcode: Rcode.NoError, addresses: printer });
+    assert.deepEqual(await ask(guest, 'PRINTER.lan', A), { rcode: Rcode.NoError, addresses: [printer[0]] });
+    // It is there, and has no IPv6 address: a "no such name" would end a client's search.
+    assert.deepEqual(await ask(guest, 'printer', AAAA), { rcode: Rcode.NoError, addresses: none });
+    assert.deepEqual(asked, []);
+    assert.deepEqual(await ask(guest, 'printer', MX), { rcode: Rcode.NoError, addresses: none });
+    assert.equal(asked.length, 1);
+    // The host's own loopback is the gateway to a guest.
+    assert.deepEqual(await ask(guest, 'this.host', A), { rcode: Rcode.NoError, addresses: [[10, 0, 2, 2]] });
+    assert.deepEqual(await ask(guest, 'this.host', AAAA), { rcode: Rcode.NoError, addresses: none });
+    assert.deepEqual(await ask(guest, 'six', A), { rcode: Rcode.NoError, addresses: none });
+    // Who asks for localhost means itself.
+    assert.deepEqual(await ask(guest, 'localhost', A), { rcode: Rcode.NoError, addresses: [[127, 0, 0, 1]] });
+    assert.deepEqual(await ask(guest, 'nobody', A), { rcode: Rcode.NameError, addresses: none });
+    assert.equal(asked.length, 2);
+    assert.match(asked.join(), /nobody/);
+  });
+}
 
 test('echo requests to the gateway are answered, to the outside refused', async (t) => {
   const { guest } = network(t);

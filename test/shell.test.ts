@@ -68,11 +68,15 @@ for (const kernel of KERNELS) {
         ['echo self; kill -9 $$', 137, 'self\n'],
         ['sh -c "kill -SEGV \\$\\$"', 139, /^/],
         ['echo out; break', 0, 'out\n'],
+        ['echo out; continue', 0, 'out\n'],
+        ['kill -9 $PPID; exit 2', /^(2|137)$/, ''],
+        ['echo a; kill -9 $PPID; sleep 1001', 137, 'a\n'],
         ['if', 2, /syntax error/],
         ['echo "never closed', 2, /./],
       ] as const) {
         const result = await shell.run(command);
-        assert.equal(result.status, status, `${command}: ${result.output}`);
+        if (typeof status === 'number') assert.equal(result.status, status, `${command}: ${result.output}`);
+        else assert.match(String(result.status), status, command);
         if (typeof output === 'string') assert.equal(result.output, output);
         else assert.match(result.output, output);
         assert.equal(await shell.check('echo alive'), 'alive\n');
@@ -93,6 +97,54 @@ END
       // The user's port is the one that is nobody's.
       assert.deepEqual(forged.output.match(/.* was.*/g), ['/dev/vport0p1 was open to all'], forged.output);
       assert.equal((await shell.run('echo 0; echo done 0; printf "0\\n0\\n"; exit 8')).status, 8);
+    });
+
+    test('what a command sets, the shell’s own variables too, costs no output and no status', async () => {
+      const { output } = await shell.run('set; set -a; echo whole');
+      assert.match(output, /whole\n$/);
+      assert.match(await shell.check('set; env; tr "\\0" "\\n" < /proc/self/environ; set +a; echo whole'), /whole\n$/);
+    });
+
+    test('functions named as what the shell itself calls do not spoil it', async () => {
+      const names = ['printf', 'echo', 'read', 'command', 'understudy_run', 'true', 'cd', 'test', 'unset_f'];
+      for (const name of names) {
+        const { status, output } = await shell.run(`${name}() { :; }; set -- x; sh -c 'exit 6'`, { timeout: 20_000 });
+        assert.deepEqual([status, output], [6, ''], name);
+      }
+      assert.equal(
+        (await shell.run('printf there; (exit 4)')).output,
+        '',
+        'the function is there for the next command',
+      );
+      await shell.run('exit 0');
+      assert.equal(await shell.check('printf there'), 'there');
+    });
+
+    test('a keeper that is stopped, and a shell that nobody starts again: the caller’s time holds', async () => {
+      const begun = performance.now();
+      await assert.rejects(shell.run('kill -STOP $PPID; exit 2', { timeout: 2000 }), (error: unknown) => {
+        assert.ok(error instanceof Error && 'code' in error && error.code === 'timeout', String(error));
+        assert.doesNotMatch(error.message, /[0-9a-f]{32}/);
+        return true;
+      });
+      assert.ok(performance.now() - begun < 12_000);
+      assert.equal(await shell.check('echo alive'), 'alive\n');
+    });
+
+    test('a timeout of Infinity, or of months, is none; what is no time is refused', async () => {
+      for (const timeout of [Infinity, 2 ** 31, 1e12]) {
+        assert.equal((await shell.run('sleep 0.2; echo slept', { timeout })).output, 'slept\n');
+        const waiting = guest.console.waitFor(/waited for\r/, { timeout });
+        await guest.console.write('echo waited"" for\n');
+        await waiting.catch(() => assert.fail(`no time to wait with ${timeout}`));
+      }
+      for (const timeout of [NaN, -1]) {
+        await assert.rejects(shell.run('true', { timeout }), { code: 'invalid' });
+        await assert.rejects(guest.console.waitFor(/x/, { timeout }), { code: 'invalid' });
+        await assert.rejects(guest.shell({ timeout }), { code: 'invalid' });
+        await assert.rejects(guest.shutdown({ timeout }), { code: 'invalid' });
+      }
+      assert.equal(await shell.check('echo alive'), 'alive\n');
     });
 
     test('a command is ended by its timeout, with all that it started, and the shell is usable', async () => {

@@ -10,6 +10,7 @@ import type { MailboxTransport } from '../guest/hands/transport.js';
 import type { OsEnd } from '../guest/os-instance.js';
 import { parseIpv4, parseMac } from '../net/index.js';
 import type { ImageBoot, Instance, SystemComputer } from '../system/index.js';
+import { startTimer } from '../system/timeout.js';
 import { MaintenanceError } from './errors.js';
 
 /** As for `Computer.boot`; what the hands need is added. */
@@ -119,7 +120,7 @@ async function takeHands(instance: Instance, timeout: number): Promise<{ hands: 
         cancel();
         fn();
       };
-      const timer = setTimeout(over, milliseconds);
+      const timer = startTimer(over, milliseconds);
       waits.add(over);
       return cancel;
     },

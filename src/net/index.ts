@@ -9,7 +9,15 @@ export { Gateway, type GatewayStatus } from './gateway/gateway.js';
 export type { GatewayOptions, Target } from './gateway/config.js';
 export type { Forward, ForwardOptions } from './gateway/forwards.js';
 export type { Clock } from './clock.js';
-export type { HostDatagrams, HostStream, Listener, Sockets, StreamEvents, StreamFault } from './sockets.js';
+export type {
+  DatagramsRefused,
+  HostDatagrams,
+  HostStream,
+  Listener,
+  Sockets,
+  StreamEvents,
+  StreamFault,
+} from './sockets.js';
 export type { TcpConfig } from './tcp/tcb.js';
 export { NetError, type NetErrorCode } from './errors.js';
 export { formatIpv4, formatMac, parseIpv4, parseMac } from './address.js';

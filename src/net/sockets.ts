@@ -39,6 +39,9 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** The host was told that what was sent to `address` and `port` arrives nowhere. */
+export type DatagramsRefused = (address: string, port: number, why: 'refused' | 'unreachable') => void;
+
 /** A UDP socket of the host. */
 export interface HostDatagrams {
   readonly port: number;
@@ -57,11 +60,12 @@ export interface Sockets {
    * Rejects with NetError `PORT_IN_USE`, `PORT_DENIED`, `NO_SUCH_ADDRESS` or `HOST_SOCKET`. Port 0 lets the host choose.
    */
   listen(address: string, port: number, accept: (stream: HostStream) => StreamEvents): Promise<Listener>;
-  /** Opens a datagram socket. Rejects like `listen`. */
+  /** Opens a datagram socket. Rejects like `listen`. `refused` is told as far as the host can tell. */
   datagrams(
     address: string,
     port: number,
     receive: (payload: Uint8Array, address: string, port: number) => void,
+    refused?: DatagramsRefused,
   ): Promise<HostDatagrams>;
   /**
    * Sends a DNS message (RFC 1035, 4.1) to the host's own resolver, over TCP if `stream`; gives the reply. Rejects when

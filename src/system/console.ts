@@ -3,6 +3,7 @@ import type { GuestOutput } from '../computer/guest-output.js';
 import type { OsEnd, OsInstance } from '../guest/os-instance.js';
 import type { ConsoleDevice } from './boot-arguments.js';
 import { SystemError } from './errors.js';
+import { checkTimeout, startTimer } from './timeout.js';
 
 /** Text that is kept for `waitFor` and for messages when nobody asks for it. */
 const KEPT = 512 * 1024;
@@ -129,7 +130,7 @@ export class Console {
           new SystemError(code, `${what} while ${String(pattern)} was waited for; it wrote:\n${this.#lastLines()}`),
         );
       };
-      const timer = setTimeout(() => fail('timeout', `nothing in ${timeout} ms`), timeout);
+      const timer = startTimer(() => fail('timeout', `nothing in ${timeout} ms`), checkTimeout(timeout));
       const waiter: Waiter = {
         pattern: compiled,
         found: (match) => {

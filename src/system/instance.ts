@@ -8,6 +8,7 @@ import type { Network, Place } from './network.js';
 import type { Shell } from './shell/shell.js';
 import type { Shells } from './shell/shells.js';
 import { shutDown } from './shutdown.js';
+import { checkTimeout } from './timeout.js';
 
 /** Time for processes to end, and for the kernel to write everything out (ms). */
 const SHUTDOWN_TIMEOUT = 30_000;
@@ -138,7 +139,8 @@ export class Instance {
    *
    * It is asked through the console, by magic SysRq keys; a kernel without them, or on a serial console, cannot hear.
    */
-  shutdown({ timeout = SHUTDOWN_TIMEOUT }: ShutdownOptions = {}): Promise<InstanceEnd> {
+  async shutdown({ timeout = SHUTDOWN_TIMEOUT }: ShutdownOptions = {}): Promise<InstanceEnd> {
+    checkTimeout(timeout);
     this.#shutdown ??= this.#shutDown(timeout);
     return this.#shutdown;
   }

@@ -12,6 +12,7 @@
  */
 import type { OsInstance } from '../guest/os-instance.js';
 import type { Console } from './console.js';
+import { startTimer } from './timeout.js';
 
 /** A guest that does nothing for so long has no process left that is about to end (ms). */
 const QUIET = 500;
@@ -38,7 +39,7 @@ export async function shutDown(os: OsInstance, console: Console, timeout: number
   const end = os.ended.then(() => void (ended = true));
   const pause = async (milliseconds: number): Promise<void> => {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const time = new Promise<void>((resolve) => (timer = setTimeout(resolve, milliseconds)));
+    const time = new Promise<void>((resolve) => (timer = startTimer(resolve, milliseconds)));
     await Promise.race([end, time]);
     clearTimeout(timer);
   };

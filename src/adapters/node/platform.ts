@@ -40,6 +40,8 @@ class WorkerThread implements HartThread {
       execArgv: [],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
     });
+    allowListeners(1);
+    worker.once('exit', () => allowListeners(-1));
     worker.on('message', (message: HartMessage) => this.#hear(message));
     worker.on('messageerror', (error) => this.#lose(worker, `what it said cannot be read: ${error.message}`));
     worker.on('error', (error: unknown) =>
@@ -66,6 +68,18 @@ class WorkerThread implements HartThread {
     this.#worker = undefined;
     void worker.terminate();
     this.#hear({ type: 'failed', message: why });
+  }
+}
+
+/**
+ * Node pipes what a worker writes to our standard output and error, and each pipe listens there for errors: that there
+ * are as many listeners as workers is no leak to be warned of.
+ */
+function allowListeners(more: number): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    const most = stream.getMaxListeners();
+    // None: there is no limit.
+    if (most > 0) stream.setMaxListeners(most + more);
   }
 }
 

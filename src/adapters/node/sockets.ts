@@ -1,17 +1,15 @@
 /** Node's sockets, resolver, timers and clock for the outside network. */
-import { createSocket, type Socket as DgramSocket } from 'node:dgram';
 import { readFileSync } from 'node:fs';
-import { getServers } from 'node:dns/promises';
+import resolver from 'node:dns/promises';
 import { connect, createServer } from 'node:net';
 import type { Clock } from '../../net/clock.js';
 import { NetError, type NetErrorCode } from '../../net/errors.js';
-import type { HostDatagrams, HostStream, Listener, Sockets, StreamEvents } from '../../net/sockets.js';
+import type { HostStream, Listener, Sockets, StreamEvents } from '../../net/sockets.js';
+import { openDatagrams } from './datagrams.js';
 import { exchangeDns } from './dns.js';
 import { HostsFile } from './hosts-file.js';
 import { codeOf, NodeStream } from './stream.js';
 
-/** Bytes of datagrams that may wait in a socket for the operating system. */
-const MAX_UNSENT = 1024 * 1024;
 /** The part of the process's descriptors that guests may have. */
 const FOR_GUESTS = 3 / 4;
 
@@ -41,9 +39,11 @@ export function nodeSockets({ hosts = new HostsFile() }: { hosts?: HostsFile } =
       return stream;
     },
     listen,
-    datagrams,
-    // Of the two resolvers that a process has, this one knows what was set last by either's setServers.
-    dnsExchange: (query, stream, signal) => exchangeDns(getServers(), query, stream, signal),
+    datagrams: (address, port, receive, refused) =>
+      openDatagrams(address, port, receive, refused, (error) => cannotOpen('UDP', address, port, error)),
+    // Of the two resolvers of a process, this one knows what was set last by either's setServers; a named import would
+    // be the function as it was before.
+    dnsExchange: (query, stream, signal) => exchangeDns(resolver.getServers(), query, stream, signal),
     lookup: (name, family) => hosts.lookup(name, family),
   };
 }
@@ -78,40 +78,6 @@ function listen(address: string, port: number, accept: (stream: HostStream) => S
             server.close();
             closed();
           }),
-      });
-    });
-  });
-}
-
-function datagrams(
-  address: string,
-  port: number,
-  receive: (payload: Uint8Array, address: string, port: number) => void,
-): Promise<HostDatagrams> {
-  return new Promise((resolve, reject) => {
-    const socket: DgramSocket = createSocket('udp4', (payload, from) => receive(payload, from.address, from.port));
-    let closed = false;
-    let unsent = 0;
-    socket.once('error', (error) => {
-      socket.close();
-      reject(cannotOpen('UDP', address, port, error));
-    });
-    socket.bind({ address, port, exclusive: true }, () => {
-      // Errors of single datagrams (unreachable, too long) lose that datagram.
-      socket.removeAllListeners('error').on('error', () => undefined);
-      resolve({
-        port: socket.address().port,
-        send: (payload, to, toPort) => {
-          // What the operating system does not take is dropped, as datagrams are.
-          if (closed || unsent + payload.length > MAX_UNSENT) return;
-          unsent += payload.length;
-          socket.send(payload, toPort, to, () => (unsent -= payload.length));
-        },
-        close: () => {
-          if (closed) return;
-          closed = true;
-          socket.close();
-        },
       });
     });
   });

@@ -9,6 +9,8 @@ export interface TerminalSize {
 
 export class Terminal {
   #raw = false;
+  /** Errors of the streams are ignored from now on. */
+  #deaf = false;
   readonly #undo: (() => void)[] = [];
 
   constructor(
@@ -63,9 +65,8 @@ export class Terminal {
     input.resume();
     output.on('resize', resize);
     // A terminal that goes away must not end us with an exception before we have cleaned up.
-    const ignore = (): void => undefined;
-    input.on('error', ignore);
-    output.on('error', ignore);
+    if (!this.#deaf) for (const stream of [input, output]) stream.on('error', () => undefined);
+    this.#deaf = true;
     this.#undo.push(() => {
       input.off('data', data).off('end', onEnd);
       output.off('resize', resize);

@@ -11,9 +11,9 @@ import type { Endpoints, TcpEvents } from '../tcp/tcb.js';
 import { formatIpv4 } from '../address.js';
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from '../wire/dhcp.js';
 import { DNS_PORT } from '../wire/dns.js';
-import { echoReply, HOST_UNREACHABLE, PORT_UNREACHABLE, PROHIBITED, unreachable } from '../wire/icmp.js';
-import { IPV4_HEADER, Ipv4Packet, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP, writeIpv4Header } from '../wire/ipv4.js';
-import { buildUdp, parseUdp } from '../wire/udp.js';
+import { echoReply, HOST_UNREACHABLE, PORT_UNREACHABLE, PROHIBITED, quoted, unreachable } from '../wire/icmp.js';
+import { Ipv4Packet, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.js';
+import { buildUdp, parseUdp, UDP_HEADER } from '../wire/udp.js';
 import { set16, set32 } from '../wire/bytes.js';
 import { hostAddress, validate, type GatewayConfig, type GatewayOptions } from './config.js';
 import { DhcpServer } from './dhcp.js';
@@ -22,7 +22,7 @@ import { dnsOverTcp } from './dns-stream.js';
 import { Forwards, type Forward, type ForwardOptions } from './forwards.js';
 import { Relay } from './relay.js';
 import { Stations } from './stations.js';
-import { UdpNat } from './udp-nat.js';
+import { UdpNat, type Refusal } from './udp-nat.js';
 
 /** How much goes through a gateway at the moment. */
 export interface GatewayStatus {
@@ -92,7 +92,14 @@ export class Gateway {
       ...(options.tcp === undefined ? {} : { config: options.tcp }),
       ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
     });
-    this.#udp = new UdpNat(config, sockets, clock, this.#stations, (...datagram) => this.#sendUdp(...datagram));
+    this.#udp = new UdpNat(
+      config,
+      sockets,
+      clock,
+      this.#stations,
+      (...datagram) => this.#sendUdp(...datagram),
+      (...datagram) => this.#refusedUdp(...datagram),
+    );
     this.#dhcp = new DhcpServer(config, port.addresses, () => clock.now());
     this.#dns = new DnsServer(sockets, config.names, config.gateway, this.#stations);
     this.#forwards = new Forwards(
@@ -216,16 +223,31 @@ export class Gateway {
   /** The connection's SYN was in vain: says so by ICMP, which quotes the SYN's header as it must have been. */
   #hostUnreachable(connection: TcpConnection): void {
     const { ends, irs } = connection.tcb;
-    const syn = new Ipv4Packet();
-    syn.bytes = new Uint8Array(IPV4_HEADER + 8);
-    syn.start = IPV4_HEADER;
-    syn.length = 8;
-    writeIpv4Header(syn.bytes, 0, 20, PROTOCOL_TCP, ends.remoteAddress, ends.localAddress, 0, 0);
-    set16(syn.bytes, IPV4_HEADER, ends.remotePort);
-    set16(syn.bytes, IPV4_HEADER + 2, ends.localPort);
-    set32(syn.bytes, IPV4_HEADER + 4, irs);
-    this.#link.sendPayload(PROTOCOL_ICMP, this.config.gateway, ends.remoteAddress, unreachable(syn, HOST_UNREACHABLE));
+    const syn = new Uint8Array(8);
+    set16(syn, 0, ends.remotePort);
+    set16(syn, 2, ends.localPort);
+    set32(syn, 4, irs);
+    this.#unreachable(PROTOCOL_TCP, ends.remoteAddress, ends.localAddress, syn, HOST_UNREACHABLE);
     connection.drop();
+  }
+
+  /** The host was told that a guest's datagram arrived nowhere: so is the guest. */
+  #refusedUdp(guest: number, port: number, destination: number, to: number, why: Refusal): void {
+    const datagram = new Uint8Array(UDP_HEADER);
+    set16(datagram, 0, port);
+    set16(datagram, 2, to);
+    set16(datagram, 4, UDP_HEADER);
+    const code = why === 'refused' ? PORT_UNREACHABLE : HOST_UNREACHABLE;
+    this.#unreachable(PROTOCOL_UDP, guest, destination, datagram, code);
+  }
+
+  /** What the guest sent to `destination`, whose first 8 bytes were `first`, did not get there. */
+  #unreachable(protocol: number, guest: number, destination: number, first: Uint8Array, code: number): void {
+    if (this.#closed) return;
+    const message = unreachable(quoted(protocol, guest, destination, first), code);
+    // Port unreachable is what the addressed host itself says (RFC 1122, 3.2.2.1).
+    const source = code === PORT_UNREACHABLE ? destination : this.config.gateway;
+    this.#link.sendPayload(PROTOCOL_ICMP, source, guest, message);
   }
 
   #udpPacket(packet: Ipv4Packet): void {

@@ -6,7 +6,7 @@
 import { formatIpv4, parseIpv4 } from '../address.js';
 import { compact } from '../arena.js';
 import type { Clock } from '../clock.js';
-import type { HostDatagrams, Sockets } from '../sockets.js';
+import type { DatagramsRefused, HostDatagrams, Sockets } from '../sockets.js';
 import { Shares } from '../shares.js';
 import { hostAddress, type GatewayConfig } from './config.js';
 import type { Stations } from './stations.js';
@@ -16,6 +16,8 @@ const MAX_PEERS = 256;
 const MAX_WAITING = 16;
 /** Bytes that may wait for a flow's socket to open. */
 const MAX_WAITING_BYTES = 64 * 1024;
+
+export type Refusal = Parameters<DatagramsRefused>[2];
 
 interface Flow {
   readonly guest: number;
@@ -46,6 +48,8 @@ export class UdpNat {
     readonly stations: Stations,
     /** A datagram for the guest. */
     readonly deliver: (source: number, sourcePort: number, guest: number, port: number, data: Uint8Array) => void,
+    /** A guest's datagram arrived nowhere. */
+    readonly refused: (guest: number, port: number, destination: number, to: number, why: Refusal) => void,
   ) {
     this.#shares = new Shares(MAX_FLOWS, () => stations.count());
   }
@@ -104,7 +108,15 @@ export class UdpNat {
     this.#flows.set(key, flow);
     this.#cancelSweep ??= this.clock.after(this.config.udpIdle, () => this.#sweep());
     this.sockets
-      .datagrams('0.0.0.0', 0, (data, address, from) => this.#receive(flow, data, address, from))
+      .datagrams(
+        '0.0.0.0',
+        0,
+        (data, address, from) => this.#receive(flow, data, address, from),
+        (address, to, why) => {
+          const destination = flow.peers.get(`${address}:${to}`);
+          if (destination !== undefined && !flow.closed) this.refused(flow.guest, flow.port, destination, to, why);
+        },
+      )
       .then(
         (socket) => {
           if (flow.closed) socket.close();

@@ -3,7 +3,7 @@
  */
 import { set16 } from './bytes.js';
 import { checksum } from './checksum.js';
-import { IPV4_HEADER, type Ipv4Packet } from './ipv4.js';
+import { IPV4_HEADER, Ipv4Packet, writeIpv4Header } from './ipv4.js';
 
 export const ECHO_REPLY = 0;
 export const DESTINATION_UNREACHABLE = 3;
@@ -24,6 +24,20 @@ export function echoReply(packet: Ipv4Packet): Uint8Array | undefined {
   set16(reply, 2, 0);
   set16(reply, 2, checksum(reply, 0, reply.length));
   return reply;
+}
+
+/**
+ * The beginning of a packet that is no longer there, as "destination unreachable" quotes it: its addresses, and the
+ * first 8 bytes behind the header, by which its sender finds out what it was.
+ */
+export function quoted(protocol: number, source: number, destination: number, first: Uint8Array): Ipv4Packet {
+  const packet = new Ipv4Packet();
+  packet.bytes = new Uint8Array(IPV4_HEADER + first.length);
+  packet.start = IPV4_HEADER;
+  packet.length = first.length;
+  writeIpv4Header(packet.bytes, 0, 20, protocol, source, destination, 0, 0);
+  packet.bytes.set(first, IPV4_HEADER);
+  return packet;
 }
 
 /** Tells a sender that its packet cannot go on: quotes its header and the first 8 bytes after it. */

@@ -1,6 +1,7 @@
 /** A POSIX shell in a guest, driven by a program instead of a person. */
 import type { WaitOptions } from '../console.js';
 import { SystemError } from '../errors.js';
+import { checkTimeout } from '../timeout.js';
 import type { ShellSlot } from './slot.js';
 
 /** How a command in a guest ended, and what it wrote. */
@@ -18,12 +19,16 @@ const DEFAULT_TIMEOUT = 60_000;
 export const MOST_OUTPUT = 256 * 2 ** 20;
 /** Time for what a command has started to be killed, and for another shell (ms). */
 const RECOVERY = 20_000;
+/** What a command that failed waits of it, at most; the next one waits for the rest (ms). */
+const GRACE = 1000;
 const QUOTED = 2000;
 
 /** A shell in a guest, driven by a program. */
 export class Shell {
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
+  /** A shell that is being ended, and what follows it. */
+  #recovery: Promise<void> | undefined;
 
   /** Made by `Instance.shell`. */
   constructor(
@@ -60,6 +65,7 @@ export class Shell {
     if (this.#closed) return;
     this.#closed = true;
     await this.#last;
+    await this.#recovered(performance.now() + RECOVERY).catch(() => undefined);
     await this.slot.close(RECOVERY);
     this.onClose();
   }
@@ -67,8 +73,10 @@ export class Shell {
   async #run(command: string, { timeout = DEFAULT_TIMEOUT }: WaitOptions): Promise<CommandResult> {
     if (command.includes('\0')) throw new SystemError('invalid', 'a command has no NUL characters');
     if (this.#closed) throw new SystemError('invalid', 'the shell was closed');
+    checkTimeout(timeout);
     const { slot } = this;
     const deadline = performance.now() + timeout;
+    await this.#recovered(deadline);
     if (slot.isSpoilt) await this.#renew(deadline);
     slot.send(command);
     const isOver = (): boolean => slot.status !== undefined || slot.output.length > MOST_OUTPUT;
@@ -84,25 +92,44 @@ export class Shell {
       throw new SystemError('timeout', `in the guest, ${command} did not end in ${timeout} ms; it wrote:\n${end}`);
     }
     // The end of a shell of its own accord: what it wrote lies before the first mark of its successor.
-    if (slot.isSpoilt) await this.#renew(performance.now() + RECOVERY);
-    if (!(await slot.until(() => slot.result !== undefined, performance.now() + RECOVERY))) {
+    if (slot.isSpoilt) await this.#renew(deadline);
+    if (!(await slot.until(() => slot.result !== undefined || slot.isSpoilt, deadline))) {
+      await this.#end();
       throw new SystemError('timeout', `in the guest, ${command} ended, and what it wrote does not arrive`);
     }
+    // It was killed after it had told the status, and before it wrote the mark.
+    if (slot.result === undefined) await this.#renew(deadline);
     const bytes = slot.result ?? new Uint8Array(0);
     return { status, bytes, output: new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes) };
   }
 
   /** Kills the command and what it has started. */
   async #end(): Promise<void> {
-    const deadline = performance.now() + RECOVERY;
-    await this.slot.kill(deadline);
+    const recover = async (): Promise<void> => {
+      const deadline = performance.now() + RECOVERY;
+      await this.slot.kill(deadline);
+      await this.slot.renew(deadline);
+    };
     // A guest that cannot do it in time is asked again by the next command.
-    await this.#renew(deadline).catch(() => undefined);
+    const recovery = recover()
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.#recovery === recovery) this.#recovery = undefined;
+        this.slot.notice();
+      });
+    this.#recovery = recovery;
+    await this.#recovered(performance.now() + GRACE).catch(() => undefined);
   }
 
-  /** Waits for the shell that follows one that has ended. */
+  async #recovered(deadline: number): Promise<void> {
+    if (await this.slot.until(() => this.#recovery === undefined, deadline)) return;
+    throw new SystemError('timeout', 'the shell that was to be ended has not ended yet');
+  }
+
+  /** Waits for the shell that follows one that has ended; one that does not answer is ended. */
   async #renew(deadline: number): Promise<void> {
     if (await this.slot.renew(deadline)) return;
+    await this.#end();
     throw new SystemError('timeout', 'the shell that was to be ended does not end, or no other one begins');
   }
 }

@@ -3,6 +3,7 @@ import type { ConsolePort } from '../../computer/virtio/console-port.js';
 import type { OsInstance } from '../../guest/os-instance.js';
 import type { Console, WaitOptions } from '../console.js';
 import { SystemError } from '../errors.js';
+import { checkTimeout, startTimer } from '../timeout.js';
 import { SCRIPT } from './script.js';
 import { Shell } from './shell.js';
 import { ShellSlot, type SlotHost } from './slot.js';
@@ -46,6 +47,7 @@ export class Shells implements SlotHost {
 
   /** Throws SystemError `timeout`, `ended`, or `no-port` when all ports are taken. */
   async open(options: WaitOptions): Promise<Shell> {
+    checkTimeout(options.timeout ?? DEFAULT_TIMEOUT);
     const agent = this.#agent;
     const index = this.#pairs.findIndex((_, i) => this.#slots[i] === undefined);
     if (agent === undefined || index < 0) {
@@ -62,7 +64,7 @@ export class Shells implements SlotHost {
       await this.#started;
       this.#os.console.announce(commands.index);
       this.#os.console.announce(written.index);
-      this.tell(`open ${index} ${commands.index} ${written.index}`);
+      slot.begin();
       const deadline = performance.now() + (options.timeout ?? DEFAULT_TIMEOUT);
       if (!(await slot.renew(deadline))) throw new SystemError('timeout', 'the guest starts no shell');
       return new Shell(slot, () => {
@@ -103,7 +105,7 @@ export class Shells implements SlotHost {
       );
       let timer: ReturnType<typeof setTimeout> | undefined;
       const late = new Promise<'late'>((resolve) => {
-        timer = setTimeout(() => resolve('late'), rest().timeout);
+        timer = startTimer(() => resolve('late'), deadline - performance.now());
       });
       const first = await Promise.race([ready, late, this.#os.ended]);
       clearTimeout(timer);
@@ -125,7 +127,7 @@ export class Shells implements SlotHost {
     this.#line = (lines.pop() ?? '').slice(-LONGEST_LINE);
     for (const line of lines) {
       if (line === 'ready') this.#onReady();
-      const [, what, index, value] = /^(keeper|started|ended) (\d{1,2}) (\d{1,10})$/.exec(line) ?? [];
+      const [, what, index, value] = /^(keeper|gone|started|ended) (\d{1,2}) (\d{1,10})$/.exec(line) ?? [];
       if (what !== undefined) this.#slots[Number(index)]?.told(what, value);
     }
   }

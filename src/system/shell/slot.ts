@@ -1,6 +1,7 @@
 /** One shell's place: its two ports, and what the agent says of it. See script.ts. */
 import type { ConsolePort } from '../../computer/virtio/console-port.js';
 import { SystemError } from '../errors.js';
+import { startTimer } from '../timeout.js';
 import { Output } from './output.js';
 
 /** What a slot needs of the agent, and of the instance. */
@@ -17,6 +18,10 @@ export interface SlotHost {
 const MOST_BETWEEN = 1024 * 1024;
 /** A status on the port is a line of digits, nothing longer. */
 const LONGEST_LINE = 16;
+/** After it a keeper that does not say that its killed shell has ended is killed too (ms). */
+const KEEPER_FIRST = 5000;
+/** Of a command whose shell is killed with its keeper. */
+const KILLED = 137;
 
 /** A place for one shell of a guest: console ports of its own. */
 export class ShellSlot {
@@ -28,7 +33,7 @@ export class ShellSlot {
   /** Process groups of the shell and of its keeper, as the agent says. */
   #group: string | undefined;
   #keeper: string | undefined;
-  #mark: Uint8Array = new Uint8Array(0);
+  #mark = '';
   #result: Uint8Array | undefined;
   #line = '';
   /** A command has been sent whose status has not come. */
@@ -51,8 +56,13 @@ export class ShellSlot {
   }
 
   get result(): Uint8Array | undefined {
-    this.#result ??= this.output.before(this.#mark);
+    this.#result ??= this.output.before(new TextEncoder().encode(this.#mark));
     return this.#result;
+  }
+
+  /** Asks for a keeper, which starts the shell. */
+  begin(): void {
+    this.host.tell(`open ${this.index} ${this.commands.index} ${this.written.index}`);
   }
 
   /** The first command starts with nothing written. */
@@ -67,11 +77,13 @@ export class ShellSlot {
   told(what: string, value: string): void {
     if (what === 'keeper') this.#keeper = value;
     else if (what === 'started') this.#group = value;
-    else if (what === 'ended') {
-      this.#group = undefined;
-      this.isSpoilt = true;
-      if (this.#awaiting) this.status ??= Number(value);
-      this.#awaiting = false;
+    else if (what === 'ended') this.#ended(Number(value));
+    else if (what === 'gone' && value === this.#keeper) {
+      // Nobody would start its shell again, or say how it ended.
+      this.#keeper = undefined;
+      this.#kill(this.#group);
+      this.#ended(KILLED);
+      this.begin();
     }
     this.notice();
   }
@@ -79,31 +91,38 @@ export class ShellSlot {
   /** Kills the shell's process group. */
   async kill(deadline: number): Promise<void> {
     this.isSpoilt = true;
+    this.#awaiting = false;
     if (await this.until(() => this.#group !== undefined, deadline)) this.#kill(this.#group);
-    await this.until(() => this.#group === undefined, deadline);
+    const isEnded = (): boolean => this.#group === undefined;
+    if (await this.until(isEnded, Math.min(deadline, performance.now() + KEEPER_FIRST))) return;
+    this.#kill(this.#keeper);
+    await this.until(isEnded, deadline);
   }
 
   /** Waits until the shell that was started anew answers. What the old one wrote is kept. False: it does not. */
   async renew(deadline: number): Promise<boolean> {
     const { status } = this;
-    if (!(await this.until(() => this.#group !== undefined, deadline))) return false;
-    this.isSpoilt = false;
-    this.status = undefined;
-    this.#post('');
-    const answered = await this.until(
-      () => this.isSpoilt || (this.status !== undefined && this.result !== undefined),
-      deadline,
-    );
-    if (!answered || this.isSpoilt) {
-      this.isSpoilt = true;
-      return false;
+    while (await this.until(() => this.#group !== undefined, deadline)) {
+      this.isSpoilt = false;
+      this.status = undefined;
+      this.#post('');
+      const answered = await this.until(
+        () => this.isSpoilt || (this.status !== undefined && this.result !== undefined),
+        deadline,
+      );
+      if (answered && this.isSpoilt) continue;
+      this.isSpoilt = !answered;
+      this.status = status;
+      return answered;
     }
     this.status = status;
-    return true;
+    return false;
   }
 
   async close(milliseconds: number): Promise<void> {
-    this.#kill(this.#keeper);
+    const keeper = this.#keeper;
+    this.#keeper = undefined;
+    this.#kill(keeper);
     this.#kill(this.#group);
     if (this.host.ended !== undefined) return;
     await this.until(() => !this.commands.open && !this.written.open, performance.now() + milliseconds);
@@ -119,7 +138,7 @@ export class ShellSlot {
           if (condition() || this.host.ended !== undefined) resolve();
         };
         this.#waiters.add(look);
-        timer = setTimeout(resolve, Math.max(0, deadline - performance.now()));
+        timer = startTimer(resolve, Math.max(0, deadline - performance.now()));
         look();
       });
     } finally {
@@ -137,12 +156,11 @@ export class ShellSlot {
   }
 
   #post(command: string): void {
-    const mark = this.host.mark();
-    this.#mark = new TextEncoder().encode(mark);
+    this.#mark = this.host.mark();
     this.#awaiting = true;
     this.written.letGo();
     const lines = command === '' ? [] : command.split('\n').map((line) => `+${line}\n`);
-    this.commands.write(new TextEncoder().encode(`${mark}\n${lines.join('')}.\n`));
+    this.commands.write(new TextEncoder().encode(`${lines.join('')}.\n`));
   }
 
   #hear(bytes: Uint8Array): void {
@@ -152,7 +170,15 @@ export class ShellSlot {
     if (status === undefined || !this.#awaiting) return;
     this.#awaiting = false;
     this.status = Number(status);
+    this.commands.write(new TextEncoder().encode(`=${this.#mark}\n`));
     this.notice();
+  }
+
+  #ended(status: number): void {
+    this.#group = undefined;
+    this.isSpoilt = true;
+    if (this.#awaiting) this.status ??= status;
+    this.#awaiting = false;
   }
 
   #kill(group: string | undefined): void {
