@@ -26,13 +26,13 @@ test('what was booted does not stay in the host’s memory', async () => {
   const code = `
     import { Computer } from ${JSON.stringify(new URL('../src/index.js', import.meta.url).href)};
     const MIB = 2 ** 20;
-    const computer = await Computer.create({ memory: 320 * MIB, harts: 2 });
+    const computer = await Computer.create({ memory: 400 * MIB, harts: 2 });
     const settle = async () => {
       for (let i = 0; i < 3; i++) { gc(); await new Promise((resolve) => setTimeout(resolve, 50)); }
       return process.memoryUsage().arrayBuffers;
     };
     const before = await settle();
-    const options = { console: 'ttyS0', network: false, memory: 128 * MIB, initramfs: process.argv[2] };
+    const options = { console: 'ttyS0', network: false, memory: 176 * MIB, initramfs: process.argv[2] };
     for (let i = 0; i < 2; i++) {
       const guest = await computer.boot({ ...options, kernel: process.argv[1] });
       await guest.console.waitFor('...');
