@@ -16,7 +16,7 @@ export async function together(work: readonly unknown[]): Promise<unknown[]> {
 }
 
 /** Work that must be done one piece after the other, though it is asked for together. */
-export class Queue {
+export class Sequence {
   #last: Promise<unknown> = Promise.resolve();
 
   run<T>(work: () => Promise<T>): Promise<T> {

@@ -5,7 +5,7 @@ import { PLIC_BASE, PLIC_SIZE } from '../computer/plic/plic.js';
 import { PLIC_SOURCES } from '../computer/plic/state.js';
 import { RTC_BASE, RTC_INTERRUPT, RTC_SIZE } from '../computer/rtc.js';
 import { UART_BASE, UART_CLOCK, UART_INTERRUPT, UART_SIZE } from '../computer/uart.js';
-import { RAM_BASE } from '../partition/address-space.js';
+import { RAM_START } from '../partition/address-space.js';
 import { buildFdt, type FdtNode } from './fdt.js';
 
 export interface Hardware {
@@ -71,8 +71,8 @@ export function buildDeviceTree(hardware: Hardware): Uint8Array {
         properties: { '#address-cells': 1, '#size-cells': 0, 'timebase-frequency': TIMEBASE_FREQUENCY },
         children: Object.fromEntries(ids.map((id) => [`cpu@${id}`, cpu(id)])),
       },
-      [`memory@${RAM_BASE.toString(16)}`]: {
-        properties: { device_type: 'memory', reg: [...cells64(RAM_BASE), ...cells64(hardware.memory)] },
+      [`memory@${RAM_START.toString(16)}`]: {
+        properties: { device_type: 'memory', reg: [...cells64(RAM_START), ...cells64(hardware.memory)] },
       },
       soc: {
         properties: { '#address-cells': 2, '#size-cells': 2, compatible: 'simple-bus', ranges: true },

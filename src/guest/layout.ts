@@ -9,7 +9,7 @@
  * A kernel with too little memory says so late, or not at all: it panics before it has a
  * console, or it kills all processes. So what it needs is reckoned before it is begun.
  */
-import { RAM_BASE } from '../partition/address-space.js';
+import { RAM_START } from '../partition/address-space.js';
 import { GuestError } from './errors.js';
 import { imageHolds, readKernelHeader } from './kernel-image.js';
 
@@ -49,12 +49,12 @@ export function layOut({ kernel, initramfs, bootArguments = '', memory, harts = 
   checkCommandLine(bootArguments);
   const up = (address: number): number => Math.ceil(address / ALIGNMENT) * ALIGNMENT;
   const archive = initramfs?.length ?? 0;
-  const at = RAM_BASE + textOffset;
+  const at = RAM_START + textOffset;
   const deviceTree = up(at + imageSize);
   const layout = { kernel: at, deviceTree, initramfs: deviceTree + ALIGNMENT };
   const least =
     layout.initramfs -
-    RAM_BASE +
+    RAM_START +
     archive +
     Math.max(archive + FOR_ITSELF, 2 * archive + BESIDE_FILES) +
     (harts - 1) * FOR_EACH_FURTHER_HART +

@@ -10,7 +10,7 @@ import { FRAME_CODE, PAGE_PRESENT, PAGE_WRITABLE } from '../hart/state.js';
 export { PAGE_PRESENT, PAGE_WRITABLE };
 
 /** Where the memory of every OS instance starts, as on QEMU's virt machine. */
-export const RAM_BASE = 0x8000_0000;
+export const RAM_START = 0x8000_0000;
 
 /** Drops what was decoded or translated from frames that somebody other than a hart has written to. */
 export function noteWritten(words: Int32Array, frameWords: number, offset: number, length: number): void {
@@ -58,7 +58,7 @@ export class LogicalAddressSpace implements DmaSpace {
   }
 
   offsetOf(address: number): number {
-    const page = Math.floor((address - RAM_BASE) / FRAME_SIZE);
+    const page = Math.floor((address - RAM_START) / FRAME_SIZE);
     if (!(page >= 0 && page < this.pages) || this.#released) return -1;
     const entry = this.#words[(this.pageMap >>> 2) + page];
     if ((entry & PAGE_PRESENT) === 0) return -1;
@@ -81,14 +81,14 @@ export class LogicalAddressSpace implements DmaSpace {
     }
   }
 
-  /** The page map: an entry for each page, counted from RAM_BASE. It is written as {@link setFrame} writes it. */
+  /** The page map: an entry for each page, counted from RAM_START. It is written as {@link setFrame} writes it. */
   get map(): Int32Array {
     // A space that is released maps nothing any more.
     const from = this.pageMap >>> 2;
     return this.#words.subarray(from, this.#released ? from : from + this.pages);
   }
 
-  /** The frame behind a page (counted from RAM_BASE), or -1. */
+  /** The frame behind a page (counted from RAM_START), or -1. */
   frameOf(page: number): number {
     if (!(page >= 0 && page < this.pages) || this.#released) return -1;
     const entry = this.#words[(this.pageMap >>> 2) + page];

@@ -25,7 +25,7 @@ import {
   TLB_SIZE,
   TLB_START,
 } from '../hart/tlb.js';
-import { LogicalAddressSpace, RAM_BASE } from './address-space.js';
+import { LogicalAddressSpace, RAM_START } from './address-space.js';
 import type { HartAssignment, HartMessage } from './assignment.js';
 import type { Hart } from './hart.js';
 import { gone, hold, letGo, mayMove, standing, start, stop, type Standing } from './standing.js';
@@ -221,7 +221,7 @@ export class Partition {
     view.setBigInt64(block + S.STIMECMP, -1n, true);
     // As firmware leaves it: 6.12 without a performance monitor relies on it for rdtime in user mode.
     view.setBigInt64(block + S.SCOUNTEREN, 7n, true);
-    view.setBigUint64(block + S.RAM_BASE, BigInt(RAM_BASE), true);
+    view.setBigUint64(block + S.RAM_BASE, BigInt(RAM_START), true);
     words[(block + S.RAM_PAGES) >>> 2] = this.space.pages;
     words[(block + S.PAGE_MAP) >>> 2] = this.space.pageMap;
     words[(block + S.FRAME_WORDS) >>> 2] = memory.frameWords;

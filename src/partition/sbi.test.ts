@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { nodePlatform } from '../adapters/node/platform.js';
 import { OsInstance } from '../guest/os-instance.js';
 import { BARE_DATA, BARE_MEMORY, bareKernel } from '../guest/testing/bare-kernel.js';
-import { RAM_BASE } from './address-space.js';
+import { RAM_START } from './address-space.js';
 import { Vmm } from './vmm.js';
 
 const SUCCESS = 0n;
@@ -18,7 +18,7 @@ const [HSM, SRST, DBCN] = [0x48534dn, 0x53525354n, 0x4442434en];
 const ALL = -1n;
 
 const HARTS = 3;
-const RAM = BigInt(RAM_BASE);
+const RAM = BigInt(RAM_START);
 const END = RAM + BigInt(BARE_MEMORY);
 const DATA = BigInt(BARE_DATA);
 

@@ -3,10 +3,10 @@ import { BOUND_SATP } from '../guest/hands/mailbox.js';
 import type { MailboxTransport } from '../guest/hands/transport.js';
 import type { LogicalAddressSpace } from '../partition/address-space.js';
 import { DomainError } from '../domain/errors.js';
-import { Queue, together } from '../domain/together.js';
+import { Sequence, together } from '../domain/together.js';
 import type { Tracee } from '../domain/trace/tracee.js';
 import { checkPairs, exchange } from './exchange.js';
-import type { FlipReceipt, FrameMover, Move, PageLook, Space } from '../domain/memory/mover.js';
+import type { FlipReceipt, FrameMover, Move, PageLook, ProcessSpace } from '../domain/memory/mover.js';
 import { ownPagesIn, walkRun } from './page-run.js';
 import type { Range } from '../domain/memory/ranges.js';
 import { warmUp } from './warm-up.js';
@@ -42,7 +42,7 @@ interface Working {
 export class FrameFlipper implements FrameMover {
   readonly #sides: readonly FlipSide[];
   readonly #randomBytes: (into: Uint8Array) => void;
-  readonly #asking = new Queue();
+  readonly #asking = new Sequence();
 
   constructor(sides: readonly FlipSide[], randomBytes: (into: Uint8Array) => void) {
     this.#sides = sides;
@@ -55,7 +55,7 @@ export class FrameFlipper implements FrameMover {
     return side;
   }
 
-  async prepare({ hands, satp = 0n }: Space, ranges: readonly Range[]): Promise<void> {
+  async prepare({ hands, satp = 0n }: ProcessSpace, ranges: readonly Range[]): Promise<void> {
     const { side, memory } = this.#working(hands);
     const work = warmUp(memory, satp, ranges, side.partition.space.pages);
     for (let done = false; !done;) {
@@ -64,7 +64,7 @@ export class FrameFlipper implements FrameMover {
     }
   }
 
-  async space(tracee: Tracee, show = (nonce: Uint8Array) => tracee.showNonce(nonce)): Promise<Space> {
+  async space(tracee: Tracee, show = (nonce: Uint8Array) => tracee.showNonce(nonce)): Promise<ProcessSpace> {
     const nonce = new Uint8Array(16);
     this.#randomBytes(nonce);
     const { transport } = this.#side(tracee.hands);
@@ -74,11 +74,11 @@ export class FrameFlipper implements FrameMover {
     return { hands: tracee.hands, pid: tracee.tid, satp };
   }
 
-  handsSpace(hands: Hands): Promise<Space> {
+  handsSpace(hands: Hands): Promise<ProcessSpace> {
     return Promise.resolve({ hands, pid: 0, satp: this.#side(hands).transport.mailbox.u64(BOUND_SATP) });
   }
 
-  async look({ hands, satp = 0n }: Space, ranges: readonly Range[]): Promise<PageLook> {
+  async look({ hands, satp = 0n }: ProcessSpace, ranges: readonly Range[]): Promise<PageLook> {
     const { side, memory } = this.#working(hands);
     return whileStill([side], () => ownPagesIn(memory, satp, ranges, side.partition.space.pages));
   }

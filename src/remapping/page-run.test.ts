@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RAM_BASE } from '../partition/address-space.js';
+import { RAM_START } from '../partition/address-space.js';
 import { ownPagesIn, walkRun, type GuestPhysical } from './page-run.js';
 
 const [V, R, W, G, SPECIAL] = [1, 2, 4, 1 << 5, 1 << 8];
@@ -10,14 +10,14 @@ const GIGAPAGE = 0x4000_0000;
 /** A guest's memory of some pages, with page tables written into it by hand. */
 class Tables implements GuestPhysical {
   readonly words: Int32Array;
-  readonly satp = (8n << 60n) | BigInt(RAM_BASE / 4096);
+  readonly satp = (8n << 60n) | BigInt(RAM_START / 4096);
   #next = 1;
 
   constructor(readonly pages = 16) {
     this.words = new Int32Array(pages * 1024);
   }
   offsetOf(address: number): number {
-    return address >= RAM_BASE && address < RAM_BASE + this.pages * 4096 ? address - RAM_BASE : -1;
+    return address >= RAM_START && address < RAM_START + this.pages * 4096 ? address - RAM_START : -1;
   }
   /** Writes the entry for `va` at a level (0: a page), and the tables above it. `page`: counted from the start of memory. */
   put(va: number, page: number, flags: number, level = 0): void {
@@ -25,7 +25,7 @@ class Tables implements GuestPhysical {
     for (let l = 2; l > level; l--) {
       const at = this.#at(table, va, l);
       if (this.words[at] === 0) this.#write(at, this.#next++, V);
-      table = (this.words[at] >>> 10) - RAM_BASE / 4096;
+      table = (this.words[at] >>> 10) - RAM_START / 4096;
     }
     this.#write(this.#at(table, va, level), page, flags);
   }
@@ -33,7 +33,7 @@ class Tables implements GuestPhysical {
     return (table * 4096 + 8 * (Math.floor(va / 4096 / 512 ** level) % 512)) >>> 2;
   }
   #write(at: number, page: number, flags: number): void {
-    this.words[at] = flags === 0 ? 0 : ((RAM_BASE / 4096 + page) << 10) | flags;
+    this.words[at] = flags === 0 ? 0 : ((RAM_START / 4096 + page) << 10) | flags;
   }
 }
 

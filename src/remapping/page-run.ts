@@ -4,7 +4,7 @@
  *
  *     page table entry:  63…54 reserved   53…10 page number   9…8 software   D A G U X W R V
  */
-import { RAM_BASE } from '../partition/address-space.js';
+import { RAM_START } from '../partition/address-space.js';
 import type { PageLook } from '../domain/memory/mover.js';
 import type { Range } from '../domain/memory/ranges.js';
 
@@ -15,7 +15,7 @@ const W = 0b100;
 const SPECIAL = 1 << 8;
 const MEGAPAGE = 0x20_0000;
 const GIGAPAGE = 0x4000_0000;
-const RAM_PAGE = RAM_BASE / 4096;
+const RAM_PAGE = RAM_START / 4096;
 
 /** Guest-physical memory as the walk sees it: the shared memory's words, and where an address lies in it (or -1). */
 export interface GuestPhysical {

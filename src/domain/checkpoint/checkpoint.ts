@@ -15,7 +15,7 @@ import { CLOCK_BYTES } from '../memory/vdso.js';
 import { outlineProcess, type Foresight, type Outline } from './outline.js';
 import { isVvar } from '../proc/maps.js';
 import { surveyProcesses, type ProcessView } from '../proc/survey.js';
-import { Queue, together } from '../together.js';
+import { Sequence, together } from '../together.js';
 import { birthOrder } from '../tree/tree.js';
 import type { Registers, Tracee } from '../trace/tracee.js';
 import type { Wait } from '../freeze/wait.js';
@@ -137,7 +137,7 @@ async function checkpointFiles(context: CheckpointContext, held: OpenFile[]): Pr
       held.push(...files);
     }),
   ]);
-  const queue = new Queue();
+  const queue = new Sequence();
   const saved = await together(
     held.map((file) => {
       const process = views.find((v) => v.pid === file.users[0]?.pid);

@@ -1,5 +1,5 @@
 /** What stands still: data that the freeze, the checkpoint and the kinds of resources share. */
-import type { Space } from '../memory/mover.js';
+import type { ProcessSpace } from '../memory/mover.js';
 import type { Registers, Tracee } from '../trace/tracee.js';
 import type { Wait } from './wait.js';
 
@@ -16,7 +16,7 @@ export interface FrozenThread {
 export interface FrozenProcess {
   readonly hostPid: number;
   /** Its address space, known once it has a runner. */
-  space?: Space;
+  space?: ProcessSpace;
   readonly leader: FrozenThread;
   readonly threads: readonly FrozenThread[];
 }

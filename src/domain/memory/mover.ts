@@ -3,7 +3,7 @@ import type { Tracee } from '../trace/tracee.js';
 import type { Range } from './ranges.js';
 
 /** An address space of a process in an OS instance, as a mover knows it. */
-export interface Space {
+export interface ProcessSpace {
   readonly hands: Hands;
   /** A thread of the process, in the hands' PID namespace. */
   readonly pid: number;
@@ -21,9 +21,9 @@ export interface PageLook {
 
 /** Pages that shall change places. Addresses are page-aligned. */
 export interface Move {
-  readonly from: Space;
+  readonly from: ProcessSpace;
   readonly fromVa: number;
-  readonly to: Space;
+  readonly to: ProcessSpace;
   readonly toVa: number;
   readonly pages: number;
 }
@@ -60,15 +60,15 @@ export interface FrameMover {
    * Makes itself ready for what will be asked while a domain stands still, by looking at memory of a process that does
    * so already.
    */
-  prepare(space: Space, ranges: readonly Range[]): Promise<void>;
+  prepare(space: ProcessSpace, ranges: readonly Range[]): Promise<void>;
   /** `show`: has the process show a nonce by the ring instruction, unless told as {@link Tracee.showNonce} does. */
-  space(tracee: Tracee, show?: (nonce: Uint8Array) => Promise<void>): Promise<Space>;
+  space(tracee: Tracee, show?: (nonce: Uint8Array) => Promise<void>): Promise<ProcessSpace>;
   /** The hands' own address space. */
-  handsSpace(hands: Hands): Promise<Space>;
+  handsSpace(hands: Hands): Promise<ProcessSpace>;
   /**
    * Where a process that stands still has pages of its own in these ranges, all of them private anonymous memory,
    * without asking its kernel.
    */
-  look(space: Space, ranges: readonly Range[]): Promise<PageLook>;
+  look(space: ProcessSpace, ranges: readonly Range[]): Promise<PageLook>;
   flip(moves: readonly Move[]): Promise<FlipReceipt>;
 }

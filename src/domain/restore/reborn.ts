@@ -9,7 +9,7 @@ import { check, readText } from '../linux/os.js';
 import { advise } from '../memory/advice.js';
 import { MemoryBuilder } from './builder.js';
 import type { TargetVma } from '../memory/layout.js';
-import type { Move, Space } from '../memory/mover.js';
+import type { Move, ProcessSpace } from '../memory/mover.js';
 import { normalize, subtract, type Range } from '../memory/ranges.js';
 import { isInEntry, isSameVdso, quietClocks, redirectVdso } from '../memory/vdso.js';
 import { findHole, isVdso, isVvar, parseMaps, type Vma } from '../proc/maps.js';
@@ -45,7 +45,7 @@ export class Reborn implements RebornProcess {
   #objects = new Map<string, number>();
   #plan: VdsoPlan | undefined;
   #keptWritten = false;
-  #space: Space | undefined;
+  #space: ProcessSpace | undefined;
   #exe: { readonly path: string; readonly fd: number } | undefined;
   #spares: number[] = [];
   #target: readonly TargetVma[] = [];
@@ -196,7 +196,7 @@ export class Reborn implements RebornProcess {
   }
 
   /** Its address space. It is asked once: a process keeps its page tables as long as it executes nothing else. */
-  async identify(): Promise<Space> {
+  async identify(): Promise<ProcessSpace> {
     this.#space ??= await this.context.mover.space(this.leader);
     return this.#space;
   }

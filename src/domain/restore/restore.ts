@@ -15,10 +15,10 @@ import { makeObject, ObjectTransfer, sealObject } from '../memory/objects.js';
 import { end, forgetChildSignal } from '../tree/dead.js';
 import type { ProcessView } from '../proc/survey.js';
 import { Reborn } from './reborn.js';
-import { Queue, together } from '../together.js';
+import { Sequence, together } from '../together.js';
 import { cloneArgs } from '../trace/clone.js';
 import { ANCHOR, birthOrder } from '../tree/tree.js';
-import { Runner } from '../trace/running.js';
+import { SyscallRunner } from '../trace/running.js';
 import { Tracee } from '../trace/tracee.js';
 import { letGoHeld } from '../freeze/seize.js';
 import { shorten } from '../freeze/waits.js';
@@ -89,7 +89,7 @@ export class Restoration {
     check((await b.run()).value(made), `making process ${pid}`);
     const [born] = by.born;
     if (born === undefined) throw new DomainError('lost', 'a new process was not announced');
-    const tracee = new Tracee(this.context.hands, born, new Runner(this.context.hands, by.area));
+    const tracee = new Tracee(this.context.hands, born, new SyscallRunner(this.context.hands, by.area));
     await tracee.awaitStop();
     return tracee;
   }
@@ -151,14 +151,14 @@ export class Restoration {
     const { context } = this;
     context.undo.add('closing descriptors', () => this.#closeHeld());
     const made = new Map<string, Promise<void>>();
-    const queues = new Map<string, Queue>();
+    const queues = new Map<string, Sequence>();
     await together(
       inOrder(this.image.files).map((f) => {
         const make = async (): Promise<void> => {
           await together(f.after.map((id) => made.get(id)));
           context.fileFds.set(f.id, await f.restore(context));
         };
-        const queue = f.queue === undefined ? undefined : (queues.get(f.queue) ?? new Queue());
+        const queue = f.queue === undefined ? undefined : (queues.get(f.queue) ?? new Sequence());
         if (f.queue !== undefined && queue !== undefined) queues.set(f.queue, queue);
         const done = queue === undefined ? make() : queue.run(make);
         made.set(f.id, done);

@@ -57,7 +57,7 @@ export async function plantRunner(tracee: Tracee, ecallAt: number, area: number,
   // Its mappings are not as they were seen: another look finds room.
   if (at === -EEXIST) throw new DomainError('changed', `process ${tid} has mapped other memory`, { passing: true });
   if (at !== area) throw new DomainError('guest', `no room for the runner at ${area.toString(16)}: ${at}`);
-  tracee.runner = new Runner(hands, area);
+  tracee.runner = new SyscallRunner(hands, area);
   const atOnce = r.value(put) === runnerCode.length;
   if (!atOnce) await tracee.poke(area, runnerCode);
   if (nonce === undefined || shown === undefined) return;
@@ -70,7 +70,7 @@ export async function plantRunner(tracee: Tracee, ecallAt: number, area: number,
  * time, as they share the place where it stands. What several callers want of the process goes in one conversation
  * with the hands.
  */
-export class Runner implements CallRunner {
+export class SyscallRunner implements CallRunner {
   readonly #gathering = new Gathering<Work, BatchResult | undefined>(
     () => ({ calls: MOST_CALLS, bytes: AREA_SIZE - LIST }),
     ({ batch, until }) => {

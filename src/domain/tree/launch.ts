@@ -5,7 +5,7 @@ import { DomainError } from '../errors.js';
 import { AT_FDCWD, O, PTRACE, SIG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { cloneArgs } from '../trace/clone.js';
-import { Runner } from '../trace/running.js';
+import { SyscallRunner } from '../trace/running.js';
 import { Tracee } from '../trace/tracee.js';
 import { Undo } from '../undo.js';
 
@@ -55,7 +55,7 @@ async function startProgram(anchor: Anchor, program: Program): Promise<void> {
   check((await t.run()).value(pid), 'making a process');
   const [born] = anchor.tracee.born;
   if (born === undefined) throw new DomainError('lost', 'the new process was not announced');
-  const child = new Tracee(hands, born, new Runner(hands, anchor.tracee.area));
+  const child = new Tracee(hands, born, new SyscallRunner(hands, anchor.tracee.area));
   await child.awaitStop();
 
   const c = child.batch();

@@ -1,11 +1,11 @@
 /** Guests of a few instructions: what a test wants a hart to do, in assembly, behind the header of a Linux `Image`. */
 import { assemble } from '../../hart/isa/assembler.js';
-import { RAM_BASE } from '../../partition/address-space.js';
+import { RAM_START } from '../../partition/address-space.js';
 
 /** Bytes of memory that a bare guest is given unless a test wants more: the least an OS instance can have, and some. */
 export const BARE_MEMORY = 24 * 2 ** 20;
 /** Where the code of a bare kernel may write: behind itself. */
-export const BARE_DATA = RAM_BASE + 0x10_0000;
+export const BARE_DATA = RAM_START + 0x10_0000;
 
 const HEADER = 64;
 const IMAGE_SIZE = 0x20_0000;
@@ -15,7 +15,7 @@ const IMAGE_SIZE = 0x20_0000;
  * BARE_DATA.
  */
 export function bareKernel(source: string): Uint8Array {
-  const { code } = assemble(source, BigInt(RAM_BASE + HEADER), { data: BigInt(BARE_DATA) });
+  const { code } = assemble(source, BigInt(RAM_START + HEADER), { data: BigInt(BARE_DATA) });
   const image = new Uint8Array(IMAGE_SIZE);
   const view = new DataView(image.buffer);
   image.set(assemble(`j ${HEADER}`, 0n).code);

@@ -7,7 +7,7 @@ import type { Operation } from './testing/operations.js';
 import { operations } from './testing/operations.js';
 import type { Reference } from './testing/reference.js';
 import { ANSWER_SIZE, buildReference, RECORD_SIZE } from './testing/reference.js';
-import type { Runner } from './testing/runner.js';
+import type { FloatRunner } from './testing/runner.js';
 import { buildRunner } from './testing/runner.js';
 import { Random, Vectors } from './testing/vectors.js';
 
@@ -16,7 +16,7 @@ const COUNT = Number(process.env['FLOAT_VECTORS'] ?? 8000);
 const SEED = Number(process.env['FLOAT_SEED'] ?? 1);
 const BATCH = 500_000;
 
-const implementations: Readonly<Record<string, Runner>> = {
+const implementations: Readonly<Record<string, FloatRunner>> = {
   soft: buildRunner(buildSoftFloat),
   fast: buildRunner(buildFloat),
   'inline, rounding mode known': buildRunner((module) => buildInlined(module, false)),

@@ -11,7 +11,7 @@ const PAGES = 1024;
 const RECORDS = 0x1000;
 
 /** Our functions, driven by records of the reference's layout. */
-export interface Runner {
+export interface FloatRunner {
   /** Answers for records that are all of operation `index`. */
   run(index: number, records: Uint8Array): Uint8Array;
   /** Runs the records so many times over; for measurements. */
@@ -20,7 +20,7 @@ export interface Runner {
   readonly capacity: number;
 }
 
-export function buildRunner(build: (module: ModuleBuilder) => SoftFloat): Runner {
+export function buildRunner(build: (module: ModuleBuilder) => SoftFloat): FloatRunner {
   const limits = { initial: PAGES, maximum: PAGES };
   const module = new ModuleBuilder(limits);
   const float = build(module);
