@@ -1,6 +1,7 @@
 import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import { CLOCK } from '../domain/linux/flags.js';
+import { check } from '../domain/linux/os.js';
 import type { ClockOffsets } from '../domain/tree/anchor.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
 
@@ -13,12 +14,12 @@ export async function clockOffsets(domain: RunningDomain, to: Hands): Promise<Cl
     const b = hands.batch();
     const outs = clocks.map((c) => {
       const buf = b.out(16);
-      b.call(SYS.clock_gettime, c, buf);
-      return buf;
+      return { buf, n: b.call(SYS.clock_gettime, c, buf) };
     });
     const r = await b.run();
-    return outs.map((o) => {
-      const view = r.view(o);
+    return outs.map(({ buf, n }) => {
+      check(r.value(n), 'reading a clock');
+      const view = r.view(buf);
       return view.getBigInt64(0, true) * 1_000_000_000n + view.getBigInt64(8, true);
     });
   };

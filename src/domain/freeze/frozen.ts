@@ -22,6 +22,19 @@ import { resumed, shorten, waitsOf } from './waits.js';
 /** Half of a checkpoint is in them: should the hands end, they must not go on. */
 const FROZEN_OPTIONS = PTRACE.O_TRACESYSGOOD | PTRACE.O_EXITKILL;
 
+/** Stops what the freezer holds, so that it can be told how to go on. `seized`: takes the ids of all that may be traced. */
+async function stopAll(anchor: Anchor, seized: number[]): Promise<{ hostPid: number; thread: FrozenThread }[]> {
+  const pids = await anchor.cgroup.processes();
+  const tasks = await readDirs(
+    anchor.hands,
+    pids.map((p) => `/proc/${p}/task`),
+  );
+  const all = pids.flatMap((hostPid, i) => (tasks[i] ?? []).map((tid) => ({ hostPid, tid: Number(tid) })));
+  seized.push(...all.map(({ tid }) => tid));
+  const seen = await seizeAll(anchor.hands, seized, FROZEN_OPTIONS);
+  return seen.map((thread, i) => ({ hostPid: all[i]?.hostPid ?? 0, thread }));
+}
+
 /**
  * A domain that stands still, every thread of it stopped under the hands' ptrace. Nothing of it runs until
  * {@link resume} or {@link kill}.
@@ -51,6 +64,7 @@ export class FrozenDomain {
     const { hands, cgroup } = anchor;
     const undo = new Undo();
     const seized: number[] = [];
+    let stopped: { hostPid: number; thread: FrozenThread }[] = [];
     try {
       const pids = (await cgroup.freeze()).sort((a, b) => a - b);
       const tasks = await readDirs(
@@ -71,11 +85,12 @@ export class FrozenDomain {
       );
       seized.push(...all);
       const seen = await seizeAll(hands, all, FROZEN_OPTIONS);
+      stopped = seen.map((thread, i) => ({ hostPid: owners[i] ?? 0, thread }));
       const [goOn, waits] = await together([
-        uninterrupted(seen.map((thread, i) => ({ hostPid: owners[i] ?? 0, thread }))),
+        uninterrupted(stopped),
         waitsOf(
           anchor,
-          seen.map((thread, i) => ({ ...thread, hostPid: owners[i] ?? 0 })),
+          stopped.map(({ hostPid, thread }) => ({ ...thread, hostPid })),
           asleep,
         ),
       ]);
@@ -101,6 +116,13 @@ export class FrozenDomain {
         undo,
       );
     } catch (e) {
+      try {
+        if (seized.length === 0) stopped = await stopAll(anchor, seized);
+        const goOn = await uninterrupted(stopped);
+        await together(stopped.map(({ thread }, i) => thread.tracee.setRegisters(goOn[i] ?? thread.regs, thread.fp)));
+      } catch {
+        // Then calls that wait answer EINTR, as Linux lets them do after any stop.
+      }
       const left = await letGoAll(hands, seized);
       await cgroup.thaw();
       // Whoever could not stop while all stood still may come to it now.

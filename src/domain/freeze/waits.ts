@@ -3,7 +3,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import type { Anchor } from '../tree/anchor.js';
 import { CLOCK, PTRACE } from '../linux/flags.js';
 import { askAll } from '../linux/ask-all.js';
-import { readDirs, readText, readTexts } from '../linux/os.js';
+import { check, readDirs, readText, readTexts } from '../linux/os.js';
 import { together } from '../together.js';
 import { PC, REG, type Registers, type Tracee } from '../trace/tracee.js';
 import type { Asleep, Wait } from './wait.js';
@@ -101,8 +101,10 @@ function lastRan(sched: string | undefined): bigint | undefined {
 async function monotonic(hands: Hands): Promise<bigint> {
   const b = hands.batch();
   const out = b.out(16);
-  b.call(SYS.clock_gettime, CLOCK.MONOTONIC, out);
-  return fromTimespec((await b.run()).view(out));
+  const n = b.call(SYS.clock_gettime, CLOCK.MONOTONIC, out);
+  const r = await b.run();
+  check(r.value(n), 'reading the clock');
+  return fromTimespec(r.view(out));
 }
 
 function fromTimespec(view: DataView): bigint {

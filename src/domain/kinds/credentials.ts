@@ -69,9 +69,9 @@ export const credentials = processKind<CredentialState>({
       for (let cap = 0; cap < 64; cap++) {
         const bit = 1n << BigInt(cap);
         if ((present.caps.bounding & bit) !== 0n && (c.caps.bounding & bit) === 0n)
-          b.call(SYS.prctl, PR_CAPBSET_DROP, cap, 0, 0, 0);
+          must.push(['bounding set', b.call(SYS.prctl, PR_CAPBSET_DROP, cap, 0, 0, 0)]);
       }
-      b.call(SYS.prctl, PR.SET_KEEPCAPS, 1, 0, 0, 0);
+      must.push(['keeping capabilities', b.call(SYS.prctl, PR.SET_KEEPCAPS, 1, 0, 0, 0)]);
       must.push([
         'setgroups',
         b.call(SYS.setgroups, c.groups.length, b.bytes(new Uint8Array(new Uint32Array([...c.groups, 0]).buffer))),
@@ -88,7 +88,7 @@ export const credentials = processKind<CredentialState>({
       b.call(SYS.setfsuid, c.uids[3] ?? 0);
       for (let cap = 0; cap < 64; cap++) {
         if ((c.caps.ambient & (1n << BigInt(cap))) !== 0n)
-          b.call(SYS.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0);
+          must.push(['ambient set', b.call(SYS.prctl, PR.CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0)]);
       }
       if (c.secureBits !== 0) must.push(['secure bits', b.call(SYS.prctl, PR.SET_SECUREBITS, c.secureBits, 0, 0, 0)]);
       else b.call(SYS.prctl, PR.SET_KEEPCAPS, 0, 0, 0, 0);

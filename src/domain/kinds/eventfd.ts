@@ -31,11 +31,12 @@ export const eventfd = fileKind<EventfdState>({
     const b = hands.batch();
     const fd = b.must(SYS.eventfd2, 0, (state.semaphore ? EFD_SEMAPHORE : 0) | O.CLOEXEC | O.NONBLOCK);
     const wrote = b.must(SYS.write, fd, b.bytes(new Uint8Array(new BigUint64Array([state.count]).buffer)), 8);
-    b.call(SYS.fcntl, fd, F.SETFL, state.flags);
+    const flagged = b.must(SYS.fcntl, fd, F.SETFL, state.flags);
     const r = await b.run();
     return making(hands, (note) => {
       note(r.value(fd));
       check(r.value(wrote), 'setting an eventfd');
+      check(r.value(flagged), 'setting the flags of an eventfd');
       return Promise.resolve(r.value(fd));
     });
   },

@@ -1,5 +1,6 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import { AT_FDCWD, F, O } from '../linux/flags.js';
+import { making } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import { fileKind } from './kind.js';
 
@@ -24,8 +25,9 @@ export const pipe = fileKind<PipeState>({
     const b = hands.batch();
     const length = b.out(8);
     const size = b.call(SYS.fcntl, file.held, F.GETPIPE_SZ);
-    b.call(SYS.ioctl, file.held, FIONREAD, length);
+    const looked = b.call(SYS.ioctl, file.held, FIONREAD, length);
     const r = await b.run();
+    check(r.value(looked), 'looking into a pipe');
     const bytes = r.view(length).getInt32(0, true);
     const state = {
       inode: file.view.link,
@@ -78,8 +80,12 @@ export const pipe = fileKind<PipeState>({
     const fd = taken
       ? b.must(SYS.openat, AT_FDCWD, b.str(`/proc/self/fd/${end}`), mode | O.CLOEXEC | O.NONBLOCK, 0)
       : undefined;
-    b.call(SYS.fcntl, fd ?? end, F.SETFL, state.flags);
+    const flagged = b.must(SYS.fcntl, fd ?? end, F.SETFL, state.flags);
     const r = await b.run();
-    return fd === undefined ? end : check(r.value(fd), 'opening a pipe again');
+    return making(hands, (note) => {
+      const made = fd === undefined ? end : note(check(r.value(fd), 'opening a pipe again'));
+      check(r.value(flagged), 'setting the flags of a pipe');
+      return Promise.resolve(made);
+    });
   },
 });

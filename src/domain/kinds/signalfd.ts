@@ -1,5 +1,6 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import { F, O } from '../linux/flags.js';
+import { making } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import { fdInfoValue } from '../proc/fdinfo.js';
 import { heldInfo } from './held.js';
@@ -28,7 +29,12 @@ export const signalfd = fileKind<SignalfdState>({
       8,
       O.CLOEXEC,
     );
-    b.call(SYS.fcntl, fd, F.SETFL, state.flags);
-    return check((await b.run()).value(fd), 'making a signalfd');
+    const flagged = b.must(SYS.fcntl, fd, F.SETFL, state.flags);
+    const r = await b.run();
+    return making(hands, (note) => {
+      note(check(r.value(fd), 'making a signalfd'));
+      check(r.value(flagged), 'setting the flags of a signalfd');
+      return Promise.resolve(r.value(fd));
+    });
   },
 });

@@ -1,9 +1,10 @@
+import type { Ref } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError, unsupported, unsupportedNow } from '../errors.js';
 import { F, O } from '../linux/flags.js';
 import { making } from '../linux/making.js';
-import { check } from '../linux/os.js';
+import { check, isFound } from '../linux/os.js';
 import { fileKind, type CheckpointContext } from './kind.js';
 import {
   COMMON_OPTIONS,
@@ -229,16 +230,20 @@ function endpoint(name: Uint8Array): string {
 async function setOptions(hands: Hands, fd: number, s: TcpState): Promise<void> {
   const connected = s.connection !== undefined;
   const b = hands.batch();
+  const asked: Ref[] = [];
   for (const { level, name, value } of s.options) {
     if (level === SOL_SOCKET && name === SO.REUSEADDR && connected) continue; // repair needs it
     if (level === IPPROTO_TCP && (name === TCP.FASTOPEN || name === TCP.DEFER_ACCEPT) && s.tcpState !== STATE.LISTEN)
       continue;
-    b.call(SYS.setsockopt, fd, level, name, b.bytes(value), value.length);
+    asked.push(b.call(SYS.setsockopt, fd, level, name, b.bytes(value), value.length));
   }
-  b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.BUF_LOCK, b.bytes(int(s.bufferLock)), 4);
+  asked.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.BUF_LOCK, b.bytes(int(s.bufferLock)), 4));
   const listening = s.tcpState === STATE.LISTEN ? b.call(SYS.listen, fd, s.backlog) : undefined;
-  b.call(SYS.fcntl, fd, F.SETFL, s.flags);
+  const flagged = b.call(SYS.fcntl, fd, F.SETFL, s.flags);
   const r = await b.run();
+  // A kernel may refuse an option that does not go with the state the connection is in.
+  for (const ref of asked) isFound(r.value(ref), 'setting an option of a TCP socket');
+  check(r.value(flagged), 'setting the flags of a TCP socket');
   if (listening !== undefined) check(r.value(listening), 'listening');
 }
 

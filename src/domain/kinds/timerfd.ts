@@ -65,9 +65,10 @@ export const timerfd = fileKind<TimerfdState>({
       const b = hands.batch();
       const made = b.must(SYS.timerfd_create, state.clock, O.CLOEXEC | O.NONBLOCK);
       const now = b.out(16);
-      b.call(SYS.clock_gettime, state.clock, now);
+      const looked = b.call(SYS.clock_gettime, state.clock, now);
       const r = await b.run();
       const fd = note(check(r.value(made), 'making a timerfd'));
+      check(r.value(looked), 'reading the clock of a timerfd');
 
       const time = state.time.slice();
       const armed = time.some((x) => x !== 0);

@@ -51,17 +51,17 @@ export const timers = processKind<TimerState>({
     const b = leader.batch();
     const interval = [0, 1, 2].map((which) => {
       const old = b.out(ITIMER_SIZE);
-      b.call(SYS.setitimer, which, b.bytes(ZERO), old);
-      return old;
+      return { old, n: b.call(SYS.setitimer, which, b.bytes(ZERO), old) };
     });
     const posix = found.map((t) => {
       const old = b.out(ITIMER_SIZE);
       return { t, old, n: b.call(SYS.timer_settime, t.id, 0, b.bytes(ZERO), old) };
     });
     const r = await b.run();
+    for (const { n } of interval) check(r.value(n), 'reading an interval timer');
     for (const p of posix) check(r.value(p.n), `reading timer ${p.t.id}`);
     const state: TimerState = {
-      interval: interval.map((buf) => rearmed(r.bytes(buf))),
+      interval: interval.map(({ old }) => rearmed(r.bytes(old))),
       posix: posix.map(({ t, old }) => ({ ...t, tid: domainTid(process, t.tid), time: r.bytes(old) })),
     };
     context.undo.add('arming the timers again', () =>

@@ -4,7 +4,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported, unsupportedNow } from '../errors.js';
 import { F, O } from '../linux/flags.js';
 import { making, whileOpen, type Note } from '../linux/making.js';
-import { check } from '../linux/os.js';
+import { check, isFound } from '../linux/os.js';
 import { inNetns } from '../tree/netlink.js';
 import { fileKind, type LookContext, type OpenFile, type RestoreContext } from './kind.js';
 import {
@@ -281,12 +281,16 @@ async function fill(hands: Hands, from: number, queue: readonly Uint8Array[]): P
 /** What comes after the contents: options, the direction that was shut, flags. */
 async function finish(hands: Hands, fd: number, s: UnixState): Promise<void> {
   const b = hands.batch();
-  b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.SNDBUFFORCE, b.bytes(int(s.sendBuffer >> 1)), 4);
-  for (const { level, name, value } of s.options) b.call(SYS.setsockopt, fd, level, name, b.bytes(value), value.length);
-  if (s.info.peer !== 0 && (s.info.shutdown & 1) !== 0) b.call(SYS.shutdown, fd, 0);
-  if (s.info.peer !== 0 && (s.info.shutdown & 2) !== 0) b.call(SYS.shutdown, fd, 1);
-  b.call(SYS.fcntl, fd, F.SETFL, s.flags);
-  await b.run();
+  const asked = [b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.SNDBUFFORCE, b.bytes(int(s.sendBuffer >> 1)), 4)];
+  for (const { level, name, value } of s.options)
+    asked.push(b.call(SYS.setsockopt, fd, level, name, b.bytes(value), value.length));
+  if (s.info.peer !== 0 && (s.info.shutdown & 1) !== 0) asked.push(b.call(SYS.shutdown, fd, 0));
+  if (s.info.peer !== 0 && (s.info.shutdown & 2) !== 0) asked.push(b.call(SYS.shutdown, fd, 1));
+  const flagged = b.call(SYS.fcntl, fd, F.SETFL, s.flags);
+  const r = await b.run();
+  // A kernel may refuse an option that this kind of socket has by itself.
+  for (const ref of asked) isFound(r.value(ref), 'setting an option of a UNIX socket');
+  check(r.value(flagged), 'setting the flags of a UNIX socket');
 }
 
 /** Reads everything that waits at a socket without taking it. Throws `unsupported` for descriptors on their way. */

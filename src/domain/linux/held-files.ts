@@ -58,7 +58,7 @@ export interface Ready {
 export function addOpen(b: Batch, path: string, flags: number, held: HeldFiles | undefined): Ready {
   const fd = held?.get(path);
   if (fd !== undefined) {
-    b.call(SYS.lseek, fd, 0, 0);
+    b.must(SYS.lseek, fd, 0, 0);
     return { fd, opened: undefined, done: () => undefined };
   }
   const opened = b.call(SYS.openat, AT_FDCWD, b.str(path), flags | O.CLOEXEC, 0);

@@ -2,7 +2,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { together } from '../together.js';
-import { AT_FDCWD, O } from './flags.js';
+import { AT_FDCWD, ECANCELED, EFAULT, EINTR, EMFILE, ENFILE, ENOMEM, ENOSYS, O } from './flags.js';
 import { addOpen, type HeldFiles } from './held-files.js';
 
 const utf8 = new TextDecoder();
@@ -13,6 +13,18 @@ export function check(value: number, what: string): number {
   if (value < 0 && value >= -4095)
     throw new DomainError('guest', `${what} failed in the guest: errno ${-value}`, { errno: -value });
   return value;
+}
+
+/**
+ * Failures that say nothing of what was looked for: the call was broken off, not made, or there was too little of
+ * something. To take them for "it is not there" would be to leave out what is.
+ */
+const TELLS_NOTHING: readonly number[] = [EINTR, ENOMEM, EFAULT, ENFILE, EMFILE, ENOSYS, ECANCELED];
+
+/** Whether a call found what it looked for. Throws `guest` if its failure does not tell. */
+export function isFound(value: number, what: string): boolean {
+  if (TELLS_NOTHING.includes(-value)) check(value, what);
+  return value >= 0;
 }
 
 /** As much as one batch of {@link readFiles} fetches. */
@@ -63,8 +75,9 @@ async function readSome(
     reads.map(({ path, opened, chunks }) => {
       const [first] = chunks;
       // A held file of a process that is gone can be read no more.
-      const there = opened === undefined ? first !== undefined && r.value(first.n) >= 0 : r.value(opened) >= 0;
-      if (!there) return Promise.resolve(undefined);
+      const look = opened ?? first?.n;
+      if (look === undefined || !isFound(r.value(look), `opening ${path}`)) return Promise.resolve(undefined);
+      for (const { n } of chunks) isFound(r.value(n), `reading ${path}`);
       const pieces = chunks.map(({ buf, n }) => r.bytes(buf, r.value(n)));
       return pieces.at(-1)?.length === 0 ? Promise.resolve(concat(pieces)) : readLong(hands, path);
     }),
@@ -101,7 +114,7 @@ async function readLong(hands: Hands, path: string): Promise<Uint8Array | undefi
   const open = hands.batch();
   const fdRef = open.call(SYS.openat, AT_FDCWD, open.str(path), O.RDONLY | O.CLOEXEC, 0);
   const fd = (await open.run()).value(fdRef);
-  if (fd < 0) return undefined;
+  if (!isFound(fd, `opening ${path}`)) return undefined;
   const pieces: Uint8Array[] = [];
   for (let [ended, reads] = [false, FIRST_READS]; !ended; reads = LONG_READS) {
     const b = hands.batch();
@@ -113,6 +126,8 @@ async function readLong(hands: Hands, path: string): Promise<Uint8Array | undefi
     const r = await b.run();
     for (const { buf, n } of chunks) {
       const length = r.value(n);
+      // What comes after the end is not read.
+      if (!ended) isFound(length, `reading ${path}`);
       if (length <= 0) ended = true;
       else pieces.push(r.bytes(buf, length));
     }
@@ -165,7 +180,7 @@ async function readLongDir(hands: Hands, path: string): Promise<string[] | undef
   const opening = hands.batch();
   const fdRef = opening.call(SYS.openat, AT_FDCWD, opening.str(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
   const fd = (await opening.run()).value(fdRef);
-  if (fd < 0) return undefined;
+  if (!isFound(fd, `opening ${path}`)) return undefined;
   const names: string[] = [];
   for (let ended = false; !ended;) {
     const b = hands.batch();
@@ -175,7 +190,7 @@ async function readLongDir(hands: Hands, path: string): Promise<string[] | undef
     });
     const r = await b.run();
     for (const { buf, n } of chunks) {
-      if (r.value(n) <= 0) ended = true;
+      if (!isFound(r.value(n), `reading ${path}`) || r.value(n) === 0) ended = true;
       else for (const name of direntNames(r.bytes(buf, r.value(n)))) names.push(name);
     }
   }
@@ -201,10 +216,12 @@ async function readSomeDirs(
   return together(
     each.map(({ opened, bufs, ns }, i) => {
       const [first, second] = ns;
-      const there = opened === undefined ? first !== undefined && r.value(first) >= 0 : r.value(opened) >= 0;
-      if (!there) return Promise.resolve(undefined);
+      const what = paths[i] ?? '';
+      const look = opened ?? first;
+      if (look === undefined || !isFound(r.value(look), `opening ${what}`)) return Promise.resolve(undefined);
+      for (const n of ns) isFound(r.value(n), `reading ${what}`);
       // The second read was only to find the end.
-      if (second !== undefined && r.value(second) > 0) return readLongDir(hands, paths[i] ?? '');
+      if (second !== undefined && r.value(second) > 0) return readLongDir(hands, what);
       return Promise.resolve(bufs.flatMap((buf, k) => direntNames(r.bytes(buf, r.value(ns[k])))));
     }),
   );
@@ -251,7 +268,9 @@ async function readSomeLinks(
     return { buf, n: b.call(SYS.readlinkat, from, b.str(name), buf, 1024) };
   });
   const r = await b.run();
-  return each.map(({ buf, n }) => (r.value(n) < 0 ? undefined : utf8.decode(r.bytes(buf, r.value(n)))));
+  return each.map(({ buf, n }, i) =>
+    isFound(r.value(n), `reading the link ${paths[i] ?? ''}`) ? utf8.decode(r.bytes(buf, r.value(n))) : undefined,
+  );
 }
 
 /** The part of `struct stat` the domains look at. */

@@ -109,7 +109,11 @@ export class Cgroup {
 
   /** Kills every task in it, frozen or traced, and waits until none is left. */
   async kill(): Promise<void> {
-    check(await writeText(this.hands, `${this.path}/cgroup.kill`, '1'), `killing ${this.path}`);
+    // Nothing else ends what is in it: a call that fails once is made again.
+    let failed = -1;
+    for (let attempt = 0; failed < 0 && attempt < 3; attempt++)
+      failed = await writeText(this.hands, `${this.path}/cgroup.kill`, '1');
+    check(failed, `killing ${this.path}`);
     for (let turn = 0; turn < 2000; turn++) {
       // What the hands trace or begot is theirs to bury.
       for (let reaped = 1; reaped > 0;) reaped = await this.hands.syscall(SYS.wait4, -1, 0, 0x40000001, 0);
