@@ -148,7 +148,10 @@ export async function nextLine(hands: Hands, path: string, before = ''): Promise
   // Linux asks after a closed TCP window ever more seldom, up to some ten seconds: a program that waits for that is no failure.
   for (const end = performance.now() + 40_000; performance.now() < end;) {
     const text = (await readText(hands, path)) ?? '';
-    const line = text.slice(0, text.lastIndexOf('\n')).split('\n').at(-1) ?? '';
+    const lines = text.slice(0, text.lastIndexOf('\n')).split('\n');
+    // What broke first is the reason of what breaks after it.
+    const broken = lines.filter((l) => l.startsWith('broken'));
+    const line = broken.length > 0 ? broken.join('; ') : (lines.at(-1) ?? '');
     if (line !== '' && line !== before) return line;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

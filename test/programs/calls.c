@@ -39,6 +39,24 @@ static void *sleeper(void *_) {
     timed(0, before);
   }
 }
+// A job that is stopped and continued while it sleeps: nobody can tell how much was left, but it sleeps on.
+static void stoppedSleeper(void) {
+  for (;;) {
+    struct timespec t = {LONG_MS / 1000, 0};
+    int64_t before = now_ms();
+    CHECK(nanosleep(&t, 0) == 0);
+    int64_t took = now_ms() - before;
+    CHECK(took >= LONG_MS - 5 && took <= 2 * LONG_MS + SLACK_MS);
+  }
+}
+static void stopper(pid_t job) {
+  for (;;) {
+    rest_ms(700);
+    CHECK(kill(job, SIGSTOP) == 0);
+    rest_ms(1);
+    CHECK(kill(job, SIGCONT) == 0);
+  }
+}
 static void on_wake(int signal) {}
 // Woken early by a signal, it is told how much was left: also of a sleep that a move has disturbed before.
 static void *awakened(void *_) {
@@ -130,6 +148,9 @@ static void *waiter(void *_) {
 int main(void) {
   // A process whose only thread sleeps for long.
   if (fork() == 0) sleeper(0);
+  pid_t job = fork();
+  if (job == 0) stoppedSleeper();
+  if (fork() == 0) stopper(job);
   struct sigaction wakes = {.sa_handler = on_wake};
   sigaction(SIGUSR2, &wakes, 0);
   sigset_t set;

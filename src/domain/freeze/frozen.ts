@@ -17,7 +17,7 @@ import { letGoAll, letGoHeld, seizeAll } from './seize.js';
 import { refuseUnstoppable } from './stoppable.js';
 import { Undo } from '../undo.js';
 import type { Asleep } from './wait.js';
-import { resumed, shorten, waitsOf } from './waits.js';
+import { rememberDisturbed, resumed, shorten, waitsOf } from './waits.js';
 
 /** Half of a checkpoint is in them: should the hands end, they must not go on. */
 const FROZEN_OPTIONS = PTRACE.O_TRACESYSGOOD | PTRACE.O_EXITKILL;
@@ -116,6 +116,7 @@ export class FrozenDomain {
         undo,
       );
     } catch (e) {
+      rememberDisturbed(anchor, asleep);
       try {
         if (seized.length === 0) stopped = await stopAll(anchor, seized);
         const goOn = await uninterrupted(stopped);

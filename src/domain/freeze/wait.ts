@@ -12,6 +12,12 @@ export interface Asleep {
   readonly length: bigint;
 }
 
+/** A wait that was disturbed by a freeze that then failed: it goes on by `restart_syscall`. */
+export interface Disturbed extends Asleep {
+  /** How often it was disturbed since it was seen. */
+  readonly times: number;
+}
+
 /** A wait that has an end, by the domain's CLOCK_MONOTONIC, in nanoseconds. */
 export interface Wait {
   readonly nr: number;

@@ -6,7 +6,7 @@ import { askAll } from '../linux/ask-all.js';
 import { check, readDirs, readText, readTexts } from '../linux/os.js';
 import { together } from '../together.js';
 import { PC, REG, type Registers, type Tracee } from '../trace/tracee.js';
-import type { Asleep, Wait } from './wait.js';
+import type { Asleep, Disturbed, Restarted, Wait } from './wait.js';
 
 /**
  * Waits for a length of time. Linux keeps the end of such a wait where nobody can read it (the thread's
@@ -18,6 +18,10 @@ import type { Asleep, Wait } from './wait.js';
  */
 
 const ECALL = 0x73;
+/** `li a7, 0`; the number of the call is in the upper twelve bits. */
+const LI_A7 = 0x0000_0893;
+/** So many bytes before its `ecall` a program has loaded the number of the call: compilers put moves of arguments between. */
+const CODE_BEFORE = 32;
 const FUTEX_COMMAND = 0x7f;
 const TIMER_ABSTIME = 1;
 const SECOND = 1_000_000_000n;
@@ -133,16 +137,18 @@ export async function waitsOf(
   asleep: ReadonlyMap<number, Asleep>,
 ): Promise<(Wait | undefined)[]> {
   const { hands } = anchor;
+  const unknown = await inferCalls(anchor, threads);
   const suspects = threads.flatMap((thread) => {
     const { regs, tracee } = thread;
     const pc = regs[PC] ?? 0n;
-    const earlier = anchor.restarted.get(tracee.tid);
-    const a7 = Number(regs[REG.a7]);
-    const same = earlier !== undefined && earlier.pc === pc && earlier.sp === regs[REG.sp];
-    const nr = a7 === SYS.restart_syscall && same ? earlier.nr : a7;
+    const earlier = isRestart(regs) ? restartedOf(anchor, thread) : undefined;
+    const disturbed = isRestart(regs) && earlier === undefined ? disturbedOf(anchor, thread) : undefined;
+    const nr = earlier?.nr ?? disturbed?.nr ?? unknown.get(tracee.tid) ?? Number(regs[REG.a7]);
     const rule = RULES.get(nr);
     const time = rule === undefined ? 0n : (regs[rule.time] ?? 0n);
-    return rule === undefined || time === 0n || !rule.applies(regs) ? [] : [{ thread, nr, rule, pc, time, earlier }];
+    return rule === undefined || time === 0n || !rule.applies(regs)
+      ? []
+      : [{ thread, nr, rule, pc, time, earlier, disturbed: disturbed?.was }];
   });
   if (suspects.length === 0) return threads.map(() => undefined);
   const [now, reads, statuses] = await together([
@@ -166,24 +172,23 @@ export async function waitsOf(
   ]);
   const { monotonic: offset } = anchor.clocks;
   const found = new Map<Stopped, Wait>();
-  suspects.forEach(({ thread, nr, rule, pc, earlier }, i) => {
+  suspects.forEach(({ thread, nr, rule, earlier, disturbed }, i) => {
     const read = reads[i];
     if (!read?.atCall) return;
     const { regs, tracee } = thread;
-    if (Number(regs[REG.a7]) === SYS.restart_syscall) {
-      if (earlier !== undefined) found.set(thread, { ...earlier, known: true });
+    if (earlier !== undefined) {
+      found.set(thread, { ...earlier, known: true });
       return;
     }
     const { length } = read;
     if (length === undefined) return;
-    const look = asleep.get(tracee.tid);
+    const look = disturbed ?? asleep.get(tracee.tid);
+    const stops = SWITCHES_TO_STOP * (1 + (disturbed?.times ?? 0));
     const switches = /^voluntary_ctxt_switches:\t(\d+)$/m.exec(statuses[i] ?? '')?.[1];
     const stayed =
-      look !== undefined &&
-      Number(switches) <= look.switches + SWITCHES_TO_STOP &&
-      look.call === describeCall(regs, pc);
+      look !== undefined && Number(switches) <= look.switches + stops && look.call === describeCall(regs, nr);
     const end = stayed ? look.since + look.length : now + length;
-    found.set(thread, { nr, end: end + offset, known: stayed && !rule.writesBack });
+    found.set(thread, { nr, end: end + offset, known: isRestart(regs) || (stayed && !rule.writesBack) });
   });
   return threads.map((t) => found.get(t));
 }
@@ -191,12 +196,64 @@ export async function waitsOf(
 /** How often a thread that sleeps goes to sleep anew until it is stopped: in the freezer, and for the tracer. */
 const SWITCHES_TO_STOP = 2;
 
-/** As `/proc/PID/task/TID/syscall` shows a call that is going on at an `ecall`. */
-function describeCall(regs: Registers, pc: bigint): string {
+/** As `/proc/PID/task/TID/syscall` shows call `nr` that is going on at an `ecall`. */
+function describeCall(regs: Registers, nr: number): string {
   const a = [0, 1, 2, 3, 4, 5].map((i) => `0x${(regs[REG.a0 + i] ?? 0n).toString(16)}`);
-  return [String(regs[REG.a7]), ...a, `0x${(regs[REG.sp] ?? 0n).toString(16)}`, `0x${(pc + 4n).toString(16)}`].join(
-    ' ',
-  );
+  const next = (regs[PC] ?? 0n) + 4n;
+  return [String(nr), ...a, `0x${(regs[REG.sp] ?? 0n).toString(16)}`, `0x${next.toString(16)}`].join(' ');
+}
+
+const isRestart = (regs: Registers): boolean => Number(regs[REG.a7]) === SYS.restart_syscall;
+
+/** The wait that a move has begun again, if a thread is in it still. */
+function restartedOf(anchor: Anchor, { tracee, regs }: Stopped): Restarted | undefined {
+  const earlier = anchor.restarted.get(tracee.tid);
+  return earlier?.pc === regs[PC] && earlier?.sp === regs[REG.sp] ? earlier : undefined;
+}
+
+/** The wait that a failed freeze has disturbed, if a thread may be in it still: whether it is, its switches tell. */
+function disturbedOf(anchor: Anchor, { tracee, regs }: Stopped): { nr: number; was: Disturbed } | undefined {
+  const was = anchor.disturbed.get(tracee.tid);
+  const nr = Number(was?.call.split(' ')[0]);
+  return was !== undefined && was.call === describeCall(regs, nr) ? { nr, was } : undefined;
+}
+
+/** To be called when a freeze has failed: its domain's sleepers go on by `restart_syscall`, which does not tell what they do. */
+export function rememberDisturbed(anchor: Anchor, asleep: ReadonlyMap<number, Asleep>): void {
+  for (const [tid, was] of anchor.disturbed) anchor.disturbed.set(tid, { ...was, times: was.times + 1 });
+  for (const [tid, look] of asleep) anchor.disturbed.set(tid, { ...look, times: 1 });
+}
+
+/**
+ * What threads do that go on by `restart_syscall` though no move has disturbed them: a job that was stopped and
+ * continued, say. The program itself tells, where it has loaded the number shortly before its `ecall`.
+ */
+async function inferCalls(anchor: Anchor, threads: readonly Stopped[]): Promise<Map<number, number>> {
+  const unknown = threads.filter((t) => {
+    const { regs } = t;
+    return isRestart(regs) && restartedOf(anchor, t) === undefined && disturbedOf(anchor, t) === undefined;
+  });
+  if (unknown.length === 0) return new Map();
+  const found = await askAll(anchor.hands, unknown, 1, (b, { tracee, regs }) => {
+    const code = b.out(CODE_BEFORE);
+    const at = Number(regs[PC] ?? 0n) - CODE_BEFORE;
+    const n = b.call(SYS.process_vm_readv, tracee.tid, b.iovec(code), 1, b.iovec([at, CODE_BEFORE]), 1, 0);
+    return (r): [number, number][] => {
+      const nr = r.value(n) === CODE_BEFORE ? loadedNumber(r.view(code)) : undefined;
+      return nr === undefined ? [] : [[tracee.tid, nr]];
+    };
+  });
+  return new Map(found.flat());
+}
+
+/** The number that was loaded last into a7 by code that ends with an `ecall`. */
+function loadedNumber(code: DataView): number | undefined {
+  // Instructions have 2 or 4 bytes: it may stand at any half word.
+  for (let at = code.byteLength - 4; at >= 0; at -= 2) {
+    const word = code.getUint32(at, true);
+    if ((word & 0xf_ffff) === LI_A7) return word >>> 20;
+  }
+  return undefined;
 }
 
 /** A stopped thread, and the wait it is to be in, if any. */

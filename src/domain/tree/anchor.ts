@@ -12,7 +12,7 @@ import { AREA_SIZE, AT_REAP } from '../trace/runner.js';
 import { plantRunner } from '../trace/running.js';
 import { PC, Tracee } from '../trace/tracee.js';
 import type { Undo } from '../undo.js';
-import type { Restarted } from '../freeze/wait.js';
+import type { Disturbed, Restarted } from '../freeze/wait.js';
 
 /** What a domain is wherever it lives. */
 export interface DomainSpec {
@@ -61,6 +61,8 @@ export class Anchor {
 
   /** Threads that go on with a wait of before a move, by their ids in the hands' namespace. */
   readonly restarted = new Map<number, Restarted>();
+  /** Waits that failed freezes have disturbed, by the ids of their threads. */
+  readonly disturbed = new Map<number, Disturbed>();
 
   get hands(): Hands {
     return this.tracee.hands;
