@@ -188,13 +188,13 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     await lookAgain(domain, early, held);
 
     await step('freeze');
-    const asleep = await lookAtSleepers(domain.anchor);
+    const look = await lookAtSleepers(domain.anchor);
     const t0 = now();
     let waiting = false;
     undo.add('releasing the network', async () => {
       if (waiting) await gate?.release('source');
     });
-    const frozen = await FrozenDomain.freeze(domain.anchor, held, asleep);
+    const frozen = await FrozenDomain.freeze(domain.anchor, held, look);
     undo.add('letting the domain go on', () => frozen.resume());
     // After the freeze: an answer given between the two would be lost, and sent again only a second later.
     await gate?.hold();

@@ -16,7 +16,7 @@ import { standsEcall, uninterrupted } from './restart.js';
 import { letGoAll, letGoHeld, seizeAll } from './seize.js';
 import { refuseUnstoppable } from './stoppable.js';
 import { Undo } from '../undo.js';
-import type { Asleep } from './wait.js';
+import type { Look } from './wait.js';
 import { rememberDisturbed, resumed, shorten, waitsOf } from './waits.js';
 
 /** Half of a checkpoint is in them: should the hands end, they must not go on. */
@@ -53,13 +53,13 @@ export class FrozenDomain {
   }
 
   /**
-   * Stops a running domain, in about a second at most. `asleep`: what was seen of its sleeping threads just before.
+   * Stops a running domain, in about a second at most. `look`: what was seen of its sleeping threads just before.
    * Throws; then it runs as before. What cannot be stopped is refused by name, `passing` where it may be over soon.
    */
   static async freeze(
     anchor: Anchor,
     held?: HeldFiles,
-    asleep: ReadonlyMap<number, Asleep> = new Map(),
+    look: Look = { at: 0n, asleep: new Map() },
   ): Promise<FrozenDomain> {
     const { hands, cgroup } = anchor;
     const undo = new Undo();
@@ -91,7 +91,7 @@ export class FrozenDomain {
         waitsOf(
           anchor,
           stopped.map(({ hostPid, thread }) => ({ ...thread, hostPid })),
-          asleep,
+          look,
         ),
       ]);
       const threads = seen.map((t, i): FrozenThread => {
@@ -116,7 +116,7 @@ export class FrozenDomain {
         undo,
       );
     } catch (e) {
-      rememberDisturbed(anchor, asleep);
+      rememberDisturbed(anchor, look);
       try {
         if (seized.length === 0) stopped = await stopAll(anchor, seized);
         const goOn = await uninterrupted(stopped);

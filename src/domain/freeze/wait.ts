@@ -12,6 +12,14 @@ export interface Asleep {
   readonly length: bigint;
 }
 
+/** What was seen of a running domain's sleepers. */
+export interface Look {
+  /** When it was looked, by the OS instance's CLOCK_MONOTONIC, in nanoseconds. */
+  readonly at: bigint;
+  /** By the threads' ids in the hands' namespace. */
+  readonly asleep: ReadonlyMap<number, Asleep>;
+}
+
 /** A wait that was disturbed by a freeze that then failed: it goes on by `restart_syscall`. */
 export interface Disturbed extends Asleep {
   /** How often it was disturbed since it was seen. */

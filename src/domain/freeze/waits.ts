@@ -6,7 +6,7 @@ import { askAll } from '../linux/ask-all.js';
 import { check, readDirs, readText, readTexts } from '../linux/os.js';
 import { together } from '../together.js';
 import { PC, REG, type Registers, type Tracee } from '../trace/tracee.js';
-import type { Asleep, Disturbed, Restarted, Wait } from './wait.js';
+import type { Asleep, Disturbed, Look, Restarted, Wait } from './wait.js';
 
 /**
  * Waits for a length of time. Linux keeps the end of such a wait where nobody can read it (the thread's
@@ -45,8 +45,8 @@ const RULES = new Map<number, Rule>([
   [SYS.pselect6, { time: REG.a4, applies: always, writesBack: true }],
 ]);
 
-/** Looks how long threads of a running domain have been asleep, by their ids in the hands' namespace. */
-export async function lookAtSleepers(anchor: Anchor): Promise<Map<number, Asleep>> {
+/** Looks how long threads of a running domain have been asleep. */
+export async function lookAtSleepers(anchor: Anchor): Promise<Look> {
   const { hands } = anchor;
   const pids = await anchor.cgroup.processes();
   const tasks = await readDirs(
@@ -68,7 +68,7 @@ export async function lookAtSleepers(anchor: Anchor): Promise<Map<number, Asleep
     const time = Number(call.split(' ')[1 + (rule?.time ?? 0) - REG.a0]);
     return rule === undefined || time === 0 ? [] : [{ ...t, call, time }];
   });
-  if (sleepers.length === 0) return new Map();
+  if (sleepers.length === 0) return { at: await monotonic(hands), asleep: new Map() };
   const [lengths, texts, [now, own]] = await together([
     askAll(hands, sleepers, 1, (b, { tid, time }) => {
       const length = b.out(16);
@@ -93,7 +93,7 @@ export async function lookAtSleepers(anchor: Anchor): Promise<Map<number, Asleep
     const since = now - (ran > began ? ran - began : 0n);
     out.set(tid, { call, since, switches: Number(switches), length });
   });
-  return out;
+  return { at: now, asleep: out };
 }
 
 /** When a thread last ran, in nanoseconds of the scheduler's clock (`/proc/PID/sched`, in milliseconds). */
@@ -134,7 +134,7 @@ export interface Stopped {
 export async function waitsOf(
   anchor: Anchor,
   threads: readonly Stopped[],
-  asleep: ReadonlyMap<number, Asleep>,
+  { at, asleep }: Look,
 ): Promise<(Wait | undefined)[]> {
   const { hands } = anchor;
   const unknown = await inferCalls(anchor, threads);
@@ -185,8 +185,10 @@ export async function waitsOf(
     const look = disturbed ?? asleep.get(tracee.tid);
     const stops = SWITCHES_TO_STOP * (1 + (disturbed?.times ?? 0));
     const switches = /^voluntary_ctxt_switches:\t(\d+)$/m.exec(statuses[i] ?? '')?.[1];
+    // What was to be over when the domain still ran is over: this is another wait, by the same call.
+    const over = disturbed !== undefined && disturbed.since + disturbed.length < at;
     const stayed =
-      look !== undefined && Number(switches) <= look.switches + stops && look.call === describeCall(regs, nr);
+      look !== undefined && !over && Number(switches) <= look.switches + stops && look.call === describeCall(regs, nr);
     const end = stayed ? look.since + look.length : now + length;
     found.set(thread, { nr, end: end + offset, known: isRestart(regs) || (stayed && !rule.writesBack) });
   });
@@ -219,7 +221,7 @@ function disturbedOf(anchor: Anchor, { tracee, regs }: Stopped): { nr: number; w
 }
 
 /** To be called when a freeze has failed: its domain's sleepers go on by `restart_syscall`, which does not tell what they do. */
-export function rememberDisturbed(anchor: Anchor, asleep: ReadonlyMap<number, Asleep>): void {
+export function rememberDisturbed(anchor: Anchor, { asleep }: Look): void {
   for (const [tid, was] of anchor.disturbed) anchor.disturbed.set(tid, { ...was, times: was.times + 1 });
   for (const [tid, look] of asleep) anchor.disturbed.set(tid, { ...look, times: 1 });
 }
