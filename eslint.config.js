@@ -9,9 +9,10 @@ const layers = {
   hart: ['wasm'],
   computer: ['hart', 'wasm'],
   partition: ['computer', 'hart'],
-  guest: ['partition', 'computer', 'hart'],
+  interposition: ['partition', 'computer'],
+  guest: ['interposition', 'partition', 'computer', 'hart'],
   domain: ['guest', 'partition', 'computer'],
-  system: ['guest', 'partition', 'computer', 'net', 'image'],
+  system: ['guest', 'interposition', 'partition', 'computer', 'net', 'image'],
   remapping: ['domain', 'guest', 'partition', 'computer'],
   maintenance: ['system', 'remapping', 'domain', 'guest', 'partition', 'computer', 'net'],
   // Beside the floors, leaning on nothing above.

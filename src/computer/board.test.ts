@@ -18,7 +18,7 @@ function setUp(): { machine: TestMachine; board: Board; regions: MmioRegion[] } 
   return {
     machine,
     board: new Board({ ...options, dma: machine, budget: machine.budget }),
-    regions: boardRegions({ ...options, dma: machine, nap: () => undefined }),
+    regions: boardRegions({ ...options, dma: machine, hart: 0, nap: () => undefined }),
   };
 }
 

@@ -13,15 +13,15 @@
  * devices through `boardRegions`, and nothing else.
  */
 import { DebugConsole, DebugConsoleOutput } from './debug-console.js';
-import type { DmaSpace, InterruptLine, MmioRegion } from './dma.js';
-import { interruptOf, PCI_SLOTS, PciHost, PciSlots } from './pci/host.js';
+import type { DmaSpace, MmioRegion } from './dma.js';
+import { interruptOf, leaveRegisters, pagesOnBus, PCI_SLOTS, PciHost, PciSlots } from './pci/host.js';
 import { Plic } from './plic/plic.js';
 import { signal } from '../hart/state.js';
 import type { Budget } from './turns.js';
 import { freeLock, putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
 import { UartRegisters, UART_INTERRUPT, UartPort } from './uart.js';
 import { RTC_INTERRUPT, RtcAlarm, RtcRegisters } from './rtc.js';
-import type { DeviceHost, VirtioDevice } from './virtio/device.js';
+import type { DeviceHost, Surroundings, VirtioDevice } from './virtio/device.js';
 import { VirtioRegisters } from './virtio/registers.js';
 import { checkState } from './virtio/check-state.js';
 import { LOCK } from './virtio/state.js';
@@ -58,6 +58,8 @@ export interface BoardOptions {
 /** What a hart's thread has of a board. */
 export interface HartBoardOptions extends BoardOptions {
   dma: DmaSpace;
+  /** The hart's id in its OS instance. */
+  hart: number;
   /** The driver on this hart will spin while `still` says so: the hart had better nap. */
   nap(still: () => boolean): void;
 }
@@ -68,18 +70,17 @@ export function boardDebugConsole({ buffer, offset, doorbell }: BoardOptions): D
 }
 
 /**
- * Where the locks of a board's pages are: all there is that a thread can take with it when it dies. A device that is no
- * PCI function has its lock in the first word of its page.
+ * Takes what a thread of a board at `offset` holds that is dead or has failed: whoever waits for it goes on. That is the
+ * locks of the pages (a device that is no PCI function has its lock in the first word of its page), and with `hart`, its
+ * id in the OS instance, that it is at some function's registers.
  */
-const LOCKS = [
-  ...[PLIC_PAGE, UART_PAGE, RTC_PAGE, DEBUG_CONSOLE_PAGE].map((page) => page * STATE_PAGE_SIZE),
-  ...Array.from({ length: PCI_SLOTS }, (_, slot) => (FIRST_FUNCTION_PAGE + slot) * STATE_PAGE_SIZE + LOCK),
-];
-
-/** Takes the locks of a board at `offset` from a thread that is dead or has failed: whoever waits for them goes on. */
-export function freeLocks(buffer: SharedArrayBuffer, offset: number, holder: number): void {
+export function freeLocks(buffer: SharedArrayBuffer, offset: number, holder: number, hart?: number): void {
   const words = new Int32Array(buffer);
-  for (const at of LOCKS) freeLock(words, (offset + at) >>> 2, holder);
+  const pages = [PLIC_PAGE, UART_PAGE, RTC_PAGE, DEBUG_CONSOLE_PAGE].map((page) => offset + page * STATE_PAGE_SIZE);
+  const pci = offset + PCI_PAGE * STATE_PAGE_SIZE;
+  const functions = pagesOnBus(words, pci).map((page) => page + LOCK);
+  for (const at of [...pages, ...functions]) freeLock(words, at >>> 2, holder);
+  if (hart !== undefined) leaveRegisters(words, pci, hart);
 }
 
 /** What the main thread's side of a board is told of beside its guest. */
@@ -94,10 +95,10 @@ export interface BoardHost extends BoardOptions {
 }
 
 /** The registers of a board's devices, for a hart's thread; the busiest first. */
-export function boardRegions({ buffer, offset, harts, doorbell, dma, nap }: HartBoardOptions): MmioRegion[] {
+export function boardRegions({ buffer, offset, harts, doorbell, dma, hart, nap }: HartBoardOptions): MmioRegion[] {
   const page = (n: number): number => offset + n * STATE_PAGE_SIZE;
   const plic = new Plic(buffer, page(PLIC_PAGE), harts);
-  const pci = new PciHost(buffer, page(PCI_PAGE), (at, slot) => {
+  const pci = new PciHost(buffer, page(PCI_PAGE), hart, (at, slot) => {
     const line = plic.line(interruptOf(slot));
     const isConsole = new DataView(buffer).getUint16(at + DEVICE_ID, true) === CONSOLE_DEVICE;
     if (slot !== CONSOLE_SLOT || !isConsole) return new VirtioRegisters(buffer, at, line, doorbell);
@@ -145,15 +146,19 @@ export class Board {
    *     const disk = board.plug(2, (host) => new VirtioBlock(host, backend));
    */
   plug<T extends VirtioDevice>(slot: number, make: (host: DeviceHost) => T): T {
-    if (this.#devices.has(slot)) throw new RangeError(`PCI slot ${slot} is taken`);
-    const line: InterruptLine = this.plic.line(interruptOf(slot));
-    const { buffer, dma, budget, fault, failed } = this.#options;
+    this.#checkFree(slot);
     const stateOffset = this.#page(FIRST_FUNCTION_PAGE + slot);
-    const device = make({
-      buffer,
-      stateOffset,
+    const device = make({ buffer: this.#options.buffer, stateOffset, ...this.surroundings(slot) });
+    this.put(slot, device);
+    return device;
+  }
+
+  /** What a device in `slot` has around it. */
+  surroundings(slot: number): Surroundings {
+    const { dma, budget, fault, failed } = this.#options;
+    return {
       dma,
-      line,
+      line: this.plic.line(interruptOf(slot)),
       outputRing: slot === CONSOLE_SLOT ? this.#page(OUTPUT_PAGE) : undefined,
       doorbell: () => this.#options.doorbell(),
       budget,
@@ -161,12 +166,16 @@ export class Board {
       wakeHarts: () => this.#wakeHarts(),
       fault: (message) => fault?.(slot, message),
       ...(failed && { failed: (error: unknown) => failed(slot, error) }),
-    });
+    };
+  }
+
+  /** Puts a device that has these surroundings, and a page of its own, into `slot`. Throws RangeError if it is taken. */
+  put(slot: number, device: VirtioDevice): void {
+    this.#checkFree(slot);
     this.#devices.set(slot, device);
-    this.#slots.plug(slot, stateOffset);
+    this.#slots.plug(slot, device.page * 4);
     // A device that goes on from a state may have something to do at once.
     this.#options.doorbell();
-    return device;
   }
 
   /** Takes the function out of `slot`. The guest should have let go of it (`remove` in its sysfs). */
@@ -174,11 +183,28 @@ export class Board {
     const device = this.#devices.get(slot);
     if (device === undefined) return;
     device.detach();
+    this.take(slot);
+    new Uint8Array(this.#options.buffer, device.page * 4, STATE_PAGE_SIZE).fill(0);
+  }
+
+  /** Takes the function out of `slot`; its device stays as it is. */
+  take(slot: number): void {
     this.#devices.delete(slot);
     this.#slots.unplug(slot);
-    const at = this.#page(FIRST_FUNCTION_PAGE + slot);
-    new Uint8Array(this.#options.buffer, at, STATE_PAGE_SIZE).fill(0);
     this.plic.setLevel(interruptOf(slot), false);
+  }
+
+  /** Which pages answer in the slots; for who takes a device's place while it is in use. */
+  get slots(): PciSlots {
+    return this.#slots;
+  }
+
+  /** From now on `device` is polled for `slot`, and answers: accesses that were held go on there. */
+  answerWith(slot: number, device: VirtioDevice): void {
+    if (!this.#devices.has(slot)) throw new RangeError(`PCI slot ${slot} is empty`);
+    this.#devices.set(slot, device);
+    this.#slots.answer(slot, device.page * 4);
+    this.#options.doorbell();
   }
 
   /** Lets go of the board's memory: no device touches it, or the guest's, from now on. The harts must stand still. */
@@ -207,9 +233,13 @@ export class Board {
    * Throws StateError if it is no state of a virtio device.
    */
   putState(slot: number, state: Uint8Array): void {
-    if (this.#devices.has(slot)) throw new RangeError(`PCI slot ${slot} is taken`);
+    this.#checkFree(slot);
     checkState(state);
     putPage(this.#options.buffer, this.#page(FIRST_FUNCTION_PAGE + slot), state);
+  }
+
+  #checkFree(slot: number): void {
+    if (this.#devices.has(slot)) throw new RangeError(`PCI slot ${slot} is taken`);
   }
 
   #wakeHarts(): void {

@@ -34,7 +34,7 @@ export function runHart(
     send({ type: 'stopped', report: new AssignedHart(assignment, send, platform).run() });
   } catch (error) {
     // The main thread may wait for one of these before it can hear of anything.
-    freeLocks(assignment.memory.buffer as unknown as SharedArrayBuffer, assignment.board, holder);
+    freeLocks(assignment.memory.buffer as unknown as SharedArrayBuffer, assignment.board, holder, assignment.hartId);
     send({ type: 'failed', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
 }
@@ -94,7 +94,7 @@ class AssignedHart {
 
   #bus(dma: DmaSpace): MmioBus {
     const nap = (still: () => boolean): void => this.#runner.nap(still);
-    return new MmioBus(boardRegions({ ...this.#boardOptions(), dma, nap }));
+    return new MmioBus(boardRegions({ ...this.#boardOptions(), dma, hart: this.assignment.hartId, nap }));
   }
 
   #boardOptions(): BoardOptions {

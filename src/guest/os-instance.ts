@@ -297,8 +297,8 @@ export class OsInstance implements TurnTaker {
     void this.#finish({ kind: 'device-failed', device, message, error });
   }
 
-  #freeLocks(holder: number): void {
-    if (!this.#destroyed) freeLocks(this.#vmm.machine.buffer, this.#pages.board, holder);
+  #freeLocks(holder: number, hart?: number): void {
+    if (!this.#destroyed) freeLocks(this.#vmm.machine.buffer, this.#pages.board, holder, hart);
   }
 
   /** The first cause is the one that is told: each hart may ask for a reset, again and again. */
@@ -336,7 +336,7 @@ export class OsInstance implements TurnTaker {
         void this.#finish({ kind: message.kind });
         return;
       case 'failed':
-        this.#freeLocks(holderOf(this.partition.blocks[hartId]));
+        this.#freeLocks(holderOf(this.partition.blocks[hartId]), hartId);
         void this.#finish({ kind: 'hart-failed', hart: hartId, message: message.message });
         return;
       case 'stopped':

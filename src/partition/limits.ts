@@ -7,6 +7,8 @@ const MOST_FOR_HARTS = 2 ** 30;
 /** Page maps, device states, mailboxes: for each of as many OS instances as can be, with room to spare. */
 const CONTROL_BYTES_PER_HART = 4 * 2 ** 20;
 const MIB = 2 ** 20;
+/** For devices' states, and the memory of the monitor's own drivers. What of it is never touched costs the host nothing. */
+export const MONITOR_BYTES = 32 * MIB;
 
 export interface MachineShares {
   /** Pages of code that each hart can have predecoded, a power of two. */
@@ -20,7 +22,7 @@ export interface MachineShares {
 /** Throws ComputerError `too-large`. */
 export function shareMachine(memory: number, harts: number): MachineShares {
   const { predecodePages, hartFrames } = hartBlock(harts);
-  const control = harts * (hartFrames * FRAME_SIZE + CONTROL_BYTES_PER_HART);
+  const control = harts * (hartFrames * FRAME_SIZE + CONTROL_BYTES_PER_HART) + MONITOR_BYTES;
   return { predecodePages, hartFrames, limits: MachineMemory.limits(memory + control + memory / 1024) };
 }
 

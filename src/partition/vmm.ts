@@ -4,12 +4,13 @@
  */
 import { Clock, hostNow } from '../computer/clock.js';
 import { ComputerError } from '../computer/errors.js';
+import { Frames } from '../computer/frames.js';
 import { FRAME_SIZE, MachineMemory } from '../computer/memory.js';
 import { Turns } from '../computer/turns.js';
 import { buildCore, type CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
 import type { Hart, Platform } from './hart.js';
-import { shareMachine } from './limits.js';
+import { MONITOR_BYTES, shareMachine } from './limits.js';
 import { Partition } from './partition.js';
 
 /** What a VMM is made with. */
@@ -26,6 +27,8 @@ export interface VmmOptions {
 /** The owner of a computer's harts, frames and threads, who gives partitions of it to OS instances. */
 export class Vmm {
   readonly machine: MachineMemory;
+  /** Frames that no OS instance ever has: devices' states, and the memory of the monitor's own drivers. */
+  readonly monitorFrames: Frames;
   readonly clock: Clock;
   /** Whose turn it is on the main thread. */
   readonly turns: Turns;
@@ -43,6 +46,9 @@ export class Vmm {
   ) {
     const { limits, hartFrames, predecodePages } = shareMachine(memory, harts);
     this.machine = MachineMemory.create(limits);
+    const forMonitor = MONITOR_BYTES / FRAME_SIZE;
+    const first = this.machine.frames.allocateRun(forMonitor);
+    this.monitorFrames = new Frames(this.machine.bytes, first, first + forMonitor);
     this.turns = new Turns((run) => platform.soon(run));
     this.clock = new Clock(hostNow());
     this.core = buildCore(limits, predecodePages);

@@ -6,10 +6,18 @@
  * The state page says which functions are there; everything else on the bus reads
  * as all ones, as on a computer that lacks it:
  *
- *   0x000  slot 0 … 31    word: byte offset of the function's state page, 0: nothing there
+ *   0x000  slot 0 … 31    word: byte offset of the page that answers, 0: nothing there; bit 0: held
+ *   0x080  slot 0 … 31    word: byte offset of the function's own page
+ *   0x100  hart 0 … 63    word: 1 while the hart's thread is at some function's registers
  *
  * A function's own registers are behind `PciFunction`. Hart threads look the slots
- * up at each access, so a function comes and goes by one store.
+ * up at each access, so a function comes and goes by one store, and so does whoever
+ * answers in its place. To exchange the page behind a slot in a moment in which no
+ * hart is at its registers, the main thread holds the slot and looks at the harts'
+ * words; a hart says first that it is there, and looks at the slot then:
+ *
+ *   main thread:  slot |= held;  while (some hart is there);  change;  slot = page
+ *   hart:         there = 1;  look at the slot;  [held: there = 0, wait, again];  access;  there = 0
  */
 import type { MmioRegion } from '../dma.js';
 import { BAR0, COMMAND, COMMAND_MEMORY, natural } from './config-space.js';
@@ -33,6 +41,20 @@ export interface PciFunction {
   barWrite(offset: number, size: number, value: number): void;
 }
 
+const OWN_PAGES = 0x080 >>> 2;
+const AT_REGISTERS = 0x100 >>> 2;
+const MAX_HARTS = 64;
+/** Pages are aligned, so the low bits of a slot's word are free. */
+const HELD = 1;
+
+/** Byte offsets of the pages that are in a bus's slots, or belong to what is: all locks that a hart can hold are in them. */
+export function pagesOnBus(words: Int32Array, stateOffset: number): readonly number[] {
+  const pages = new Set<number>();
+  for (let i = 0; i < 2 * PCI_SLOTS; i++) pages.add((Atomics.load(words, (stateOffset >>> 2) + i) & ~HELD) >>> 0);
+  pages.delete(0);
+  return [...pages];
+}
+
 /** The main thread's side: which functions are on the bus. */
 export class PciSlots {
   readonly #words: Int32Array;
@@ -45,19 +67,47 @@ export class PciSlots {
 
   /** Puts the function whose state page lies at `functionOffset` into `slot`. The guest finds it at its next bus scan. */
   plug(slot: number, functionOffset: number): void {
-    Atomics.store(this.#words, this.#page + checked(slot), functionOffset);
+    Atomics.store(this.#words, this.#page + OWN_PAGES + checked(slot), functionOffset);
+    this.answer(slot, functionOffset);
   }
 
   /** Takes the function out. Its guest should have removed it before. */
   unplug(slot: number): void {
-    Atomics.store(this.#words, this.#page + checked(slot), 0);
+    Atomics.store(this.#words, this.#page + OWN_PAGES + checked(slot), 0);
+    this.answer(slot, 0);
   }
 
-  /** Offset of the state page of the function in `slot`, 0 if there is none. */
+  /** Offset of the page that answers in `slot`, 0 if there is none. */
   at(slot: number): number {
-    return Atomics.load(this.#words, this.#page + checked(slot)) >>> 0;
+    return (Atomics.load(this.#words, this.#page + checked(slot)) & ~HELD) >>> 0;
+  }
+
+  /** Has the registers in the page at `offset` answer in `slot`, and lets accesses go on. */
+  answer(slot: number, offset: number): void {
+    Atomics.store(this.#words, this.#page + checked(slot), offset);
+    Atomics.notify(this.#words, this.#page + slot);
+  }
+
+  /** From now on accesses to the slot's registers wait. */
+  hold(slot: number): void {
+    Atomics.or(this.#words, this.#page + checked(slot), HELD);
+  }
+
+  /** Whether some hart is at registers: with its slot held, it leaves them in a moment and does not come back. */
+  get inUse(): boolean {
+    for (let hart = 0; hart < MAX_HARTS; hart++) {
+      if (Atomics.load(this.#words, this.#page + AT_REGISTERS + hart) !== 0) return true;
+    }
+    return false;
   }
 }
+
+/** A hart's thread that has died leaves the registers. */
+export function leaveRegisters(words: Int32Array, stateOffset: number, hart: number): void {
+  Atomics.store(words, (stateOffset >>> 2) + AT_REGISTERS + hart, 0);
+}
+
+const allOnes = (size: number): number => (size === 4 ? 0xffff_ffff : (1 << (8 * size)) - 1);
 
 function checked(slot: number): number {
   if (!(slot >= 0 && slot < PCI_SLOTS)) throw new RangeError(`no PCI slot ${slot}`);
@@ -76,19 +126,24 @@ export class PciHost {
   readonly #attach: (functionOffset: number, slot: number) => PciFunction;
   readonly #functions: (PciFunction | undefined)[] = [];
   readonly #offsets = new Uint32Array(PCI_SLOTS);
+  /** Index of the word that says that this hart is at registers. */
+  readonly #there: number;
   /** The slot that answered last; the next access is most likely for it too. */
   #last = 0;
 
   /**
+   * @param hart the hart's id in its OS instance
    * @param attach makes the registers of the function whose state page lies at an offset
    */
   constructor(
     buffer: SharedArrayBuffer,
     stateOffset: number,
+    hart: number,
     attach: (functionOffset: number, slot: number) => PciFunction,
   ) {
     this.#words = new Int32Array(buffer);
     this.#page = stateOffset >>> 2;
+    this.#there = this.#page + AT_REGISTERS + hart;
     this.#attach = attach;
   }
 
@@ -98,13 +153,17 @@ export class PciHost {
       base: ECAM_BASE,
       size: ECAM_SIZE,
       read: (offset, size) => {
+        this.#enter();
         const f = (offset & 0x7000) === 0 ? this.#function(offset >> 15) : undefined;
-        if (f === undefined) return size === 4 ? 0xffff_ffff : (1 << (8 * size)) - 1;
-        return natural(offset, size) ? f.configRead(offset & 0xfff, size) : 0;
+        const value = f === undefined ? allOnes(size) : natural(offset, size) ? f.configRead(offset & 0xfff, size) : 0;
+        this.#leave();
+        return value;
       },
       write: (offset, size, value) => {
+        this.#enter();
         const f = (offset & 0x7000) === 0 ? this.#function(offset >> 15) : undefined;
         if (f !== undefined && natural(offset, size)) f.configWrite(offset & 0xfff, size, value);
+        this.#leave();
       },
     };
   }
@@ -115,25 +174,50 @@ export class PciHost {
       base: PCI_MEMORY_BASE,
       size: PCI_MEMORY_SIZE,
       read: (offset, size) => {
+        this.#enter();
         const at = this.#decode(PCI_MEMORY_BASE + offset);
         const f = at < 0 ? undefined : this.#functions[this.#last];
-        if (f === undefined) return size === 4 ? 0xffff_ffff : (1 << (8 * size)) - 1;
-        return natural(offset, size) ? f.barRead(at, size) : 0;
+        const value = f === undefined ? allOnes(size) : natural(offset, size) ? f.barRead(at, size) : 0;
+        this.#leave();
+        return value;
       },
       write: (offset, size, value) => {
+        this.#enter();
         const at = this.#decode(PCI_MEMORY_BASE + offset);
         if (at >= 0 && natural(offset, size)) this.#functions[this.#last]?.barWrite(at, size, value);
+        this.#leave();
       },
     };
   }
 
+  #enter(): void {
+    Atomics.store(this.#words, this.#there, 1);
+  }
+
+  #leave(): void {
+    Atomics.store(this.#words, this.#there, 0);
+  }
+
   #function(slot: number): PciFunction | undefined {
-    const offset = Atomics.load(this.#words, this.#page + slot) >>> 0;
+    const word = Atomics.load(this.#words, this.#page + slot);
+    const offset = (word & HELD) === 0 ? word >>> 0 : this.#whenLetGo(slot);
     if (offset !== this.#offsets[slot]) {
       this.#offsets[slot] = offset;
       this.#functions[slot] = offset === 0 ? undefined : this.#attach(offset, slot);
     }
     return this.#functions[slot];
+  }
+
+  /** Waits until a held slot is let go; the page that answers in it then. */
+  #whenLetGo(slot: number): number {
+    for (;;) {
+      this.#leave();
+      const held = Atomics.load(this.#words, this.#page + slot);
+      if ((held & HELD) !== 0) Atomics.wait(this.#words, this.#page + slot, held);
+      this.#enter();
+      const word = Atomics.load(this.#words, this.#page + slot);
+      if ((word & HELD) === 0) return word >>> 0;
+    }
   }
 
   /** Offset of `address` in the BAR that decodes it, and that function as `#last`; -1 if there is none. */

@@ -85,6 +85,16 @@ export class Plic implements MmioRegion {
     unlock(this.#words, this.#page + (LOCK >>> 2));
   }
 
+  /** Whether nobody has an interrupt of `source` to take or to complete. */
+  isIdle(source: number): boolean {
+    const bit = 1 << (source & 31);
+    const w = source >> 5;
+    lock(this.#words, this.#page + (LOCK >>> 2));
+    const busy = (this.#get(LEVEL, w) | this.#get(PENDING, w) | this.#get(IN_SERVICE, w)) & bit;
+    unlock(this.#words, this.#page + (LOCK >>> 2));
+    return busy === 0;
+  }
+
   /** Says the present outputs to the harts again: after the state was put back, or harts were exchanged. */
   refresh(): void {
     lock(this.#words, this.#page + (LOCK >>> 2));

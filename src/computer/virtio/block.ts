@@ -83,6 +83,10 @@ export class VirtioBlock extends VirtioDevice {
     return this.#underWay;
   }
 
+  override get requestsUnderWay(): number {
+    return this.#underWay;
+  }
+
   /** Resolves when no request is under way. The device's state is whole then. */
   quiet(): Promise<void> {
     if (this.#underWay === 0) return Promise.resolve();
@@ -200,7 +204,7 @@ export class VirtioBlock extends VirtioDevice {
       this.#underWay--;
       this.#share.bytes -= bytes;
       try {
-        if (this.enter()) {
+        if (this.enter(true)) {
           if (request.generation === this.generation) this.#finish(request, status, status === S_OK ? data : undefined);
           this.leave();
           if (this.#waiting) this.again(1);

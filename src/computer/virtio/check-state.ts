@@ -1,4 +1,5 @@
 import { STATE_PAGE_SIZE, StateError } from '../state-page.js';
+import { ALL_SEQUENCES } from './sequences.js';
 import * as s from './state.js';
 
 /**
@@ -19,6 +20,8 @@ export function checkState(page: Uint8Array): void {
     ['reset pending', s.RESET_PENDING, 1],
     ['ISR status', s.ISR, 3],
     ['device status', s.DEVICE_STATUS, 255],
+    ['sequences', s.SEQUENCES, ALL_SEQUENCES],
+    ['held', s.HELD, 0],
     ['number of queues', s.NUM_QUEUES, s.MAX_QUEUES],
     ['length of the configuration', s.CONFIG_LENGTH, s.MAX_CONFIG],
   ] as const) {

@@ -18,7 +18,7 @@ function setUp({ eventIdx = false, gather = 0 } = {}) {
   const machine = new TestMachine(512);
   assert.ok(RING + OUTPUT_RING_SIZE < 0x8_0000);
   const device = new VirtioConsole({ ...machine.host(1), outputRing: RING }, { ports: [{}, { name: 'wake' }], gather });
-  const pci = new PciHost(machine.buffer, PCI_STATE, (stateOffset, slot) => {
+  const pci = new PciHost(machine.buffer, PCI_STATE, 1, (stateOffset, slot) => {
     const line = machine.plic.line(interruptOf(slot));
     const output = new ConsoleOutput({ buffer: machine.buffer, stateOffset, dma: machine, line, outputRing: RING });
     const ring = (): void => {

@@ -7,35 +7,40 @@ import { writeCapabilities } from './capabilities.js';
 import { resetState, updateLine } from './control.js';
 import { GuestMemory } from './guest-memory.js';
 import { Virtqueue, type QueueOwner } from './queue.js';
+import { sequencesIn } from './sequences.js';
 import * as s from './state.js';
 
 const VIRTIO_VENDOR = 0x1af4;
 /** A device's PCI device id is this plus its virtio id (4.1.2). */
 const VIRTIO_PCI_DEVICE = 0x1040;
 
-/** What a device is given. */
-export interface DeviceHost {
-  /** The computer's shared memory. */
-  buffer: SharedArrayBuffer;
-  /** Byte offset of the device's state page: all zero for a new device, or a state that was put back. */
-  stateOffset: number;
+/** What a device has around it: whose memory it reaches, and who hears of it. */
+export interface Surroundings {
   /** The memory of the OS instance that has the device. */
-  dma: DmaSpace;
-  line: InterruptLine;
+  readonly dma: DmaSpace;
+  readonly line: InterruptLine;
   /** Byte offset of memory for a console's output, where a hart's thread finds it too (console-output.ts). */
-  outputRing?: number | undefined;
+  readonly outputRing?: number | undefined;
   /** Asks that `poll` be called when the event loop has gone round. */
   doorbell(): void;
   /** The main thread's budget for devices. */
-  budget: Budget;
+  readonly budget: Budget;
   /** Bytes that requests under way keep in the host's memory, of all devices of the instance. */
-  underWay: { bytes: number };
+  readonly underWay: { bytes: number };
   /** Has the instance's harts look again at what they wait for. */
   wakeHarts(): void;
   /** Told when the guest's queues were garbage and the device stopped until its reset. */
   fault?(message: string): void;
   /** Told what was thrown in the device, or by who listens to it; without it that is thrown on. */
   failed?(error: unknown): void;
+}
+
+/** What a device is given. Its surroundings may be others the next time it looks. */
+export interface DeviceHost extends Surroundings {
+  /** The computer's shared memory. */
+  readonly buffer: SharedArrayBuffer;
+  /** Byte offset of the device's state page: all zero for a new device, or a state that was put back. */
+  readonly stateOffset: number;
 }
 
 /** What a kind of device says of itself. */
@@ -108,6 +113,7 @@ export abstract class VirtioDevice implements QueueOwner {
 
   #poll(): void {
     if (this.load(s.RESET_PENDING) === 0) {
+      if (this.load(s.HELD) !== 0) return;
       if (this.load(s.KICKED) === 0) return this.#noticeReset();
       // A function that is no bus master yet may not touch memory; its kicks wait.
       if ((this.load(COMMAND) & COMMAND_BUS_MASTER) === 0) return;
@@ -166,10 +172,11 @@ export abstract class VirtioDevice implements QueueOwner {
 
   /**
    * Begins a turn at the queues; a reset waits until it ends. False if there is
-   * nothing to work with. Each true must be followed by `leave`, before the event
-   * loop goes on.
+   * nothing to work with, or the device is held; what was begun before is finished
+   * (`finishing`) all the same. Each true must be followed by `leave`, before the
+   * event loop goes on.
    */
-  protected enter(): boolean {
+  protected enter(finishing = false): boolean {
     if (this.#detached) return false;
     if (this.#depth > 0) {
       this.#depth++;
@@ -178,7 +185,7 @@ export abstract class VirtioDevice implements QueueOwner {
     let running = false;
     this.#locked(() => {
       if (this.load(s.RESET_PENDING) !== 0) resetState(this.words, this.page, this.#host.line);
-      running = this.running;
+      running = this.running && (finishing || this.load(s.HELD) === 0);
       if (running) this.store(s.BUSY, 1);
     });
     this.#noticeReset();
@@ -204,6 +211,34 @@ export abstract class VirtioDevice implements QueueOwner {
     this.#noticeReset();
     if (this.#leftOver !== 0) this.again(this.#leftOver);
     this.#leftOver = 0;
+  }
+
+  /** What was taken out of the queues and is not finished yet. */
+  get requestsUnderWay(): number {
+    return 0;
+  }
+
+  /** What goes on between device and driver, in words; undefined if nothing does. */
+  goesOn(): string | undefined {
+    const [sequence] = sequencesIn(this.load(s.SEQUENCES));
+    if (sequence !== undefined) return sequence;
+    if (this.load(s.RESET_PENDING) !== 0) return 'reset';
+    if (this.load(s.BUSY) !== 0 || this.requestsUnderWay > 0) return 'requests under way';
+    if (this.load(s.ISR) !== 0) return 'an interrupt that is not acknowledged';
+    return undefined;
+  }
+
+  /** From now on kicks wait, and nothing is begun; what is under way is finished. */
+  holdKicks(): void {
+    this.#locked(() => this.store(s.HELD, 1));
+  }
+
+  /** Goes on after `holdKicks`, or with a state that was put into its page: every queue is looked at once. */
+  goOn(): void {
+    this.#generation = this.load(s.GENERATION);
+    this.broken = (this.load(s.DEVICE_STATUS) & s.DEVICE_NEEDS_RESET) !== 0;
+    this.#locked(() => this.store(s.HELD, 0));
+    this.again(-1);
   }
 
   /** Taken out for good. */

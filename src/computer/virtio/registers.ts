@@ -12,9 +12,10 @@
  */
 import type { InterruptLine } from '../dma.js';
 import type { PciFunction } from '../pci/host.js';
-import { CAPABILITIES, COMMAND, extract, merge, STATUS_INTERRUPT, writableBits } from '../pci/config-space.js';
+import { BAR0, CAPABILITIES, COMMAND, extract, merge, STATUS_INTERRUPT, writableBits } from '../pci/config-space.js';
 import { lock, unlock } from '../state-page.js';
 import { resetState, updateLine } from './control.js';
+import { EFFECTS, noteEvent, noteGeneration, type Effect } from './sequences.js';
 import * as s from './state.js';
 
 export const BAR_SIZE = 0x1000;
@@ -84,6 +85,7 @@ export class VirtioRegisters implements PciFunction {
     else if (at === PCI_CFG_OFFSET || at === PCI_CFG_LENGTH) writable = -1;
     if (writable === 0) return;
     merge(this.#words, this.#page + (s.LOCK >>> 2), this.#page + (at >>> 2), writable, offset, size, value);
+    if (at === BAR0) this.#noteBar();
     if (at === COMMAND) {
       lock(this.#words, this.#page + (s.LOCK >>> 2));
       updateLine(this.#words, this.#page, this.#line);
@@ -91,6 +93,12 @@ export class VirtioRegisters implements PciFunction {
       // Queues kicked before the function became a bus master have waited for it.
       if (this.#load(s.KICKED) !== 0) this.#doorbell();
     }
+  }
+
+  /** A BAR to which all ones were written shows its size: its driver is about to read it (PCI 3.0, 6.2.5.1). */
+  #noteBar(): void {
+    const sizing = this.#load(BAR0) >>> 0 === -BAR_SIZE >>> 0;
+    this.#note(sizing ? EFFECTS['all ones written to BAR'] : EFFECTS['address written to BAR']);
   }
 
   /** Where in BAR 0 the window of the configuration space looks; -1 if it is set to nothing that may be accessed. */
@@ -123,6 +131,7 @@ export class VirtioRegisters implements PciFunction {
   }
 
   #kick(bits: number): void {
+    this.#note(EFFECTS.kick);
     // A bit that was already set has rung the doorbell already.
     if ((Atomics.or(this.#words, this.#page + (s.KICKED >>> 2), bits) & bits) !== bits) this.#doorbell();
   }
@@ -162,9 +171,9 @@ export class VirtioRegisters implements PciFunction {
       case 0x12:
         return this.#load(s.NUM_QUEUES);
       case 0x14:
-        return this.#load(s.DEVICE_STATUS);
+        return this.#readStatus();
       case 0x15:
-        return this.#load(s.CONFIG_GENERATION);
+        return this.#readGeneration();
       case 0x16:
         return this.#load(s.QUEUE_SELECT);
     }
@@ -228,6 +237,18 @@ export class VirtioRegisters implements PciFunction {
     }
   }
 
+  #readStatus(): number {
+    const status = this.#load(s.DEVICE_STATUS);
+    if (status === 0) this.#note(EFFECTS['status zero read']);
+    return status;
+  }
+
+  #readGeneration(): number {
+    const generation = this.#load(s.CONFIG_GENERATION);
+    noteGeneration(this.#words, this.#page, generation);
+    return generation;
+  }
+
   #feature(set: number, select: number): number {
     return select === 0 || select === 1 ? this.#load(set + 4 * select) : 0;
   }
@@ -236,6 +257,7 @@ export class VirtioRegisters implements PciFunction {
     lock(this.#words, this.#page + (s.LOCK >>> 2));
     let driverOk = false;
     if (value === 0) {
+      this.#note(EFFECTS['status zero written']);
       // While the main thread is amid the queues the status keeps its old value: the driver waits for 0 (4.1.4.3.2).
       if (this.#load(s.BUSY) !== 0) this.#store(s.RESET_PENDING, 1);
       else resetState(this.#words, this.#page, this.#line);
@@ -246,6 +268,9 @@ export class VirtioRegisters implements PciFunction {
         status &= ~s.FEATURES_OK;
       }
       this.#store(s.DEVICE_STATUS, status);
+      if ((status & s.ACKNOWLEDGE) !== 0 && (old & s.ACKNOWLEDGE) === 0) this.#note(EFFECTS['acknowledge written']);
+      if ((status & s.FAILED) !== 0) this.#note(EFFECTS['failed written']);
+      if ((status & s.DRIVER_OK) !== 0) this.#note(EFFECTS['driver-ok written']);
       driverOk = (status & s.DRIVER_OK) !== 0 && (old & s.DRIVER_OK) === 0;
     }
     unlock(this.#words, this.#page + (s.LOCK >>> 2));
@@ -258,6 +283,10 @@ export class VirtioRegisters implements PciFunction {
     const low = this.#load(s.DRIVER_FEATURES) & ~this.#load(s.DEVICE_FEATURES);
     const high = this.#load(s.DRIVER_FEATURES + 4) & ~this.#load(s.DEVICE_FEATURES + 4);
     return low === 0 && high === 0 && (this.#load(s.DRIVER_FEATURES + 4) & s.VIRTIO_F_VERSION_1_HIGH) !== 0;
+  }
+
+  #note(effect: Effect): void {
+    noteEvent(this.#words, this.#page, effect);
   }
 
   #load(at: number): number {

@@ -17,6 +17,9 @@
  *   0x134  driver features                    2 words
  *   0x13c  number of queues
  *   0x140  length of the device configuration in bytes
+ *   0x150  sequences that go on               sequences.ts
+ *   0x154  configuration generation the driver read last
+ *   0x158  held                               1: kicks wait, nothing new is begun
  *   0x200  device configuration               up to 512 bytes
  *   0x400  queue 0 … 31                       64 bytes each:
  *            +0x00  size          0x04  largest size     0x08  enabled
@@ -48,6 +51,9 @@ export const DEVICE_FEATURES = 0x12c;
 export const DRIVER_FEATURES = 0x134;
 export const NUM_QUEUES = 0x13c;
 export const CONFIG_LENGTH = 0x140;
+export const SEQUENCES = 0x150;
+export const GENERATION_SEEN = 0x154;
+export const HELD = 0x158;
 export const CONFIG = 0x200;
 export const MAX_CONFIG = 0x200;
 export const QUEUE = 0x400;

@@ -53,6 +53,7 @@ export class TestMachine implements DmaSpace {
     this.pci = new PciHost(
       this.buffer,
       PCI_STATE,
+      0,
       (offset, slot) => new VirtioRegisters(this.buffer, offset, this.plic.line(interruptOf(slot)), doorbell),
     );
   }

@@ -1,0 +1,112 @@
+/**
+ * A split virtqueue, the driver's side (virtio 1.2, section 2.7), in the monitor's memory:
+ *
+ *   descriptor area   size × { address 8, length 4, flags 2, next 2 }
+ *   driver area       flags 2, idx 2, size × head 2
+ *   device area       flags 2, idx 2, size × { head 4, length 4 }
+ *
+ * Without the event index: the driver asks for every interrupt, and kicks always. What the device says is checked: it
+ * may be of another version, and its answers come from what the world outside has sent.
+ */
+import type { MonitorMemory } from '../monitor-memory.js';
+import { InterpositionError } from '../errors.js';
+
+const DESC_F_NEXT = 1;
+const DESC_F_WRITE = 2;
+const DESCRIPTOR_SIZE = 16;
+
+/** A buffer that the device reads or writes. */
+export interface DriverBuffer {
+  /** Byte offset in machine memory, in the driver's own stretch. */
+  readonly at: number;
+  readonly length: number;
+  readonly write: boolean;
+}
+
+/** A chain that the device is done with. */
+export interface Finished {
+  readonly head: number;
+  /** Bytes it has written, at most as many as there was room for. */
+  readonly written: number;
+}
+
+export class DriverQueue {
+  readonly desc: number;
+  readonly driver: number;
+  readonly device: number;
+  readonly #memory: MonitorMemory;
+  readonly #halves: Uint16Array;
+  #next = 0;
+  #seen = 0;
+  readonly #free: number[];
+  /** By head: the descriptors of its chain, and the room in it. Undefined: not the device's. */
+  readonly #chains: ({ readonly descriptors: readonly number[]; readonly room: number } | undefined)[];
+
+  /** @param size a power of two, at most the device's largest */
+  constructor(
+    memory: MonitorMemory,
+    readonly size: number,
+  ) {
+    this.#memory = memory;
+    this.#halves = new Uint16Array(memory.bytes.buffer);
+    this.desc = memory.take(DESCRIPTOR_SIZE * size);
+    this.driver = memory.take(4 + 2 * size + 2, 2);
+    this.device = memory.take(4 + 8 * size + 2, 4);
+    this.#free = Array.from({ length: size }, (_, i) => size - 1 - i);
+    this.#chains = Array.from({ length: size }, () => undefined);
+  }
+
+  /** Descriptors that are free. */
+  get room(): number {
+    return this.#free.length;
+  }
+
+  /** Chains that the device has. */
+  get underWay(): number {
+    return this.#chains.reduce((n, chain) => (chain === undefined ? n : n + 1), 0);
+  }
+
+  /** Gives the device a chain of buffers, those it reads first; answers its name. -1: there is no room now. */
+  add(buffers: readonly DriverBuffer[]): number {
+    if (buffers.length === 0 || buffers.length > this.#free.length) return -1;
+    const descriptors = buffers.map(() => this.#free.pop() ?? 0);
+    const { view } = this.#memory;
+    let room = 0;
+    buffers.forEach(({ at, length, write }, i) => {
+      const d = this.desc + DESCRIPTOR_SIZE * (descriptors[i] ?? 0);
+      const last = i === buffers.length - 1;
+      view.setUint32(d, at, true);
+      view.setUint32(d + 4, 0, true);
+      view.setUint32(d + 8, length, true);
+      view.setUint16(d + 12, (write ? DESC_F_WRITE : 0) | (last ? 0 : DESC_F_NEXT), true);
+      view.setUint16(d + 14, last ? 0 : (descriptors[i + 1] ?? 0), true);
+      if (write) room += length;
+    });
+    const head = descriptors[0] ?? 0;
+    this.#chains[head] = { descriptors, room };
+    view.setUint16(this.driver + 4 + 2 * (this.#next & (this.size - 1)), head, true);
+    this.#next = (this.#next + 1) & 0xffff;
+    Atomics.store(this.#halves, (this.driver + 2) >>> 1, this.#next);
+    return head;
+  }
+
+  /**
+   * The next chain that the device is done with; undefined if there is none.
+   * Throws InterpositionError `state` if the device names one that it does not have.
+   */
+  next(): Finished | undefined {
+    const index = Atomics.load(this.#halves, (this.device + 2) >>> 1);
+    if (index === this.#seen) return undefined;
+    const { view } = this.#memory;
+    const at = this.device + 4 + 8 * (this.#seen & (this.size - 1));
+    const head = view.getUint32(at, true);
+    const chain = this.#chains[head];
+    if (chain === undefined) {
+      throw new InterpositionError('state', `the device finished chain ${head}, which it was not given`);
+    }
+    this.#chains[head] = undefined;
+    this.#free.push(...chain.descriptors);
+    this.#seen = (this.#seen + 1) & 0xffff;
+    return { head, written: Math.min(view.getUint32(at + 4, true), chain.room) };
+  }
+}
