@@ -8,6 +8,7 @@
  *   page 4 + slot   the function in that PCI slot
  *   page 36 … 38    what the guest has written to the console in CONSOLE_SLOT
  *   page 39         what it has written to the SBI's debug console
+ *   page 40         the disks that harts reach by themselves (virtio/local-disk.ts)
  *
  * The main thread has a `Board`; each hart's thread has the registers of the same
  * devices through `boardRegions`, and nothing else.
@@ -18,13 +19,16 @@ import { interruptOf, PCI_SLOTS, PciHost, PciSlots } from './pci/host.js';
 import { Plic } from './plic/plic.js';
 import { signal } from '../hart/state.js';
 import type { Budget } from './turns.js';
-import { freeLock, putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
+import { freeLock, MAIN_THREAD, putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
 import { UartRegisters, UART_INTERRUPT, UartPort } from './uart.js';
 import { RTC_INTERRUPT, RtcAlarm, RtcRegisters } from './rtc.js';
 import type { DeviceHost, VirtioDevice } from './virtio/device.js';
 import { VirtioRegisters } from './virtio/registers.js';
 import { checkState } from './virtio/check-state.js';
-import { LOCK } from './virtio/state.js';
+import { BUSY, LOCK } from './virtio/state.js';
+import { BLOCK_DEVICE } from './virtio/block-request.js';
+import { BlockRequests, type SyncDisk } from './virtio/block-requests.js';
+import { LocalDisks, LocalDiskSlot, type LocalFile } from './virtio/local-disk.js';
 import { ConsoleOutput, OUTPUT_RING_SIZE, portOfQueue } from './virtio/console-output.js';
 import { CONSOLE_DEVICE } from './virtio/console.js';
 import { DEVICE_ID } from './pci/config-space.js';
@@ -40,8 +44,10 @@ const OUTPUT_PAGES = Math.ceil(OUTPUT_RING_SIZE / STATE_PAGE_SIZE);
 export const CONSOLE_SLOT = 1;
 const DEBUG_CONSOLE_PAGE = OUTPUT_PAGE + OUTPUT_PAGES;
 
+const LOCAL_DISKS_PAGE = DEBUG_CONSOLE_PAGE + 1;
+
 /** Bytes of shared memory a board takes, 4 KiB aligned. */
-export const BOARD_SIZE = (DEBUG_CONSOLE_PAGE + 1) * STATE_PAGE_SIZE;
+export const BOARD_SIZE = (LOCAL_DISKS_PAGE + 1) * STATE_PAGE_SIZE;
 
 /** What a board is made with. */
 export interface BoardOptions {
@@ -60,6 +66,8 @@ export interface HartBoardOptions extends BoardOptions {
   dma: DmaSpace;
   /** The driver on this hart will spin while `still` says so: the hart had better nap. */
   nap(still: () => boolean): void;
+  /** The platform's way to the disk behind a handle, on this thread. */
+  openLocal?: ((handle: number) => LocalFile | undefined) | undefined;
 }
 
 /** The debug console of a board, for a hart's thread. */
@@ -80,6 +88,11 @@ const LOCKS = [
 export function freeLocks(buffer: SharedArrayBuffer, offset: number, holder: number): void {
   const words = new Int32Array(buffer);
   for (const at of LOCKS) freeLock(words, (offset + at) >>> 2, holder);
+  // And its turns at queues (virtio/hart-turn.ts).
+  for (let slot = 0; slot < PCI_SLOTS; slot++) {
+    const busy = offset + (FIRST_FUNCTION_PAGE + slot) * STATE_PAGE_SIZE + BUSY;
+    if (holder !== MAIN_THREAD) Atomics.compareExchange(words, busy >>> 2, 2 * holder, 0);
+  }
 }
 
 /** What the main thread's side of a board is told of beside its guest. */
@@ -94,16 +107,24 @@ export interface BoardHost extends BoardOptions {
 }
 
 /** The registers of a board's devices, for a hart's thread; the busiest first. */
-export function boardRegions({ buffer, offset, harts, doorbell, dma, nap }: HartBoardOptions): MmioRegion[] {
+export function boardRegions(options: HartBoardOptions): MmioRegion[] {
+  const { buffer, offset, harts, doorbell, dma, nap, openLocal } = options;
   const page = (n: number): number => offset + n * STATE_PAGE_SIZE;
   const plic = new Plic(buffer, page(PLIC_PAGE), harts);
+  const localDisks = openLocal && new LocalDisks(buffer, page(LOCAL_DISKS_PAGE), openLocal);
   const pci = new PciHost(buffer, page(PCI_PAGE), (at, slot) => {
     const line = plic.line(interruptOf(slot));
-    const isConsole = new DataView(buffer).getUint16(at + DEVICE_ID, true) === CONSOLE_DEVICE;
-    if (slot !== CONSOLE_SLOT || !isConsole) return new VirtioRegisters(buffer, at, line, doorbell);
+    const kind = new DataView(buffer).getUint16(at + DEVICE_ID, true);
+    if (kind === BLOCK_DEVICE && localDisks !== undefined) {
+      const disk = (): SyncDisk | undefined => localDisks.at(slot);
+      const requests = new BlockRequests({ buffer, stateOffset: at, dma, line, doorbell, disk });
+      return new VirtioRegisters(buffer, at, line, doorbell, (q) => requests.serve(q));
+    }
+    if (slot !== CONSOLE_SLOT || kind !== CONSOLE_DEVICE) return new VirtioRegisters(buffer, at, line, doorbell);
     const output = new ConsoleOutput({ buffer, stateOffset: at, dma, line, outputRing: page(OUTPUT_PAGE) });
     return new VirtioRegisters(buffer, at, line, doorbell, (q) => {
       if (portOfQueue(q) >= 0 && output.transmit(q)) nap(() => output.napping());
+      return false;
     });
   });
   const uart = new UartRegisters(buffer, page(UART_PAGE), plic.line(UART_INTERRUPT), doorbell);
@@ -158,6 +179,7 @@ export class Board {
       doorbell: () => this.#options.doorbell(),
       budget,
       underWay: this.#underWay,
+      local: this.#localDisk(slot),
       wakeHarts: () => this.#wakeHarts(),
       fault: (message) => fault?.(slot, message),
       ...(failed && { failed: (error: unknown) => failed(slot, error) }),
@@ -169,10 +191,14 @@ export class Board {
     return device;
   }
 
-  /** Takes the function out of `slot`. The guest should have let go of it (`remove` in its sysfs). */
+  /**
+   * Takes the function out of `slot`. The guest should have let go of it (`remove` in its sysfs).
+   * Throws StateError `lock` if a hart is at work on it and does not end.
+   */
   unplug(slot: number): void {
     const device = this.#devices.get(slot);
     if (device === undefined) return;
+    this.#localDisk(slot).settle();
     device.detach();
     this.#devices.delete(slot);
     this.#slots.unplug(slot);
@@ -210,6 +236,11 @@ export class Board {
     if (this.#devices.has(slot)) throw new RangeError(`PCI slot ${slot} is taken`);
     checkState(state);
     putPage(this.#options.buffer, this.#page(FIRST_FUNCTION_PAGE + slot), state);
+  }
+
+  #localDisk(slot: number): LocalDiskSlot {
+    const state = this.#page(FIRST_FUNCTION_PAGE + slot);
+    return new LocalDiskSlot(this.#options.buffer, this.#page(LOCAL_DISKS_PAGE), slot, state);
   }
 
   #wakeHarts(): void {

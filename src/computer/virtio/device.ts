@@ -6,6 +6,7 @@ import { lock, StateError, unlock } from '../state-page.js';
 import { writeCapabilities } from './capabilities.js';
 import { resetState, updateLine } from './control.js';
 import { GuestMemory } from './guest-memory.js';
+import type { LocalDiskSlot } from './local-disk.js';
 import { Virtqueue, type QueueOwner } from './queue.js';
 import * as s from './state.js';
 
@@ -30,6 +31,8 @@ export interface DeviceHost {
   budget: Budget;
   /** Bytes that requests under way keep in the host's memory, of all devices of the instance. */
   underWay: { bytes: number };
+  /** Where a disk says that harts can reach it themselves. */
+  local?: LocalDiskSlot;
   /** Has the instance's harts look again at what they wait for. */
   wakeHarts(): void;
   /** Told when the guest's queues were garbage and the device stopped until its reset. */
@@ -66,6 +69,7 @@ export abstract class VirtioDevice implements QueueOwner {
   /** Turns nest: the outside world may answer while it is being told something. */
   #depth = 0;
   #detached = false;
+  #heldOff = false;
   /** Queues that the budget did not suffice for. */
   #leftOver = 0;
 
@@ -113,7 +117,7 @@ export abstract class VirtioDevice implements QueueOwner {
       if ((this.load(COMMAND) & COMMAND_BUS_MASTER) === 0) return;
     }
     const kicked = Atomics.exchange(this.words, this.page + (s.KICKED >>> 2), 0);
-    if (!this.enter()) return;
+    if (!this.enter(kicked)) return;
     try {
       this.process(kicked);
     } finally {
@@ -166,10 +170,11 @@ export abstract class VirtioDevice implements QueueOwner {
 
   /**
    * Begins a turn at the queues; a reset waits until it ends. False if there is
-   * nothing to work with. Each true must be followed by `leave`, before the event
+   * nothing to work with, or a hart has its turn: then `kicked` is kept, and `poll` is
+   * called when that is over. Each true must be followed by `leave`, before the event
    * loop goes on.
    */
-  protected enter(): boolean {
+  protected enter(kicked = 0): boolean {
     if (this.#detached) return false;
     if (this.#depth > 0) {
       this.#depth++;
@@ -177,9 +182,14 @@ export abstract class VirtioDevice implements QueueOwner {
     }
     let running = false;
     this.#locked(() => {
+      this.#heldOff = (this.load(s.BUSY) & ~s.BUSY_MAIN) !== 0;
+      if (this.#heldOff) {
+        Atomics.or(this.words, this.page + (s.KICKED >>> 2), kicked | s.MAIN_WAITS);
+        return;
+      }
       if (this.load(s.RESET_PENDING) !== 0) resetState(this.words, this.page, this.#host.line);
       running = this.running;
-      if (running) this.store(s.BUSY, 1);
+      if (running) this.store(s.BUSY, s.BUSY_MAIN);
     });
     this.#noticeReset();
     if (!running) return false;
@@ -204,6 +214,11 @@ export abstract class VirtioDevice implements QueueOwner {
     this.#noticeReset();
     if (this.#leftOver !== 0) this.again(this.#leftOver);
     this.#leftOver = 0;
+  }
+
+  /** The last `enter` was refused because a hart's thread has a turn at the queues (hart-turn.ts). */
+  protected get heldOff(): boolean {
+    return this.#heldOff;
   }
 
   /** Taken out for good. */
