@@ -8,6 +8,7 @@
  *   page 4 + slot   the function in that PCI slot
  *   page 36 … 38    what the guest has written to the console in CONSOLE_SLOT
  *   page 39         what it has written to the SBI's debug console
+ *   page 40         the disks that harts reach by themselves (virtio/local-disk.ts)
  *
  * The main thread has a `Board`; each hart's thread has the registers of the same
  * devices through `boardRegions`, and nothing else.
@@ -18,13 +19,16 @@ import { interruptOf, leaveRegisters, pagesOnBus, PCI_SLOTS, PciHost, PciSlots }
 import { Plic } from './plic/plic.js';
 import { signal } from '../hart/state.js';
 import type { Budget } from './turns.js';
-import { freeLock, putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
+import { freeLock, MAIN_THREAD, putPage, STATE_PAGE_SIZE, takePage } from './state-page.js';
 import { UartRegisters, UART_INTERRUPT, UartPort } from './uart.js';
 import { RTC_INTERRUPT, RtcAlarm, RtcRegisters } from './rtc.js';
 import type { DeviceHost, Surroundings, VirtioDevice } from './virtio/device.js';
 import { VirtioRegisters } from './virtio/registers.js';
 import { checkState } from './virtio/check-state.js';
-import { LOCK } from './virtio/state.js';
+import { BUSY, LOCK } from './virtio/state.js';
+import { BLOCK_DEVICE } from './virtio/block-request.js';
+import { BlockRequests, type SyncDisk } from './virtio/block-requests.js';
+import { LocalDisks, LocalDiskSlot, type LocalFile } from './virtio/local-disk.js';
 import { ConsoleOutput, OUTPUT_RING_SIZE, portOfQueue } from './virtio/console-output.js';
 import { CONSOLE_DEVICE } from './virtio/console.js';
 import { DEVICE_ID } from './pci/config-space.js';
@@ -40,8 +44,10 @@ const OUTPUT_PAGES = Math.ceil(OUTPUT_RING_SIZE / STATE_PAGE_SIZE);
 export const CONSOLE_SLOT = 1;
 const DEBUG_CONSOLE_PAGE = OUTPUT_PAGE + OUTPUT_PAGES;
 
+const LOCAL_DISKS_PAGE = DEBUG_CONSOLE_PAGE + 1;
+
 /** Bytes of shared memory a board takes, 4 KiB aligned. */
-export const BOARD_SIZE = (DEBUG_CONSOLE_PAGE + 1) * STATE_PAGE_SIZE;
+export const BOARD_SIZE = (LOCAL_DISKS_PAGE + 1) * STATE_PAGE_SIZE;
 
 /** What a board is made with. */
 export interface BoardOptions {
@@ -62,6 +68,8 @@ export interface HartBoardOptions extends BoardOptions {
   hart: number;
   /** The driver on this hart will spin while `still` says so: the hart had better nap. */
   nap(still: () => boolean): void;
+  /** The platform's way to the disk behind a handle, on this thread. */
+  openLocal?: ((handle: number) => LocalFile | undefined) | undefined;
 }
 
 /** The debug console of a board, for a hart's thread. */
@@ -80,6 +88,10 @@ export function freeLocks(buffer: SharedArrayBuffer, offset: number, holder: num
   const pci = offset + PCI_PAGE * STATE_PAGE_SIZE;
   const functions = pagesOnBus(words, pci).map((page) => page + LOCK);
   for (const at of [...pages, ...functions]) freeLock(words, at >>> 2, holder);
+  // And its turns at queues (virtio/hart-turn.ts).
+  for (const page of pagesOnBus(words, pci)) {
+    if (holder !== MAIN_THREAD) Atomics.compareExchange(words, (page + BUSY) >>> 2, 2 * holder, 0);
+  }
   if (hart !== undefined) leaveRegisters(words, pci, hart);
 }
 
@@ -95,16 +107,24 @@ export interface BoardHost extends BoardOptions {
 }
 
 /** The registers of a board's devices, for a hart's thread; the busiest first. */
-export function boardRegions({ buffer, offset, harts, doorbell, dma, hart, nap }: HartBoardOptions): MmioRegion[] {
+export function boardRegions(options: HartBoardOptions): MmioRegion[] {
+  const { buffer, offset, harts, doorbell, dma, hart, nap, openLocal } = options;
   const page = (n: number): number => offset + n * STATE_PAGE_SIZE;
   const plic = new Plic(buffer, page(PLIC_PAGE), harts);
+  const localDisks = openLocal && new LocalDisks(buffer, page(LOCAL_DISKS_PAGE), openLocal);
   const pci = new PciHost(buffer, page(PCI_PAGE), hart, (at, slot) => {
     const line = plic.line(interruptOf(slot));
-    const isConsole = new DataView(buffer).getUint16(at + DEVICE_ID, true) === CONSOLE_DEVICE;
-    if (slot !== CONSOLE_SLOT || !isConsole) return new VirtioRegisters(buffer, at, line, doorbell);
+    const kind = new DataView(buffer).getUint16(at + DEVICE_ID, true);
+    if (kind === BLOCK_DEVICE && localDisks !== undefined) {
+      const disk = (): SyncDisk | undefined => localDisks.at(slot);
+      const requests = new BlockRequests({ buffer, stateOffset: at, dma, line, doorbell, disk });
+      return new VirtioRegisters(buffer, at, line, doorbell, (q) => requests.serve(q));
+    }
+    if (slot !== CONSOLE_SLOT || kind !== CONSOLE_DEVICE) return new VirtioRegisters(buffer, at, line, doorbell);
     const output = new ConsoleOutput({ buffer, stateOffset: at, dma, line, outputRing: page(OUTPUT_PAGE) });
     return new VirtioRegisters(buffer, at, line, doorbell, (q) => {
       if (portOfQueue(q) >= 0 && output.transmit(q)) nap(() => output.napping());
+      return false;
     });
   });
   const uart = new UartRegisters(buffer, page(UART_PAGE), plic.line(UART_INTERRUPT), doorbell);
@@ -163,6 +183,7 @@ export class Board {
       doorbell: () => this.#options.doorbell(),
       budget,
       underWay: this.#underWay,
+      local: (stateOffset) => new LocalDiskSlot(this.#options.buffer, this.#page(LOCAL_DISKS_PAGE), slot, stateOffset),
       wakeHarts: () => this.#wakeHarts(),
       fault: (message) => fault?.(slot, message),
       ...(failed && { failed: (error: unknown) => failed(slot, error) }),
@@ -178,10 +199,16 @@ export class Board {
     this.#options.doorbell();
   }
 
-  /** Takes the function out of `slot`. The guest should have let go of it (`remove` in its sysfs). */
+  /**
+   * Takes the function out of `slot`. The guest should have let go of it (`remove` in its sysfs).
+   * Throws StateError `lock` if a hart is at work on it and does not end.
+   */
   unplug(slot: number): void {
     const device = this.#devices.get(slot);
     if (device === undefined) return;
+    this.surroundings(slot)
+      .local?.(device.page * 4)
+      .settle();
     device.detach();
     this.take(slot);
     new Uint8Array(this.#options.buffer, device.page * 4, STATE_PAGE_SIZE).fill(0);

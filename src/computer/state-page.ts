@@ -33,6 +33,11 @@ export function lockAs(name: number): void {
   me = name;
 }
 
+/** What names this thread, see `lockAs`. */
+export function threadName(): number {
+  return me;
+}
+
 /**
  * The main thread waits so long for one holder (ms), counted in looks: time in which the process stood still does not
  * count. That the holder's thread is dead can be heard on the main thread only, and not while that waits.

@@ -6,6 +6,7 @@
 import { boardDebugConsole, boardRegions, freeLocks, type BoardOptions } from '../computer/board.js';
 import { Clock } from '../computer/clock.js';
 import type { DmaSpace } from '../computer/dma.js';
+import type { LocalFile } from '../computer/virtio/local-disk.js';
 import { emptyProfile } from '../computer/hart-profile.js';
 import { HartRunner } from '../computer/hart-runner.js';
 import { MmioBus } from '../computer/mmio-bus.js';
@@ -20,7 +21,10 @@ import { Mailbox } from './hands/mailbox.js';
 import { ring, type HartView } from './hands/ring.js';
 
 /** What only some platforms can do for a hart. */
-export type HartPlatform = Pick<EngineHost, 'optimizeAfter'>;
+export interface HartPlatform extends Pick<EngineHost, 'optimizeAfter'> {
+  /** The disk that the main thread knows by this handle (`Loan`), for this thread to read and write at once. */
+  openLocal?(handle: number): LocalFile | undefined;
+}
 
 /** Runs one assignment to its end. */
 export function runHart(
@@ -60,7 +64,7 @@ class AssignedHart {
     const guestMemory = new GuestMemoryView(this.#buffer, runner.h);
     const host: EngineHost = {
       ...runner.imports(this.#bus(guestMemory), new SlotDecoder(this.#buffer)),
-      ...this.platform,
+      ...(this.platform.optimizeAfter && { optimizeAfter: this.platform.optimizeAfter }),
     };
     const engine = createEngine(assignment.core, assignment.memory, runner.h, host, assignment.engine);
     const debugConsole = boardDebugConsole(this.#boardOptions());
@@ -94,7 +98,9 @@ class AssignedHart {
 
   #bus(dma: DmaSpace): MmioBus {
     const nap = (still: () => boolean): void => this.#runner.nap(still);
-    return new MmioBus(boardRegions({ ...this.#boardOptions(), dma, hart: this.assignment.hartId, nap }));
+    const { openLocal } = this.platform;
+    const hart = this.assignment.hartId;
+    return new MmioBus(boardRegions({ ...this.#boardOptions(), dma, hart, nap, openLocal }));
   }
 
   #boardOptions(): BoardOptions {

@@ -42,6 +42,9 @@ export class Route implements DeviceHost {
   get underWay(): { bytes: number } {
     return this.#to.underWay;
   }
+  get local(): Surroundings['local'] {
+    return this.#to.local;
+  }
   doorbell(): void {
     this.#to.doorbell();
   }

@@ -1,6 +1,7 @@
 /** The worker thread of a hart. */
 import { parentPort } from 'node:worker_threads';
 import { shareHostClock } from '../../computer/clock.js';
+import { openLocal } from './disk/local-file.js';
 import { monotonicMilliseconds } from './monotonic.js';
 import { optimizeAfter } from './tiering.js';
 import { runHart } from '../../guest/hart-main.js';
@@ -8,5 +9,5 @@ import type { HartAssignment } from '../../partition/assignment.js';
 
 shareHostClock(monotonicMilliseconds);
 parentPort?.on('message', (assignment: HartAssignment) => {
-  runHart(assignment, (message) => parentPort?.postMessage(message), { optimizeAfter });
+  runHart(assignment, (message) => parentPort?.postMessage(message), { optimizeAfter, openLocal });
 });

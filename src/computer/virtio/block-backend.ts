@@ -33,6 +33,14 @@ export class BlockError extends Error {
   }
 }
 
+/** A disk's leave for a hart's thread to read and write it without the main thread (local-disk.ts). */
+export interface Loan {
+  /** What the platform's `HartPlatform.openLocal` knows the disk by: a whole number from 1 to 2^31 - 1. */
+  readonly handle: number;
+  /** No hart will use the handle again. */
+  giveBack(): void;
+}
+
 /**
  * A disk of `sectors` sectors of 512 bytes. The device asks for whole sectors within
  * its size only. A promise that is rejected becomes an I/O error in the guest.
@@ -50,6 +58,11 @@ export interface BlockBackend {
   discard?(sector: number, count: number): Promise<void>;
   /** Sectors that read as zeroes from now on, and need not take space. Without it zeroes are written. */
   zero?(sector: number, count: number): Promise<void>;
+  /**
+   * For a disk that hart's threads of this process can reach themselves. Before the disk lets go of what the handle means
+   * it calls `recall`: false says that a hart still uses it. Undefined: there is nothing to lend.
+   */
+  lend?(recall: () => boolean): Loan | undefined;
 }
 
 /** A disk in memory. */

@@ -3,6 +3,7 @@
  * write, each a list of buffers in guest memory. Reused from request to request.
  */
 import type { GuestMemory } from './guest-memory.js';
+import type { MemoryRuns } from './memory-runs.js';
 
 /** More buffers than this in one chain is taken for garbage. Linux stays below 256. */
 export const MAX_BUFFERS = 1024;
@@ -63,6 +64,29 @@ export class Chain {
   /** Copies `source[start … start + length]` to `offset` in the writable part, as far as there is room. How many went in, -1 if a buffer is not in memory. */
   write(offset: number, length: number, source: Uint8Array, start = 0): number {
     return this.#copy(this.#readers, this.#count, offset, length, source, start, true);
+  }
+
+  /**
+   * Appends to `runs` where `length` bytes from `offset` in the readable or writable part lie. False if there are not so
+   * many, or some are not in memory, or may not be written.
+   */
+  locate(part: 'readable' | 'writable', offset: number, length: number, runs: MemoryRuns): boolean {
+    const write = part === 'writable';
+    const to = write ? this.#count : this.#readers;
+    let skip = offset;
+    let rest = length;
+    for (let i = write ? this.#readers : 0; i < to && rest > 0; i++) {
+      const room = this.#lengths[i];
+      if (skip >= room) {
+        skip -= room;
+        continue;
+      }
+      const n = Math.min(room - skip, rest);
+      if (!this.#memory.locate(this.#addresses[i] + skip, n, write, runs)) return false;
+      rest -= n;
+      skip = 0;
+    }
+    return rest === 0;
   }
 
   #copy(

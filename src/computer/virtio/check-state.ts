@@ -24,6 +24,7 @@ export function checkState(page: Uint8Array): void {
     ['held', s.HELD, 0],
     ['number of queues', s.NUM_QUEUES, s.MAX_QUEUES],
     ['length of the configuration', s.CONFIG_LENGTH, s.MAX_CONFIG],
+    ['requests under way', s.UNDER_WAY, 0],
   ] as const) {
     if (word(at) < 0 || word(at) > most) throw new StateError('value', `device state: ${name} is ${word(at)}`);
   }

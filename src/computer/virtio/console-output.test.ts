@@ -26,6 +26,7 @@ function setUp({ eventIdx = false, gather = 0 } = {}) {
     };
     return new VirtioRegisters(machine.buffer, stateOffset, line, ring, (q) => {
       if (portOfQueue(q) >= 0 && output.transmit(q)) naps.push(() => output.napping());
+      return false;
     });
   });
   const naps: (() => boolean)[] = [];

@@ -6,6 +6,7 @@ import { lock, StateError, unlock } from '../state-page.js';
 import { writeCapabilities } from './capabilities.js';
 import { resetState, updateLine } from './control.js';
 import { GuestMemory } from './guest-memory.js';
+import type { LocalDiskSlot } from './local-disk.js';
 import { Virtqueue, type QueueOwner } from './queue.js';
 import { sequencesIn } from './sequences.js';
 import * as s from './state.js';
@@ -27,6 +28,8 @@ export interface Surroundings {
   readonly budget: Budget;
   /** Bytes that requests under way keep in the host's memory, of all devices of the instance. */
   readonly underWay: { bytes: number };
+  /** Where a disk, whose state page is given, says that harts can reach it themselves. Without it they cannot. */
+  readonly local?: ((stateOffset: number) => LocalDiskSlot) | undefined;
   /** Has the instance's harts look again at what they wait for. */
   wakeHarts(): void;
   /** Told when the guest's queues were garbage and the device stopped until its reset. */
@@ -71,6 +74,7 @@ export abstract class VirtioDevice implements QueueOwner {
   /** Turns nest: the outside world may answer while it is being told something. */
   #depth = 0;
   #detached = false;
+  #heldOff = false;
   /** Queues that the budget did not suffice for. */
   #leftOver = 0;
 
@@ -119,7 +123,7 @@ export abstract class VirtioDevice implements QueueOwner {
       if ((this.load(COMMAND) & COMMAND_BUS_MASTER) === 0) return;
     }
     const kicked = Atomics.exchange(this.words, this.page + (s.KICKED >>> 2), 0);
-    if (!this.enter()) return;
+    if (!this.enter(kicked)) return;
     try {
       this.process(kicked);
     } finally {
@@ -172,11 +176,12 @@ export abstract class VirtioDevice implements QueueOwner {
 
   /**
    * Begins a turn at the queues; a reset waits until it ends. False if there is
-   * nothing to work with, or the device is held; what was begun before is finished
-   * (`finishing`) all the same. Each true must be followed by `leave`, before the
-   * event loop goes on.
+   * nothing to work with, if the device is held, or if a hart has its turn: then `kicked`
+   * is kept, and `poll` is called when that is over. What was begun before is finished
+   * (`finishing`) though the device is held. Each true must be followed by `leave`,
+   * before the event loop goes on.
    */
-  protected enter(finishing = false): boolean {
+  protected enter(kicked = 0, finishing = false): boolean {
     if (this.#detached) return false;
     if (this.#depth > 0) {
       this.#depth++;
@@ -184,9 +189,14 @@ export abstract class VirtioDevice implements QueueOwner {
     }
     let running = false;
     this.#locked(() => {
+      this.#heldOff = (this.load(s.BUSY) & ~s.BUSY_MAIN) !== 0;
+      if (this.#heldOff) {
+        Atomics.or(this.words, this.page + (s.KICKED >>> 2), kicked | s.MAIN_WAITS);
+        return;
+      }
       if (this.load(s.RESET_PENDING) !== 0) resetState(this.words, this.page, this.#host.line);
       running = this.running && (finishing || this.load(s.HELD) === 0);
-      if (running) this.store(s.BUSY, 1);
+      if (running) this.store(s.BUSY, s.BUSY_MAIN);
     });
     this.#noticeReset();
     if (!running) return false;
@@ -228,6 +238,11 @@ export abstract class VirtioDevice implements QueueOwner {
     return undefined;
   }
 
+  /** The device configuration, as drivers read it. */
+  configuration(): DataView {
+    return new DataView(this.#host.buffer, this.#host.stateOffset + s.CONFIG, this.load(s.CONFIG_LENGTH));
+  }
+
   /** From now on kicks wait, and nothing is begun; what is under way is finished. */
   holdKicks(): void {
     this.#locked(() => this.store(s.HELD, 1));
@@ -239,6 +254,11 @@ export abstract class VirtioDevice implements QueueOwner {
     this.broken = (this.load(s.DEVICE_STATUS) & s.DEVICE_NEEDS_RESET) !== 0;
     this.#locked(() => this.store(s.HELD, 0));
     this.again(-1);
+  }
+
+  /** The last `enter` was refused because a hart's thread has a turn at the queues (hart-turn.ts). */
+  protected get heldOff(): boolean {
+    return this.#heldOff;
   }
 
   /** Taken out for good. */

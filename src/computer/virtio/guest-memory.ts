@@ -1,5 +1,6 @@
 /** Access to a guest's memory by physical address, for devices. Every access may find no memory there; none throws. */
 import type { DmaSpace } from '../dma.js';
+import type { MemoryRuns } from './memory-runs.js';
 
 const PAGE = 4096;
 /** Below this many bytes a loop beats making a view for `set`. */
@@ -53,6 +54,11 @@ export class GuestMemory {
     return at < 0 ? -1 : at >>> 2;
   }
 
+  /** Whether memory is at `address` that may be written. */
+  mayWrite(address: number): boolean {
+    return this.#dma.offsetOf(address, true) >= 0;
+  }
+
   /** The whole shared memory as words. */
   get words(): Int32Array {
     return this.#i32;
@@ -87,5 +93,29 @@ export class GuestMemory {
       done += n;
     }
     return true;
+  }
+
+  /** Appends where `length` bytes from `address` lie to `runs`. False if some of it is not memory, or may not be written. */
+  locate(address: number, length: number, write: boolean, runs: MemoryRuns): boolean {
+    for (let done = 0; done < length;) {
+      const at = this.#dma.offsetOf(address + done, write);
+      if (at < 0) return false;
+      const n = Math.min(length - done, PAGE - (at & (PAGE - 1)));
+      runs.add(at, n);
+      done += n;
+    }
+    return true;
+  }
+
+  /** To be called after somebody has written there, other than through `write`. */
+  written(runs: MemoryRuns): void {
+    for (let i = 0; i < runs.count; i++) {
+      const end = runs.end(i);
+      for (let at = runs.start(i); at < end;) {
+        const next = Math.min(end, at - (at % PAGE) + PAGE);
+        this.#dma.written(at, next - at);
+        at = next;
+      }
+    }
   }
 }

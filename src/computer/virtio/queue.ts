@@ -18,6 +18,7 @@ const DESC_F_WRITE = 2;
 const DESC_F_INDIRECT = 4;
 const AVAIL_F_NO_INTERRUPT = 1;
 const DESCRIPTOR_SIZE = 16;
+const PAGE = 4096;
 /** Addresses are numbers: exact up to 2^53, and no guest has memory that far up. */
 const MAX_ADDRESS_HIGH = 0x1f_ffff;
 
@@ -27,7 +28,7 @@ export interface QueueOwner {
   /** Word index of the device's state page. */
   readonly page: number;
   readonly memory: GuestMemory;
-  /** Counts the main thread's turns at the device; the queue reads its registers once per turn. */
+  /** Counts this thread's turns at the device; the queue reads its registers once per turn. */
   readonly turn: number;
   readonly broken: boolean;
   /** How much may still be taken out of queues in this turn. */
@@ -99,6 +100,16 @@ export class Virtqueue {
     if (!this.#walk(chain, head)) return false;
     this.#set(s.QUEUE_NEXT_AVAIL, (next + 1) & 0xffff);
     budget.credit -= chain.effort;
+    return true;
+  }
+
+  /** Whether what is finished could be shown to the driver: the device area is memory that may be written. */
+  answerable(): boolean {
+    if (!this.ready()) return false;
+    const end = this.#used + 6 + 8 * this.#size;
+    for (let at = this.#used; at < end; at = (Math.floor(at / PAGE) + 1) * PAGE) {
+      if (!this.#memory.mayWrite(at)) return false;
+    }
     return true;
   }
 

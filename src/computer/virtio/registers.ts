@@ -41,20 +41,20 @@ export class VirtioRegisters implements PciFunction {
   readonly #page: number;
   readonly #line: InterruptLine;
   readonly #doorbell: () => void;
-  readonly #transmit: ((queue: number) => void) | undefined;
+  readonly #serve: ((queue: number) => boolean) | undefined;
 
   /**
    * @param doorbell wakes the main thread, which then polls the devices
-   * @param transmit handles a kicked queue on this thread before the main thread hears of it, see console-output.ts
+   * @param serve handles a kicked queue on this thread; the main thread hears of it only if this says false
    */
   constructor(
     buffer: SharedArrayBuffer,
     stateOffset: number,
     line: InterruptLine,
     doorbell: () => void,
-    transmit?: (queue: number) => void,
+    serve?: (queue: number) => boolean,
   ) {
-    this.#transmit = transmit;
+    this.#serve = serve;
     this.#words = new Int32Array(buffer);
     this.#page = stateOffset >>> 2;
     this.#line = line;
@@ -122,8 +122,7 @@ export class VirtioRegisters implements PciFunction {
       // The address says which queue; that many bits we have.
       const q = (offset - BAR_NOTIFY) / NOTIFY_MULTIPLIER;
       if (Number.isInteger(q) && q < this.#load(s.NUM_QUEUES) && q < s.MAX_QUEUES) {
-        this.#transmit?.(q);
-        this.#kick(1 << q);
+        if (this.#serve?.(q) !== true) this.#kick(1 << q);
       }
     } else if (offset < BAR_ISR) {
       this.#commonWrite(offset, clip(value, size));
@@ -258,7 +257,7 @@ export class VirtioRegisters implements PciFunction {
     let driverOk = false;
     if (value === 0) {
       this.#note(EFFECTS['status zero written']);
-      // While the main thread is amid the queues the status keeps its old value: the driver waits for 0 (4.1.4.3.2).
+      // While a thread is amid the queues the status keeps its old value: the driver waits for 0 (4.1.4.3.2).
       if (this.#load(s.BUSY) !== 0) this.#store(s.RESET_PENDING, 1);
       else resetState(this.#words, this.#page, this.#line);
     } else if (this.#load(s.RESET_PENDING) === 0) {

@@ -4,8 +4,10 @@
  *   0x000  PCI configuration space            256 bytes (pci/config-space.ts)
  *   0x100  lock
  *   0x104  generation                         counts resets
- *   0x108  kicked                             bit q: the driver has notified queue q
- *   0x10c  busy                               1 while the main thread works on the queues
+ *   0x108  kicked                             bit q: the driver has notified queue q; bit 31: the main thread waits
+ *                                             for a hart's turn to end
+ *   0x10c  busy                               who has a turn at the queues: 1 the main thread, 2 × its name
+ *                                             (state-page.ts) a hart's thread, see hart-turn.ts
  *   0x110  reset pending                      1: a reset waits until that work has stopped
  *   0x114  ISR status                         bit 0 a queue, bit 1 the configuration
  *   0x118  device status
@@ -17,6 +19,8 @@
  *   0x134  driver features                    2 words
  *   0x13c  number of queues
  *   0x140  length of the device configuration in bytes
+ *   0x144  requests under way                 taken from a queue by the main thread, not finished yet
+ *   0x148  the generation they are of
  *   0x150  sequences that go on               sequences.ts
  *   0x154  configuration generation the driver read last
  *   0x158  held                               1: kicks wait, nothing new is begun
@@ -33,8 +37,8 @@
  *   0xc00  the device's own state             1 KiB
  *
  * Hart threads write what the driver sets; the ring indices and the device's own
- * state belong to the main thread. A reset clears both, under the lock and never
- * while `busy`.
+ * state belong to whoever is `busy`, mostly the main thread. A reset clears both, under
+ * the lock and never while somebody is. Requests under way outlast it.
  */
 export const LOCK = 0x100;
 export const GENERATION = 0x104;
@@ -51,6 +55,8 @@ export const DEVICE_FEATURES = 0x12c;
 export const DRIVER_FEATURES = 0x134;
 export const NUM_QUEUES = 0x13c;
 export const CONFIG_LENGTH = 0x140;
+export const UNDER_WAY = 0x144;
+export const UNDER_WAY_GENERATION = 0x148;
 export const SEQUENCES = 0x150;
 export const GENERATION_SEEN = 0x154;
 export const HELD = 0x158;
@@ -75,6 +81,11 @@ export const QUEUE_NEXT_AVAIL = 0x28;
 export const QUEUE_NEXT_USED = 0x2c;
 export const QUEUE_SIGNALLED = 0x30;
 export const QUEUE_SIGNALLED_VALID = 0x34;
+
+/** KICKED: the main thread wanted a turn while a hart had one. No queue has this bit where harts take turns. */
+export const MAIN_WAITS = 1 << 31;
+/** BUSY: the main thread. A hart's thread is an even number. */
+export const BUSY_MAIN = 1;
 
 /** ISR status bits (virtio 1.2, 4.1.4.5). */
 export const ISR_QUEUE = 1;

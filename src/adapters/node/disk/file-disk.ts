@@ -2,12 +2,18 @@
 import { constants } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { BlockError, SECTOR_SIZE } from '../../../computer/virtio/block-backend.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BlockError, SECTOR_SIZE, type Loan } from '../../../computer/virtio/block-backend.js';
 import type { DiskAccess, OpenDisk } from '../../../system/platform.js';
 import { foreignFormat } from './format.js';
 import { HolePuncher } from './holes.js';
+import { handleOf } from './local-file.js';
 import { lockFile } from './lock.js';
 import { sizeOf } from './size.js';
+
+/** So often, and so long (ms), a hart that is at the disk is asked whether it has done. */
+const RECALL_STEP = 1;
+const RECALL_LIMIT = 5000;
 
 /** Zeroes are written in pieces of this many bytes where no hole can be made. */
 const ZEROES = new Uint8Array(64 * 1024);
@@ -15,6 +21,9 @@ const ZEROES = new Uint8Array(64 * 1024);
 /** A raw image: the file's bytes are the disk's. */
 export class FileDisk implements OpenDisk {
   readonly #holes: HolePuncher;
+  /** Who has the disk on loan, to be asked back. */
+  readonly #loans = new Set<() => boolean>();
+  #closed = false;
 
   private constructor(
     private readonly file: FileHandle,
@@ -85,7 +94,23 @@ export class FileDisk implements OpenDisk {
     }
   }
 
+  lend(recall: () => boolean): Loan | undefined {
+    if (this.#closed) return undefined;
+    this.#loans.add(recall);
+    return { handle: handleOf(this.file.fd), giveBack: () => void this.#loans.delete(recall) };
+  }
+
+  /**
+   * Lets go of the file. A guest that still has the disk gets I/O errors from now on.
+   * Throws BlockError `in-use` if a hart is at it for longer than some seconds; the file stays open then.
+   */
   async close(): Promise<void> {
+    this.#closed = true;
+    // Its descriptor may be another file's as soon as it is closed: no hart may have it in its hands then.
+    for (let waited = 0; [...this.#loans].some((recall) => !recall()); waited += RECALL_STEP) {
+      if (waited >= RECALL_LIMIT) throw new BlockError('in-use', `${this.id}: a guest is still reading or writing it`);
+      await sleep(RECALL_STEP);
+    }
     await this.#holes.close();
     await this.file.close();
   }
