@@ -4,6 +4,9 @@ import type { Frames } from '../computer/frames.js';
 import { ComputerError } from '../computer/errors.js';
 import { InterpositionError } from './errors.js';
 
+/** The memory that the monitor has its own in. */
+export type MonitorMachine = Pick<MachineMemory, 'buffer' | 'bytes' | 'view' | 'words'>;
+
 /**
  * A stretch of the monitor's own memory that a device reaches while the monitor drives it, and nothing else: an address
  * is a byte offset in machine memory. No guest can reach it, and no code is ever run from it.
@@ -20,7 +23,7 @@ export class MonitorMemory implements DmaSpace {
   #free: number;
 
   /** Takes `size` cleared bytes. Throws InterpositionError `no-room`. */
-  constructor(machine: MachineMemory, frames: Frames, size: number) {
+  constructor(machine: MonitorMachine, frames: Frames, size: number) {
     this.bytes = machine.bytes;
     this.view = machine.view;
     this.words = machine.words;

@@ -18,6 +18,7 @@ export const BAR0 = 0x10;
 export const SUBSYSTEM_VENDOR_ID = 0x2c;
 export const SUBSYSTEM_ID = 0x2e;
 export const CAPABILITIES_POINTER = 0x34;
+export const INTERRUPT_LINE = 0x3c;
 export const INTERRUPT_PIN = 0x3d;
 /** Where the first capability may lie. */
 export const CAPABILITIES = 0x40;
@@ -60,7 +61,7 @@ export function writableBits(at: number, barSize: number): number {
       return 0xff; // cache line size: no effect, but readable back
     case BAR0:
       return -barSize;
-    case 0x3c:
+    case INTERRUPT_LINE:
       return 0xff; // interrupt line: a note from software to itself
     default:
       return 0;

@@ -1,9 +1,18 @@
 /** The main thread's side of a virtio device: turns at the queues, interrupts, resets. Devices extend it. */
 import type { DmaSpace, InterruptLine } from '../dma.js';
-import { COMMAND, COMMAND_BUS_MASTER, DEVICE_ID, writeHeader } from '../pci/config-space.js';
+import {
+  BAR0,
+  COMMAND,
+  COMMAND_BUS_MASTER,
+  DEVICE_ID,
+  INTERRUPT_LINE,
+  writableBits,
+  writeHeader,
+} from '../pci/config-space.js';
 import type { Budget } from '../turns.js';
 import { lock, StateError, unlock } from '../state-page.js';
 import { writeCapabilities } from './capabilities.js';
+import { BAR_SIZE } from './registers.js';
 import { resetState, updateLine } from './control.js';
 import { GuestMemory } from './guest-memory.js';
 import type { LocalDiskSlot } from './local-disk.js';
@@ -223,6 +232,11 @@ export abstract class VirtioDevice implements QueueOwner {
     this.#leftOver = 0;
   }
 
+  /** Whether the device was taken out for good. */
+  get isOut(): boolean {
+    return this.#detached;
+  }
+
   /** What was taken out of the queues and is not finished yet. */
   get requestsUnderWay(): number {
     return 0;
@@ -233,9 +247,25 @@ export abstract class VirtioDevice implements QueueOwner {
     const [sequence] = sequencesIn(this.load(s.SEQUENCES));
     if (sequence !== undefined) return sequence;
     if (this.load(s.RESET_PENDING) !== 0) return 'reset';
-    if (this.load(s.BUSY) !== 0 || this.requestsUnderWay > 0) return 'requests under way';
+    const inside = this.goesOnInside();
+    if (inside !== undefined) return inside;
     if (this.load(s.ISR) !== 0) return 'an interrupt that is not acknowledged';
     return undefined;
+  }
+
+  /** What of that the device alone has to finish. */
+  goesOnInside(): string | undefined {
+    return this.load(s.BUSY) !== 0 || this.requestsUnderWay > 0 ? 'requests under way' : undefined;
+  }
+
+  /** As if it had been switched off and on: for the next OS instance that has it. Nothing of it may be under way. */
+  powerCycle(): void {
+    this.#locked(() => {
+      resetState(this.words, this.page, this.#host.line);
+      for (const at of [COMMAND, BAR0, INTERRUPT_LINE]) this.store(at, this.load(at) & ~writableBits(at, BAR_SIZE));
+      for (const at of [s.SEQUENCES, s.HELD, s.UNDER_WAY]) this.store(at, 0);
+    });
+    this.#noticeReset();
   }
 
   /** The device configuration, as drivers read it. */

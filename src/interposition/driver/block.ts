@@ -94,8 +94,9 @@ export class BlockDriver extends Driver implements BlockBackend {
 
   #ask(type: number, sector: number, data: Uint8Array, count = 0): Promise<void> {
     return new Promise((resolve, reject) => {
+      if (this.failure !== undefined) return reject(broken(this.failure));
       this.#waiting.push({ type, sector, data, count, resolve, reject });
-      this.#submit();
+      this.attempt(() => this.#submit());
     });
   }
 
@@ -142,6 +143,12 @@ export class BlockDriver extends Driver implements BlockBackend {
     this.#submitted.set(this.queues[0].add(buffers), { job, slot, segments });
   }
 
+  protected override onFailed(error: Error): void {
+    const jobs = [...[...this.#submitted.values()].map(({ job }) => job), ...this.#waiting.splice(0)];
+    this.#submitted.clear();
+    for (const job of jobs) job.reject(broken(error));
+  }
+
   protected override finished(): void {
     const { bytes } = this.memory;
     for (let done = this.queues[0].next(); done !== undefined; done = this.queues[0].next()) {
@@ -164,3 +171,6 @@ export class BlockDriver extends Driver implements BlockBackend {
     this.#submit();
   }
 }
+
+const broken = (cause: Error): BlockError =>
+  new BlockError('host', `the driver has failed: ${cause.message}`, { cause });

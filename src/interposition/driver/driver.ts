@@ -12,7 +12,7 @@ import { DriverQueue } from './queue.js';
 
 const RUNNING = s.ACKNOWLEDGE | s.DRIVER | s.FEATURES_OK | s.DRIVER_OK;
 
-/** What of a device's own state (beyond queues, status and features) a driver needs as it finds it. */
+/** What drivers of all kinds have in common. */
 export abstract class Driver {
   readonly memory: MonitorMemory;
   /** Where the device's interrupts lead while the monitor drives it. */
@@ -21,11 +21,6 @@ export abstract class Driver {
   protected queues: readonly DriverQueue[] = [];
   #drains = false;
   #closed = false;
-  /** Told what was thrown here. */
-  onFailure: (error: unknown) => void = (error) => {
-    throw error;
-  };
-
   /** @param features those of the device's own (bits 0 … 27) that this driver knows; what is not offered is left out */
   constructor(
     device: VirtioDevice,
@@ -77,6 +72,21 @@ export abstract class Driver {
     this.device.poll();
   }
 
+  /**
+   * The driver, or the device that it drives, has failed: whatever is under way is answered with an error, once, and so
+   * is whatever is asked for later.
+   */
+  fail(error: unknown): void {
+    if (this.failure !== undefined) return;
+    this.failure = error instanceof Error ? error : new Error(String(error));
+    this.onFailed(this.failure);
+  }
+
+  /** Why the driver does nothing any more. */
+  failure: Error | undefined;
+
+  protected abstract onFailed(error: Error): void;
+
   /** What is still on its way between the device and who uses it through the monitor, in words. */
   abstract get goesOn(): string | undefined;
 
@@ -85,14 +95,21 @@ export abstract class Driver {
 
   /** Looks at the device now, rather than when its interrupt is heard. */
   look(): void {
-    if (this.#closed) return;
-    try {
+    if (this.#closed || this.failure !== undefined) return;
+    this.attempt(() => {
       const { words, page } = this.device;
       // As reading the ISR status does: acknowledged before the queues are looked at.
       Atomics.store(words, page + (s.ISR >>> 2), 0);
       this.finished();
+    });
+  }
+
+  /** What is thrown in the driver's own work is its failure. */
+  protected attempt(work: () => void): void {
+    try {
+      work();
     } catch (error) {
-      this.onFailure(error);
+      this.fail(error);
     }
   }
 

@@ -21,7 +21,8 @@ export class TestMachine implements DmaSpace {
   readonly view: DataView;
   readonly plic: Plic;
   readonly slots: PciSlots;
-  readonly pci: PciHost;
+  /** The windows through which drivers reach functions. */
+  pci: Pick<PciHost, 'ecam' | 'memory'>;
   /** Rings of the doorbell. */
   rings = 0;
   /** A test polls as often as it likes; what a budget does is asked by giving `credit` a number. */

@@ -1,0 +1,343 @@
+/**
+ * A device of the computer: who has it, and whether the monitor stands between.
+ *
+ *      direct                                   interposed
+ *      slot ──▶ device's page ◀── device        slot ──▶ the monitor's page ◀── emulation (same kind, same state)
+ *                 │                                                               │
+ *                 line ──▶ the instance's PLIC   device's page ◀── our driver ◀───┘
+ *                                                  line ──▶ the driver
+ */
+import type { Board } from '../computer/board.js';
+import type { Turns, TurnTaker } from '../computer/turns.js';
+import type { Surroundings, VirtioDevice } from '../computer/virtio/device.js';
+import type { Driver } from './driver/driver.js';
+import { InterpositionError } from './errors.js';
+import type { Kind, DeviceKindName } from './kind.js';
+import { MonitorMemory, type MonitorMachine } from './monitor-memory.js';
+import { checkParts, putParts, takeParts } from './parts.js';
+import { Route } from './route.js';
+import { standStill } from './stand-still.js';
+
+/** Who stands between a device and the OS that uses it. */
+export type DeviceMode = 'unused' | 'direct' | 'interposed';
+
+/** Numbers of a device since it was made. */
+export interface DeviceCounters {
+  /** Switches: steps in, and away. */
+  interposed: number;
+  steppedAway: number;
+  /** Attempts that ended with an error. */
+  refused: number;
+  /** Times that the monitor's code ran for the device. */
+  monitorEntries: number;
+  /** Of those, how many while the device was direct: none. */
+  monitorEntriesWhenDirect: number;
+}
+
+/** How a switch went. */
+export interface SwitchReport {
+  /** Milliseconds until the device stood still. */
+  readonly waitMs: number;
+  /** Milliseconds of the switch itself, in which the device could not be reached. */
+  readonly switchMs: number;
+}
+
+export interface SwitchOptions {
+  /** Milliseconds to wait until what goes on is over; 5,000 unless told. */
+  readonly timeout?: number;
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULT_TIMEOUT = 5000;
+
+/** What devices need of the computer. */
+export interface DeviceGround {
+  readonly machine: MonitorMachine;
+  readonly frames: ConstructorParameters<typeof MonitorMemory>[1];
+  readonly turns: Turns;
+  readonly soon: (run: () => void) => void;
+}
+
+/** Where a device is plugged in. */
+interface Place {
+  readonly board: Board;
+  readonly slot: number;
+  readonly user: string;
+}
+
+/** The monitor between a device and the OS instance that uses it. */
+interface Between<D extends Driver> {
+  readonly memory: MonitorMemory;
+  readonly driver: D;
+  readonly emulation: VirtioDevice;
+}
+
+/** Surroundings of a device that is nobody's. */
+function nowhere(turns: Turns): Surroundings {
+  const bytes = new Uint8Array(0);
+  const none = (): void => undefined;
+  return {
+    dma: { bytes, view: new DataView(bytes.buffer), offsetOf: () => -1, written: none },
+    line: { set: none },
+    doorbell: none,
+    budget: turns,
+    underWay: { bytes: 0 },
+    wakeHarts: none,
+  };
+}
+
+/** One device of the computer, of any kind. */
+export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Driver = Driver> implements TurnTaker {
+  readonly kind: DeviceKindName;
+  /** The device itself. */
+  readonly device: T;
+  readonly counters: DeviceCounters = {
+    interposed: 0,
+    steppedAway: 0,
+    refused: 0,
+    monitorEntries: 0,
+    monitorEntriesWhenDirect: 0,
+  };
+  /** Told of each switch. */
+  onSwitch: (mode: DeviceMode, report: SwitchReport) => void = () => undefined;
+  /** Whoever uses the device through the monitor, in words: it does not step away then. */
+  readonly reasonsToStay = new Set<string>();
+
+  readonly #ground: DeviceGround;
+  readonly #kind: Kind<T, D>;
+  readonly #route: Route;
+  readonly #page: MonitorMemory;
+  #monitorPage: MonitorMemory | undefined;
+  #place: Place | undefined;
+  #between: Between<D> | undefined;
+  /** A switch is under way. */
+  #switching: Promise<unknown> | undefined;
+  #closed = false;
+
+  /** @param make makes the device over a host; its page is the computer's */
+  constructor(
+    /** Its name, which no other device of the computer has. */
+    readonly id: string,
+    ground: DeviceGround,
+    kind: Kind<T, D>,
+    make: (host: Route) => T,
+  ) {
+    this.kind = kind.name;
+    this.#kind = kind;
+    this.#ground = ground;
+    this.#page = new MonitorMemory(ground.machine, ground.frames, 4096);
+    this.#route = new Route(ground.machine.bytes, this.#page.start, nowhere(ground.turns));
+    try {
+      this.device = make(this.#route);
+    } catch (error) {
+      this.#page.release();
+      throw error;
+    }
+  }
+
+  get mode(): DeviceMode {
+    if (this.#place === undefined) return 'unused';
+    return this.#between === undefined ? 'direct' : 'interposed';
+  }
+
+  /** The OS instance that has the device; undefined: none. */
+  get user(): string | undefined {
+    return this.#place?.user;
+  }
+
+  /** The monitor's driver of the device, while there is one. */
+  get driver(): D | undefined {
+    return this.#between?.driver;
+  }
+
+  /** Byte offset of the page in which the OS finds the device's state now. */
+  get statePage(): number {
+    return (this.#between?.emulation ?? this.device).page * 4;
+  }
+
+  /** Gives the device to an OS instance, which finds it in that slot. Throws InterpositionError `mode` if it is another's. */
+  give(board: Board, slot: number, user: string): void {
+    if (this.#closed) throw new InterpositionError('closed', `${this.id} was taken out of the computer`);
+    if (this.#place !== undefined) {
+      throw new InterpositionError('mode', `${this.id} belongs to ${this.#place.user} already`);
+    }
+    this.#route.lead(board.surroundings(slot));
+    this.#place = { board, slot, user };
+    board.put(slot, this.device);
+    this.device.goOn();
+  }
+
+  /**
+   * Begins to interpose: from now on the monitor answers the OS in the device's place, and drives the device itself.
+   * Throws InterpositionError `mode`, `busy`, `no-room`, `state`, `closed`; nothing has changed then.
+   */
+  interpose(options: SwitchOptions = {}): Promise<SwitchReport> {
+    return this.#inTurn(() => this.#interpose(options));
+  }
+
+  /**
+   * Steps away: the OS drives the device directly again, from the state that the monitor's emulation is in.
+   * Throws InterpositionError `in-use`, `mode`, `busy`, `state`, `closed`; nothing has changed then.
+   */
+  stepAway(options: SwitchOptions = {}): Promise<SwitchReport> {
+    return this.#inTurn(() => this.#stepAway(options));
+  }
+
+  async #inTurn(work: () => Promise<SwitchReport>): Promise<SwitchReport> {
+    while (this.#switching !== undefined) await this.#switching.catch(() => undefined);
+    const switching = work();
+    this.#switching = switching;
+    try {
+      const report = await switching;
+      this.onSwitch(this.mode, report);
+      return report;
+    } catch (error) {
+      this.counters.refused++;
+      throw error;
+    } finally {
+      this.#switching = undefined;
+    }
+  }
+
+  #usedPlace(mode: DeviceMode): Place {
+    const place = this.#place;
+    if (place === undefined || this.mode !== mode) {
+      const is = place === undefined ? 'belongs to no OS instance' : `is ${this.mode} already`;
+      throw new InterpositionError('mode', `${this.id} ${is}`);
+    }
+    return place;
+  }
+
+  async #interpose({ timeout = DEFAULT_TIMEOUT, signal }: SwitchOptions): Promise<SwitchReport> {
+    const { board, slot } = this.#usedPlace('direct');
+    const { device } = this;
+    const { machine, frames, soon } = this.#ground;
+    const memory = new MonitorMemory(machine, frames, this.#kind.driverBytes);
+    let parts: Uint8Array | undefined;
+    try {
+      const page = (this.#monitorPage ??= new MonitorMemory(machine, frames, 4096)).start;
+      const waitMs = await standStill({ board, slot, device, alsoGoesOn: none, limit: timeout, soon, signal });
+      const begin = performance.now();
+      parts = takeParts(machine.buffer, this.#page.start);
+      checkParts(parts, parts);
+      putParts(machine.buffer, page, parts);
+      const driver = this.#kind.drive(device, memory);
+      this.#route.lead(this.#monitorSurroundings(memory, driver));
+      const host = new Route(machine.bytes, page, this.#watched(board.surroundings(slot)));
+      const emulation = this.#kind.emulate(host, driver, device);
+      this.#between = { memory, driver, emulation };
+      board.answerWith(slot, emulation);
+      emulation.goOn();
+      device.goOn();
+      this.counters.interposed++;
+      return { waitMs, switchMs: performance.now() - begin };
+    } catch (error) {
+      if (parts !== undefined && this.#between === undefined) this.#takeBack(parts, board, slot);
+      if (this.#between === undefined) memory.release();
+      throw error;
+    }
+  }
+
+  async #stepAway({ timeout = DEFAULT_TIMEOUT, signal }: SwitchOptions): Promise<SwitchReport> {
+    const { board, slot } = this.#usedPlace('interposed');
+    const [reason] = this.reasonsToStay;
+    if (reason !== undefined) throw new InterpositionError('in-use', `${this.id} stays with the monitor: ${reason}`);
+    const between = this.#between;
+    if (between === undefined) throw new InterpositionError('mode', `${this.id} is not interposed`);
+    const { driver, emulation, memory } = between;
+    const { machine, soon } = this.#ground;
+    const alsoGoesOn = (): string | undefined => driver.goesOn ?? this.device.goesOnInside();
+    const waitMs = await standStill({ board, slot, device: emulation, alsoGoesOn, limit: timeout, soon, signal });
+    const begin = performance.now();
+    try {
+      const parts = takeParts(machine.buffer, emulation.page * 4);
+      checkParts(parts, takeParts(machine.buffer, this.#page.start));
+      driver.close();
+      this.#kind.release?.(this.device, driver);
+      this.#takeBack(parts, board, slot);
+    } catch (error) {
+      board.slots.answer(slot, emulation.page * 4);
+      emulation.goOn();
+      throw error;
+    }
+    emulation.detach();
+    this.#between = undefined;
+    memory.release();
+    this.counters.steppedAway++;
+    return { waitMs, switchMs: performance.now() - begin };
+  }
+
+  /** The device goes on for the OS, from a state. */
+  #takeBack(parts: Uint8Array, board: Board, slot: number): void {
+    putParts(this.#ground.machine.buffer, this.#page.start, parts);
+    this.#route.lead(board.surroundings(slot));
+    board.answerWith(slot, this.device);
+    this.device.goOn();
+  }
+
+  #monitorSurroundings(memory: MonitorMemory, driver: Driver): Surroundings {
+    const { turns } = this.#ground;
+    return {
+      dma: memory,
+      line: driver.line,
+      doorbell: () => turns.later(this),
+      budget: turns,
+      underWay: { bytes: 0 },
+      wakeHarts: none,
+      fault: (message) => driver.fail(new InterpositionError('state', `the device: ${message}`)),
+      failed: (error) => driver.fail(error),
+    };
+  }
+
+  /** The emulation's surroundings: those of its slot, and an account of when it works. Harts do not serve its queues. */
+  #watched(surroundings: Surroundings): Surroundings {
+    const { counters } = this;
+    return {
+      ...surroundings,
+      local: undefined,
+      get budget() {
+        counters.monitorEntries++;
+        return surroundings.budget;
+      },
+    };
+  }
+
+  /** The device has been kicked by the monitor's driver, or wants to go on: called by `Turns`. */
+  work(): void {
+    if (this.#between === undefined) {
+      this.counters.monitorEntriesWhenDirect++;
+      return;
+    }
+    this.counters.monitorEntries++;
+    this.device.poll();
+    this.#between.driver.look();
+  }
+
+  /** The OS instance that had it is gone: the device is nobody's, as it came out of the factory but for what it holds. */
+  async takeBack(): Promise<void> {
+    // A switch that is under way sees that its device is out, or ends.
+    while (this.#switching !== undefined) await this.#switching.catch(() => undefined);
+    this.#place = undefined;
+    const between = this.#between;
+    this.#between = undefined;
+    if (between !== undefined) {
+      between.driver.close();
+      between.emulation.detach();
+      between.memory.release();
+    }
+    this.#route.lead(nowhere(this.#ground.turns));
+    if (!this.device.isOut) this.device.powerCycle();
+  }
+
+  /** Takes the device out of the computer. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.device.detach();
+    await this.takeBack();
+    this.#monitorPage?.release();
+    this.#page.release();
+  }
+}
+
+const none = (): undefined => undefined;

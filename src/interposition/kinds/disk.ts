@@ -1,0 +1,14 @@
+import { VirtioBlock } from '../../computer/virtio/block.js';
+import type { BlockBackend } from '../../computer/virtio/block-backend.js';
+import { BLOCK_DRIVER_BYTES, BlockDriver } from '../driver/block.js';
+import type { Kind } from '../kind.js';
+
+/** How the monitor takes a disk's place. `through`: what it does with requests on their way to the driver. */
+export function diskKind(through: (disk: BlockBackend) => BlockBackend): Kind<VirtioBlock, BlockDriver> {
+  return {
+    name: 'disk',
+    driverBytes: BLOCK_DRIVER_BYTES,
+    drive: (device, memory) => new BlockDriver(device, memory),
+    emulate: (host, driver) => new VirtioBlock(host, through(driver)),
+  };
+}

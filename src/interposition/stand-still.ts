@@ -1,0 +1,81 @@
+/**
+ * Waits until a device may change hands: until nothing goes on between it and its driver, no hart is at its registers,
+ * and none can come to them.
+ *
+ *        ┌── hold kicks ──▶ [look] ──something goes on──▶ wait ──▶ [look] …
+ *        │                    │ nothing                              │ too long
+ *     driving                 ▼                                      ▼
+ *        ▲                 hold the slot ──a hart is there──▶ let go, wait   go on as before: `busy`
+ *        │                    │ nobody
+ *        │                    ▼
+ *        └── let go ──── stands still
+ */
+import { interruptOf } from '../computer/pci/host.js';
+import type { Board } from '../computer/board.js';
+import type { VirtioDevice } from '../computer/virtio/device.js';
+import { InterpositionError } from './errors.js';
+
+/** Looks follow each other at once for so long (ms), then a millisecond apart. */
+const EAGER = 3;
+/** A hart at some function's registers is waited for with the slot held (ms); most are there for a microsecond. */
+const AT_REGISTERS = 0.05;
+
+export interface StandStillOptions {
+  readonly board: Board;
+  readonly slot: number;
+  /** Who answers in the slot. */
+  readonly device: VirtioDevice;
+  /** What else has to be over, in words; undefined: nothing. */
+  readonly alsoGoesOn: () => string | undefined;
+  /** Milliseconds. */
+  readonly limit: number;
+  readonly soon: (run: () => void) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Resolves with the milliseconds it took, in a moment in which the device stands still and its slot is held: what follows
+ * must be done before the event loop goes on, and end with an answer in the slot and the device's `goOn`.
+ * Throws InterpositionError `busy`, or the signal's reason; the device goes on as before then.
+ */
+export async function standStill(options: StandStillOptions): Promise<number> {
+  const { device, limit, soon, signal } = options;
+  const begin = performance.now();
+  signal?.throwIfAborted();
+  device.holdKicks();
+  let last: string | undefined;
+  for (;;) {
+    const why = tryToHold(options);
+    const waited = performance.now() - begin;
+    if (why === undefined) return waited;
+    last = why;
+    if (waited >= limit || signal?.aborted === true || device.isOut) break;
+    if (waited < EAGER) await new Promise<void>((resolve) => soon(resolve));
+    else await new Promise<void>((resolve) => setTimeout(resolve, 1));
+  }
+  device.goOn();
+  signal?.throwIfAborted();
+  if (device.isOut) throw new InterpositionError('closed', 'the device was taken out');
+  throw new InterpositionError('busy', `after ${limit} ms there is still ${last}; the device is as it was`);
+}
+
+/** Undefined: the slot is held and nothing goes on. */
+function tryToHold({ board, slot, device, alsoGoesOn }: StandStillOptions): string | undefined {
+  const { slots, plic } = board;
+  const goesOn = (): string | undefined => {
+    const why = device.goesOn() ?? alsoGoesOn();
+    if (why !== undefined) return why;
+    return plic.isIdle(interruptOf(slot)) ? undefined : 'an interrupt that is not completed';
+  };
+  const before = goesOn();
+  if (before !== undefined) return before;
+  const page = slots.at(slot);
+  slots.hold(slot);
+  const begin = performance.now();
+  let inUse = slots.inUse;
+  while (inUse && performance.now() - begin < AT_REGISTERS) inUse = slots.inUse;
+  // A hart may have begun something just before the slot was held.
+  const why = inUse ? 'a hart at the registers' : goesOn();
+  if (why !== undefined) slots.answer(slot, page);
+  return why;
+}
