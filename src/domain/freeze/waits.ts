@@ -137,11 +137,11 @@ export async function waitsOf(
   { at, asleep }: Look,
 ): Promise<(Wait | undefined)[]> {
   const { hands } = anchor;
-  const unknown = await inferCalls(anchor, threads);
+  const unknown = await inferCalls(anchor, threads, at);
   const suspects = threads.flatMap((thread) => {
     const { regs, tracee } = thread;
     const pc = regs[PC] ?? 0n;
-    const earlier = isRestart(regs) ? restartedOf(anchor, thread) : undefined;
+    const earlier = isRestart(regs) ? restartedOf(anchor, thread, at) : undefined;
     const disturbed = isRestart(regs) && earlier === undefined ? disturbedOf(anchor, thread) : undefined;
     const nr = earlier?.nr ?? disturbed?.nr ?? unknown.get(tracee.tid) ?? Number(regs[REG.a7]);
     const rule = RULES.get(nr);
@@ -207,10 +207,11 @@ function describeCall(regs: Registers, nr: number): string {
 
 const isRestart = (regs: Registers): boolean => Number(regs[REG.a7]) === SYS.restart_syscall;
 
-/** The wait that a move has begun again, if a thread is in it still. */
-function restartedOf(anchor: Anchor, { tracee, regs }: Stopped): Restarted | undefined {
+/** The wait that a move has begun again, if a thread is in it still: not if it was to be over when the domain still ran. */
+function restartedOf(anchor: Anchor, { tracee, regs }: Stopped, at: bigint): Restarted | undefined {
   const earlier = anchor.restarted.get(tracee.tid);
-  return earlier?.pc === regs[PC] && earlier?.sp === regs[REG.sp] ? earlier : undefined;
+  const is = earlier?.pc === regs[PC] && earlier?.sp === regs[REG.sp];
+  return is && earlier.end >= at + anchor.clocks.monotonic ? earlier : undefined;
 }
 
 /** The wait that a failed freeze has disturbed, if a thread may be in it still: whether it is, its switches tell. */
@@ -230,10 +231,10 @@ export function rememberDisturbed(anchor: Anchor, { asleep }: Look): void {
  * What threads do that go on by `restart_syscall` though no move has disturbed them: a job that was stopped and
  * continued, say. The program itself tells, where it has loaded the number shortly before its `ecall`.
  */
-async function inferCalls(anchor: Anchor, threads: readonly Stopped[]): Promise<Map<number, number>> {
+async function inferCalls(anchor: Anchor, threads: readonly Stopped[], at: bigint): Promise<Map<number, number>> {
   const unknown = threads.filter((t) => {
     const { regs } = t;
-    return isRestart(regs) && restartedOf(anchor, t) === undefined && disturbedOf(anchor, t) === undefined;
+    return isRestart(regs) && restartedOf(anchor, t, at) === undefined && disturbedOf(anchor, t) === undefined;
   });
   if (unknown.length === 0) return new Map();
   const found = await askAll(anchor.hands, unknown, 1, (b, { tracee, regs }) => {
