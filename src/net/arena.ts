@@ -2,6 +2,8 @@
  * Frames carved from larger buffers: an ArrayBuffer of its own costs a frame more than everything else about it.
  * A slab lives until its last frame is dropped; nothing is ever handed out twice.
  */
+import { copyFrame } from './large.js';
+
 const SLAB = 256 * 1024;
 
 /**
@@ -9,7 +11,7 @@ const SLAB = 256 * 1024;
  * otherwise keep many slabs.
  */
 export function compact(frame: Uint8Array): Uint8Array {
-  return frame.buffer.byteLength > 2 * frame.length + 4096 ? frame.slice() : frame;
+  return frame.buffer.byteLength > 2 * frame.length + 4096 ? copyFrame(frame) : frame;
 }
 
 export class FrameArena {

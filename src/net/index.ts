@@ -19,6 +19,7 @@ export type {
   StreamFault,
 } from './sockets.js';
 export type { TcpConfig } from './tcp/tcb.js';
+export { makeLarge, segmentSize } from './large.js';
 export { NetError, type NetErrorCode } from './errors.js';
 export { formatIpv4, formatMac, parseIpv4, parseMac } from './address.js';
 export { completeChecksum } from './wire/checksum.js';

@@ -27,6 +27,8 @@ export interface LinkOptions {
   readonly mac: number;
   /** Largest IPv4 packet in bytes. */
   readonly mtu: number;
+  /** Large frames (large.ts) are taken, and sent: not unless told. */
+  readonly large?: boolean;
   /** The address ARP requests are sent from. */
   readonly address: number;
   /** The addresses this station answers ARP requests for. */
@@ -52,6 +54,7 @@ export class Ipv4Link {
   readonly counters: LinkCounters = { malformed: 0 };
   readonly neighbours: Neighbours;
   readonly mtu: number;
+  readonly large: boolean;
   readonly #options: LinkOptions;
   readonly #arena = new FrameArena();
   readonly #packet = new Ipv4Packet();
@@ -62,6 +65,7 @@ export class Ipv4Link {
   constructor(options: LinkOptions) {
     this.#options = options;
     this.mtu = options.mtu;
+    this.large = options.large === true;
     const stationOf = (address: number): number => options.stationOf?.(address) ?? 0;
     this.#reassembler = new Reassembler(() => options.clock.now(), stationOf);
     this.neighbours = new Neighbours(
@@ -119,6 +123,7 @@ export class Ipv4Link {
   move(port: Port): void {
     this.#port.onFrame = undefined;
     this.#port = port;
+    port.acceptsLarge = () => this.large;
     port.onFrame = (frame) => {
       this.#input(frame);
       return true;

@@ -47,6 +47,11 @@ export interface Port {
    * While undefined, frames wait.
    */
   onFrame: ((frame: Uint8Array) => boolean) | undefined;
+  /**
+   * Whether the station takes large frames (large.ts) now; asked for each. While undefined, or false, it gets the segments
+   * that they stand for.
+   */
+  acceptsLarge?: (() => boolean) | undefined;
   /** A `send` that gave false may go on. May come without need. */
   onReady: (() => void) | undefined;
   /** Traffic of that address is held from now on, see gate.ts. */

@@ -30,6 +30,7 @@ export class SwitchPort implements Port {
   admittedMac = -1;
   admittedIp = -1;
   admittedAt = -1;
+  acceptsLarge: (() => boolean) | undefined;
   onReady: (() => void) | undefined;
   onHold: ((target: GateTarget) => void) | undefined;
   onRelease: ((release: Release) => void) | undefined;

@@ -12,6 +12,7 @@ import { compact } from './arena.js';
 import type { Clock } from './clock.js';
 import { NetError } from './errors.js';
 import { addressedTo, comesFrom, GateState, type Gate } from './gate.js';
+import { copyFrame, segmentSize, segmentsOf } from './large.js';
 import { Queue } from './queue.js';
 import type { GateTarget, Port, PortOptions, Release } from './port.js';
 import { Registry } from './registry.js';
@@ -129,12 +130,25 @@ export class Switch {
     if (this.#gates.length > 0 && this.#hold(from, frame)) return true;
     let roomy = true;
     const to = this.#registry.portOfMac(getMac(frame, 0));
-    if (to !== undefined) {
+    if (segmentSize(frame) > 0) roomy = this.#forwardLarge(to, from, frame);
+    else if (to !== undefined) {
       if (to !== from) roomy = this.#enqueue(to, from, frame);
     } else {
       for (const port of this.#ports) if (port !== from) this.#enqueue(port, from, frame);
     }
     this.#run();
+    return roomy;
+  }
+
+  /** Who cannot take a large frame gets its segments. */
+  #forwardLarge(to: SwitchPort | undefined, from: SwitchPort, frame: Uint8Array): boolean {
+    let roomy = true;
+    let segments: Uint8Array[] | undefined;
+    for (const port of to === undefined ? this.#ports : [to]) {
+      if (port === from) continue;
+      const frames = port.acceptsLarge?.() === true ? [frame] : (segments ??= segmentsOf(frame));
+      for (const each of frames) if (!this.#enqueue(port, from, each) && to !== undefined) roomy = false;
+    }
     return roomy;
   }
 
@@ -242,7 +256,7 @@ export class Switch {
 
 function readdressed(frame: Uint8Array, mac: number): Uint8Array {
   if (isGroupMac(getMac(frame, 0))) return frame;
-  const copy = frame.slice();
+  const copy = copyFrame(frame);
   setMac(copy, 0, mac);
   return copy;
 }

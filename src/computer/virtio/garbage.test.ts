@@ -268,7 +268,7 @@ for (const [name, { make, queues }] of Object.entries(makers)) {
           q.publish(0);
         }
         q.kick();
-        if (device instanceof VirtioNet) device.receive(new Uint8Array(next(9000)));
+        if (device instanceof VirtioNet) device.receive(new Uint8Array(next(9000)), next(2) * next(2000));
         if (device instanceof VirtioConsole) device.ports[next(2)].write(new Uint8Array(next(3000)));
         device.poll();
         await Promise.resolve();

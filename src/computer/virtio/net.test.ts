@@ -5,6 +5,10 @@ import { VirtioNet, type NetOptions } from './net.js';
 import { TestDriver, type Buffer, type DriverQueue } from './testing/driver.js';
 import { TestMachine } from './testing/machine.js';
 
+const CSUM = 1 << 0;
+const GUEST_CSUM = 1 << 1;
+const GUEST_TSO4 = 1 << 7;
+const HOST_TSO4 = 1 << 11;
 const MRG = 1 << 15;
 const frame = (length: number, seed = 1): Uint8Array => Uint8Array.from({ length }, (_, i) => (i * 7 + seed) & 0xff);
 
@@ -187,6 +191,126 @@ void test('without mergeable buffers a frame that does not fit is dropped', () =
     [60, 1514],
   );
   assert.equal(got[0].header[0], 2, 'the checksum is said to be valid');
+});
+
+/** A TCP segment over IPv4 with `length` octets of data, as a guest leaves it: its field has what the driver put there. */
+function tcpFrame(length: number): Uint8Array {
+  const f = frame(54 + length);
+  f.set([0x08, 0x00, 0x45, 0], 12);
+  f.set([(40 + length) >> 8, (40 + length) & 0xff, 0, 0, 0x40, 0, 64, 6], 16);
+  f.set([10, 0, 2, 15, 10, 0, 2, 2], 26);
+  f.set([0x50, 0x10], 46);
+  return f;
+}
+
+/** The header of a frame to be cut into segments of `size`. */
+const large = (size: number, flags = 1, gso = 1, start = 34, offset = 16): Uint8Array =>
+  Uint8Array.of(flags, gso, 54, 0, size & 0xff, size >> 8, start & 0xff, start >> 8, offset, 0, 0, 0);
+
+void test('a large segment goes out as it is, with the size of its parts', () => {
+  const n = new Nic();
+  const sent: [Uint8Array, number][] = [];
+  n.device.onFrame = (f, segment) => sent.push([f, segment]) > 0;
+  n.tx.add([large(1448), tcpFrame(40_000)]);
+  n.tx.add([large(1448), tcpFrame(1448)]);
+  n.tx.kick();
+  n.device.poll();
+  assert.equal(n.tx.harvest().length, 2);
+  assert.deepEqual(sent[0], [tcpFrame(40_000), 1448]);
+  // One segment's worth is a frame like any other, and gets its sum.
+  assert.equal(sent[1][1], 0);
+  const sum = sent[1][0].slice(34).reduce((s, b, i) => s + (i % 2 === 0 ? b << 8 : b), 0);
+  const before = tcpFrame(1448).slice(34, 1502);
+  const field = (before[16] << 8) | before[17];
+  assert.equal((sum + field) % 0xffff, 0, 'the field had stood for the pseudo header');
+});
+
+void test('a header that does not fit its frame makes no large segment', () => {
+  const changed = (change: (f: Uint8Array) => void): Uint8Array => {
+    const f = tcpFrame(5000);
+    change(f);
+    return f;
+  };
+  const wrong: [Uint8Array, Uint8Array][] = [
+    [large(1448, 0), tcpFrame(5000)],
+    [large(0), tcpFrame(5000)],
+    [large(47), tcpFrame(5000)],
+    [large(1448, 1, 3), tcpFrame(5000)],
+    [large(1448, 1, 4), tcpFrame(5000)],
+    [large(1448, 1, 0x81), tcpFrame(5000)],
+    [large(1448, 1, 1, 33), tcpFrame(5000)],
+    [large(1448, 1, 1, 34, 6), tcpFrame(5000)],
+    [large(1448), frame(54)],
+    [large(1448), tcpFrame(0)],
+    [large(1448), changed((f) => (f[12] = 0x86))],
+    [large(1448), changed((f) => (f[14] = 0x65))],
+    [large(1448), changed((f) => (f[14] = 0x44))],
+    [large(1448), changed((f) => (f[14] = 0x4f))],
+    [large(1448), changed((f) => (f[17] ^= 1))],
+    [large(1448), changed((f) => (f[20] = 0x20))],
+    [large(1448), changed((f) => (f[21] = 1))],
+    [large(1448), changed((f) => (f[23] = 17))],
+    [large(1448), changed((f) => (f[46] = 0x40))],
+    [large(1448), tcpFrame(8).map((b, i) => (i === 46 ? 0xf0 : b))],
+  ];
+  const n = new Nic();
+  n.device.onFrame = () => assert.fail('a frame that cannot be');
+  for (const parts of wrong) n.tx.add(parts);
+  n.tx.kick();
+  n.device.poll();
+  assert.equal(n.tx.harvest().length, wrong.length);
+  assert.equal(n.device.counters.malformed, wrong.length);
+  // Whoever has not negotiated it may not ask for it; nor without the sums it needs.
+  for (const feature of [HOST_TSO4, CSUM]) {
+    const without = new Nic(~feature);
+    without.device.onFrame = () => assert.fail('not negotiated');
+    without.tx.add([large(1448), tcpFrame(5000)]);
+    without.tx.kick();
+    without.device.poll();
+    assert.equal(without.device.counters.malformed, 1);
+  }
+});
+
+void test('cutting a large segment counts as work for each of its parts', () => {
+  const n = new Nic();
+  let sent = 0;
+  n.device.onFrame = () => ++sent > 0;
+  for (let i = 0; i < 10; i++) n.tx.add([large(48), tcpFrame(4800)]);
+  n.machine.budget.credit = 150;
+  n.tx.kick();
+  n.device.poll();
+  assert.equal(sent, 2, 'the rest is for another turn');
+});
+
+void test('the driver is given a large segment with all it needs to know', () => {
+  const n = new Nic(-1, { checksumsVerified: true });
+  assert.equal(n.device.acceptsLarge, true);
+  n.offer(...Array<number>(30).fill(1536));
+  const f = tcpFrame(40_000);
+  f[50] = f[51] = 0;
+  assert.equal(n.device.receive(f.slice(), 1460), true);
+  const [{ header, frame: got }] = n.received();
+  assert.deepEqual([...header.slice(0, 10)], [1, 1, 54, 0, 1460 & 0xff, 1460 >> 8, 34, 0, 16, 0]);
+  // 10.0.2.15, 10.0.2.2, TCP, and its length.
+  let sum = 0x0a00 + 0x020f + 0x0a00 + 0x0202 + 6 + 40_020;
+  sum = (sum & 0xffff) + (sum >> 16);
+  f.set([sum >> 8, sum & 0xff], 50);
+  assert.deepEqual(got, f);
+});
+
+void test('a driver that takes no large segments is given none', () => {
+  for (const feature of [GUEST_TSO4, GUEST_CSUM]) {
+    const n = new Nic(~feature);
+    assert.equal(n.device.acceptsLarge, false);
+    n.offer(65_000);
+    assert.equal(n.device.receive(tcpFrame(40_000), 1460), true);
+    assert.equal(n.device.receive(tcpFrame(100)), true);
+    assert.deepEqual(
+      n.received().map((g) => g.frame.length),
+      [154],
+    );
+    assert.equal(n.device.counters.dropped, 1);
+  }
 });
 
 void test('an answer may come while the frame is being sent', () => {

@@ -1,11 +1,20 @@
 /**
- * The network device (virtio 1.2, section 5.1) with one pair of queues. Every frame
- * has a header before it:
- *
- *   flags 1, gso_type 1, hdr_len 2, gso_size 2, csum_start 2, csum_offset 2, num_buffers 2
+ * The network device (virtio 1.2, section 5.1) with one pair of queues. What the header before every frame says is in
+ * net-offload.ts.
  */
 import { Chain } from './chain.js';
 import { VirtioDevice, type DeviceHost } from './device.js';
+import {
+  completeSum,
+  dataOffset,
+  GSO_NONE,
+  GSO_TCPV4,
+  HDR_F_DATA_VALID,
+  HDR_F_NEEDS_CSUM,
+  HEADER_SIZE,
+  segmentOf,
+  writeLarge,
+} from './net-offload.js';
 
 const NET_ID = 1;
 const CLASS_NETWORK_ETHERNET = 0x02_0000;
@@ -14,15 +23,13 @@ const F_CSUM = 1 << 0;
 const F_GUEST_CSUM = 1 << 1;
 const F_MTU = 1 << 3;
 const F_MAC = 1 << 5;
+const F_GUEST_TSO4 = 1 << 7;
+const F_HOST_TSO4 = 1 << 11;
 const F_MRG_RXBUF = 1 << 15;
 const F_STATUS = 1 << 16;
 
 const S_LINK_UP = 1;
-const HDR_F_NEEDS_CSUM = 1;
-const HDR_F_DATA_VALID = 2;
-const GSO_NONE = 0;
 
-const HEADER_SIZE = 12;
 const RX = 0;
 const TX = 1;
 const QUEUE_SIZE = 256;
@@ -56,10 +63,11 @@ export interface NetCounters {
 /** A virtio network device (virtio 1.2, 5.1). */
 export class VirtioNet extends VirtioDevice {
   /**
-   * Called with each frame the guest sends; the array is the callee's. False: taken,
-   * but no more until `resume`.
+   * Called with each frame the guest sends; the array is the callee's. `segment`: not 0 for one TCP segment over IPv4
+   * that stands for many, with so many octets of data each, and whose TCP checksum means nothing. False: taken, but no
+   * more until `resume`.
    */
-  onFrame: (frame: Uint8Array) => boolean = () => true;
+  onFrame: (frame: Uint8Array, segment: number) => boolean = () => true;
   /** Called when the guest has room again after `receive` returned false. */
   onRoom: () => void = () => undefined;
   readonly counters: NetCounters = { sent: 0, received: 0, malformed: 0, dropped: 0 };
@@ -79,7 +87,7 @@ export class VirtioNet extends VirtioDevice {
     view.setUint16(STATUS_AT, S_LINK_UP, true);
     view.setUint16(8, 1, true);
     view.setUint16(10, options.mtu ?? 1500, true);
-    const features = F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC | F_MRG_RXBUF | F_STATUS;
+    const features = F_CSUM | F_GUEST_CSUM | F_MTU | F_MAC | F_GUEST_TSO4 | F_HOST_TSO4 | F_MRG_RXBUF | F_STATUS;
     super(host, { id: NET_ID, classCode: CLASS_NETWORK_ETHERNET, features, queues: [QUEUE_SIZE, QUEUE_SIZE], config });
     this.#verified = options.checksumsVerified === true;
   }
@@ -96,12 +104,20 @@ export class VirtioNet extends VirtioDevice {
     if (this.running) this.again(1 << TX);
   }
 
-  /** Gives the guest a frame. False: no room now; offer it again after `onRoom`. */
-  receive(frame: Uint8Array): boolean {
+  /** Whether the driver takes frames that stand for many segments. */
+  get acceptsLarge(): boolean {
+    return this.negotiated(F_GUEST_TSO4) && this.negotiated(F_GUEST_CSUM);
+  }
+
+  /**
+   * Gives the guest a frame. False: no room now; offer it again after `onRoom`. `segment`: as `onFrame` has it; the TCP
+   * checksum is overwritten. Such a frame is dropped if the driver does not take it.
+   */
+  receive(frame: Uint8Array, segment = 0): boolean {
     let taken = false;
     try {
       if (this.enter()) {
-        taken = this.#receive(frame);
+        taken = this.#receive(frame, segment);
         this.leave();
       }
     } catch (error) {
@@ -139,12 +155,13 @@ export class VirtioNet extends VirtioDevice {
         }
       }
       queue.push(chain.head, 0);
-      if (frame === undefined || !this.#complete(frame)) {
+      const segment = frame === undefined ? -1 : this.#complete(frame);
+      if (frame === undefined || segment < 0) {
         this.counters.malformed++;
         continue;
       }
       this.counters.sent++;
-      if (!this.onFrame(frame)) {
+      if (!this.onFrame(frame, segment)) {
         this.#held = true;
         return;
       }
@@ -152,22 +169,34 @@ export class VirtioNet extends VirtioDevice {
     this.again(1 << TX);
   }
 
-  /** Does what the header asks: the guest leaves the checksum to us (5.1.6.2). False if it asks for what it may not. */
-  #complete(frame: Uint8Array): boolean {
-    if (this.#view.getUint8(1) !== GSO_NONE) return false;
-    if ((this.#view.getUint8(0) & HDR_F_NEEDS_CSUM) === 0) return true;
-    const start = this.#view.getUint16(6, true);
-    const at = start + this.#view.getUint16(8, true);
-    if (!this.negotiated(F_CSUM) || at + 2 > frame.length) return false;
-    // The field holds the sum of the pseudo header; 0 would mean "no checksum" to UDP.
-    const sum = ~onesSum(frame, start) & 0xffff || 0xffff;
-    frame[at] = sum >>> 8;
-    frame[at + 1] = sum & 0xff;
-    return true;
+  /**
+   * Does what the header asks (5.1.6.2): 0, or octets of data for each segment that the frame stands for; -1 if it asks
+   * for what it may not.
+   */
+  #complete(frame: Uint8Array): number {
+    const view = this.#view;
+    const type = view.getUint8(1);
+    if (type !== GSO_NONE) {
+      const segment = type === GSO_TCPV4 && this.negotiated(F_HOST_TSO4) ? segmentOf(view, frame) : -1;
+      if (segment < 0 || !this.negotiated(F_CSUM)) return -1;
+      // Whoever cannot take it has it cut, which is work as well.
+      this.budget.credit -= frame.length / segment;
+      const tcp = view.getUint16(6, true);
+      if (frame.length - tcp - dataOffset(frame, tcp) > segment) return segment;
+    }
+    if ((view.getUint8(0) & HDR_F_NEEDS_CSUM) === 0) return 0;
+    return this.negotiated(F_CSUM) && completeSum(view, frame) ? 0 : -1;
   }
 
-  #receive(frame: Uint8Array): boolean {
+  #receive(frame: Uint8Array, segment: number): boolean {
     const queue = this.queues[RX];
+    this.#header.fill(0);
+    if (segment > 0) {
+      if (!this.acceptsLarge || !writeLarge(this.#view, frame, segment)) {
+        this.counters.dropped++;
+        return true;
+      }
+    } else if (this.#verified && this.negotiated(F_GUEST_CSUM)) this.#view.setUint8(0, HDR_F_DATA_VALID);
     const needed = HEADER_SIZE + frame.length;
     const most = this.negotiated(F_MRG_RXBUF) ? MAX_RX_BUFFERS : 1;
     let count = 0;
@@ -191,8 +220,6 @@ export class VirtioNet extends VirtioDevice {
       }
       room += writable;
     }
-    this.#header.fill(0);
-    if (this.#verified && this.negotiated(F_GUEST_CSUM)) this.#view.setUint8(0, HDR_F_DATA_VALID);
     this.#view.setUint16(10, count, true);
     let done = 0;
     for (let i = 0; i < count; i++) {
@@ -210,15 +237,4 @@ export class VirtioNet extends VirtioDevice {
     this.counters.received++;
     return true;
   }
-}
-
-/** The ones' complement sum of 16-bit words from `start` to the end (RFC 1071). */
-function onesSum(bytes: Uint8Array, start: number): number {
-  let sum = 0;
-  let i = start;
-  // At most 64 KiB: the sum stays below 2^31.
-  for (; i + 1 < bytes.length; i += 2) sum += (bytes[i] << 8) | bytes[i + 1];
-  if (i < bytes.length) sum += bytes[i] << 8;
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return sum;
 }

@@ -74,6 +74,7 @@ export class Gateway {
       clock,
       mac: config.mac,
       mtu: config.mtu,
+      large: true,
       address: config.gateway,
       owns: (address) => address === config.gateway || address === config.dns,
       nextHop: (address) => address,

@@ -2,20 +2,22 @@
 import type { Clock } from '../clock.js';
 import { PAYLOAD, type Ipv4Link } from '../link.js';
 import { NetError } from '../errors.js';
+import { LONGEST_PACKET, makeLarge, segmentSize } from '../large.js';
 import { transportChecksum } from '../wire/checksum.js';
 import { Shares } from '../shares.js';
-import { PROTOCOL_TCP, type Ipv4Packet } from '../wire/ipv4.js';
+import { IPV4_HEADER, PROTOCOL_TCP, type Ipv4Packet } from '../wire/ipv4.js';
 import { TcpConnection } from './connection.js';
 import { FlowTable } from './flows.js';
 import { finish, segmentArrives, synArrives } from './input.js';
 import { emitBare, output, seal } from './output.js';
-import { ACK, FIN, parseSegment, RST, Segment, SYN } from './segment.js';
+import { ACK, FIN, parseSegment, RST, Segment, SYN, TCP_HEADER } from './segment.js';
 import { add, after } from './sequence.js';
 import { DEFAULT_TCP, Tcb, TcpState, type Endpoints, type TcpConfig, type TcpEvents, type TcpWorld } from './tcb.js';
 import { nextDeadline, runTimers } from './timers.js';
 
 /** A timer never fires earlier than this many milliseconds from now: deadlines that are close fall together. */
 const GRAIN = 1;
+const HEADERS = IPV4_HEADER + TCP_HEADER;
 const MAX_CONNECTIONS = 4096;
 /** Connections that wait for the host, at least, and as a part of all. */
 const MIN_HALF_OPEN = 64;
@@ -53,6 +55,7 @@ export interface TcpCounters {
 export class TcpLayer implements TcpWorld {
   readonly at = PAYLOAD;
   readonly config: TcpConfig;
+  readonly burst: number;
   readonly counters: TcpCounters = { malformed: 0, crowded: 0 };
   readonly #options: TcpLayerOptions;
   readonly #flows = new FlowTable();
@@ -73,8 +76,10 @@ export class TcpLayer implements TcpWorld {
 
   constructor(options: TcpLayerOptions) {
     this.#options = options;
-    const mss = options.link.mtu - 40;
+    const mss = options.link.mtu - HEADERS;
     this.config = { ...DEFAULT_TCP, mss, ...options.config };
+    const { mss: data } = this.config;
+    this.burst = options.link.large ? data * Math.max(1, Math.floor((LONGEST_PACKET - HEADERS) / data)) : data;
     const most = options.maxConnections ?? MAX_CONNECTIONS;
     this.#shares = new Shares(most, () => this.#stations());
     this.#halfOpen = new Shares(Math.max(MIN_HALF_OPEN, most * HALF_OPEN_PART), () => this.#stations());
@@ -118,7 +123,7 @@ export class TcpLayer implements TcpWorld {
     const s = this.#segment;
     if (
       !parseSegment(bytes, start, length, s) ||
-      transportChecksum(bytes, start, length, source, destination, PROTOCOL_TCP) !== 0
+      (segmentSize(bytes) === 0 && transportChecksum(bytes, start, length, source, destination, PROTOCOL_TCP) !== 0)
     ) {
       this.counters.malformed++;
       return;
@@ -174,8 +179,9 @@ export class TcpLayer implements TcpWorld {
     return this.#options.link.allocate(PROTOCOL_TCP, ends.localAddress, ends.remoteAddress, length);
   }
 
-  transmit(ends: Endpoints, frame: Uint8Array): boolean {
-    seal(frame, PAYLOAD, ends);
+  transmit(ends: Endpoints, frame: Uint8Array, mss = Infinity): boolean {
+    if (frame.length - PAYLOAD - TCP_HEADER > mss) makeLarge(frame, mss);
+    else seal(frame, PAYLOAD, ends);
     return this.#options.link.transmit(frame);
   }
 

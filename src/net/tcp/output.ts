@@ -43,10 +43,12 @@ function sendData(t: Tcb, world: TcpWorld): void {
     const offset = diff(t.sndNxt, t.outSeq);
     const waiting = t.out.length - offset;
     const room = Math.min(t.sndWnd, t.flightLimit) - diff(t.sndNxt, t.sndUna);
-    let length = Math.min(waiting, t.mss, room);
+    let length = Math.min(waiting, t.mss === t.config.mss ? world.burst : t.mss, room);
+    // Of a large frame only the last segment may be a short one, and only if the data ends with it.
+    if (length > t.mss && length < waiting) length -= length % t.mss;
     if (length > 0 && before(t.sndNxt, t.sndMax)) {
       // Going back over what was sent: stop where the peer has it already.
-      length = Math.min(length, diff(t.sacked.nextLeft(t.sndNxt, (t.sndNxt + length) | 0), t.sndNxt));
+      length = Math.min(length, t.mss, diff(t.sacked.nextLeft(t.sndNxt, (t.sndNxt + length) | 0), t.sndNxt));
     }
     const fin = t.finQueued && length === waiting && (length > 0 || (waiting === 0 && room >= 0));
     if (length <= 0 && !fin) break;
@@ -147,7 +149,7 @@ function emit(t: Tcb, world: TcpWorld, flags: number, seq: number, length: numbe
     t.delayedAckAt = Infinity;
   }
   if (length > 0 || (flags & (SYN | FIN)) !== 0) advance(t, world, flags, seq, length);
-  if (!world.transmit(t.ends, frame)) {
+  if (!world.transmit(t.ends, frame, t.mss)) {
     t.blocked = true;
     world.block(t);
   }

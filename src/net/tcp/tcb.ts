@@ -206,8 +206,10 @@ export interface TcpWorld {
   /** A frame for the connection's peer with room for a TCP segment of `length` bytes; `at` is where it begins. */
   allocate(ends: Endpoints, length: number): Uint8Array;
   readonly at: number;
-  /** Fills in the checksum and sends. False: sent, but the way is full and the sender should `block`. */
-  transmit(ends: Endpoints, frame: Uint8Array): boolean;
+  /** The most data in one frame for a peer that takes segments of `config.mss`: whole segments. */
+  readonly burst: number;
+  /** Sends, as a large frame if there is more data than `mss`. False: sent, but the way is full and the sender should `block`. */
+  transmit(ends: Endpoints, frame: Uint8Array, mss?: number): boolean;
   /** Takes `blocked` back and goes on with `output` once the way is free. */
   block(tcb: Tcb): void;
   /** The connection's deadlines changed. */

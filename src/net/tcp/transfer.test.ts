@@ -17,14 +17,22 @@ interface World {
   cable: ImpairedPort;
 }
 
-function world(how: Partial<Impairment> & { iss?: () => number }, config: Partial<TcpConfig> = {}, mtu = 1500): World {
+interface WorldOptions extends Partial<Impairment> {
+  readonly iss?: () => number;
+  /** Who takes and sends large frames. */
+  readonly large?: 'a' | 'b' | 'ab';
+}
+
+function world(how: WorldOptions, config: Partial<TcpConfig> = {}, mtu = 1500): World {
   const clock = new SimClock();
   const iss = how.iss === undefined ? {} : { iss: how.iss };
+  const large = (name: string): boolean => how.large?.includes(name) === true;
   const sw = new Switch();
   const cable = impair(sw.attach({ name: 'a' }), clock, { delay: 0.1, random: seeded(1), ...how });
-  const a = new Peer({ port: cable, clock, ip: '10.0.2.15', mac: '52:54:00:00:00:01', tcp: config, mtu, ...iss });
+  const both = { clock, tcp: config, mtu, ...iss };
+  const a = new Peer({ ...both, port: cable, ip: '10.0.2.15', mac: '52:54:00:00:00:01', large: large('a') });
   const port = sw.attach({ name: 'b' });
-  const b = new Peer({ port, clock, ip: '10.0.2.16', mac: '52:54:00:00:00:02', tcp: config, mtu, ...iss });
+  const b = new Peer({ ...both, port, ip: '10.0.2.16', mac: '52:54:00:00:00:02', large: large('b') });
   port.onReady = () => b.tcp.writable();
   return { clock, a, b, cable };
 }
@@ -103,6 +111,23 @@ test('without SACK, small windows', () => {
 
 test('frames of 64 KiB', () => {
   transfer(world({ loss: 0.01, random: seeded(9) }, {}, 65535), 50_000_000);
+});
+
+test('large frames: both take them, or one does and the other gets and sends segments', () => {
+  for (const large of ['ab', 'a', 'b'] as const) {
+    transfer(world({ large }), 20_000_000);
+    const w = world({ large, loss: 0.02, duplicate: 0.01, reorder: 0.02, random: seeded(13) });
+    transfer(w, 20_000_000);
+    assert.ok(w.cable.tally.lost > 10);
+  }
+});
+
+test('large frames with small windows, small segments, and without SACK', () => {
+  const how = { large: 'ab', loss: 0.01, reorder: 0.02 } as const;
+  transfer(world({ ...how, random: seeded(5) }, { receiveWindow: 20_000, sack: false }), 3_000_000);
+  transfer(world({ ...how, random: seeded(6) }, { receiveWindow: 5000 }), 500_000);
+  transfer(world({ ...how, random: seeded(7) }, { mss: 100 }), 1_000_000);
+  transfer(world({ ...how, random: seeded(8) }, {}, 40_000), 5_000_000);
 });
 
 test('sequence numbers wrap at 2^31 and at 2^32, with loss around it', () => {

@@ -47,6 +47,12 @@ export function impair(port: Port, clock: Clock, how: Impairment): ImpairedPort 
       carry(frame, true, (f) => port.send(f));
       return true;
     },
+    get acceptsLarge() {
+      return port.acceptsLarge;
+    },
+    set acceptsLarge(accepts) {
+      port.acceptsLarge = accepts;
+    },
     get onFrame() {
       return receiver;
     },

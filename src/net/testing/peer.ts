@@ -17,6 +17,8 @@ export interface PeerOptions {
   readonly subnet?: string;
   readonly gateway?: string;
   readonly mtu?: number;
+  /** It takes and sends large frames. */
+  readonly large?: boolean;
   readonly tcp?: Partial<TcpConfig>;
   readonly iss?: () => number;
   readonly maxConnections?: number;
@@ -50,6 +52,7 @@ export class Peer {
       clock: options.clock,
       mac: parseMac(options.mac),
       mtu: options.mtu ?? 1500,
+      large: options.large === true,
       address: this.ip,
       owns: (address) => address === this.ip,
       nextHop: (address) => (inSubnet(subnet, address) ? address : gateway),
