@@ -8,7 +8,7 @@
  * may take its time, and a request whose device was reset meanwhile must not reach
  * the guest's memory, which may long be something else.
  */
-import { SECTOR_SIZE, type BlockBackend } from './block-backend.js';
+import { BlockError, SECTOR_SIZE, type BlockBackend } from './block-backend.js';
 import { Chain } from './chain.js';
 import { VirtioDevice, type DeviceHost } from './device.js';
 
@@ -65,6 +65,8 @@ export class VirtioBlock extends VirtioDevice {
   /** The queue was left with requests in it. */
   #waiting = false;
   #idle: (() => void)[] = [];
+  /** Codes of failures that have been told of. */
+  readonly #told = new Set<string>();
 
   constructor(host: DeviceHost, backend: BlockBackend) {
     const features =
@@ -196,10 +198,11 @@ export class VirtioBlock extends VirtioDevice {
     this.#share.bytes += bytes;
     // A backend may have done all of it just now.
     this.budget.credit -= bytes / 1024;
-    const done = (status: number): void => {
+    const done = (status: number, failure?: unknown): void => {
       this.#underWay--;
       this.#share.bytes -= bytes;
       try {
+        if (status === S_IOERR) this.#tellOf(failure);
         if (this.enter()) {
           if (request.generation === this.generation) this.#finish(request, status, status === S_OK ? data : undefined);
           this.leave();
@@ -213,8 +216,17 @@ export class VirtioBlock extends VirtioDevice {
     };
     work.then(
       () => done(S_OK),
-      () => done(S_IOERR),
+      (error: unknown) => done(S_IOERR, error),
     );
+  }
+
+  /** Once for each kind: a guest may try again without end. */
+  #tellOf(failure: unknown): void {
+    const code = failure instanceof BlockError ? failure.code : 'host';
+    if (this.#told.has(code)) return;
+    this.#told.add(code);
+    const why = failure instanceof Error ? failure.message : String(failure);
+    this.tell(`an I/O error for the guest: ${why}`);
   }
 
   /** Inside a turn: hands data and status to the driver. */
