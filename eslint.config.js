@@ -69,5 +69,19 @@ export default tseslint.config(
       '@typescript-eslint/unbound-method': 'off',
     },
   },
+  {
+    files: ['src/**/*.ts', 'bench/**/*.ts'],
+    ignores: ['**/*.test.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            ':matches(CallExpression[callee.name=/^(mkdir|cp)(Sync)?$/], CallExpression[callee.property.name=/^(mkdir|cp)(Sync)?$/]) Property[key.name="recursive"]',
+          message: 'Node makes folders for ever where one cannot be made, as under /proc: use makeFolders',
+        },
+      ],
+    },
+  },
   ...Object.entries(layers).map(([folder, allowed]) => forbid(folder, allowed)),
 );

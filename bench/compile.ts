@@ -40,10 +40,9 @@ const FLAGS = ['-O2', '-static', '-std=gnu11', '-Wall', '-Wextra', '-ffp-contrac
  * Throws BenchError `missing` where none works, and says what to install.
  *
  * @param programs folder of the sources.
- * @param out folder for what is built; made when it is not there.
+ * @param out folder for what is built.
  */
 export function compilePrograms(processor: Processor, programs: string, out: string): string {
-  mkdirSync(out, { recursive: true });
   const path = join(out, `bench.${processor}`);
   const { compilers, packages } = TOOLCHAINS[processor];
   const c = sources(programs).map((name) => join(programs, name));
@@ -85,7 +84,7 @@ async function compileInRoot(processor: Processor, programs: string, out: string
   );
   const work = join(folder, 'bench');
   rmSync(work, { recursive: true, force: true });
-  mkdirSync(work, { recursive: true });
+  mkdirSync(work);
   for (const name of readdirSync(programs)) copyFileSync(join(programs, name), join(work, name));
   const [command, ...flags] = compilers[0];
   const c = sources(programs).map((name) => `/bench/${basename(name)}`);

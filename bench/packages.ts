@@ -1,8 +1,9 @@
 /** Debian packages of any architecture and release, for the peers and for the programs that are Debian's. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nodeCache } from '../src/adapters/node/cache.js';
+import { makeFolders } from '../src/adapters/node/files.js';
 import { nodeCommands } from '../src/adapters/node/commands.js';
 import { Apt } from '../src/image/apt.js';
 import type { PackageRecord } from '../src/image/apttext.js';
@@ -67,7 +68,7 @@ export class Packages {
       if (isStamp(made) && made.key === key) return { folder, versions: made.versions };
     }
     const temporary = `${folder}.${process.pid}`;
-    mkdirSync(temporary, { recursive: true });
+    await makeFolders(temporary);
     try {
       await this.#apt.update({ needBackports: false, always: this.options.refresh });
       const versions = [...(await make(temporary))].sort();
@@ -131,7 +132,7 @@ export class Packages {
     const records = dependencies === 'all' ? await this.#apt.plan(names) : await this.#apt.resolve(names);
     const paths = await this.#apt.download(records);
     for (const name of ['usr/bin', 'usr/sbin', 'usr/lib', 'usr/lib64', 'tmp', 'dev', 'etc', 'bench']) {
-      mkdirSync(join(folder, name), { recursive: true });
+      await makeFolders(join(folder, name));
     }
     for (const name of ['bin', 'sbin', 'lib', 'lib64']) execFileSync('ln', ['-sfn', `usr/${name}`, join(folder, name)]);
     for (const path of paths) execFileSync('dpkg-deb', ['--extract', path, folder]);

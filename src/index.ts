@@ -108,13 +108,8 @@ export {
   type Profile,
   type Progress,
 } from './image/index.js';
-export {
-  MemoryDisk,
-  OverlayDisk,
-  BlockError,
-  type BlockBackend,
-  type BlockErrorCode,
-} from './computer/virtio/block-backend.js';
+export { MemoryDisk, BlockError, type BlockBackend, type BlockErrorCode } from './computer/virtio/block-backend.js';
+export { OverlayDisk, type OverlayOptions } from './computer/virtio/overlay-disk.js';
 export { FileDisk } from './adapters/node/disk/file-disk.js';
 export { ComputerError } from './computer/errors.js';
 export { GuestError, type GuestErrorCode } from './guest/errors.js';

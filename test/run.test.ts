@@ -1,7 +1,7 @@
 /** `understudy` from the command line: a guest in a terminal, a command in a guest, and its end at any moment. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -53,6 +53,8 @@ describe('command lines', () => {
     [['run', '--json'], /--command/],
     [['run', '--image', 'nobody'], /shell, redis/],
     [['run', '--disk', 'd.img,bogus'], /no flag "bogus"/],
+    [['run', '--disk', 'd.img,discard=lots'], /--disk discard lots: a size/],
+    [['run', '--disk', 'd.img,discard=1G,ro'], /either ro or discard/],
     [['run', '--disk', 'd.img', '--disk', './d.img'], /given twice/],
   ] as const) {
     test(`understudy ${args.join(' ')} makes no sense`, async () => {
@@ -82,6 +84,30 @@ test('a command: its output, its status, a disk, and a server outside', { timeou
   assert.equal(status, 7);
   assert.equal((await import('node:fs')).readFileSync(disk).toString('latin1', 0, 8), 'diskdisk');
 });
+
+test(
+  'a disk whose changes are discarded keeps no more than it may, and one is told',
+  { timeout: 240_000 },
+  async () => {
+    const disk = join(folder, 'sparse.img');
+    await writeFile(disk, '');
+    await truncate(disk, 100e9);
+    const script = `dd if=/dev/urandom of=/dev/vda bs=64k count=1024 conv=fsync 2> /dev/null && exit 9
+    blkdiscard /dev/vda
+    dd if=/dev/urandom of=/dev/vda bs=64k count=64 conv=fsync 2> /dev/null || exit 8
+    dd if=/dev/zero of=/dev/vda bs=1M count=256 conv=fsync 2> /dev/null || exit 7
+    echo it is still there`;
+    const { status, stdout, stderr } = await understudy([
+      ...['run', '--command', script, '--disk', `${disk},discard=8M`, '--memory', '256', '--timeout', '200'],
+    ]);
+    assert.deepEqual([status, stdout], [0, 'it is still there\n'], stderr);
+    assert.equal(
+      stderr.match(/^understudy: disk 0: an I\/O error for the guest: .*8388608 bytes of memory/gm)?.length,
+      1,
+    );
+    assert.equal((await stat(disk)).blocks, 0);
+  },
+);
 
 test('a command as JSON', { timeout: 240_000 }, async () => {
   const { status, stdout } = await understudy([

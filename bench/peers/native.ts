@@ -1,6 +1,7 @@
 /** This machine itself, without emulation: what the others are measured against. */
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolders } from '../../src/adapters/node/files.js';
 import { debianPackages } from '../guest.js';
 import type { MachineCommand } from '../console-process.js';
 import { inRoot, type Packages } from '../packages.js';
@@ -21,7 +22,7 @@ export async function nativeDebianCommand(executable: string, packages: Packages
     writeFileSync(join(into, 'dev/null'), '');
     return versions;
   });
-  mkdirSync(join(folder, 'bench'), { recursive: true });
+  await makeFolders(join(folder, 'bench'));
   copyFileSync(executable, join(folder, 'bench/bench'));
   const [command, ...args] = inRoot(folder, '/bench/bench', []);
   // Redis refuses a locale that its root folder does not have.

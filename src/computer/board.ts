@@ -100,7 +100,7 @@ export interface BoardHost extends BoardOptions {
   dma: DmaSpace;
   /** The main thread's budget for devices. */
   budget: Budget;
-  /** A guest's queues were garbage; its device waits for a reset. */
+  /** A guest's queues were garbage, and its device waits for a reset; or a disk could not do what it was asked for. */
   fault?(slot: number, message: string): void;
   /** Something threw in the device in this slot, or in one of that name. It is not touched any more. */
   failed?(device: number | 'serial port' | 'clock', error: unknown): void;

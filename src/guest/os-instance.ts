@@ -103,7 +103,10 @@ export class OsInstance implements TurnTaker {
   readonly debugConsole: DebugConsoleOutput;
   /** Called after each doorbell of the hands' ring. */
   onRing: () => void = () => undefined;
-  /** Told when a device stopped because the guest filled its queues with garbage. */
+  /**
+   * Told when a device stopped because the guest filled its queues with garbage, and when the host could not do what a
+   * disk was asked for, which the guest sees as an I/O error; of each disk once for each `BlockError` code.
+   */
   onDeviceFault: (message: string) => void = () => undefined;
 
   readonly board: Board;
@@ -152,7 +155,7 @@ export class OsInstance implements TurnTaker {
         doorbell: () => this.#later(),
         budget: vmm.turns,
         dma: this.partition.space,
-        fault: (_, message) => this.onDeviceFault(message),
+        fault: (slot, message) => this.onDeviceFault(`${this.#devices.get(slot) ?? 'a device'}: ${message}`),
         failed: (device, error) =>
           this.#failed(typeof device === 'string' ? device : (this.#devices.get(device) ?? `device ${device}`), error),
       });

@@ -14,6 +14,11 @@ export interface DiskFile extends DiskAccess {
   readonly path: string;
   /** What the guest writes is kept in memory and gone with it; the file stays as it is. */
   readonly discardChanges?: boolean;
+  /**
+   * Bytes of memory that with `discardChanges` may be kept of what the guest writes; what needs more is an I/O error in
+   * the guest. Unless told 1 GiB, or a quarter of the host's memory if that is less.
+   */
+  readonly mostChanges?: number;
 }
 
 /** The path of a raw disk image, more about it, or any backend. */

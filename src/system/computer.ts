@@ -3,7 +3,8 @@
  * OS instances that run on it. What src/index.ts gives to the world, with the
  * platform still to be chosen.
  */
-import { BlockError, OverlayDisk, type BlockBackend } from '../computer/virtio/block-backend.js';
+import { BlockError, type BlockBackend } from '../computer/virtio/block-backend.js';
+import { OverlayDisk } from '../computer/virtio/overlay-disk.js';
 import { OsInstance, type OsEnd, type OsOptions } from '../guest/os-instance.js';
 import { concatCpio } from '../image/index.js';
 import type { Forward } from '../net/index.js';
@@ -29,6 +30,8 @@ import type { OpenDisk, SystemPlatform } from './platform.js';
 
 const PAGE = 4096;
 const MAX_HARTS = 64;
+/** Of what a guest writes to a disk whose changes are discarded (bytes). */
+const MOST_CHANGES = 2 ** 30;
 
 /** How large a computer is. */
 export interface ComputerOptions {
@@ -241,12 +244,17 @@ export class Computer {
 
   async #disk(disk: DiskOptions, index: number, resources: Resources): Promise<BlockBackend> {
     if (typeof disk !== 'string' && 'read' in disk) return disk;
-    const { path, discardChanges = false, ...access } = typeof disk === 'string' ? { path: disk } : disk;
+    const {
+      path,
+      discardChanges = false,
+      mostChanges = Math.min(MOST_CHANGES, (this.#platform.memory ?? Infinity) / 4),
+      ...access
+    } = typeof disk === 'string' ? { path: disk } : disk;
     const readOnly = access.readOnly ?? false;
     try {
       const open = await this.#platform.openDisk(path, { ...access, readOnly: readOnly || discardChanges });
       resources.disks.push(open);
-      return discardChanges && !readOnly ? new OverlayDisk(open) : open;
+      return discardChanges && !readOnly ? new OverlayDisk(open, { most: mostChanges }) : open;
     } catch (error) {
       if (!(error instanceof BlockError)) throw error;
       throw new BlockError(error.code, `disks[${index}]: ${error.message}`, { cause: error });

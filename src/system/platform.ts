@@ -21,6 +21,8 @@ export interface DiskAccess {
 export interface SystemPlatform extends Platform {
   readonly sockets: Sockets;
   readonly clock: Clock;
+  /** Bytes of memory that there are for this process and others; undefined: that is not known. */
+  readonly memory?: number;
   /** The whole file. Rejects with a message that says what is wrong with it. */
   readFile(path: string): Promise<Uint8Array>;
   /** The raw disk image at `path`, locked unless told otherwise. Rejects with BlockError. */

@@ -16,10 +16,21 @@ export const SECTOR_SIZE = 512;
  * | `format`     | an image in another format than raw                                        |
  * | `in-use`     | another machine or the host has it, in a way that does not go with this    |
  * | `no-lock`    | the host cannot say whether another machine has it                         |
+ * | `full`       | as much has been written as may be kept                                    |
  * | `host`       | anything else that the host says                                           |
  */
 export type BlockErrorCode =
-  'size' | 'range' | 'read-only' | 'missing' | 'permission' | 'not-a-disk' | 'format' | 'in-use' | 'no-lock' | 'host';
+  | 'size'
+  | 'range'
+  | 'read-only'
+  | 'missing'
+  | 'permission'
+  | 'not-a-disk'
+  | 'format'
+  | 'in-use'
+  | 'no-lock'
+  | 'full'
+  | 'host';
 
 /** A disk cannot be opened, read or written. */
 export class BlockError extends Error {
@@ -98,76 +109,5 @@ export class MemoryDisk implements BlockBackend {
   zero(sector: number, count: number): Promise<void> {
     this.bytes.fill(0, sector * SECTOR_SIZE, (sector + count) * SECTOR_SIZE);
     return Promise.resolve();
-  }
-}
-
-const BLOCK = 64 * 1024;
-
-/**
- * A writable disk over one that stays as it is: what is written is kept in memory, in
- * blocks of 64 KiB, and gone when the computer is.
- */
-export class OverlayDisk implements BlockBackend {
-  readonly readOnly = false;
-  readonly sectors: number;
-  readonly id: string;
-  readonly #blocks = new Map<number, Uint8Array>();
-  /** Blocks being fetched from below: two writes to one block must fetch it once. */
-  readonly #fetching = new Map<number, Promise<Uint8Array>>();
-
-  constructor(readonly below: BlockBackend) {
-    this.sectors = below.sectors;
-    this.id = below.id;
-  }
-
-  async read(sector: number, into: Uint8Array): Promise<void> {
-    await this.#each(sector, into.length, async (block, within, from, length) => {
-      const target = into.subarray(from, from + length);
-      const kept = this.#blocks.get(block);
-      if (kept !== undefined) target.set(kept.subarray(within, within + length));
-      else await this.below.read((block * BLOCK + within) / SECTOR_SIZE, target);
-    });
-  }
-
-  async write(sector: number, from: Uint8Array): Promise<void> {
-    await this.#each(sector, from.length, async (block, within, at, length) => {
-      const kept = this.#blocks.get(block) ?? (await this.#fetch(block, length === BLOCK));
-      kept.set(from.subarray(at, at + length), within);
-    });
-  }
-
-  flush(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  #fetch(block: number, whole: boolean): Promise<Uint8Array> {
-    const running = this.#fetching.get(block);
-    if (running !== undefined) return running;
-    const fetching = (async (): Promise<Uint8Array> => {
-      const bytes = new Uint8Array(Math.min(BLOCK, this.sectors * SECTOR_SIZE - block * BLOCK));
-      try {
-        if (!whole) await this.below.read((block * BLOCK) / SECTOR_SIZE, bytes);
-        this.#blocks.set(block, bytes);
-      } finally {
-        this.#fetching.delete(block);
-      }
-      return bytes;
-    })();
-    this.#fetching.set(block, fetching);
-    return fetching;
-  }
-
-  async #each(
-    sector: number,
-    length: number,
-    part: (block: number, within: number, at: number, length: number) => Promise<void>,
-  ): Promise<void> {
-    const start = sector * SECTOR_SIZE;
-    for (let at = 0; at < length;) {
-      const within = (start + at) % BLOCK;
-      const n = Math.min(BLOCK - within, length - at);
-      await part((start + at - within) / BLOCK, within, at, n);
-      at += n;
-    }
   }
 }

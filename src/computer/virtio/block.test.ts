@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MemoryDisk, OverlayDisk, type BlockBackend } from './block-backend.js';
+import { BlockError, MemoryDisk, type BlockBackend } from './block-backend.js';
 import { VirtioBlock } from './block.js';
 import { TestDriver, type DriverQueue } from './testing/driver.js';
 import { TestMachine } from './testing/machine.js';
@@ -242,23 +242,20 @@ void test('one descriptor named again and again does not pile up requests', asyn
   assert.ok(d.machine.rings > rings || d.machine.faults.length > 0);
 });
 
-void test('an overlay keeps what is written and leaves the disk below alone', async () => {
-  const below = new MemoryDisk(Uint8Array.from({ length: 300 * 512 }, (_, i) => i % 241));
-  const before = below.bytes.slice();
-  const overlay = new OverlayDisk(below);
-  const expected = before.slice();
-  const write = (sector: number, count: number): Promise<void> => {
-    const data = new Uint8Array(count * 512).fill(sector + 1);
-    expected.set(data, sector * 512);
-    return overlay.write(sector, data);
+void test('what the host cannot do is an I/O error, and told once for each reason', async () => {
+  const whys = ['full', 'full', 'host', 'full', 'host'] as const;
+  let n = 0;
+  const backend: BlockBackend = {
+    sectors: SECTORS,
+    readOnly: false,
+    id: 'broken',
+    read: () => Promise.reject(new Error('the cable is out')),
+    write: () => Promise.reject(new BlockError(whys[n++], 'no room')),
+    flush: () => Promise.resolve(),
   };
-  // At once, and in the same block: it is fetched from below once.
-  await Promise.all([write(0, 1), write(2, 3), write(100, 20), write(127, 2), write(299, 1)]);
-  await write(101, 100);
-  await write(130, 1);
-  await write(128, 128);
-  const got = new Uint8Array(before.length);
-  await overlay.read(0, got);
-  assert.deepEqual(got, expected);
-  assert.deepEqual(below.bytes, before);
+  const d = new Disk(backend);
+  for (let i = 0; i < whys.length; i++) assert.equal((await d.request(1, 0, [new Uint8Array(512)])).status, 1);
+  assert.deepEqual(d.machine.faults, ['an I/O error for the guest: no room', 'an I/O error for the guest: no room']);
+  assert.equal((await d.request(0, 0, [], [512])).status, 1);
+  assert.equal(d.machine.faults.length, 2, 'an error without a code is the host’s');
 });

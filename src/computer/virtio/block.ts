@@ -4,7 +4,7 @@
  * device was reset meanwhile must not reach the guest's memory, which may long be
  * something else. Harts do what can be done at once (block-requests.ts).
  */
-import { SECTOR_SIZE, type BlockBackend, type Loan } from './block-backend.js';
+import { BlockError, SECTOR_SIZE, type BlockBackend, type Loan } from './block-backend.js';
 import * as r from './block-request.js';
 import { BlockRequest } from './block-request.js';
 import { VirtioDevice, type DeviceHost } from './device.js';
@@ -35,6 +35,8 @@ export class VirtioBlock extends VirtioDevice {
   #idle: (() => void)[] = [];
   #local: LocalDiskSlot | undefined;
   #loan: Loan | undefined;
+  /** Codes of failures that have been told of. */
+  readonly #told = new Set<string>();
 
   constructor(host: DeviceHost, backend: BlockBackend) {
     const features =
@@ -224,13 +226,14 @@ export class VirtioBlock extends VirtioDevice {
     this.#count(1, bytes);
     // A backend may have done all of it just now.
     this.budget.credit -= bytes / 1024;
-    const done = (status: number): void => {
+    const done = (status: number, failure?: unknown): void => {
       const finish = (inTurn: boolean): void => {
         this.#count(-1, bytes);
         if (inTurn && request.generation === this.generation) {
           this.#finish(request, status, status === r.S_OK ? data : undefined);
         }
         if (this.#underWay === 0) for (const resolve of this.#idle.splice(0)) resolve();
+        if (status === r.S_IOERR) this.#tellOf(failure);
       };
       try {
         if (!this.enter(0, true)) {
@@ -249,7 +252,7 @@ export class VirtioBlock extends VirtioDevice {
     };
     work.then(
       () => done(r.S_OK),
-      () => done(r.S_IOERR),
+      (error: unknown) => done(r.S_IOERR, error),
     );
   }
 
@@ -258,6 +261,15 @@ export class VirtioBlock extends VirtioDevice {
     this.#host.underWay.bytes += more * bytes;
     // Harts see it there; a page that may be somebody else's is left alone.
     if (!this.detached) this.store(s.UNDER_WAY, this.#underWay);
+  }
+
+  /** Once for each kind: a guest may try again without end. */
+  #tellOf(failure: unknown): void {
+    const code = failure instanceof BlockError ? failure.code : 'host';
+    if (this.#told.has(code)) return;
+    this.#told.add(code);
+    const why = failure instanceof Error ? failure.message : String(failure);
+    this.tell(`an I/O error for the guest: ${why}`);
   }
 
   /** Inside a turn: hands data and status to the driver. */

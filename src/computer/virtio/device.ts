@@ -41,7 +41,7 @@ export interface Surroundings {
   readonly local?: ((stateOffset: number) => LocalDiskSlot) | undefined;
   /** Has the instance's harts look again at what they wait for. */
   wakeHarts(): void;
-  /** Told when the guest's queues were garbage and the device stopped until its reset. */
+  /** Told when the guest's queues were garbage and the device stopped until its reset, and what a disk cannot do. */
   fault?(message: string): void;
   /** Told what was thrown in the device, or by who listens to it; without it that is thrown on. */
   failed?(error: unknown): void;
@@ -169,6 +169,11 @@ export abstract class VirtioDevice implements QueueOwner {
       updateLine(this.words, this.page, this.#host.line);
     });
     this.#host.fault?.(message);
+  }
+
+  /** Tells whoever runs the machine. */
+  protected tell(message: string): void {
+    if (!this.#detached) this.#host.fault?.(message);
   }
 
   leftOver(index: number): void {

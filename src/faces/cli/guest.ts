@@ -1,5 +1,5 @@
 /** What `understudy run` boots, as its two modes share it: a person before a terminal, a command without one. */
-import type { Computer, ImageBoot, KernelBoot, OsEnd } from '../../index.js';
+import type { Computer, ImageBoot, Instance, KernelBoot, OsEnd } from '../../index.js';
 import type { HartReport } from '../../partition/assignment.js';
 import type { Interruption } from './interruption.js';
 import type { RunOptions } from './run-options.js';
@@ -15,6 +15,19 @@ export interface Guest {
   readonly interruption: Interruption;
   /** To be called with what the harts reported when an OS instance has ended. */
   ended(reports: readonly HartReport[]): void;
+}
+
+/** A guest can have as many faults as it likes; a person has read enough of them then. */
+const MOST_FAULTS = 20;
+
+/** Tells of what its devices complain of, which the guest sees as errors without a reason. */
+export function tellFaults({ os }: Instance, tell: (line: string) => void): void {
+  let left = MOST_FAULTS;
+  os.onDeviceFault = (message) => {
+    if (left === 0) return;
+    left--;
+    tell(`understudy: ${message}${left === 0 ? ' (what follows of the kind is not told)' : ''}`);
+  };
 }
 
 /** What to say of an end that nobody wished for; undefined for one that is in order. */

@@ -13,7 +13,7 @@ import {
   rotate,
   SessionError,
 } from '../../session/index.js';
-import { makeFolders } from '../../adapters/node/files.js';
+import { makeFolders } from '../../session/node/folders.js';
 import type { RingContent, RingPolicy } from '../../session/index.js';
 import { changeRingFile, readRingFile } from '../../session/node/index.js';
 

@@ -26,10 +26,12 @@ The machine:
   --memory SIZE           MiB, or with a unit: 512M, 2G; 512M unless told; at most
                           ${mib(mostMemory(1))} MiB with one hart, ${mib(mostMemory(64))} with 64
   --harts N               hardware threads, 1 to 64; 1 unless told
-  --disk FILE[,ro|,discard][,raw][,nolock]
+  --disk FILE[,ro|,discard[=SIZE]][,raw][,nolock]
                           a raw disk image or a block device, as /dev/vda and so on; ro: read-only;
-                          discard: what is written is forgotten at the end; raw: it is raw although
-                          it begins like another format; nolock: others may use it at the same time
+                          discard: what is written is kept in memory, at most SIZE of it (1G unless
+                          told, or a quarter of the host's memory), and forgotten at the end;
+                          raw: it is raw although it begins like another format;
+                          nolock: others may use it at the same time
   --forward [PROTOCOL:][ADDRESS:]PORT:GUESTPORT
                           a port of this host that leads to the guest: tcp:8080:80; tcp and
                           127.0.0.1 unless told; PORT 0: any that is free
@@ -153,17 +155,20 @@ export function parseCount(option: string, text: string, least: number, most: nu
 const UNITS: Readonly<Record<string, number>> = { '': 2 ** 20, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 
 /** `512` (MiB), `512M`, `2G`: bytes, a multiple of 4096. */
-export function parseSize(option: string, text: string): number {
+export function parseSize(option: string, text: string, most = 2 ** 32): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?$/i.exec(text) ?? [];
   const bytes = digits === undefined ? NaN : Math.floor((Number(digits) * UNITS[unit.toUpperCase()]) / 4096) * 4096;
-  if (bytes > 0 && bytes <= 2 ** 32) return bytes;
-  throw new UsageError(`--${option} ${text}: a size such as 512M or 2G, at most 4G`);
+  if (bytes > 0 && bytes <= most) return bytes;
+  throw new UsageError(`--${option} ${text}: a size such as 512M or 2G, at most ${most / 2 ** 30}G`);
 }
+
+/** More memory than that no host has. */
+const MOST_CHANGES = 2 ** 42;
 
 type FileOptions = ReturnType<typeof parseDisk>;
 
 function parseDisk(text: string) {
-  const [, path, flags] = /^(.*?)((?:,(?:ro|discard|raw|nolock))*)$/s.exec(text) ?? [];
+  const [, path, flags] = /^(.*?)((?:,(?:ro|discard(?:=[^,]*)?|raw|nolock))*)$/s.exec(text) ?? [];
   if (path === undefined || path === '') throw new UsageError(`--disk ${text}: which file?`);
   const flag = path.slice(path.lastIndexOf(',') + 1);
   // A file's name may have a comma.
@@ -171,8 +176,17 @@ function parseDisk(text: string) {
     throw new UsageError(`--disk ${text}: there is no flag "${flag}" (ro, discard, raw, nolock) and no file "${path}"`);
   }
   const has = (flag: string): boolean => flags.split(',').includes(flag);
-  if (has('ro') && has('discard')) throw new UsageError(`--disk ${text}: either ro or discard`);
-  return { path, readOnly: has('ro'), discardChanges: has('discard'), raw: has('raw'), lock: !has('nolock') };
+  const most = /,discard=([^,]*)/.exec(flags)?.[1];
+  const discardChanges = has('discard') || most !== undefined;
+  if (has('ro') && discardChanges) throw new UsageError(`--disk ${text}: either ro or discard`);
+  return {
+    path,
+    readOnly: has('ro'),
+    discardChanges,
+    raw: has('raw'),
+    lock: !has('nolock'),
+    ...(most !== undefined && { mostChanges: parseSize('disk discard', most, MOST_CHANGES) }),
+  };
 }
 
 /** Throws UsageError also for a file that two disks would have while one of them writes it. */

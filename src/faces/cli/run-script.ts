@@ -9,7 +9,7 @@
 import { writeOut } from '../../adapters/node/write-out.js';
 import { SystemError, type ImageBoot, type KernelBoot } from '../../index.js';
 import { feed } from './feed.js';
-import { describeEnd, TIMED_OUT, type Guest } from './guest.js';
+import { describeEnd, tellFaults, TIMED_OUT, type Guest } from './guest.js';
 
 /** A port can be opened once only: the one of the status is taken before the command could take it. */
 const RUN = `for p in 1 2 3 4; do until [ -c /dev/vport0p$p ]; do sleep 0.01; done; done
@@ -40,6 +40,7 @@ export async function runScript(guest: Guest, script: string): Promise<number> {
   const started = performance.now();
 
   const instance = await computer.boot(withScript(boot, script));
+  tellFaults(instance, (line) => void process.stderr.write(`${line}\n`));
   const stop = (): void => void instance.destroy();
   [output, errors, status].forEach((capture, i) => {
     const port = instance.os.console.ports[i + 1];

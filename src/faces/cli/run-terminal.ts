@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Terminal } from '../../adapters/node/terminal.js';
 import type { Instance, OsEnd } from '../../index.js';
 import { escapeKeys } from './escape-keys.js';
-import { describeEnd, TIMED_OUT, type Guest } from './guest.js';
+import { describeEnd, tellFaults, TIMED_OUT, type Guest } from './guest.js';
 
 const KEYS = `
   Ctrl-A X   switches the guest off and leaves
@@ -60,6 +60,10 @@ async function session(
 ): Promise<Outcome> {
   const started = performance.now();
   const instance = await computer.boot({ ...boot, ...terminal.size });
+  tellFaults(instance, (line) => {
+    if (terminal.interactive) void terminal.write(`\r\n${line}\r\n`);
+    else process.stderr.write(`${line}\n`);
+  });
   if (terminal.interactive) greet(instance, terminal);
   instance.console.listen((bytes) => terminal.write(bytes));
 

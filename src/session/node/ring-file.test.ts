@@ -49,6 +49,14 @@ async function newFile(now = Date.now(), policy = DEFAULT_POLICY): Promise<strin
 }
 
 describe('a key ring in a file', () => {
+  it('says so when its folder cannot be made, and does not try for ever', async () => {
+    await assert.rejects(openRing('/proc/understudy/a/keys.json', { create: true }), isError('file'));
+    await assert.rejects(openRing(join(await newFile(), 'below/a/file.json'), { create: true }), isError('file'));
+    const path = join(folder, 'deep/er/keys.json');
+    await openRing(path, { create: true, autoRotate: false });
+    assert.equal(statSync(dirname(path)).mode & 0o777, 0o700);
+  });
+
   it('is for its owner alone, and leaves nothing beside it', async () => {
     const path = await newFile();
     assert.equal(statSync(path).mode & 0o777, 0o600);

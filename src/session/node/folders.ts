@@ -1,0 +1,31 @@
+/** Folders for a ring's file. As src/adapters/node/files.ts makes them: the session stands alone, so it has its own. */
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/**
+ * Makes a folder and those above it, as `mkdir -p -m`. Node's own `recursive` tries for ever, in a thread that nothing
+ * ends, where a file system answers ENOENT although the folder above is there, as /proc does.
+ *
+ * @param mode - of the folders that are made
+ */
+export async function makeFolders(path: string, mode: number): Promise<void> {
+  try {
+    await makeOne(path, mode);
+  } catch (error) {
+    const above = dirname(path);
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (!isMissing || above === path) throw error;
+    await makeFolders(above, mode);
+    await makeOne(path, mode);
+  }
+}
+
+/** One that is there already is as good. */
+async function makeOne(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    const found = await stat(path).catch(() => undefined);
+    if (found?.isDirectory() !== true) throw error;
+  }
+}
