@@ -23,7 +23,8 @@ export class GuestMemoryView implements DmaSpace {
    * is answers -1 to `write`: what is to be done then is the main thread's to do.
    */
   offsetOf(address: number, write = false): number {
-    const base = Number(this.view.getBigUint64(this.h + RAM_BASE, true));
+    const at = (this.h + RAM_BASE) >>> 2;
+    const base = (this.#words[at] >>> 0) + (this.#words[at + 1] >>> 0) * 2 ** 32;
     const page = Math.floor((address - base) / 4096);
     if (!(page >= 0 && page < this.#words[(this.h + RAM_PAGES) >>> 2])) return -1;
     const entry = this.#words[(this.#words[(this.h + PAGE_MAP) >>> 2] >>> 2) + page];

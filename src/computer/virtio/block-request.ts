@@ -42,9 +42,10 @@ export const ID_SIZE = 20;
 export const RANGE_SIZE = 16;
 /** The flag of a range: its space may be given back. */
 export const UNMAP = 1;
-export const QUEUE_SIZE = 128;
-export const MAX_SEGMENTS = 126;
-export const MAX_SEGMENT = 64 * 1024;
+/** With a header and a status, a MiB in single pages is one request, and no chain is longer than the queue (2.7.5.3.1). */
+export const QUEUE_SIZE = 512;
+export const MAX_SEGMENTS = QUEUE_SIZE - 2;
+export const MAX_SEGMENT = 16 * 1024;
 /** More data than this in one request is no request we have offered to take. */
 const MAX_DATA = MAX_SEGMENTS * MAX_SEGMENT;
 

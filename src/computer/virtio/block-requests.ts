@@ -32,12 +32,12 @@ export interface BlockRequestsHost extends HartTurnHost {
 const LONGEST_TURN = 4;
 /** Buffers and KiB between looks at the clock. */
 const CREDIT = 1024;
-/** A disk that takes so long for a request (ms), on the whole, is no disk to wait for ... */
-const SLOW = 1;
+/** A disk that takes so long for a request (ms), on the whole, is no disk to wait for: more than a busy host takes ... */
+const SLOW = 2;
 /** ... until so much later (ms). The file may be in the host's page cache then. */
 const REST = 100;
 /** Turns that count for "on the whole". */
-const TURNS = 8;
+const TURNS = 16;
 
 export class BlockRequests extends HartTurns {
   readonly budget: Budget;

@@ -16,6 +16,9 @@ const CLASS_STORAGE = 0x01_8000;
 
 /** Data of requests under way in all disks of an instance: with as much, each has one request at a time. */
 const MAX_UNDER_WAY = 32 * 1024 * 1024;
+const MAX_REQUESTS = 128;
+/** Bytes of zeroes written at a time. */
+const ZEROES = 64 * 1024;
 const MAX_RANGE_SECTORS = 2 ** 16;
 
 /** A request that the backend has done while a hart had its turn. */
@@ -125,12 +128,12 @@ export class VirtioBlock extends VirtioDevice {
   protected override process(): void {
     for (const finish of this.#finished.splice(0)) finish(true);
     const queue = this.queues[0];
-    for (let n = 0; n < r.QUEUE_SIZE; n++) {
+    for (let n = 0; n < MAX_REQUESTS; n++) {
       // An honest driver has no more requests than descriptors; another may name one descriptor again and again.
       const full = this.#host.underWay.bytes >= MAX_UNDER_WAY && this.#underWay > 0;
       // What was asked for before a reset may still be written: nothing may overtake it.
       const stale = this.#underWay > 0 && this.load(s.UNDER_WAY_GENERATION) !== this.generation;
-      if (full || stale || this.#underWay >= r.QUEUE_SIZE) {
+      if (full || stale || this.#underWay >= MAX_REQUESTS) {
         this.#waiting = true;
         return;
       }
@@ -214,7 +217,7 @@ export class VirtioBlock extends VirtioDevice {
   }
 
   async #zero(sector: number, count: number): Promise<void> {
-    const step = r.MAX_SEGMENT / SECTOR_SIZE;
+    const step = ZEROES / SECTOR_SIZE;
     const zeroes = new Uint8Array(Math.min(count, step) * SECTOR_SIZE);
     for (let done = 0; done < count; done += step) {
       await this.#backend.write(sector + done, zeroes.subarray(0, Math.min(step, count - done) * SECTOR_SIZE));

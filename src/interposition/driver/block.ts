@@ -6,15 +6,16 @@ import type { MonitorMemory } from '../monitor-memory.js';
 import { Driver } from './driver.js';
 import type { DriverBuffer } from './queue.js';
 
-const QUEUE_SIZE = 128;
-const SEGMENT = 64 * 1024;
+const SEGMENT = b.MAX_SEGMENT;
 /** Data buffers that all requests share. */
-const SEGMENTS = 32;
+const SEGMENTS = 128;
+/** Requests that the device has at one time. */
+const REQUESTS = 64;
 /** A longer request is made in pieces: a quarter of the buffers at a time, so that others have theirs. */
 const MOST_SEGMENTS = SEGMENTS / 4;
 const HEADER_AREA = b.HEADER_SIZE + b.RANGE_SIZE;
 /** Memory that a driver of a disk needs: buffers, requests' headers and status bytes, rings. */
-export const BLOCK_DRIVER_BYTES = SEGMENTS * SEGMENT + 32 * 1024;
+export const BLOCK_DRIVER_BYTES = SEGMENTS * SEGMENT + 64 * 1024;
 
 /** A request that waits for buffers, or that the device has. */
 interface Job {
@@ -48,9 +49,9 @@ export class BlockDriver extends Driver implements BlockBackend {
 
   constructor(device: VirtioBlock, memory: MonitorMemory) {
     super(device, memory, b.F_RO | b.F_FLUSH | b.F_DISCARD | b.F_WRITE_ZEROES);
-    this.takeOver([QUEUE_SIZE]);
+    this.takeOver([b.QUEUE_SIZE]);
     for (let i = 0; i < SEGMENTS; i++) this.#segments.push(memory.take(SEGMENT, 4096));
-    for (let i = 0; i < QUEUE_SIZE / 2; i++) this.#slots.push(memory.take(HEADER_AREA + 1));
+    for (let i = 0; i < REQUESTS; i++) this.#slots.push(memory.take(HEADER_AREA + 1));
     const config = device.configuration();
     this.sectors = config.getUint32(0, true) + config.getUint32(4, true) * 0x1_0000_0000;
     this.readOnly = this.negotiated(b.F_RO);
