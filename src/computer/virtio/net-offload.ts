@@ -10,6 +10,17 @@
  *
  * What a driver says in it is checked against the frame's own headers.
  */
+
+/** Feature bits (5.1.3). */
+export const F_CSUM = 1 << 0;
+export const F_GUEST_CSUM = 1 << 1;
+export const F_MTU = 1 << 3;
+export const F_MAC = 1 << 5;
+export const F_GUEST_TSO4 = 1 << 7;
+export const F_HOST_TSO4 = 1 << 11;
+export const F_MRG_RXBUF = 1 << 15;
+export const F_STATUS = 1 << 16;
+
 export const HEADER_SIZE = 12;
 export const HDR_F_NEEDS_CSUM = 1;
 export const HDR_F_DATA_VALID = 2;

@@ -7,6 +7,14 @@ import { VirtioDevice, type DeviceHost } from './device.js';
 import {
   completeSum,
   dataOffset,
+  F_CSUM,
+  F_GUEST_CSUM,
+  F_GUEST_TSO4,
+  F_HOST_TSO4,
+  F_MAC,
+  F_MRG_RXBUF,
+  F_MTU,
+  F_STATUS,
   GSO_NONE,
   GSO_TCPV4,
   HDR_F_DATA_VALID,
@@ -18,15 +26,6 @@ import {
 
 const NET_ID = 1;
 const CLASS_NETWORK_ETHERNET = 0x02_0000;
-
-const F_CSUM = 1 << 0;
-const F_GUEST_CSUM = 1 << 1;
-const F_MTU = 1 << 3;
-const F_MAC = 1 << 5;
-const F_GUEST_TSO4 = 1 << 7;
-const F_HOST_TSO4 = 1 << 11;
-const F_MRG_RXBUF = 1 << 15;
-const F_STATUS = 1 << 16;
 
 const S_LINK_UP = 1;
 
@@ -78,8 +77,13 @@ export class VirtioNet extends VirtioDevice {
   readonly #view = new DataView(this.#header.buffer);
   #starved = true;
   #held = false;
+  /** Frames that were taken for the guest already and come before all others. */
+  #carried: { readonly frame: Uint8Array; readonly segment: number }[] = [];
 
-  constructor(host: DeviceHost, options: NetOptions) {
+  constructor(
+    host: DeviceHost,
+    readonly options: NetOptions,
+  ) {
     if (options.mac.length !== 6) throw new RangeError('a MAC address has six bytes');
     const config = new Uint8Array(12);
     config.set(options.mac);
@@ -117,7 +121,7 @@ export class VirtioNet extends VirtioDevice {
     let taken = false;
     try {
       if (this.enter()) {
-        taken = this.#receive(frame, segment);
+        taken = this.#deliverCarried() && this.#receive(frame, segment);
         this.leave();
       }
     } catch (error) {
@@ -129,8 +133,23 @@ export class VirtioNet extends VirtioDevice {
     return taken;
   }
 
+  /** Frames that somebody else took for this guest and could not give it: they come first. */
+  carry(frames: readonly { readonly frame: Uint8Array; readonly segment: number }[]): void {
+    this.#carried.push(...frames);
+  }
+
+  /** Whether the guest has all of them. */
+  #deliverCarried(): boolean {
+    for (let next = this.#carried[0]; next !== undefined; next = this.#carried[0]) {
+      if (!this.#receive(next.frame, next.segment)) return false;
+      this.#carried.shift();
+    }
+    return true;
+  }
+
   protected override process(kicked: number): void {
     if ((kicked & (1 << TX)) !== 0 && !this.#held) this.#transmit();
+    if ((kicked & (1 << RX)) !== 0 && !this.#deliverCarried()) return;
     if ((kicked & (1 << RX)) !== 0 && this.#starved) {
       this.#starved = false;
       this.onRoom();

@@ -9,6 +9,8 @@ import { together } from '../together.js';
 
 const ROOT = '/sys/fs/cgroup';
 /** A domain that is to stand still for longer until it does is not worth it: it would serve nobody meanwhile. */
+/** Times that a call is made without which nothing is undone. */
+const ATTEMPTS = 3;
 const MOST_FREEZE_MS = 1000;
 
 /** The cgroup (version 2) of one domain in one OS instance. */
@@ -38,10 +40,14 @@ export class Cgroup {
   }
 
   async remove(): Promise<void> {
-    const b = this.hands.batch();
-    const gone = b.call(SYS.unlinkat, AT_FDCWD, b.str(this.path), AT_REMOVEDIR);
-    const r = (await b.run()).value(gone);
-    if (r !== -ENOENT) check(r, `removing ${this.path}`);
+    // Nothing else takes it away: a call that fails once is made again.
+    let failed = -1;
+    for (let attempt = 0; failed < 0 && failed !== -ENOENT && attempt < ATTEMPTS; attempt++) {
+      const b = this.hands.batch();
+      const gone = b.call(SYS.unlinkat, AT_FDCWD, b.str(this.path), AT_REMOVEDIR);
+      failed = (await b.run()).value(gone);
+    }
+    if (failed !== -ENOENT) check(failed, `removing ${this.path}`);
   }
 
   /** Ids of the processes in it, in the hands' PID namespace. */
@@ -111,7 +117,7 @@ export class Cgroup {
   async kill(): Promise<void> {
     // Nothing else ends what is in it: a call that fails once is made again.
     let failed = -1;
-    for (let attempt = 0; failed < 0 && attempt < 3; attempt++)
+    for (let attempt = 0; failed < 0 && attempt < ATTEMPTS; attempt++)
       failed = await writeText(this.hands, `${this.path}/cgroup.kill`, '1');
     check(failed, `killing ${this.path}`);
     for (let turn = 0; turn < 2000; turn++) {
@@ -128,7 +134,7 @@ export class Cgroup {
     try {
       return /^populated 0$/m.test((await readText(this.hands, `${this.path}/cgroup.events`)) ?? '');
     } catch (error) {
-      if (turn < 3 && error instanceof DomainError && error.code === 'guest') return false;
+      if (turn < ATTEMPTS && error instanceof DomainError && error.code === 'guest') return false;
       throw error;
     }
   }

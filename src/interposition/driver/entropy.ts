@@ -47,6 +47,7 @@ export class EntropyDriver extends Driver {
   }
 
   protected override finished(): void {
-    for (let done = this.queues[0].next(); done !== undefined; done = this.queues[0].next()) this.#written = done.written;
+    for (let done = this.queues[0].next(); done !== undefined; done = this.queues[0].next())
+      this.#written = done.written;
   }
 }
