@@ -6,13 +6,15 @@ import type { TurnTaker } from '../computer/turns.js';
 import type { UartPort } from '../computer/uart.js';
 import type { BlockBackend } from '../computer/virtio/block-backend.js';
 import { PCI_SLOTS } from '../computer/pci/host.js';
-import { VirtioBlock } from '../computer/virtio/block.js';
+import type { VirtioBlock } from '../computer/virtio/block.js';
 import type { ConsolePort } from '../computer/virtio/console-port.js';
-import { MAX_PORTS, VirtioConsole, type PortOptions } from '../computer/virtio/console.js';
-import type { DeviceHost, VirtioDevice } from '../computer/virtio/device.js';
-import { VirtioEntropy } from '../computer/virtio/entropy.js';
-import { VirtioNet, type NetOptions } from '../computer/virtio/net.js';
+import { MAX_PORTS, type PortOptions, type VirtioConsole } from '../computer/virtio/console.js';
+import type { NetOptions, VirtioNet } from '../computer/virtio/net.js';
 import { FRAME_SIZE } from '../computer/memory.js';
+import type { ComputerDevice } from '../interposition/device.js';
+import { Devices, groundOf } from '../interposition/inventory.js';
+import { DiskDevice } from '../interposition/kinds/disk.js';
+import { NicDevice } from '../interposition/kinds/nic.js';
 import { RUN_STATE, RUN_STATE_IDLE, RUN_STATE_STOPPED } from '../hart/state.js';
 import { holderOf, type HartMessage, type HartReport } from '../partition/assignment.js';
 import type { Partition } from '../partition/partition.js';
@@ -34,8 +36,11 @@ export interface OsOptions {
   /** Bytes, a multiple of 4096. */
   readonly memory: number;
   readonly harts?: number;
-  readonly disks?: readonly BlockBackend[];
-  readonly nics?: readonly NetOptions[];
+  /** Disks, or what is to be the contents of new ones. */
+  readonly disks?: readonly (BlockBackend | DiskDevice)[];
+  readonly nics?: readonly (NetOptions | NicDevice)[];
+  /** The computer's devices; of its own unless told. */
+  readonly inventory?: Devices;
   /** Ports of the console device after port 0, by name. */
   readonly ports?: readonly PortOptions[];
   readonly columns?: number;
@@ -110,17 +115,23 @@ export class OsInstance implements TurnTaker {
   onDeviceFault: (message: string) => void = () => undefined;
 
   readonly board: Board;
+  /** The devices that it has, in the order of their slots. */
+  readonly devices: readonly ComputerDevice[];
   /** What the harts did; filled as they stop. */
   readonly reports: HartReport[] = [];
   readonly #vmm: Vmm;
   /** What is plugged into which PCI slot. */
   readonly #devices = new Map<number, string>();
+  readonly #inventory: Devices;
+  /** Devices that were made for it, and go with it. */
+  readonly #own: ComputerDevice[] = [];
   /** Why it ends, as soon as that is known. */
   #cause: OsEnd | undefined;
   readonly #pages: { readonly board: number; readonly mailbox: number; readonly doorbell: number };
   #end!: (end: OsEnd) => void;
   #entry = 0;
   #destroyed = false;
+  #devicesLeft: Promise<unknown> | undefined;
   /** The devices were left with something to do. */
   #unfinished = false;
   #deviceTreeAt = 0;
@@ -134,6 +145,9 @@ export class OsInstance implements TurnTaker {
     this.#vmm = vmm;
     this.name = options.name;
     checkDevices(options);
+    this.#inventory = options.inventory ?? new Devices(groundOf(vmm));
+    const given: ComputerDevice[] = [];
+    this.devices = given;
     const layout = layOut(options);
     this.partition = vmm.partition(options.harts ?? 1, options.memory);
     this.ended = new Promise((resolve) => {
@@ -161,7 +175,7 @@ export class OsInstance implements TurnTaker {
       });
       this.serial = board.uart;
       this.debugConsole = board.debugConsole;
-      const { console, disks, nics } = this.#plugAll(board, options);
+      const { console, disks, nics } = this.#plugAll(board, options, given);
       this.console = console;
       this.disks = disks;
       this.nics = nics;
@@ -169,6 +183,7 @@ export class OsInstance implements TurnTaker {
     } catch (error) {
       // Whatever rings for it from now on is too late.
       this.#destroyed = true;
+      void this.#leaveDevices();
       board?.close();
       void this.partition.release();
       throw error;
@@ -214,11 +229,13 @@ export class OsInstance implements TurnTaker {
       this.console.gather = 0;
       this.#poll();
       // The frames will be somebody else's: a disk may still be reading for this guest.
+      this.#devicesLeft = this.#leaveDevices();
       this.board.close();
       // And the hands' host learns only later that nobody will answer.
       this.mailbox.retire();
     }
     await this.partition.release();
+    await this.#devicesLeft;
     this.#end(this.#cause ?? { kind: 'stopped' });
   }
 
@@ -226,29 +243,43 @@ export class OsInstance implements TurnTaker {
   #plugAll(
     board: Board,
     options: OsOptions,
+    given: ComputerDevice[],
   ): { console: VirtioConsole; disks: readonly VirtioBlock[]; nics: readonly VirtioNet[] } {
-    let slot = FIRST_SLOT;
-    const plug = <T extends VirtioDevice>(name: string, make: (host: DeviceHost) => T): T => {
+    const inventory = this.#inventory;
+    const give = <C extends ComputerDevice>(name: string, device: C): C => {
+      const slot = FIRST_SLOT + given.length;
       this.#devices.set(slot, name);
-      return board.plug(slot++, make);
+      device.give(board, slot, this.name);
+      given.push(device);
+      return device;
+    };
+    const own = <C extends ComputerDevice>(device: C): C => {
+      this.#own.push(device);
+      return device;
     };
     const { columns, rows, ports = [], disks = [], nics = [] } = options;
-    const console = plug(
-      'console',
-      (host) =>
-        new VirtioConsole(host, {
-          ports: [{ console: true }, ...ports],
-          gather: GATHER,
-          ...(columns !== undefined && { columns }),
-          ...(rows !== undefined && { rows }),
-        }),
-    );
-    plug('entropy device', (host) => new VirtioEntropy(host, (into) => this.#vmm.platform.randomBytes(into)));
+    const console = inventory.addConsole({
+      ports: [{ console: true }, ...ports],
+      gather: GATHER,
+      ...(columns !== undefined && { columns }),
+      ...(rows !== undefined && { rows }),
+    });
+    give('console', own(console));
+    give('entropy device', own(inventory.addEntropy((into) => this.#vmm.platform.randomBytes(into))));
+    const disk = (of: BlockBackend | DiskDevice): DiskDevice =>
+      of instanceof DiskDevice ? of : own(inventory.addDisk(of));
+    const nic = (of: NetOptions | NicDevice): NicDevice => (of instanceof NicDevice ? of : own(inventory.addNic(of)));
     return {
-      console,
-      disks: disks.map((backend, n) => plug(`disk ${n}`, (host) => new VirtioBlock(host, backend))),
-      nics: nics.map((nic, n) => plug(`network card ${n}`, (host) => new VirtioNet(host, nic))),
+      console: console.device,
+      disks: disks.map((of, n) => give(`disk ${n}`, disk(of)).device),
+      nics: nics.map((of, n) => give(`network card ${n}`, nic(of)).device),
     };
+  }
+
+  /** At once nothing of it touches the partition any more; resolves when nothing is under way. */
+  #leaveDevices(): Promise<unknown> {
+    const left = this.devices.map((device) => device.leave());
+    return Promise.all([...left, ...this.#own.map((device) => this.#inventory.remove(device))]);
   }
 
   #load(options: OsOptions, layout: Layout): void {

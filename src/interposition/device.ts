@@ -83,6 +83,7 @@ function nowhere(turns: Turns): Surroundings {
     budget: turns,
     underWay: { bytes: 0 },
     wakeHarts: none,
+    failed: none,
   };
 }
 
@@ -208,15 +209,32 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     return place;
   }
 
-  async #interpose({ timeout = DEFAULT_TIMEOUT, signal }: SwitchOptions): Promise<SwitchReport> {
-    const { board, slot } = this.#usedPlace('direct');
+  /** Waits until who answers in the slot stands still, in a place that is still the device's. */
+  async #standStill(
+    place: Place,
+    device: VirtioDevice,
+    alsoGoesOn: () => string | undefined,
+    { timeout = DEFAULT_TIMEOUT, signal }: SwitchOptions,
+  ): Promise<number> {
+    if (!(timeout >= 0)) throw new InterpositionError('invalid', `a timeout of ${timeout} ms`);
+    const { board, slot } = place;
+    const isGone = (): boolean => this.#place !== place || device.isOut;
+    const { soon } = this.#ground;
+    const waited = await standStill({ board, slot, device, alsoGoesOn, isGone, limit: timeout, soon, signal });
+    if (isGone()) throw new InterpositionError('closed', `${this.id} was taken out meanwhile`);
+    return waited;
+  }
+
+  async #interpose(options: SwitchOptions): Promise<SwitchReport> {
+    const place = this.#usedPlace('direct');
+    const { board, slot } = place;
     const { device } = this;
-    const { machine, frames, soon } = this.#ground;
+    const { machine, frames } = this.#ground;
     const memory = new MonitorMemory(machine, frames, this.#kind.driverBytes);
     let parts: Uint8Array | undefined;
     try {
       const page = (this.#monitorPage ??= new MonitorMemory(machine, frames, 4096)).start;
-      const waitMs = await standStill({ board, slot, device, alsoGoesOn: none, limit: timeout, soon, signal });
+      const waitMs = await this.#standStill(place, device, none, options);
       const begin = performance.now();
       parts = takeParts(machine.buffer, this.#page.start);
       checkParts(parts, parts);
@@ -238,22 +256,23 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     }
   }
 
-  async #stepAway({ timeout = DEFAULT_TIMEOUT, signal }: SwitchOptions): Promise<SwitchReport> {
-    const { board, slot } = this.#usedPlace('interposed');
+  async #stepAway(options: SwitchOptions): Promise<SwitchReport> {
+    const place = this.#usedPlace('interposed');
+    const { board, slot } = place;
     const [reason] = this.reasonsToStay;
     if (reason !== undefined) throw new InterpositionError('in-use', `${this.id} stays with the monitor: ${reason}`);
     const between = this.#between;
     if (between === undefined) throw new InterpositionError('mode', `${this.id} is not interposed`);
     const { driver, emulation, memory } = between;
-    const { machine, soon } = this.#ground;
+    const { machine } = this.#ground;
     const alsoGoesOn = (): string | undefined => driver.goesOn ?? this.device.goesOnInside();
-    const waitMs = await standStill({ board, slot, device: emulation, alsoGoesOn, limit: timeout, soon, signal });
+    const waitMs = await this.#standStill(place, emulation, alsoGoesOn, options);
     const begin = performance.now();
     try {
       const parts = takeParts(machine.buffer, emulation.page * 4);
       checkParts(parts, takeParts(machine.buffer, this.#page.start));
-      driver.close();
       this.#kind.release?.(this.device, driver);
+      driver.close();
       this.#takeBack(parts, board, slot);
     } catch (error) {
       board.slots.answer(slot, emulation.page * 4);
@@ -313,19 +332,28 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     this.#between.driver.look();
   }
 
-  /** The OS instance that had it is gone: the device is nobody's, as it came out of the factory but for what it holds. */
-  async takeBack(): Promise<void> {
-    // A switch that is under way sees that its device is out, or ends.
-    while (this.#switching !== undefined) await this.#switching.catch(() => undefined);
+  /**
+   * The OS instance that had it is gone: the device is nobody's, and reaches nobody's memory, from now on. Resolves when
+   * what it had under way is over, and it stands as it came out of the factory but for what it holds.
+   */
+  async leave(): Promise<void> {
+    const place = this.#place;
+    if (place === undefined) return;
     this.#place = undefined;
+    place.board.take(place.slot);
+    this.#route.lead(nowhere(this.#ground.turns));
     const between = this.#between;
     this.#between = undefined;
-    if (between !== undefined) {
-      between.driver.close();
-      between.emulation.detach();
-      between.memory.release();
+    between?.driver.fail(new InterpositionError('closed', 'the OS instance is gone'));
+    between?.driver.close();
+    between?.emulation.detach();
+    // Sees that its place is gone.
+    await this.#switching?.catch(none);
+    while (this.device.goesOnInside() !== undefined && !this.device.isOut) {
+      this.device.poll();
+      await new Promise<void>((resolve) => setTimeout(resolve, 1));
     }
-    this.#route.lead(nowhere(this.#ground.turns));
+    between?.memory.release();
     if (!this.device.isOut) this.device.powerCycle();
   }
 
@@ -333,8 +361,9 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    const left = this.leave();
     this.device.detach();
-    await this.takeBack();
+    await left;
     this.#monitorPage?.release();
     this.#page.release();
   }

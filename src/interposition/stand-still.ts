@@ -27,6 +27,8 @@ export interface StandStillOptions {
   readonly device: VirtioDevice;
   /** What else has to be over, in words; undefined: nothing. */
   readonly alsoGoesOn: () => string | undefined;
+  /** Whether the device has left its slot. */
+  readonly isGone: () => boolean;
   /** Milliseconds. */
   readonly limit: number;
   readonly soon: (run: () => void) => void;
@@ -39,23 +41,23 @@ export interface StandStillOptions {
  * Throws InterpositionError `busy`, or the signal's reason; the device goes on as before then.
  */
 export async function standStill(options: StandStillOptions): Promise<number> {
-  const { device, limit, soon, signal } = options;
+  const { device, isGone, limit, soon, signal } = options;
   const begin = performance.now();
   signal?.throwIfAborted();
   device.holdKicks();
   let last: string | undefined;
   for (;;) {
+    if (isGone()) throw new InterpositionError('closed', 'the device was taken out');
     const why = tryToHold(options);
     const waited = performance.now() - begin;
     if (why === undefined) return waited;
     last = why;
-    if (waited >= limit || signal?.aborted === true || device.isOut) break;
+    if (waited >= limit || signal?.aborted === true) break;
     if (waited < EAGER) await new Promise<void>((resolve) => soon(resolve));
     else await new Promise<void>((resolve) => setTimeout(resolve, 1));
   }
   device.goOn();
   signal?.throwIfAborted();
-  if (device.isOut) throw new InterpositionError('closed', 'the device was taken out');
   throw new InterpositionError('busy', `after ${limit} ms there is still ${last}; the device is as it was`);
 }
 

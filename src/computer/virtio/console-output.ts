@@ -95,25 +95,37 @@ export class ConsoleOutput implements QueueOwner {
   broken = false;
   readonly budget: Budget;
 
-  readonly #ring: Uint8Array;
-  readonly #positions: Int32Array;
+  #ring: Uint8Array;
+  #positions: Int32Array;
   readonly #queues: Virtqueue[] = [];
   readonly #chain: Chain;
-  readonly #line: InterruptLine;
+  readonly #host: OutputHost;
   readonly #piece = new Uint8Array(MAX_PIECE);
   #problem: string | undefined;
   #left = 0;
 
-  constructor({ buffer, stateOffset, dma, line, outputRing, budget }: OutputHost) {
+  constructor(host: OutputHost) {
+    const { buffer, stateOffset, dma, outputRing, budget } = host;
+    this.#host = host;
     this.budget = budget ?? { credit: 0, renew: () => false };
     this.words = new Int32Array(buffer);
     this.page = stateOffset >>> 2;
     this.memory = new GuestMemory(dma);
     this.#chain = new Chain(this.memory);
-    this.#line = line;
-    const [at, memory] = outputRing === undefined ? [0, new ArrayBuffer(OUTPUT_RING_SIZE)] : [outputRing, buffer];
-    this.#positions = new Int32Array(memory, at, 5);
-    this.#ring = new Uint8Array(memory, at + RING, SIZE);
+    [this.#positions, this.#ring] = ringAt(buffer, outputRing);
+  }
+
+  /** On the main thread: goes on with another ring; what was in the old one has been taken. No port is held. */
+  moveTo(outputRing: number | undefined): void {
+    const spins = Atomics.load(this.#positions, SPINS);
+    [this.#positions, this.#ring] = ringAt(this.words.buffer as SharedArrayBuffer, outputRing);
+    Atomics.store(this.#positions, HELD, 0);
+    this.spinning(spins);
+  }
+
+  /** Nothing is in the ring. */
+  get isEmpty(): boolean {
+    return Atomics.load(this.#positions, WRITTEN) === Atomics.load(this.#positions, READ);
   }
 
   /**
@@ -216,7 +228,7 @@ export class ConsoleOutput implements QueueOwner {
     this.broken = false;
     const load = (at: number): number => Atomics.load(this.words, this.page + (at >>> 2));
     const status = load(s.DEVICE_STATUS);
-    if ((status & s.DRIVER_OK) === 0 || (status & s.DEVICE_NEEDS_RESET) !== 0) return false;
+    if ((status & s.DRIVER_OK) === 0 || (status & s.DEVICE_NEEDS_RESET) !== 0 || load(s.HELD) !== 0) return false;
     return load(s.RESET_PENDING) === 0 && (load(COMMAND) & COMMAND_BUS_MASTER) !== 0;
   }
 
@@ -243,7 +255,7 @@ export class ConsoleOutput implements QueueOwner {
     if (!queue.unsignalled || !queue.wantsInterrupt()) return;
     const isr = this.page + (s.ISR >>> 2);
     Atomics.store(this.words, isr, Atomics.load(this.words, isr) | s.ISR_QUEUE);
-    updateLine(this.words, this.page, this.#line);
+    updateLine(this.words, this.page, this.#host.line);
   }
 
   #marked(word: number, port: number): boolean {
@@ -298,4 +310,10 @@ export class ConsoleOutput implements QueueOwner {
     flush();
     Atomics.store(this.#positions, READ, end);
   }
+}
+
+/** The ring at a byte offset of the computer's memory; none: in memory of this thread's own. */
+function ringAt(buffer: SharedArrayBuffer, outputRing: number | undefined): [positions: Int32Array, ring: Uint8Array] {
+  const [at, memory] = outputRing === undefined ? [0, new ArrayBuffer(OUTPUT_RING_SIZE)] : [outputRing, buffer];
+  return [new Int32Array(memory, at, 5), new Uint8Array(memory, at + RING, SIZE)];
 }

@@ -91,6 +91,29 @@ export class ConsolePort implements GuestOutput {
     this.#owner.hold(this, false);
   }
 
+  get isHeld(): boolean {
+    return this.#held;
+  }
+
+  /** Bytes that were on their way to the guest before all others. */
+  putFirst(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#chunks.unshift(bytes);
+    this.#backlog += bytes.length;
+  }
+
+  /** Takes back what the guest has not got. */
+  takeBacklog(): Uint8Array {
+    const bytes = new Uint8Array(this.#backlog);
+    let at = 0;
+    for (const chunk of this.#chunks.splice(0)) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    this.#backlog = 0;
+    return bytes;
+  }
+
   /** What the guest has written. A little may still come when the port has just been held. */
   deliver(bytes: Uint8Array): void {
     if (this.#held) this.#overrun += bytes.length;

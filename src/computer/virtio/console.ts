@@ -13,6 +13,22 @@
  *   0xc10  port 0 … 14    word: control messages still owed to the driver, OWE_* bits
  */
 import { Chain } from './chain.js';
+import {
+  CONSOLE_PORT,
+  CONTROL_RX,
+  CONTROL_SIZE,
+  CONTROL_TX,
+  DEVICE_ADD,
+  DEVICE_READY,
+  F_MULTIPORT,
+  F_SIZE,
+  PORT_NAME,
+  PORT_OPEN,
+  PORT_READY,
+  RESIZE,
+  rxQueue,
+  txQueue,
+} from './console-format.js';
 import { ConsoleOutput } from './console-output.js';
 import { ConsolePort, type PortOwner } from './console-port.js';
 import { VirtioDevice, type DeviceHost } from './device.js';
@@ -22,28 +38,13 @@ const CONSOLE_ID = 3;
 /** Its PCI device id (4.1.2). */
 export const CONSOLE_DEVICE = 0x1040 + CONSOLE_ID;
 const CLASS_COMMUNICATION_OTHER = 0x07_8000;
-/** Linux passes a size on to its terminals only with this (5.3.3). */
-const F_SIZE = 1 << 0;
-const F_MULTIPORT = 1 << 1;
 /** 32 queues: two for each port and two for control. */
 export const MAX_PORTS = 15;
 
-const CONTROL_RX = 2;
-const CONTROL_TX = 3;
 const CONTROL_QUEUE_SIZE = 16;
 /** Linux fills a receive queue with whole pages, so a longer one costs the guest memory. */
 const RX_QUEUE_SIZE = 16;
 const TX_QUEUE_SIZE = 32;
-
-// Control messages: { port 4, event 2, value 2 } (5.3.6.2).
-const CONTROL_SIZE = 8;
-const DEVICE_READY = 0;
-const DEVICE_ADD = 1;
-const PORT_READY = 3;
-const CONSOLE_PORT = 4;
-const RESIZE = 5;
-const PORT_OPEN = 6;
-const PORT_NAME = 7;
 
 const READY = s.OWN;
 const OPEN = s.OWN + 0x04;
@@ -91,7 +92,7 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   readonly #later: readonly boolean[];
   readonly #chain = new Chain(this.memory);
   readonly #output: ConsoleOutput;
-  readonly #wakeHarts: () => void;
+  readonly #host: DeviceHost;
   readonly #message = new Uint8Array(256);
   /** Transmit queues of consoles, whose text may be gathered. */
   readonly #printing: number;
@@ -101,7 +102,10 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   #columns: number;
   #rows: number;
 
-  constructor(host: DeviceHost, options: ConsoleOptions) {
+  constructor(
+    host: DeviceHost,
+    readonly options: ConsoleOptions,
+  ) {
     const count = options.ports.length;
     if (count < 1 || count > MAX_PORTS) throw new RangeError(`a console has 1 to ${MAX_PORTS} ports`);
     const config = new Uint8Array(12);
@@ -119,7 +123,7 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
       config,
     });
     this.#output = new ConsoleOutput(host);
-    this.#wakeHarts = () => host.wakeHarts();
+    this.#host = host;
     this.#names = options.ports.map((p) => new TextEncoder().encode(p.name ?? '').slice(0, 200));
     this.#consoles = options.ports.map((p, i) => i === 0 || p.console === true);
     this.#later = options.ports.map((p) => p.later === true);
@@ -184,12 +188,52 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   }
 
   override poll(): void {
+    // What harts have taken from the driver is passed on though the device is held.
+    if (!this.detached && this.load(s.HELD) !== 0 && !this.#output.isEmpty) this.#takeOutput(0);
     if (!this.#gathers()) super.poll();
+  }
+
+  override goesOn(): string | undefined {
+    return super.goesOn() ?? (this.#owesControl() ? 'a control exchange' : undefined);
+  }
+
+  override goesOnInside(): string | undefined {
+    return super.goesOnInside() ?? (this.#output.isEmpty ? undefined : 'text on its way');
+  }
+
+  /** Whether the driver is yet to be told something, or to answer. */
+  #owesControl(): boolean {
+    if (this.load(READY) !== 1 || !this.negotiated(F_MULTIPORT)) return false;
+    const shown = this.load(SHOWN);
+    return this.ports.some(
+      ({ index: p }) => this.#isThere(p) && (this.load(OWED + 4 * p) !== 0 || (shown & (1 << p)) === 0),
+    );
+  }
+
+  override goOn(): void {
+    this.#output.moveTo(this.#host.outputRing);
+    for (const port of this.ports) if (port.isHeld) this.#output.hold(port.index, true);
+    super.goOn();
+  }
+
+  /**
+   * For a driver that has what it needs to know of the ports from elsewhere: all that are there have been shown to it, and
+   * these (a bit for each) are open.
+   */
+  assumeOpen(open: number): void {
+    this.store(READY, 1);
+    this.store(OPEN, open);
+    this.store(
+      SHOWN,
+      this.ports.reduce((bits, { index }) => (this.#isThere(index) ? bits | (1 << index) : bits), 0),
+    );
+    for (const { index } of this.ports) this.store(OWED + 4 * index, 0);
   }
 
   /** Leaves what a console has printed for a moment longer. Its queues stay kicked, so that no doorbell rings for more. */
   #gathers(): boolean {
-    if (this.gather === 0 || this.detached) return false;
+    // Without the harts' ring whoever prints has gathered already.
+    if (this.gather === 0 || this.detached || this.#host.outputRing === undefined) return false;
     const kicked = this.load(s.KICKED);
     if (kicked === 0 || (kicked & ~this.#printing) !== 0 || this.load(s.RESET_PENDING) !== 0) return false;
     if (this.#output.isPressing || performance.now() - this.#passedOn >= this.gather) return false;
@@ -222,7 +266,7 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
   #takeOutput(kicked: number, closed = 0): void {
     const { pieces, more, wake, problem } = this.#output.drain(kicked, closed);
     if (pieces.length > 0) this.#passedOn = performance.now();
-    if (wake) this.#wakeHarts();
+    if (wake) this.#host.wakeHarts();
     for (const [port, bytes] of pieces) this.ports[port]?.deliver(bytes);
     if (problem !== undefined) this.fail(problem);
     else if (more !== 0) this.again(more);
@@ -346,14 +390,4 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
         return head(RESIZE, 0) + 4;
     }
   }
-}
-
-/** The queue a port receives on; the next one is the one it sends on (5.3.2). */
-function rxQueue(port: number): number {
-  return port === 0 ? 0 : 2 + 2 * port;
-}
-
-/** The queue a port sends on. */
-function txQueue(port: number): number {
-  return rxQueue(port) + 1;
 }

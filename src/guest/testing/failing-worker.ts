@@ -15,8 +15,17 @@ import { shareHostClock } from '../../computer/clock.js';
 import type { HartAssignment } from '../../partition/assignment.js';
 import { runHart } from '../hart-main.js';
 
-/** Byte offsets of lock words in a board's pages; of the functions on the PCI bus, the console's. */
-const LOCKS: Readonly<Record<string, number>> = { plic: 0, uart: 0x2000, rtc: 0x3000, pci: 0x5100 };
+/** Byte offsets of lock words in a board's pages. */
+const LOCKS: Readonly<Record<string, number>> = { plic: 0, uart: 0x2000, rtc: 0x3000 };
+/** Where a board's page of PCI slots names the console's page, and where that has its lock. */
+const CONSOLE_SLOT = 0x1000 + 4;
+const FUNCTION_LOCK = 0x100;
+
+function lockOf({ board, memory }: HartAssignment): number {
+  if (where !== 'pci') return (board + LOCKS[where]) >>> 2;
+  const page = Atomics.load(new Int32Array(memory.buffer), (board + CONSOLE_SLOT) >>> 2) >>> 0;
+  return (page + FUNCTION_LOCK) >>> 2;
+}
 
 const [how = '', where = ''] = (process.env['UNDERSTUDY_TEST_FAILURE'] ?? '').split(' ');
 let armed = how !== '';
@@ -38,7 +47,7 @@ shareHostClock(monotonicMilliseconds);
 const { compareExchange } = Atomics;
 
 parentPort?.on('message', (assignment: HartAssignment) => {
-  const lock = (assignment.board + LOCKS[where]) >>> 2;
+  const lock = lockOf(assignment);
   // Every lock is taken by this.
   Atomics.compareExchange = ((words: Int32Array, index: number, expected: number, value: number): number => {
     const old = compareExchange(words, index, expected, value);

@@ -1,6 +1,8 @@
 import { VirtioNet } from '../../computer/virtio/net.js';
 import { NET_DRIVER_BYTES, NetDriver, type PassingFrame } from '../driver/net.js';
+import { ComputerDevice, type DeviceGround } from '../device.js';
 import type { Kind } from '../kind.js';
+import type { Route } from '../route.js';
 
 /** What the monitor does with frames on their way. */
 export interface FramePath {
@@ -47,4 +49,11 @@ export function nicKind(path: FramePath = straight()): Kind<VirtioNet, NetDriver
     // What came for the OS and found no room comes first when the card is its own again.
     release: (real, driver) => real.carry(driver.takeWaiting()),
   };
+}
+
+/** A network card of the computer. */
+export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
+  constructor(id: string, ground: DeviceGround, make: (host: Route) => VirtioNet) {
+    super(id, ground, nicKind(), make);
+  }
 }
