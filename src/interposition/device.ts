@@ -50,6 +50,14 @@ export interface SwitchOptions {
 
 const DEFAULT_TIMEOUT = 5000;
 
+/** Something that the monitor does at a device, for as long as it is wanted. */
+export interface Use {
+  /** In words. */
+  readonly what: string;
+  /** Ends it. If the monitor stepped in for this, and nothing else is left that it stays for, it steps away. */
+  end(options?: SwitchOptions): Promise<void>;
+}
+
 /** What devices need of the computer. */
 export interface DeviceGround {
   readonly machine: MonitorMachine;
@@ -101,8 +109,6 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   };
   /** Told of each switch. */
   onSwitch: (mode: DeviceMode, report: SwitchReport) => void = () => undefined;
-  /** Whoever uses the device through the monitor, in words: it does not step away then. */
-  readonly reasonsToStay = new Set<string>();
 
   readonly #ground: DeviceGround;
   readonly #kind: Kind<T, D>;
@@ -111,6 +117,10 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   #monitorPage: MonitorMemory | undefined;
   #place: Place | undefined;
   #between: Between<D> | undefined;
+  /** What the monitor does here, in words: it does not step away while it does. */
+  readonly #uses = new Set<Use>();
+  /** It stepped in for what it was to do, and not because it was told to. */
+  #steppedInForUse = false;
   /** A switch is under way. */
   #switching: Promise<unknown> | undefined;
   #closed = false;
@@ -169,10 +179,12 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   }
 
   /**
-   * Begins to interpose: from now on the monitor answers the OS in the device's place, and drives the device itself.
+   * Begins to interpose: from now on the monitor answers the OS in the device's place, and drives the device itself, until
+   * it is told to step away.
    * Throws InterpositionError `mode`, `busy`, `no-room`, `state`, `closed`; nothing has changed then.
    */
   interpose(options: SwitchOptions = {}): Promise<SwitchReport> {
+    this.#steppedInForUse = false;
     return this.#inTurn(() => this.#interpose(options));
   }
 
@@ -182,6 +194,40 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
    */
   stepAway(options: SwitchOptions = {}): Promise<SwitchReport> {
     return this.#inTurn(() => this.#stepAway(options));
+  }
+
+  /** What the monitor does here now. */
+  get uses(): readonly Use[] {
+    return [...this.#uses];
+  }
+
+  /**
+   * Has the monitor stay for something, in words, and step in first if the device is direct. `begin` and `end` are called
+   * while it stands between. Throws as `interpose` does, or what `begin` throws; nothing is left of it then.
+   */
+  protected async use(what: string, begin: () => void, end: () => void, options: SwitchOptions = {}): Promise<Use> {
+    const use: Use = {
+      what,
+      end: async (ending = {}) => {
+        if (!this.#uses.delete(use)) return;
+        end();
+        if (this.#uses.size > 0 || !this.#steppedInForUse || this.mode !== 'interposed') return;
+        await this.stepAway(ending);
+        this.#steppedInForUse = false;
+      },
+    };
+    this.#uses.add(use);
+    try {
+      if (this.mode !== 'interposed') {
+        await this.interpose(options);
+        this.#steppedInForUse = true;
+      }
+      begin();
+    } catch (error) {
+      this.#uses.delete(use);
+      throw error;
+    }
+    return use;
   }
 
   async #inTurn(work: () => Promise<SwitchReport>): Promise<SwitchReport> {
@@ -259,8 +305,8 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   async #stepAway(options: SwitchOptions): Promise<SwitchReport> {
     const place = this.#usedPlace('interposed');
     const { board, slot } = place;
-    const [reason] = this.reasonsToStay;
-    if (reason !== undefined) throw new InterpositionError('in-use', `${this.id} stays with the monitor: ${reason}`);
+    const [use] = this.#uses;
+    if (use !== undefined) throw new InterpositionError('in-use', `${this.id} stays with the monitor: ${use.what}`);
     const between = this.#between;
     if (between === undefined) throw new InterpositionError('mode', `${this.id} is not interposed`);
     const { driver, emulation, memory } = between;
@@ -340,6 +386,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     const place = this.#place;
     if (place === undefined) return;
     this.#place = undefined;
+    this.#uses.clear();
     place.board.take(place.slot);
     this.#route.lead(nowhere(this.#ground.turns));
     const between = this.#between;
