@@ -70,6 +70,7 @@ export class Shells implements SlotHost {
   /** Throws SystemError `timeout`, `ended`, `no-shell`, or `no-port` when all ports are taken. */
   async open(options: WaitOptions): Promise<Shell> {
     checkTimeout(options.timeout ?? DEFAULT_TIMEOUT);
+    if (this.ended !== undefined) throw new SystemError('ended', this.ended);
     const agent = this.#agent;
     const index = this.#pairs.findIndex((_, i) => this.#slots[i] === undefined);
     if (agent === undefined || index < 0) {
