@@ -1,6 +1,6 @@
 /*
  * blocks verify DEVICE ROUNDS   Four threads on the harts there are, each with a part of the disk to itself: writes blocks of 1 to
- *                       16 pages past the page cache, reads them back, flushes now and then; a thread stops at an I/O error. Says "wrong: N".
+ *                       16 pages past the page cache, reads them back, flushes now and then; stops when 1000 things were wrong. Says "wrong: N".
  * blocks log DEVICE     Fills the disk block by block and says, after each write that is done, how many there are.
  */
 #define _GNU_SOURCE
@@ -17,6 +17,7 @@
 #define BLOCK 4096
 #define BLOCKS 1024
 #define MOST 16
+#define MOST_WRONG 1000
 
 static const char *device;
 static int rounds;
@@ -45,7 +46,7 @@ static void *work(void *which) {
     __atomic_add_fetch(&wrong, 1000000, __ATOMIC_RELAXED);
     return NULL;
   }
-  for (int round = 1; round <= rounds; round++) {
+  for (int round = 1; round <= rounds && __atomic_load_n(&wrong, __ATOMIC_RELAXED) < MOST_WRONG; round++) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET((unsigned)((me + round / 64) % sysconf(_SC_NPROCESSORS_ONLN)), &set);
@@ -55,12 +56,12 @@ static void *work(void *which) {
       for (uint64_t i = 0; i < count; i++) fill(data + i * BLOCK / 8, base + first + i, ++version[first + i]);
       if (pwrite(fd, data, count * BLOCK, (off_t)((base + first) * BLOCK)) != (ssize_t)(count * BLOCK)) {
         __atomic_add_fetch(&wrong, 1, __ATOMIC_RELAXED);
-        break;
+        continue;
       }
     } else {
       if (pread(fd, data, count * BLOCK, (off_t)((base + first) * BLOCK)) != (ssize_t)(count * BLOCK)) {
         __atomic_add_fetch(&wrong, 1, __ATOMIC_RELAXED);
-        break;
+        continue;
       }
       for (uint64_t i = 0; i < count; i++) {
         if (version[first + i] == 0) memset(wanted, 0, BLOCK);
