@@ -31,7 +31,7 @@ export interface BlockRequestsHost extends HartTurnHost {
 /** The guest does nothing else on this hart meanwhile: what takes longer (ms) is left to the main thread. */
 const LONGEST_TURN = 4;
 /** Buffers and KiB between looks at the clock. */
-const CREDIT = 1024;
+const CREDIT = 16;
 /** A disk that takes so long for a request (ms), on the whole, is no disk to wait for: more than a busy host takes ... */
 const SLOW = 2;
 /** ... until so much later (ms). The file may be in the host's page cache then. */
