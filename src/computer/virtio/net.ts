@@ -4,6 +4,7 @@
  */
 import { Chain } from './chain.js';
 import { VirtioDevice, type DeviceHost } from './device.js';
+import type { Virtqueue } from './queue.js';
 import {
   completeSum,
   dataOffset,
@@ -36,6 +37,12 @@ const QUEUE_SIZE = 256;
 const ETHERNET_HEADER = 14;
 /** The longest frame that could be: 64 KiB behind an Ethernet header with a VLAN tag. */
 const MAX_FRAME = 65_536 + ETHERNET_HEADER + 4;
+/**
+ * That a frame is out is news of little worth: Linux frees its memory. The interrupt for it waits so many milliseconds for
+ * one that brings a frame, as an answer does, unless that many frames are out.
+ */
+const SENT_WAITS = 1;
+const SENT_MOST = 64;
 /** Buffers one received frame may be spread over. */
 const MAX_RX_BUFFERS = 64;
 const STATUS_AT = 6;
@@ -78,6 +85,9 @@ export class VirtioNet extends VirtioDevice {
   readonly #view = new DataView(this.#header.buffer);
   #starved = true;
   #held = false;
+  /** The driver has been given a frame in this turn. */
+  #answered = false;
+  #sentWaits: ReturnType<typeof setTimeout> | undefined;
 
   constructor(host: DeviceHost, options: NetOptions) {
     if (options.mac.length !== 6) throw new RangeError('a MAC address has six bytes');
@@ -118,6 +128,7 @@ export class VirtioNet extends VirtioDevice {
     try {
       if (this.enter()) {
         taken = this.#receive(frame, segment);
+        this.#answered ||= taken;
         this.leave();
       }
     } catch (error) {
@@ -130,6 +141,9 @@ export class VirtioNet extends VirtioDevice {
   }
 
   protected override process(kicked: number): void {
+    this.#answered = false;
+    // Somebody may have been waiting before the state was put back.
+    if (this.queues[TX].owed > 0) this.queues[TX].dirty = true;
     if ((kicked & (1 << TX)) !== 0 && !this.#held) this.#transmit();
     if ((kicked & (1 << RX)) !== 0 && this.#starved) {
       this.#starved = false;
@@ -140,6 +154,17 @@ export class VirtioNet extends VirtioDevice {
   protected override onReset(): void {
     this.#starved = true;
   }
+
+  protected override interruptWaits = (queue: Virtqueue): boolean => {
+    if (queue !== this.queues[TX] || this.#answered || queue.owed >= SENT_MOST) return false;
+    this.#sentWaits ??= setTimeout(() => {
+      this.#sentWaits = undefined;
+      if (!queue.dirty || !this.enter()) return;
+      this.#answered = true;
+      this.leave();
+    }, SENT_WAITS);
+    return true;
+  };
 
   #transmit(): void {
     const queue = this.queues[TX];
