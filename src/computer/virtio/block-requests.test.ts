@@ -331,7 +331,7 @@ test('a loan is asked back, and given back when the device is taken out', () => 
     given = 0;
     const machine = new TestMachine(64);
     const local = new LocalDiskSlot(machine.buffer, 0x7000, SLOT, STATE);
-    const device = new VirtioBlock({ ...machine.host(SLOT), local }, backend);
+    const device = new VirtioBlock({ ...machine.host(SLOT), local: () => local }, backend);
     const at = 0x7000 + SLOT * 16;
     assert.deepEqual([machine.view.getInt32(at, true), machine.view.getInt32(at + 4, true)], [7, SECTORS]);
     // A hart is in the middle of something.

@@ -33,7 +33,7 @@ export function syncDisk(disk: Pick<MemoryDisk, 'bytes' | 'sectors' | 'readOnly'
 export function hartServes(machine: TestMachine, disk: () => SyncDisk | undefined, doorbell?: () => unknown): void {
   const { buffer } = machine;
   const ring = doorbell ?? ((): unknown => machine.rings++);
-  const pci = new PciHost(buffer, PCI_STATE, (stateOffset, slot) => {
+  const pci = new PciHost(buffer, PCI_STATE, 0, (stateOffset, slot) => {
     const line = machine.plic.line(interruptOf(slot));
     const requests = new BlockRequests({ buffer, stateOffset, dma: machine, line, doorbell: ring, disk });
     return new VirtioRegisters(buffer, stateOffset, line, ring, (q) => requests.serve(q));
