@@ -24,7 +24,6 @@ import {
   type HartSide,
 } from './handshake.js';
 import { sample, type HartProfile } from './hart-profile.js';
-import { HaltPoll } from './halt-poll.js';
 import type { MmioBus } from './mmio-bus.js';
 import { shootDown, shootDownStep } from './shoot-down.js';
 
@@ -49,7 +48,6 @@ export class HartRunner {
   readonly #clock: Clock;
   readonly #shared: AtomicWords;
   readonly #side: HartSide;
-  readonly #poll = new HaltPoll();
   #engine!: Engine;
   #profile: HartProfile | undefined;
   #core!: Core;
@@ -233,10 +231,7 @@ export class HartRunner {
   #idle(): void {
     if ((this.#get(S.SIP) & this.words[(this.h + S.SIE) >>> 2]) !== 0) return;
     const wait = this.#deadline === Infinity ? Infinity : this.#clock.millisecondsUntil(this.#deadline);
-    if (wait <= 0 || this.#poll.look(this.words, (this.h + S.SIGNAL) >>> 2, wait)) return;
-    const asleep = performance.now();
-    this.#sleep(wait);
-    this.#poll.slept(performance.now() - asleep);
+    if (wait > 0) this.#sleep(wait);
   }
 
   #sleep(milliseconds: number): void {
