@@ -1,7 +1,10 @@
 import { VirtioNet } from '../../computer/virtio/net.js';
 import { NET_DRIVER_BYTES, NetDriver, type PassingFrame } from '../driver/net.js';
-import { ComputerDevice, type DeviceGround } from '../device.js';
+import { ComputerDevice, type DeviceGround, type Use } from '../device.js';
+import { InterpositionError } from '../errors.js';
 import type { Kind } from '../kind.js';
+import type * as n from '../path/nic-types.js';
+import type { RateLimit } from '../path/options.js';
 import type { Route } from '../route.js';
 
 /** What the monitor does with frames on their way. */
@@ -60,4 +63,19 @@ export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
   constructor(id: string, ground: DeviceGround, make: (host: Route) => VirtioNet) {
     super(id, ground, nicKind(), make);
   }
+
+  watch(_sink: (bytes: Uint8Array) => void): Promise<n.NicWatch> {
+    return notYet();
+  }
+  limit(_limit: RateLimit): Promise<Use> {
+    return notYet();
+  }
+  disturb(_rule: n.NicDisturbance): Promise<Use> {
+    return notYet();
+  }
+  share(_options: n.NicShareOptions = {}): Promise<n.SharedNic> {
+    return notYet();
+  }
 }
+
+const notYet = (): Promise<never> => Promise.reject(new InterpositionError('invalid', 'this cannot be done yet'));
