@@ -152,8 +152,9 @@ test('errors of the host are I/O errors: full, gone, ended', () => {
   ];
   const machine = new TestMachine(512);
   const board = 0x7000;
-  const local = new LocalDisks(machine.buffer, board, openLocal);
-  hartServes(machine, () => local.at(SLOT));
+  const doorbell = (): void => void machine.rings++;
+  const local = new LocalDisks({ buffer: machine.buffer, page: board, open: openLocal, doorbell });
+  hartServes(machine, () => local.at(SLOT, STATE));
   const device = new VirtioBlock(machine.host(SLOT), new MemoryDisk(new Uint8Array(SECTORS * 512)));
   const slot = new LocalDiskSlot(machine.buffer, board, SLOT, STATE);
   const driver = new TestDriver(machine, SLOT);
@@ -161,8 +162,9 @@ test('errors of the host are I/O errors: full, gone, ended', () => {
   const queue = driver.queue(0);
   driver.start();
   device.poll();
+  const loan = (fd: number): Loan => ({ handle: handleOf(fd), giveBack: () => undefined });
   for (const [fd, type, sector, status] of disks) {
-    slot.offer(handleOf(fd), { sectors: SECTORS, readOnly: false });
+    slot.offer(loan(fd), { sectors: SECTORS, readOnly: false });
     const out = [header(type, sector), ...(type === OUT ? [new Uint8Array(512)] : [])];
     const at = queue.add(out, type === IN ? [512, 1] : [1]).at(-1)?.address ?? 0;
     queue.kick();
@@ -171,7 +173,7 @@ test('errors of the host are I/O errors: full, gone, ended', () => {
   }
   // A file that is shorter than the disk it was is not made longer by a read, and one past the disk's end not by a write.
   assert.equal(readFileSync(path).length, 3 * 512);
-  slot.offer(handleOf(file), { sectors: SECTORS, readOnly: true });
+  slot.offer(loan(file), { sectors: SECTORS, readOnly: true });
   const at = queue.add([header(OUT, 0), new Uint8Array(512)], [1])[2].address;
   queue.kick();
   assert.equal(machine.peek(at, 1)[0], 1, 'read-only');
@@ -332,7 +334,7 @@ test('a loan is asked back, and given back when the device is taken out', () => 
     const machine = new TestMachine(64);
     const local = new LocalDiskSlot(machine.buffer, 0x7000, SLOT, STATE);
     const device = new VirtioBlock({ ...machine.host(SLOT), local: () => local }, backend);
-    const at = 0x7000 + SLOT * 16;
+    const at = 0x7000 + SLOT * 32;
     assert.deepEqual([machine.view.getInt32(at, true), machine.view.getInt32(at + 4, true)], [7, SECTORS]);
     // A hart is in the middle of something.
     machine.view.setInt32(STATE + s.BUSY, 6, true);
