@@ -74,6 +74,8 @@ export class VirtioNet extends VirtioDevice {
    * more until `resume`.
    */
   onFrame: (frame: Uint8Array, segment: number) => boolean = () => true;
+  /** Makes the array for a frame of so many bytes. Whoever passes frames on may have a place for them already. */
+  frameBuffer: (length: number) => Uint8Array = (length) => new Uint8Array(length);
   /** Called when the guest has room again after `receive` returned false. */
   onRoom: () => void = () => undefined;
   readonly counters: NetCounters = { sent: 0, received: 0, malformed: 0, dropped: 0 };
@@ -197,7 +199,7 @@ export class VirtioNet extends VirtioDevice {
       const length = chain.readable - HEADER_SIZE;
       let frame: Uint8Array | undefined;
       if (length >= ETHERNET_HEADER && length <= MAX_FRAME) {
-        frame = new Uint8Array(length);
+        frame = this.frameBuffer(length);
         if (chain.read(0, HEADER_SIZE, this.#header) < 0 || chain.read(HEADER_SIZE, length, frame) < 0) {
           return this.fail(`queue ${TX}: a frame that is not in memory`);
         }

@@ -30,7 +30,10 @@ export interface PassingFrame {
 }
 
 export class NetDriver extends Driver {
-  /** Told of each frame from outside. False: there is no room for it now, it is offered again after `wanted`. */
+  /**
+   * Told of each frame from outside, whose bytes are the driver's again when the call is over. False: there is no room for
+   * it now, it is offered again after `wanted`.
+   */
   onFrame: (frame: PassingFrame) => boolean = () => true;
   /** The card takes frames again after `send` said false. */
   onRoom: () => void = () => undefined;
@@ -55,7 +58,14 @@ export class NetDriver extends Driver {
     this.#offer();
   }
 
-  /** Sends a frame; its bytes are copied. False: taken, but no more until `onRoom`. */
+  /** Where a frame of so many bytes may be put that is sent next: `send` then has nothing to copy. */
+  buffer(length: number): Uint8Array {
+    const at = this.#free.at(-1);
+    if (at === undefined || n.HEADER_SIZE + length > BUFFER) return new Uint8Array(length);
+    return this.memory.bytes.subarray(at + n.HEADER_SIZE, at + n.HEADER_SIZE + length);
+  }
+
+  /** Sends a frame; its bytes are copied, unless they are where `buffer` said. False: taken, but no more until `onRoom`. */
   send({ frame, segment }: PassingFrame): boolean {
     if (this.failure !== undefined) return true;
     this.attempt(() => this.#send(frame, segment));
@@ -71,7 +81,8 @@ export class NetDriver extends Driver {
     const header = new DataView(view.buffer, at, n.HEADER_SIZE);
     bytes.fill(0, at, at + n.HEADER_SIZE);
     if (segment > 0) n.writeLarge(header, frame, segment);
-    bytes.set(frame, at + n.HEADER_SIZE);
+    const isThere = frame.buffer === bytes.buffer && frame.byteOffset === at + n.HEADER_SIZE;
+    if (!isThere) bytes.set(frame, at + n.HEADER_SIZE);
     this.#sent.set(this.queues[TX].add([{ at, length: n.HEADER_SIZE + frame.length, write: false }]), at);
     this.kick(TX);
     this.#harvestSent();
@@ -85,7 +96,7 @@ export class NetDriver extends Driver {
 
   /** Frames from outside that the OS has not got; they are the caller's from now on. */
   takeWaiting(): readonly PassingFrame[] {
-    this.attempt(() => this.#collect());
+    this.attempt(() => this.#collect(false));
     return this.#waiting.splice(0);
   }
 
@@ -100,7 +111,7 @@ export class NetDriver extends Driver {
 
   protected override finished(): void {
     this.#harvestSent();
-    this.#collect();
+    this.#collect(true);
     this.#pass();
     if (this.#full && this.#free.length > 0) {
       this.#full = false;
@@ -115,8 +126,8 @@ export class NetDriver extends Driver {
     }
   }
 
-  /** Takes what the card has received out of its buffers. */
-  #collect(): void {
+  /** Takes what the card has received out of its buffers, and passes on (`pass`) what there is room for. */
+  #collect(pass: boolean): void {
     const { bytes, view } = this.memory;
     const queue = this.queues[RX];
     for (let first = queue.next(); first !== undefined; first = queue.next()) {
@@ -126,8 +137,9 @@ export class NetDriver extends Driver {
       const segment = header.getUint8(1) === n.GSO_TCPV4 ? header.getUint16(4, true) : 0;
       // Each buffer has room for the longest frame: none is spread over several.
       if (count !== 1) throw new InterpositionError('state', `a frame came in ${count} buffers`);
-      const frame = bytes.slice(at + n.HEADER_SIZE, at + Math.max(n.HEADER_SIZE, first.written));
-      this.#waiting.push({ frame, segment });
+      const frame = bytes.subarray(at + n.HEADER_SIZE, at + Math.max(n.HEADER_SIZE, first.written));
+      if (pass && this.#waiting.length === 0 && this.onFrame({ frame, segment })) continue;
+      this.#waiting.push({ frame: frame.slice(), segment });
     }
   }
 
