@@ -224,6 +224,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     this.#uses.set(use, end);
     try {
       await this.#beThere(options);
+      await this.beforeUse();
       await begin();
       if (!this.#uses.has(use)) throw new InterpositionError('closed', 'the OS instance is gone');
     } catch (error) {
@@ -248,7 +249,9 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   /** It steps away if it stepped in for a use, and none is left. */
   async #leaveIfUnused(options: SwitchOptions): Promise<void> {
     while (this.#switching !== undefined) await this.#switching.catch(none);
-    if (this.#uses.size > 0 || !this.#steppedInForUse || this.mode !== 'interposed') return;
+    if (this.#uses.size > 0 || this.mode !== 'interposed') return;
+    this.afterUses();
+    if (!this.#steppedInForUse) return;
     try {
       await this.stepAway(options);
       this.#steppedInForUse = false;
