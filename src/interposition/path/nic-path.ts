@@ -124,21 +124,17 @@ class Way {
     return this.line.size === 0 && !this.turnstile.waits;
   }
 
-  /** Answers how many of it there are: 0, 1 or more. */
-  send(passage: Passage): number {
+  /** `onTheWay` is told how many of it there are (0, 1 or more) before they go. */
+  send(passage: Passage, onTheWay: (copies: number) => void): void {
     let [delay, copies] = [0, 1];
     for (const { direction, latency, jitter, loss, duplicate, random } of this.rules) {
       if (direction !== undefined && direction !== this.direction) continue;
-      if (loss > 0 && random() < loss) return 0;
+      if (loss > 0 && random() < loss) return onTheWay(0);
       if (duplicate > 0 && random() < duplicate) copies++;
       delay += delayOf(latency, jitter, random);
     }
-    return copies === 0 ? 0 : this.#push(passage, delay, copies);
-  }
-
-  #push(passage: Passage, delay: number, copies: number): number {
+    onTheWay(copies);
     for (let i = 0; i < copies; i++) this.line.push(passage, delay);
-    return copies;
   }
 }
 
@@ -244,7 +240,7 @@ export class NicPath {
       user.refused++;
       return true;
     }
-    user.outBytes += frame.frame.length * this.#out.send({ user, frame });
+    this.#out.send({ user, frame }, (copies) => (user.outBytes += copies * frame.frame.length));
     return user.outBytes < MOST_WAITING && !this.#cardFull ? true : this.#wait(user);
   }
 
@@ -353,7 +349,7 @@ export class NicPath {
         : segmentsOf(makeLarge(frame, segment)).map((each) => ({ frame: each, segment: 0 }));
     for (const each of frames) {
       if (user.inBytes >= MOST_WAITING && this.#users.size > 1) user.dropped++;
-      else user.inBytes += each.frame.length * this.#in.send({ user, frame: each });
+      else this.#in.send({ user, frame: each }, (copies) => (user.inBytes += copies * each.frame.length));
     }
   }
 
@@ -369,6 +365,11 @@ export class NicPath {
     if (user.end !== undefined && !user.end.give(frame)) return false;
     user.inBytes = Math.max(0, user.inBytes - frame.frame.length);
     if (this.counters.size > 0) this.#hear(user, frame, 'in');
+    // What was kept from the card because too much was on its way is wanted again, when this frame has gone.
+    if (user === this.owner && this.#cardWaits && user.inBytes < MOST_WAITING / 2) {
+      this.#cardWaits = false;
+      queueMicrotask(() => this.#wanted());
+    }
     return true;
   }
 
