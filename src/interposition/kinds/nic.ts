@@ -1,77 +1,140 @@
 import { VirtioNet } from '../../computer/virtio/net.js';
-import { NET_DRIVER_BYTES, NetDriver, type PassingFrame } from '../driver/net.js';
+import { NET_DRIVER_BYTES, NetDriver } from '../driver/net.js';
 import { ComputerDevice, type DeviceGround, type Use } from '../device.js';
-import { InterpositionError } from '../errors.js';
 import type { Kind } from '../kind.js';
+import { NicPath, NicUser, nicRule } from '../path/nic-path.js';
+import { macOf, NicShare } from '../path/nic-share.js';
 import type * as n from '../path/nic-types.js';
-import type { RateLimit } from '../path/options.js';
+import { FrameCounter } from '../path/nic-watch.js';
+import { ratesOf, weightOf, type RateLimit } from '../path/options.js';
 import type { Route } from '../route.js';
 
-/** What the monitor does with frames on their way. */
-export interface FramePath {
-  /** The emulation stands: `toCard` sends a frame outside, `toGuest` gives one to the OS; false: no more for now. */
-  connect(toCard: (frame: PassingFrame) => boolean, toGuest: (frame: PassingFrame) => boolean): void;
-  /** A frame from the OS. False: taken, but no more until the path asks. */
-  fromGuest(frame: PassingFrame): boolean;
-  /** A frame from outside. False: not taken. */
-  fromCard(frame: PassingFrame): boolean;
-}
-
-/** Frames pass as they are. */
-export function straight(): FramePath {
-  let toCard: (frame: PassingFrame) => boolean = () => true;
-  let toGuest: (frame: PassingFrame) => boolean = () => true;
-  return {
-    connect: (card, guest) => {
-      toCard = card;
-      toGuest = guest;
-    },
-    fromGuest: (frame) => toCard(frame),
-    fromCard: (frame) => toGuest(frame),
-  };
-}
-
-/** How the monitor takes a network card's place. */
-export function nicKind(path: FramePath = straight()): Kind<VirtioNet, NetDriver> {
+/** How the monitor takes a network card's place. `path`: what it does with frames on their way. */
+export function nicKind(path = new NicPath()): Kind<VirtioNet, NetDriver> {
   return {
     name: 'nic',
     driverBytes: NET_DRIVER_BYTES,
     drive: (device, memory) => new NetDriver(device, memory),
     emulate: (host, driver, real) => {
       const nic = new VirtioNet(host, real.options);
+      const { owner } = path;
       path.connect(
         (frame) => driver.send(frame),
-        ({ frame, segment }) => nic.receive(frame, segment),
+        () => driver.wanted(),
+        {
+          give: ({ frame, segment }) => nic.receive(frame, segment),
+          acceptsLarge: () => nic.acceptsLarge,
+          resume: () => nic.resume(),
+        },
       );
-      nic.onFrame = (frame, segment) => path.fromGuest({ frame, segment });
-      nic.onRoom = () => driver.wanted();
+      nic.onFrame = (frame, segment) => path.fromUser(owner, { frame, segment });
+      nic.onRoom = () => path.room(owner);
       driver.onFrame = (frame) => path.fromCard(frame);
-      driver.onRoom = () => nic.resume();
+      driver.onRoom = () => path.cardHasRoom();
       return nic;
     },
+    goesOn: () => path.goesOn,
     // What came for the OS and found no room comes first when the card is its own again.
-    release: (real, driver) => real.carry(driver.takeWaiting()),
+    release: (real, driver) => real.carry([...path.takeWaiting(), ...driver.takeWaiting()]),
   };
 }
 
-/** A network card of the computer. */
+/** A network card of the computer. What is done at it is done to all who use it, by the monitor, which steps in for it. */
 export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
-  constructor(id: string, ground: DeviceGround, make: (host: Route) => VirtioNet) {
-    super(id, ground, nicKind(), make);
+  readonly #path: NicPath;
+  #shares = 0;
+
+  constructor(id: string, ground: DeviceGround, make: (host: Route) => VirtioNet, path = new NicPath()) {
+    super(id, ground, nicKind(path), make);
+    this.#path = path;
+    path.owner.mac = macOf(this.device.options.mac);
   }
 
-  watch(_sink: (bytes: Uint8Array) => void): Promise<n.NicWatch> {
-    return notYet();
+  /**
+   * Has every frame written down as pcapng, which Wireshark opens: the first call has the file's beginning, each later one
+   * a frame, or a further user of the card. A frame between two who share the card is there twice, once for each. And
+   * counts them. Throws InterpositionError as `interpose` does.
+   *
+   *     const file = createWriteStream('nic.pcapng');
+   *     const watch = await nic.watch((bytes) => file.write(bytes));
+   */
+  async watch(sink: (bytes: Uint8Array) => void): Promise<n.NicWatch> {
+    const { counters, owner } = this.#path;
+    const counter = new FrameCounter(sink);
+    const { counts, frames, bytes } = counter;
+    const name = `${this.id} of ${this.user ?? owner.name}`;
+    const use = await this.use(
+      'frames are watched',
+      () => {
+        counter.begin(owner.name, name);
+        counters.add(counter);
+      },
+      () => void counters.delete(counter),
+    );
+    return {
+      ...use,
+      counts,
+      frames,
+      bytes,
+      get broken() {
+        return counter.broken;
+      },
+    };
   }
-  limit(_limit: RateLimit): Promise<Use> {
-    return notYet();
+
+  /**
+   * Lets so many bytes and frames through in a second, each way, of all who use the card; what comes sooner waits, and goes
+   * on at once when the limit ends. Of several limits each holds.
+   * Throws InterpositionError `invalid`, or as `interpose` does.
+   */
+  async limit(limit: RateLimit): Promise<Use> {
+    const rates = ratesOf(limit);
+    let end = none;
+    return this.use(
+      'frames are limited',
+      () => void (end = this.#path.limit(rates)),
+      () => end(),
+    );
   }
-  disturb(_rule: n.NicDisturbance): Promise<Use> {
-    return notYet();
+
+  /**
+   * Makes frames late, loses or doubles them, by rule. Of several rules each holds.
+   * Throws InterpositionError `invalid`, or as `interpose` does.
+   *
+   *     const rule = await nic.disturb({ latency: 40, jitter: 10, loss: 0.01 });
+   */
+  async disturb(rule: n.NicDisturbance): Promise<Use> {
+    const checked = nicRule(rule);
+    let end = none;
+    return this.use(
+      'frames are disturbed',
+      () => void (end = this.#path.disturb(checked)),
+      () => end(),
+    );
   }
-  share(_options: n.NicShareOptions = {}): Promise<n.SharedNic> {
-    return notYet();
+
+  /**
+   * The card as another OS instance uses it, under an address of its own. Throws InterpositionError `invalid`, or as
+   * `interpose` does.
+   *
+   *     const second = await computer.boot({ image, network: await nic.share() });
+   */
+  async share(options: n.NicShareOptions = {}): Promise<n.SharedNic> {
+    const path = this.#path;
+    const weight = weightOf(options.weight);
+    const user = new NicUser(`share ${++this.#shares} of ${this.id}`, weight);
+    if (options.mac !== undefined) path.name(user, macOf(options.mac), undefined);
+    const share = new NicShare(this.id, path, user, options);
+    share.use = await this.use(
+      'another OS instance uses it',
+      () => path.join(user),
+      () => {
+        share.close();
+        path.leave(user);
+      },
+    );
+    return share;
   }
 }
 
-const notYet = (): Promise<never> => Promise.reject(new InterpositionError('invalid', 'this cannot be done yet'));
+const none = (): void => undefined;
