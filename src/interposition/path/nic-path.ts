@@ -245,6 +245,7 @@ export class NicPath {
 
   /** A frame of a user. False: taken, but no more until its `resume`. */
   fromUser(user: NicUser, frame: PassingFrame): boolean {
+    if (!this.#users.has(user)) return true;
     if (this.counters.size > 0) this.#hear(user, frame, 'out');
     if (this.#users.size === 1 && this.#out.isOpen) return this.#send(frame) || this.#wait(user);
     if (!this.#mayUse(user, frame.frame)) {
