@@ -27,15 +27,22 @@ export function nicKind(path = new NicPath()): Kind<VirtioNet, NetDriver> {
           resume: () => nic.resume(),
         },
       );
+      // What is only passed on is read to where it is sent from.
+      nic.frameBuffer = (length) => (path.isPlain ? driver.buffer(length) : new Uint8Array(length));
       nic.onFrame = (frame, segment) => path.fromUser(owner, { frame, segment });
       nic.onRoom = () => path.room(owner);
       driver.onFrame = (frame) => path.fromCard(frame);
       driver.onRoom = () => path.cardHasRoom();
+      // With others here large frames are taken, and cut for who does not take them.
+      real.beyondAcceptsLarge = () => !path.isAlone || nic.acceptsLarge;
       return nic;
     },
     goesOn: () => path.goesOn,
     // What came for the OS and found no room comes first when the card is its own again.
-    release: (real, driver) => real.carry([...path.takeWaiting(), ...driver.takeWaiting()]),
+    release: (real, driver) => {
+      real.beyondAcceptsLarge = () => true;
+      real.carry([...path.takeWaiting(), ...driver.takeWaiting()]);
+    },
   };
 }
 

@@ -232,6 +232,16 @@ export class NicPath {
     };
   }
 
+  /** Only the OS instance that has the card uses it. */
+  get isAlone(): boolean {
+    return this.#users.size === 1;
+  }
+
+  /** Frames are only passed on: none is kept, or looked at. */
+  get isPlain(): boolean {
+    return this.isAlone && this.counters.size === 0 && this.#out.isOpen && this.#in.isOpen;
+  }
+
   /** What is on its way out, in words. What is on its way in is given back with the card. */
   get goesOn(): string | undefined {
     return this.#out.isEmpty && this.#in.isEmpty ? undefined : 'frames under way';
@@ -264,13 +274,12 @@ export class NicPath {
       if (this.#in.isOpen && this.counters.size === 0 && this.#fits(owner, frame)) {
         return owner.end?.give(frame) ?? true;
       }
-      this.#deliver(owner, frame);
-      return true;
     }
-    const destination = getMac(frame.frame, 0);
-    if (isGroup(frame.frame)) {
-      for (const user of this.#users) this.#deliver(user, frame);
-    } else this.#deliver(this.#userOf(destination) ?? owner, frame);
+    // Its bytes are the driver's: what may be kept is kept as a copy.
+    const kept = { frame: frame.frame.slice(), segment: frame.segment };
+    if (this.isAlone) this.#deliver(owner, kept);
+    else if (isGroup(kept.frame)) for (const user of this.#users) this.#deliver(user, kept);
+    else this.#deliver(this.#userOf(getMac(kept.frame, 0)) ?? owner, kept);
     return true;
   }
 
