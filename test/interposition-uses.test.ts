@@ -1,161 +1,213 @@
-/** What the monitor does at devices that a real guest goes on using: each at run time, and each over when it is said. */
+/** What the monitor steps in for, at the devices of a Debian that goes on using them. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { createReadStream } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { Computer, FileDisk, type Instance, type Shell } from '../src/index.js';
-import { DiskDevice } from '../src/interposition/kinds/disk.js';
-import { NicDevice } from '../src/interposition/kinds/nic.js';
+import { Computer, FileDisk, NicDevice, type DiskDevice, type Instance, type Shell } from '../src/index.js';
 import { MIB, testImage } from './testing/images.js';
 
-const HOST = '10.0.2.2';
-const DISK = 24 * MIB;
-const data = new Uint8Array(2 * MIB).map((_, i) => (i * 2654435761) >>> 11);
-const sum = createHash('sha256').update(data).digest('hex');
-const server = createServer((socket) => {
-  socket.on('error', () => undefined);
-  socket.end(data);
-});
+const SIZE = 24 * MIB;
+const PATIENCE = { timeout: 120_000 };
 
-let folder: string;
+let folder = '';
 let computer: Computer;
 let guest: Instance;
 let shell: Shell;
-let port: number;
+let disk: DiskDevice;
+let nic: NicDevice;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'understudy-uses-'));
-  await writeFile(join(folder, 'disk.img'), new Uint8Array(DISK));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  port = (server.address() as AddressInfo).port;
-  computer = await Computer.create({ memory: 600 * MIB, harts: 2 });
-  guest = await computer.boot({
-    image: await testImage('trixie'),
-    memory: 256 * MIB,
-    disks: [await computer.addDisk(join(folder, 'disk.img'))],
-  });
+  await writeFile(join(folder, 'old.img'), new Uint8Array(SIZE).fill(0x55));
+  await writeFile(join(folder, 'new.img'), new Uint8Array(SIZE + MIB).fill(0xaa));
+  computer = await Computer.create({ memory: 512 * MIB, harts: 2 });
+  disk = await computer.addDisk(join(folder, 'old.img'));
+  guest = await computer.boot({ image: await testImage('trixie'), memory: 200 * MIB, disks: [disk] });
+  const card = guest.devices.find((device) => device instanceof NicDevice);
+  assert.ok(card);
+  nic = card;
   shell = await guest.shell();
 });
 after(async () => {
-  await computer?.close();
-  server.close();
+  await computer.close();
   await rm(folder, { recursive: true });
 });
 
-const nic = (): NicDevice => device(NicDevice);
-const disk = (): DiskDevice => device(DiskDevice);
-function device<T extends DiskDevice | NicDevice>(kind: new (...args: never[]) => T): T {
-  const found = guest.devices.find((d) => d instanceof kind);
-  assert.ok(found instanceof kind);
-  return found;
-}
+const READ = `dd if=/dev/vda of=/dev/null bs=64k count=${SIZE / 65536} iflag=direct`;
 
-/** Fetches the data over TCP and answers the seconds it took; all of it has to be there. */
-async function fetched(by: Shell): Promise<number> {
+async function seconds(command: string): Promise<number> {
   const begin = performance.now();
-  const output = await by.check(`nc ${HOST} ${port} </dev/null | sha256sum`);
-  assert.equal(output.split(' ')[0], sum);
+  await shell.check(command, PATIENCE);
   return (performance.now() - begin) / 1000;
 }
 
-test('frames are written down in a file that Wireshark opens, and counted', { timeout: 60_000 }, async () => {
-  const blocks: Uint8Array[] = [];
-  const watch = await nic().watch((bytes) => void blocks.push(bytes.slice()));
-  assert.equal(nic().mode, 'interposed');
-  await fetched(shell);
-  await shell.check(`ping -c 2 ${HOST}`);
-  await watch.end();
-  assert.equal(nic().mode, 'direct');
-  assert.ok(watch.counts.tcp > 10 && watch.counts.icmp >= 4, JSON.stringify(watch.counts));
-  assert.ok(watch.bytes.in > data.length);
-  // Section header, interface, packets: each block has its length at both ends (pcapng, 3.1).
-  const file = Buffer.concat(blocks);
-  let packets = 0;
-  for (let at = 0; at < file.length;) {
-    const length = file.readUInt32LE(at + 4);
-    assert.equal(file.readUInt32LE(at + length - 4), length);
-    if (at === 0) assert.equal(file.readUInt32LE(0), 0x0a0d0d0a);
-    if (file.readUInt32LE(at) === 6) packets++;
-    at += length;
-  }
-  assert.equal(packets, watch.frames.in + watch.frames.out);
-});
+function digestOf(path: string, length: number): Promise<string> {
+  const hash = createHash('sha256');
+  return new Promise((resolve, reject) => {
+    createReadStream(path, { end: length - 1 })
+      .on('data', (data) => hash.update(data))
+      .on('error', reject)
+      .on('end', () => resolve(hash.digest('hex')));
+  });
+}
 
-test('a network card is limited, and goes on at full speed afterwards', { timeout: 90_000 }, async () => {
-  const limit = await nic().limit({ bytesPerSecond: MIB });
-  const slow = await fetched(shell);
-  await limit.end();
-  assert.ok(slow > 1.5, `2 MiB at 1 MiB/s took ${slow} s`);
-  const before = nic().counters.monitorEntries;
-  const quick = await fetched(shell);
-  assert.ok(quick < slow, `${quick} s without a limit, ${slow} s with it`);
-  assert.equal(nic().counters.monitorEntries, before, 'nothing of the monitor runs for a direct card');
-});
-
-test('a network card that loses and delays frames still brings all of them', { timeout: 90_000 }, async () => {
-  const rule = await nic().disturb({ loss: 0.02, latency: 3, jitter: 2, duplicate: 0.01 });
-  await fetched(shell);
-  await rule.end();
-  assert.equal(nic().mode, 'direct');
-});
-
-test('a second OS instance uses the same network card, under its own address', { timeout: 120_000 }, async () => {
-  const shared = await nic().share();
-  const second = await computer.boot({ image: await testImage('trixie'), memory: 256 * MIB, network: shared });
-  const other = await second.shell();
-  await fetched(other);
-  await fetched(shell);
-  assert.notEqual(second.address, guest.address);
-  const output = await other.check(`ping -c 2 ${guest.address ?? ''}`);
-  assert.match(output, /2 packets received/);
-  await assert.rejects(nic().stepAway(), { code: 'in-use' });
-  await second.destroy();
-  await shared.end();
-  assert.equal(nic().mode, 'direct');
-  await fetched(shell);
-});
-
-test('a disk answers errors by rule, is limited, and its requests are counted', { timeout: 90_000 }, async () => {
-  const rule = await disk().disturb({ errors: 1, requests: ['write'] });
-  const failed = await shell.run('dd if=/dev/zero of=/dev/vda bs=64k count=4 conv=fsync');
-  assert.notEqual(failed.status, 0);
-  await rule.end();
-  const watch = await disk().watch(() => undefined);
-  const limit = await disk().limit({ bytesPerSecond: 4 * MIB });
-  const begin = performance.now();
-  await shell.check('dd if=/dev/zero of=/dev/vda bs=1M count=8 conv=fsync');
-  assert.ok(performance.now() - begin > 1500);
-  await limit.end();
-  await watch.end();
-  assert.ok(watch.counts.write > 0 && watch.counts.flush > 0, JSON.stringify(watch.counts));
-  assert.ok(watch.bytes.written >= 8 * MIB);
-  assert.equal(disk().mode, 'direct');
-});
-
-test('a disk moves to another file while it is written, and the old one is free', { timeout: 120_000 }, async () => {
-  const path = join(folder, 'new.img');
-  await writeFile(path, new Uint8Array(DISK));
-  const target = await FileDisk.open(path);
-  const writing = shell.check(
-    'for i in 1 2 3 4 5 6; do dd if=/dev/urandom of=/dev/vda bs=1M count=12 seek=$((i % 2 * 12)) conv=fsync 2>/dev/null; done; sync; sha256sum /dev/vda',
-    { timeout: 90_000 },
+test('the computer knows its devices, and who has them', async () => {
+  assert.deepEqual(
+    guest.devices.map(({ kind, user, mode }) => [kind, user, mode]),
+    ['console', 'entropy', 'disk', 'nic'].map((kind) => [kind, guest.name, 'direct']),
   );
-  const { bytes, rounds } = await disk().moveTo(target);
-  assert.ok(bytes >= DISK && rounds >= 1);
-  const written = await writing;
-  const old = await readFile(join(folder, 'disk.img'));
-  assert.equal(disk().mode, 'direct');
-  await shell.check('dd if=/dev/zero of=/dev/vda bs=4k count=1 conv=notrunc,fsync 2>/dev/null');
-  assert.deepEqual(await readFile(join(folder, 'disk.img')), old, 'the old file is not touched any more');
-  const now = await readFile(path);
-  assert.ok(now.subarray(0, 4096).every((byte) => byte === 0), 'what is written arrives in the new one');
-  await shell.check('echo 3 >/proc/sys/vm/drop_caches');
-  const again = await shell.check('sha256sum /dev/vda');
-  assert.equal(again.split(' ')[0], createHash('sha256').update(now).digest('hex'));
-  assert.match(written, /^[0-9a-f]{64}/);
+  assert.equal(computer.devices.get(disk.id), disk);
+  assert.deepEqual(new Set(computer.devices), new Set(guest.devices));
+  await assert.rejects(
+    computer.boot({ image: await testImage('trixie'), memory: 200 * MIB, disks: [disk], network: false }),
+    { name: 'InterpositionError', code: 'mode' },
+  );
+});
+
+test('a limit halves what dd reads in a second, and ends', async () => {
+  await shell.check(READ, PATIENCE);
+  const free = await seconds(READ);
+  const limit = await disk.limit({ bytesPerSecond: SIZE / free / 2, burst: 0.001 });
+  const watch = await disk.watch(() => undefined);
+  const limited = await seconds(READ);
+  assert.equal(watch.bytes.read, SIZE);
+  assert.ok(limited > 1.6 * free, `${limited} s with the limit, ${free} s without`);
+  await Promise.all([limit.end(), watch.end()]);
+  assert.equal(disk.mode, 'direct');
+  assert.equal(disk.counters.monitorEntriesWhenDirect, 0);
+});
+
+test('errors by rule are the guest’s, which goes on when the rule ends', async () => {
+  const rule = await disk.disturb({ errors: 1, requests: ['read'] });
+  const failed = await shell.run(`${READ} 2>&1`, PATIENCE);
+  assert.notEqual(failed.status, 0);
+  assert.match(failed.output, /Input\/output error/);
+  await rule.end();
+  await shell.check(READ, PATIENCE);
+  assert.equal(disk.mode, 'direct');
+});
+
+test('what is watched on the network is a pcapng file', async () => {
+  const parts: Uint8Array[] = [];
+  const watch = await nic.watch((bytes) => parts.push(bytes.slice()));
+  await shell.check('ping -c 3 10.0.2.2', PATIENCE);
+  await watch.end();
+  assert.equal(nic.mode, 'direct');
+  const file = Buffer.concat(parts);
+  const types: number[] = [];
+  const echoes = { 1: 0, 2: 0 };
+  for (let at = 0; at < file.length; at += file.readUInt32LE(at + 4)) {
+    assert.equal(file.readUInt32LE(at + file.readUInt32LE(at + 4) - 4), file.readUInt32LE(at + 4));
+    const type = file.readUInt32LE(at);
+    types.push(type);
+    if (type !== 6) continue;
+    const frame = file.subarray(at + 28, at + 28 + file.readUInt32LE(at + 20));
+    const flags = file.readUInt32LE(at + 28 + ((frame.length + 3) & ~3) + 4);
+    if (frame[23] === 1 && (frame[34] === 8 || frame[34] === 0))
+      echoes[frame[34] === 8 ? 2 : 1] += flags === (frame[34] === 8 ? 2 : 1) ? 1 : 0;
+  }
+  assert.deepEqual(types.slice(0, 2), [0x0a0d0d0a, 1]);
+  assert.ok(types.slice(2).every((type) => type === 6));
+  assert.deepEqual(echoes, { 1: 3, 2: 3 });
+  assert.equal(watch.counts.icmp, 6);
+});
+
+test('latency is felt by a ping, and gone with its rule', async () => {
+  const rule = await nic.disturb({ latency: 60, direction: 'in' });
+  const late = await shell.check('ping -c 3 10.0.2.2', PATIENCE);
+  assert.ok(Number(/min\/avg\/max = ([\d.]+)/.exec(late)?.[1]) >= 55, late);
+  await rule.end();
+  await shell.check('ping -c 1 10.0.2.2', PATIENCE);
+  assert.equal(nic.mode, 'direct');
+});
+
+test('a second OS instance uses the same card and the same disk, each under what is its own', async () => {
+  const page = 'x'.repeat(300_000);
+  const server = createServer((_, response) => response.end(page));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://10.0.2.2:${(server.address() as AddressInfo).port}/`;
+  const [card, view] = await Promise.all([nic.share(), disk.share({ overlay: true })]);
+  const two = await computer.boot({
+    image: await testImage('trixie'),
+    memory: 160 * MIB,
+    network: card,
+    disks: [view],
+    name: 'two',
+  });
+  try {
+    assert.notEqual(two.address, guest.address);
+    const second = await two.shell();
+    const count = (where: Shell): Promise<string> => where.check(`wget -q -O - ${url} | wc -c`, PATIENCE);
+    assert.deepEqual(await Promise.all([count(second), count(shell)]), [`${page.length}\n`, `${page.length}\n`]);
+    // To each other, without leaving the monitor; and from outside.
+    await second.check(`ping -c 2 ${guest.address ?? ''}`, PATIENCE);
+    await shell.check(`ping -c 2 ${two.address ?? ''}`, PATIENCE);
+    await second.check('mkdir -p /tmp/www && echo second > /tmp/www/index.html && httpd -p 80 -h /tmp/www');
+    const forward = await two.forward({ guestPort: 80 });
+    assert.equal(await (await fetch(`http://127.0.0.1:${forward.port}/index.html`)).text(), 'second\n');
+    assert.equal(await shell.check(`wget -q -O - http://${two.address ?? ''}/index.html`, PATIENCE), 'second\n');
+    // The same disk, and yet not: what either writes the other does not see.
+    const WRITE = 'dd if=/dev/zero of=/dev/vda bs=4k count=16 conv=fsync 2>&1';
+    const HEAD = 'dd if=/dev/vda bs=4k count=16 iflag=direct 2>/dev/null | sha256sum';
+    const original = await second.check(HEAD, PATIENCE);
+    await shell.check(WRITE.replace('/dev/zero', '/dev/urandom'), PATIENCE);
+    const first = await shell.check(HEAD, PATIENCE);
+    assert.notEqual(first, original);
+    assert.equal(await second.check(HEAD, PATIENCE), original);
+    await second.check(WRITE, PATIENCE);
+    assert.notEqual(await second.check(HEAD, PATIENCE), original);
+    assert.equal(await shell.check(HEAD, PATIENCE), first);
+    await assert.rejects(nic.stepAway(), { name: 'InterpositionError', code: 'in-use' });
+    await assert.rejects(disk.stepAway(), { name: 'InterpositionError', code: 'in-use' });
+  } finally {
+    await two.destroy();
+    await Promise.all([card.end(), view.end()]);
+    server.close();
+  }
+  assert.deepEqual([nic.mode, disk.mode], ['direct', 'direct']);
+  await shell.check('ping -c 1 10.0.2.2', PATIENCE);
+});
+
+test('the disk moves to another file while it is written, and the guest goes on with it alone', async () => {
+  const target = await FileDisk.open(join(folder, 'new.img'));
+  // 256 KiB at a place that changes, with a barrier each.
+  await shell.check(
+    `cat > /tmp/writer << 'END'
+i=0
+while [ ! -e /tmp/stop ]; do
+  dd if=/dev/urandom of=/dev/vda bs=256k count=1 seek=$((i % 90)) conv=notrunc,fsync 2>> /tmp/errors || touch /tmp/failed
+  i=$((i + 1))
+done
+echo $i > /tmp/rounds
+END
+(sh /tmp/writer > /dev/null 2>&1 &)`,
+  );
+  const { bytes, rounds } = await disk.moveTo(target);
+  assert.ok(bytes >= SIZE && rounds >= 1);
+  assert.equal(disk.mode, 'direct');
+  const frozen = await digestOf(join(folder, 'old.img'), SIZE);
+  await shell.check('sleep 0.3; touch /tmp/stop; until [ -e /tmp/rounds ]; do sleep 0.1; done', PATIENCE);
+  assert.ok(Number(await shell.check('cat /tmp/rounds')) > 1);
+  assert.equal(await shell.check('ls /tmp/failed 2>/dev/null || echo none'), 'none\n');
+  const digest = await shell.check(
+    `sync; echo 3 > /proc/sys/vm/drop_caches; dd if=/dev/vda bs=64k iflag=direct 2>/dev/null | sha256sum`,
+    PATIENCE,
+  );
+  assert.equal(digest.split(' ')[0], await digestOf(join(folder, 'new.img'), SIZE));
+  assert.notEqual(frozen, await digestOf(join(folder, 'new.img'), SIZE));
+  assert.equal(await digestOf(join(folder, 'old.img'), SIZE), frozen);
+  // The old file is nobody's any more.
+  await (await FileDisk.open(join(folder, 'old.img'))).close();
+  assert.equal(disk.counters.monitorEntriesWhenDirect, 0);
+  await guest.destroy();
+  assert.equal(disk.mode, 'unused');
+  await computer.devices.remove(disk);
+  await target.close();
 });

@@ -56,7 +56,10 @@ class Writer {
 void test('it moves while it is written, and nothing is lost: there, and when the monitor has gone', async () => {
   const old = disk();
   let released = 0;
-  const guest = new DiskGuest(old, () => { released++; return Promise.resolve(); });
+  const guest = new DiskGuest(old, () => {
+    released++;
+    return Promise.resolve();
+  });
   const writer = new Writer(guest);
   await new Promise((resolve) => setTimeout(resolve, 50));
   // Larger, and not empty.
