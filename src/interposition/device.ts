@@ -118,7 +118,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   #place: Place | undefined;
   #between: Between<D> | undefined;
   /** What the monitor does here, in words: it does not step away while it does. */
-  readonly #uses = new Set<Use>();
+  readonly #uses = new Map<Use, () => void>();
   /** It stepped in for what it was to do, and not because it was told to. */
   #steppedInForUse = false;
   /** A switch is under way. */
@@ -198,36 +198,65 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
 
   /** What the monitor does here now. */
   get uses(): readonly Use[] {
-    return [...this.#uses];
+    return [...this.#uses.keys()];
   }
 
   /**
-   * Has the monitor stay for something, in words, and step in first if the device is direct. `begin` and `end` are called
-   * while it stands between. Throws as `interpose` does, or what `begin` throws; nothing is left of it then.
+   * Has the monitor stay for something, in words, and step in first if the device is direct. `begin` is called while it
+   * stands between; `end` once, when the use ends, or the OS instance that has the device. Throws as `interpose` does, or
+   * what `begin` throws; nothing is left of it then.
    */
-  protected async use(what: string, begin: () => void, end: () => void, options: SwitchOptions = {}): Promise<Use> {
+  protected async use(
+    what: string,
+    begin: () => void | Promise<void>,
+    end: () => void,
+    options: SwitchOptions = {},
+  ): Promise<Use> {
     const use: Use = {
       what,
       end: async (ending = {}) => {
         if (!this.#uses.delete(use)) return;
         end();
-        if (this.#uses.size > 0 || !this.#steppedInForUse || this.mode !== 'interposed') return;
-        await this.stepAway(ending);
-        this.#steppedInForUse = false;
+        await this.#leaveIfUnused(ending);
       },
     };
-    this.#uses.add(use);
+    // From here on nobody steps away.
+    this.#uses.set(use, end);
     try {
-      if (this.mode !== 'interposed') {
-        await this.interpose(options);
-        this.#steppedInForUse = true;
-      }
-      begin();
+      await this.#beThere(options);
+      await begin();
+      if (!this.#uses.has(use)) throw new InterpositionError('closed', 'the OS instance is gone');
     } catch (error) {
-      this.#uses.delete(use);
+      if (this.#uses.delete(use)) end();
+      await this.#leaveIfUnused({}).catch(none);
       throw error;
     }
     return use;
+  }
+
+  /** The monitor stands between, after whatever switch is under way. */
+  async #beThere(options: SwitchOptions): Promise<void> {
+    while (this.#switching !== undefined) await this.#switching.catch(none);
+    if (this.mode === 'interposed') return;
+    await this.#inTurn(async () => {
+      const report = await this.#interpose(options);
+      this.#steppedInForUse = true;
+      return report;
+    });
+  }
+
+  /** It steps away if it stepped in for a use, and none is left. */
+  async #leaveIfUnused(options: SwitchOptions): Promise<void> {
+    while (this.#switching !== undefined) await this.#switching.catch(none);
+    if (this.#uses.size > 0 || !this.#steppedInForUse || this.mode !== 'interposed') return;
+    try {
+      await this.stepAway(options);
+      this.#steppedInForUse = false;
+    } catch (error) {
+      // Another use has come meanwhile, or the instance has ended.
+      if (this.#uses.size > 0 || this.#place === undefined) return;
+      throw error;
+    }
   }
 
   async #inTurn(work: () => Promise<SwitchReport>): Promise<SwitchReport> {
@@ -305,16 +334,17 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   async #stepAway(options: SwitchOptions): Promise<SwitchReport> {
     const place = this.#usedPlace('interposed');
     const { board, slot } = place;
-    const [use] = this.#uses;
-    if (use !== undefined) throw new InterpositionError('in-use', `${this.id} stays with the monitor: ${use.what}`);
+    this.#refuseIfUsed();
     const between = this.#between;
     if (between === undefined) throw new InterpositionError('mode', `${this.id} is not interposed`);
     const { driver, emulation, memory } = between;
     const { machine } = this.#ground;
-    const alsoGoesOn = (): string | undefined => driver.goesOn ?? this.device.goesOnInside();
+    const alsoGoesOn = (): string | undefined => this.#kind.goesOn?.() ?? driver.goesOn ?? this.device.goesOnInside();
     const waitMs = await this.#standStill(place, emulation, alsoGoesOn, options);
     const begin = performance.now();
     try {
+      // One may have come while this waited.
+      this.#refuseIfUsed();
       const parts = takeParts(machine.buffer, emulation.page * 4);
       checkParts(parts, takeParts(machine.buffer, this.#page.start));
       this.#kind.release?.(this.device, driver);
@@ -330,6 +360,11 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     memory.release();
     this.counters.steppedAway++;
     return { waitMs, switchMs: performance.now() - begin };
+  }
+
+  #refuseIfUsed(): void {
+    const [use] = this.#uses.keys();
+    if (use !== undefined) throw new InterpositionError('in-use', `${this.id} stays with the monitor: ${use.what}`);
   }
 
   /** The device goes on for the OS, from a state. */
@@ -386,7 +421,9 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     const place = this.#place;
     if (place === undefined) return;
     this.#place = undefined;
+    const ends = [...this.#uses.values()];
     this.#uses.clear();
+    this.#steppedInForUse = false;
     place.board.take(place.slot);
     this.#route.lead(nowhere(this.#ground.turns));
     const between = this.#between;
@@ -394,6 +431,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     between?.driver.fail(new InterpositionError('closed', 'the OS instance is gone'));
     between?.driver.close();
     between?.emulation.detach();
+    for (const end of ends) end();
     // Sees that its place is gone.
     await this.#switching?.catch(none);
     while (this.device.goesOnInside() !== undefined && !this.device.isOut) {

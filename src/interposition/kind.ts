@@ -14,6 +14,8 @@ export interface Kind<T extends VirtioDevice, D extends Driver> {
   drive(device: T, memory: MonitorMemory): D;
   /** Makes the device that goes on, for the OS, from the state in `host`'s page; what it is asked for it asks of the driver. */
   emulate(host: DeviceHost, driver: D, real: T): VirtioDevice;
+  /** What is still on its way in what lies between emulation and driver, in words. */
+  goesOn?(): string | undefined;
   /** The driver lets go: what it has taken from the device and not passed on goes back, or on. */
   release?(device: T, driver: D): void;
 }

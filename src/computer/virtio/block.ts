@@ -26,7 +26,7 @@ type Finished = (inTurn: boolean) => void;
 
 /** A virtio block device (virtio 1.2, 5.2) over a backend. */
 export class VirtioBlock extends VirtioDevice {
-  readonly #backend: BlockBackend;
+  #backend: BlockBackend;
   readonly #free: BlockRequest[] = [];
   readonly #range = new Uint8Array(r.RANGE_SIZE);
   readonly #view = new DataView(this.#range.buffer);
@@ -58,6 +58,21 @@ export class VirtioBlock extends VirtioDevice {
   /** As the disk shows it. */
   get serial(): string {
     return this.#backend.id;
+  }
+
+  /** Where its contents are. */
+  get backend(): BlockBackend {
+    return this.#backend;
+  }
+
+  /**
+   * Its contents are elsewhere from now on; what the driver was told of the disk must hold there too. Throws BlockError
+   * `in-use` while a request is under way.
+   */
+  moveTo(backend: BlockBackend): void {
+    if (this.#underWay > 0 || !this.#recall()) throw new BlockError('in-use', 'a request of the disk is under way');
+    this.#backend = backend;
+    this.#told.clear();
   }
 
   override holdKicks(): void {

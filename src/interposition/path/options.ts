@@ -75,7 +75,8 @@ export interface Rates {
 export function ratesOf({ bytesPerSecond, operationsPerSecond, burst }: RateLimit): Rates {
   const bytes = positive('bytesPerSecond', bytesPerSecond);
   const operations = positive('operationsPerSecond', operationsPerSecond);
-  if (bytes === undefined && operations === undefined) refuse('a limit says bytesPerSecond, operationsPerSecond or both');
+  if (bytes === undefined && operations === undefined)
+    refuse('a limit says bytesPerSecond, operationsPerSecond or both');
   return { bytes, operations, burst: positive('burst', burst) ?? DEFAULT_BURST };
 }
 
