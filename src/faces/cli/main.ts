@@ -8,6 +8,7 @@ const HELP = `Usage: understudy COMMAND [options]
 64-bit RISC-V Linux inside a JavaScript process, and nothing that runs on it has to stop.
 
   demo       Redis keeps its clients while the kernel under it changes
+  demo io    the monitor steps in between a guest and its devices, and away again, while they are in use
   run        boots a Debian kernel, or one of yours, to a shell in this terminal
   images     the guests' kernels and file systems: prepares, lists, removes them
   keys       the keys that seal sessions
