@@ -14,7 +14,10 @@ export interface MachineCommand {
   readonly env?: Readonly<Record<string, string>>;
   /** CPU time comes from the runner, not from the process: the machine is this one. */
   readonly native?: boolean;
-  /** The child answers over Node's channel: `stats` with its count of guest instructions, `memory` with the bytes of its machine memory. */
+  /**
+   * The child answers over Node's channel: `stats` with its count of guest instructions, `memory` with the bytes of its
+   * machine memory; one with devices of ours `interpose` and `step away` with the milliseconds of the longest switch.
+   */
   readonly counts?: boolean;
 }
 
@@ -110,7 +113,7 @@ export class ConsoleProcess {
   }
 
   /** Asks the child over Node's channel; undefined where it does not answer there. */
-  protected async ask(question: 'stats' | 'memory'): Promise<number | undefined> {
+  protected async ask(question: 'stats' | 'memory' | 'interpose' | 'step away'): Promise<number | undefined> {
     if (this.command.counts !== true || this.#ended !== undefined) return undefined;
     const child = this.#child;
     return new Promise((resolve, reject) => {

@@ -161,7 +161,9 @@ describe('guests that run wild', () => {
   });
 
   test('a guest that ends while its shell is waited for', async () => {
-    const guest = await computer.boot({ image, memory, run: 'poweroff -f' });
+    const data = '#!/bin/sh\nexec /usr/bin/busybox poweroff -f\n';
+    const guest = await computer.boot({ image, memory, files: { '/init': { data, mode: 0o755 } } });
+    await assert.rejects(guest.shell(), { code: 'ended' });
     await assert.rejects(guest.shell(), { code: 'ended' });
     await guest.ended;
     isWhole();

@@ -91,3 +91,15 @@ test('Ctrl-O and what follows it reach the program', { timeout: 240_000 }, async
   child.stdin?.end();
   await finished;
 });
+
+test('a guest that is paused in the middle of its shutdown is not switched off', { timeout: 240_000 }, async () => {
+  const guest = await computer.boot({ image: await testImage('trixie') });
+  await guest.console.waitFor(/[#$] /);
+  const shutdown = guest.shutdown({ timeout: 2000 });
+  const isRefused = assert.rejects(shutdown, { name: 'SystemError', code: 'paused' });
+  await guest.pause();
+  await isRefused;
+  assert.deepEqual(computer.instances, [guest]);
+  guest.resume();
+  assert.deepEqual(await guest.shutdown(), { kind: 'shutdown' });
+});

@@ -10,7 +10,7 @@ import { killMachines } from '../console-process.js';
 import { BenchError } from '../errors.js';
 import { median } from '../median.js';
 import { CASES, type Case } from './cases.js';
-import { prepare, type ContenderName } from './contenders.js';
+import { prepare, type ContenderName, type Mode } from './contenders.js';
 import { IoMachine, type Result } from './measure.js';
 import { jsonReport, tableReport, type IoFindings } from './report.js';
 import { BenchServer } from './server.js';
@@ -67,6 +67,9 @@ function parse(): Options | 'help' {
   };
 }
 
+/** Times that each of our devices is switched there and back, after the cases. */
+const SWITCHES = 200;
+
 const log = (message: string): void => void process.stderr.write(`${message}\n`);
 
 async function bench(options: Options, work: string, signal: AbortSignal): Promise<IoFindings> {
@@ -86,23 +89,28 @@ async function bench(options: Options, work: string, signal: AbortSignal): Promi
     const machines: IoMachine[] = [];
     for (const contender of contenders) {
       const machine = await IoMachine.start(contender);
-      await machine.check(server.port);
+      for (const mode of machine.modes) {
+        await machine.enter(mode);
+        await machine.check(server.port);
+      }
       machines.push(machine);
     }
     log('the correctness probe agrees everywhere');
-    const findings = new Map<string, Map<ContenderName, Result>>();
+    const findings = new Map<string, Map<Mode, Result>>();
     for (const { name, unit } of options.cases) {
-      const results = new Map<ContenderName, Result[]>(machines.map(({ contender }) => [contender.name, []]));
+      const turns = machines.flatMap((machine) => machine.modes.map((mode) => ({ machine, mode })));
+      const results = new Map<Mode, Result[]>(turns.map(({ mode }) => [mode, []]));
       // In turns, so that whatever else this computer does is spread evenly; the first turn is not counted.
       for (let round = -1; round < rounds; round++) {
-        for (const machine of machines) {
+        for (const { machine, mode } of turns) {
+          await machine.enter(mode);
           const result = await machine.run(name, round < 0 ? milliseconds / 2 : milliseconds, server.port);
-          if (round >= 0) results.get(machine.contender.name)?.push(result);
+          if (round >= 0) results.get(mode)?.push(result);
         }
       }
       const medians = new Map(
-        [...results].map(([machine, all]) => [
-          machine,
+        [...results].map(([mode, all]) => [
+          mode,
           { rate: median(all.map(({ rate }) => rate)), cpu: median(all.map(({ cpu }) => cpu)) },
         ]),
       );
@@ -110,8 +118,14 @@ async function bench(options: Options, work: string, signal: AbortSignal): Promi
       const digits = unit === 'bytes' ? 1e6 : 1;
       log(`${name}: ${[...medians].map(([m, { rate }]) => `${m} ${(rate / digits).toFixed(0)}`).join(', ')}`);
     }
+    // Switches are quick: many more than the cases took, so that the rare slow one is seen.
+    for (const machine of machines) {
+      if (machine.contender.name === 'qemu') continue;
+      for (let i = 0; i < SWITCHES; i++) for (const mode of machine.modes) await machine.enter(mode);
+    }
     return {
       cases: findings,
+      switches: machines.flatMap(({ switches }) => switches),
       versions,
       missing,
       conditions: {

@@ -2,7 +2,7 @@
 import { openSync, readSync, closeSync } from 'node:fs';
 import { ConsoleProcess } from '../console-process.js';
 import { BenchError } from '../errors.js';
-import { DISK_SIZE, HOST, type Contender } from './contenders.js';
+import { DISK_SIZE, HOST, type Contender, type Mode } from './contenders.js';
 import { STREAM } from './server.js';
 
 /** Bytes that the probe reads and writes (programs/io.c). */
@@ -16,6 +16,10 @@ export interface Result {
 }
 
 export class IoMachine extends ConsoleProcess {
+  /** How long the switches of its devices took (ms). */
+  readonly switches: number[] = [];
+  #interposed = false;
+
   private constructor(readonly contender: Contender) {
     super(contender.command);
   }
@@ -23,6 +27,21 @@ export class IoMachine extends ConsoleProcess {
   /** Starts a machine and waits for its runner. Throws BenchError `died`. */
   static async start(contender: Contender): Promise<IoMachine> {
     return new IoMachine(contender).serve();
+  }
+
+  /** In how many ways it is measured. */
+  get modes(): readonly Mode[] {
+    return this.contender.name === 'qemu' ? ['qemu'] : ['direct', 'interposed'];
+  }
+
+  /** Has the monitor step in between the guest and its devices, or away. Throws BenchError `program` if it does not. */
+  async enter(mode: Mode): Promise<void> {
+    const interposed = mode === 'interposed';
+    if (interposed === this.#interposed) return;
+    const longest = await this.ask(interposed ? 'interpose' : 'step away');
+    if (longest === undefined || longest < 0) throw new BenchError('program', `${this.name}: no switch to ${mode}`);
+    this.switches.push(longest);
+    this.#interposed = interposed;
   }
 
   /** Throws BenchError `program` when the case fails inside the machine. */

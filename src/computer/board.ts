@@ -111,12 +111,12 @@ export function boardRegions(options: HartBoardOptions): MmioRegion[] {
   const { buffer, offset, harts, doorbell, dma, hart, nap, openLocal } = options;
   const page = (n: number): number => offset + n * STATE_PAGE_SIZE;
   const plic = new Plic(buffer, page(PLIC_PAGE), harts);
-  const localDisks = openLocal && new LocalDisks(buffer, page(LOCAL_DISKS_PAGE), openLocal);
+  const localDisks = openLocal && new LocalDisks({ buffer, page: page(LOCAL_DISKS_PAGE), open: openLocal, doorbell });
   const pci = new PciHost(buffer, page(PCI_PAGE), hart, (at, slot) => {
     const line = plic.line(interruptOf(slot));
     const kind = new DataView(buffer).getUint16(at + DEVICE_ID, true);
     if (kind === BLOCK_DEVICE && localDisks !== undefined) {
-      const disk = (): SyncDisk | undefined => localDisks.at(slot);
+      const disk = (): SyncDisk | undefined => localDisks.at(slot, at);
       const requests = new BlockRequests({ buffer, stateOffset: at, dma, line, doorbell, disk });
       return new VirtioRegisters(buffer, at, line, doorbell, (q) => requests.serve(q));
     }

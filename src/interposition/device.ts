@@ -259,6 +259,21 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     }
   }
 
+  /** The monitor stands between, and is about to do something: what would go past it must not any more. */
+  protected beforeUse(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** It does nothing any more. */
+  protected afterUses(): void {
+    // Most devices go past nothing.
+  }
+
+  /** Who stands in for the device, while it is interposed. */
+  protected get emulation(): VirtioDevice | undefined {
+    return this.#between?.emulation;
+  }
+
   async #inTurn(work: () => Promise<SwitchReport>): Promise<SwitchReport> {
     while (this.#switching !== undefined) await this.#switching.catch(() => undefined);
     const switching = work();
@@ -389,12 +404,11 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     };
   }
 
-  /** The emulation's surroundings: those of its slot, and an account of when it works. Harts do not serve its queues. */
+  /** The emulation's surroundings: those of its slot, and an account of when it works. */
   #watched(surroundings: Surroundings): Surroundings {
     const { counters } = this;
     return {
       ...surroundings,
-      local: undefined,
       get budget() {
         counters.monitorEntries++;
         return surroundings.budget;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryDisk, type BlockBackend } from '../computer/virtio/block-backend.js';
+import type { LocalFile } from '../computer/virtio/local-disk.js';
 import { VirtioBlock } from '../computer/virtio/block.js';
 import { interruptOf } from '../computer/pci/host.js';
 import type { DriverQueue, TestDriver } from '../computer/virtio/testing/driver.js';
@@ -12,12 +13,16 @@ import { InterpositionBench, settle, SLOT } from './testing/bench.js';
 const SECTOR = 512;
 
 class Rig {
-  readonly bench = new InterpositionBench();
+  readonly bench: InterpositionBench;
   readonly device: ComputerDevice<VirtioBlock, BlockDriver>;
   readonly driver: TestDriver;
   queue!: DriverQueue;
 
-  constructor(readonly disk: BlockBackend) {
+  constructor(
+    readonly disk: BlockBackend,
+    openLocal?: (handle: number) => LocalFile | undefined,
+  ) {
+    this.bench = new InterpositionBench(openLocal);
     this.device = this.bench.add(
       diskKind((through) => through),
       (host) => new VirtioBlock(host, disk),
@@ -140,4 +145,70 @@ void test('requests under way are waited for, in either direction, and kicks wai
   held.pop()?.();
   await rig.finish(1);
   assert.equal(rig.status(slow), 0);
+});
+
+void test('a hart does requests by itself through the monitor and its driver too, unless the monitor is to do something', async () => {
+  const bytes = new Uint8Array(1 << 20).map((_, i) => (i * 31) >>> 3);
+  let local = 0;
+  const each = (
+    buffers: readonly Uint8Array[],
+    position: number,
+    move: (b: Uint8Array, at: number) => void,
+  ): number => {
+    local++;
+    let at = position;
+    for (const buffer of buffers) {
+      move(buffer, at);
+      at += buffer.length;
+    }
+    return at - position;
+  };
+  const file: LocalFile = {
+    read: (into, position) => each(into, position, (b, at) => b.set(bytes.subarray(at, at + b.length))),
+    write: (from, position) => each(from, position, (b, at) => bytes.set(b, at)),
+  };
+  let loans = 0;
+  const memory = new MemoryDisk(bytes);
+  const disk = Object.assign(memory, {
+    lend: () => {
+      loans++;
+      return { handle: 5, giveBack: () => void loans-- };
+    },
+  });
+  const rig = new Rig(disk, () => file).start();
+  const { device } = rig;
+  const asked = (): number => {
+    const before = local;
+    const data = new Uint8Array(9 * SECTOR).map((_, i) => i ^ before);
+    const w = rig.ask(1, 16, data);
+    const r = rig.ask(0, 16, 9 * SECTOR);
+    const beyond = rig.ask(0, disk.sectors, SECTOR);
+    rig.queue.kick();
+    assert.equal(rig.serve(), 3, 'they are done before the driver goes on');
+    assert.deepEqual([rig.status(w), rig.status(r), rig.status(beyond)], [0, 0, 1]);
+    assert.deepEqual(rig.bench.machine.peek(r.data, data.length), data);
+    return local - before;
+  };
+  for (let round = 0; round < 3; round++) {
+    await settle();
+    assert.equal(asked(), 2, 'direct');
+    await device.interpose();
+    await settle();
+    assert.equal(asked(), 2, 'interposed');
+    assert.equal(asked(), 2, 'interposed');
+    // A flush is the main thread's, and what comes meanwhile as well.
+    const before = local;
+    const f = rig.ask(4, 0, 0);
+    rig.queue.kick();
+    const r = rig.ask(0, 3, SECTOR);
+    rig.queue.kick();
+    await rig.finish(2);
+    assert.deepEqual([rig.status(f), rig.status(r)], [0, 0]);
+    assert.ok(local <= before + 1);
+    assert.equal(asked(), 2, 'and by itself again');
+    await device.stepAway();
+  }
+  assert.equal(loans, 1);
+  assert.deepEqual(rig.bench.faults, []);
+  assert.deepEqual(rig.bench.failures, []);
 });

@@ -10,7 +10,7 @@ import type { MailboxTransport } from '../guest/hands/transport.js';
 import type { OsEnd } from '../guest/os-instance.js';
 import { parseIpv4, parseMac } from '../net/index.js';
 import type { ImageBoot, Instance, SystemComputer } from '../system/index.js';
-import { startTimer } from '../system/timeout.js';
+import { checkTimeout, startTimer } from '../system/timeout.js';
 import { MaintenanceError } from './errors.js';
 
 /** As for `Computer.boot`; what the hands need is added. */
@@ -29,7 +29,6 @@ const RUN = `${HANDS_PATH}\n`;
 /** A kernel that panics ends the instance. */
 const BOOT_ARGUMENTS = 'quiet panic=-1';
 const CLOCK_REALTIME = 0;
-const CONSOLE_LINES = 15;
 
 /** An OS instance that can carry process domains: booted, with an agent (the hands) in it. */
 export class Carrier implements FlipSide {
@@ -46,10 +45,12 @@ export class Carrier implements FlipSide {
 
   /**
    * Boots an OS instance, takes its hands, and sets its clock, which it has read at boot to the second only.
-   * Throws MaintenanceError `boot-failed`, or what `Computer.boot` throws; nothing of the instance is left then.
+   * Throws MaintenanceError `boot-failed`, SystemError `invalid` for a `bootTimeout` that is no time, or what
+   * `Computer.boot` throws; nothing of the instance is left then.
    */
   static async boot(computer: SystemComputer, options: CarrierOptions): Promise<Carrier> {
     const { bootTimeout = BOOT_TIMEOUT, ...boot } = options;
+    checkTimeout(bootTimeout);
     const started = performance.now();
     const token = new Uint8Array(16);
     computer.vmm.platform.randomBytes(token);
@@ -94,11 +95,6 @@ export class Carrier implements FlipSide {
   async shutdown(): Promise<OsEnd> {
     return this.instance.shutdown();
   }
-}
-
-/** The last lines an OS instance wrote to its console. */
-export function consoleTail(instance: Instance, lines = CONSOLE_LINES): string {
-  return instance.console.text.trimEnd().split(/\r?\n/).slice(-lines).join('\n');
 }
 
 /** Waits for the hands, or for the instance's end, whichever comes first. */
@@ -149,11 +145,8 @@ function describeEnd(end: OsEnd): string {
 
 function bootFailure(instance: Instance, cause: unknown): MaintenanceError {
   const why = cause instanceof Error ? cause.message : String(cause);
-  const tail = consoleTail(instance);
-  const said = tail === '' ? 'Its console is empty.' : `Its console's last lines:\n${tail}`;
-  return new MaintenanceError('boot-failed', `OS instance ${instance.name} did not come up: ${why}. ${said}`, {
-    cause,
-  });
+  const message = `OS instance ${instance.name} did not come up: ${why}; ${instance.console.lastWords()}`;
+  return new MaintenanceError('boot-failed', message, { cause });
 }
 
 async function setClock(hands: Hands): Promise<void> {

@@ -5,14 +5,16 @@ import { DomainError } from '../domain/errors.js';
  *
  * | code            | meaning                                                                              |
  * |-----------------|--------------------------------------------------------------------------------------|
- * | `boot-failed`   | an OS instance did not come up; the message quotes its console's last lines          |
+ * | `boot-failed`   | an OS instance did not come up; the message quotes its console's last lines, or says how to get some         |
  * | `rehearsal-failed` | a small domain could not be moved to the understudy and back                     |
  * | `move-failed`   | a domain could not be moved; it, and all others, go on where they were               |
  * | `split`         | a domain could not be moved, and of those that had been, some could not be brought back: all go on, `Maintenance.domains` says where |
  * | `lost`          | a domain goes on nowhere: it could not be put back, or its OS instance ended; `lost` names it |
+ * | `paused`        | an OS instance that has to work for the step is held paused: `resume` it first         |
  * | `state`         | the step does not follow on what was done so far                                     |
  */
-export type MaintenanceErrorCode = 'boot-failed' | 'rehearsal-failed' | 'move-failed' | 'split' | 'lost' | 'state';
+export type MaintenanceErrorCode =
+  'boot-failed' | 'rehearsal-failed' | 'move-failed' | 'split' | 'lost' | 'paused' | 'state';
 
 /** A step of maintenance that could not be taken; the code says in which state things are. */
 export class MaintenanceError extends Error {

@@ -19,6 +19,8 @@ export type MaintenanceEvent =
     }
   /** A step of the move that is going on begins. */
   | { readonly type: 'step'; readonly domain: string; readonly step: Step; readonly at: number }
+  /** Somebody has paused this instance in the middle of the move, which goes on when it is resumed. */
+  | { readonly type: 'held-up'; readonly domain: string; readonly by: string; readonly at: number }
   | { readonly type: 'moved'; readonly domain: string; readonly report: MigrationReport; readonly at: number }
   /** The move came to nothing; the domain goes on in `stays`. Undefined: it goes on nowhere. */
   | {

@@ -19,6 +19,7 @@ import { Carrier, type CarrierOptions } from './carrier.js';
 import { goesOn, MaintenanceError } from './errors.js';
 import type { MaintenanceEvent, OnMaintenance } from './events.js';
 import { moveDomain } from './move.js';
+import { refusePaused } from './paused.js';
 import { rehearse } from './rehearsal.js';
 
 /** How far maintenance is (docs/maintenance.md has the picture). */
@@ -31,7 +32,10 @@ export interface MaintenanceOptions {
   readonly active: Carrier;
   /** The work in it that is to go on. */
   readonly domains: readonly RunningDomain[];
-  /** Told of everything. When it throws before a step of a move, up to `resume`, the move is taken back. */
+  /**
+   * Told of everything. When it throws before a step of a move, up to `resume`, the move is taken back; whatever else it
+   * throws changes nothing, and is noted as `untidied`.
+   */
   readonly onEvent?: OnMaintenance;
 }
 
@@ -82,14 +86,15 @@ export class Maintenance {
 
   /**
    * Boots the understudy beside the instance in service, in a partition of its own, and rehearses.
-   * Throws MaintenanceError `boot-failed`, `rehearsal-failed` or `state`, or what `Computer.boot` throws. Effect then: none.
+   * Throws MaintenanceError `boot-failed`, `rehearsal-failed`, `paused` or `state`, or what `Computer.boot` throws. Effect then: none.
    */
   bootUnderstudy(options: CarrierOptions): Promise<Carrier> {
     return this.#step('serving', async () => {
-      await this.#onEvent({ type: 'booting', name: options.name, at: performance.now() });
+      refusePaused([this.#active], `${options.name} cannot rehearse`);
+      await this.#tell({ type: 'booting', name: options.name, at: performance.now() });
       const understudy = await Carrier.boot(this.#computer, options);
       try {
-        await this.#onEvent({ type: 'rehearsing', name: understudy.name, at: performance.now() });
+        await this.#tell({ type: 'rehearsing', name: understudy.name, at: performance.now() });
         await rehearse(this.#active, understudy);
       } catch (error) {
         await understudy.instance.destroy();
@@ -104,7 +109,8 @@ export class Maintenance {
 
   /**
    * Moves all domains into the understudy, which is the active instance then.
-   * Throws MaintenanceError `move-failed`: everything goes on where it was; `split`, `lost`: see there. After `split` it
+   * Throws MaintenanceError `move-failed`: everything goes on where it was; `paused`: nothing was begun, one of the two
+   * is held; `split`, `lost`: see there. After `split` it
    * can be asked for again.
    */
   takeOver(): Promise<readonly MigrationReport[]> {
@@ -118,7 +124,7 @@ export class Maintenance {
 
   /**
    * Shuts the relieved instance down; its harts and frames go to the free pool. There is no way back from here.
-   * Throws MaintenanceError `state` if some of the work lives in it.
+   * Throws MaintenanceError `state` if some of the work lives in it, `paused` if somebody holds one of the two.
    */
   retire(): Promise<void> {
     return this.#step('taken-over', async () => {
@@ -127,7 +133,7 @@ export class Maintenance {
     });
   }
 
-  /** Shuts the understudy down without having used it. Throws MaintenanceError `state` if some of the work lives in it. */
+  /** Shuts the understudy down without having used it. Throws as `retire`. */
   abandon(): Promise<void> {
     return this.#step('ready', async () => {
       await this.#takeOut();
@@ -162,6 +168,7 @@ export class Maintenance {
   async #exchange(next: MaintenanceState): Promise<readonly MigrationReport[]> {
     const from = this.#active;
     const to = this.#partner();
+    refusePaused([from, to], `the work cannot move from ${from.name} to ${to.name}`);
     const moved: RunningDomain[] = [];
     const reports: MigrationReport[] = [];
     // Those that could not be brought back from there before are there.
@@ -232,6 +239,7 @@ export class Maintenance {
 
   async #takeOut(): Promise<void> {
     const carrier = this.#partner();
+    refusePaused([carrier, this.#active], `${carrier.name} cannot be shut down`);
     for (const domain of this.#domains) {
       if (!(await livesIn(domain, carrier))) continue;
       throw new MaintenanceError(
@@ -239,7 +247,7 @@ export class Maintenance {
         `domain ${domain.spec.name} lives in ${carrier.name}, which was to be shut down: move it away first`,
       );
     }
-    await this.#onEvent({ type: 'retiring', name: carrier.name, at: performance.now() });
+    await this.#tell({ type: 'retiring', name: carrier.name, at: performance.now() });
     await carrier.shutdown();
     this.#understudy = undefined;
     const { freeHarts, freeMemory } = this.#computer;

@@ -7,6 +7,7 @@ import { goesOn } from './errors.js';
 import type { Carrier } from './carrier.js';
 import type { OnMaintenance } from './events.js';
 import { switchGate } from './gate.js';
+import { refusePaused, watchPauses } from './paused.js';
 
 /** While a domain stands still nothing else wants its harts: hands that went to sleep would have to be woken (µs). */
 const LINGER_WHILE_FROZEN = 2000;
@@ -25,10 +26,12 @@ export interface MoveOptions {
 
 /**
  * Moves `domain` from `from` to `to`. Its packets wait at the switch meanwhile. Throws what `migrate` throws; then the
- * domain goes on in `from`, unless the error's code is `ended` or `undo-failed`.
+ * domain goes on in `from`, unless the error's code is `ended` or `undo-failed`; or MaintenanceError `paused` where
+ * somebody holds one of the two paused, having begun nothing. A pause in the middle of the move holds it up until
+ * `resume`: it can then neither go on nor be undone. The event `held-up` tells so.
  *
- * `onEvent` is told before each step and may throw: up to `resume` the move is then undone. Later, and when it is told of
- * the end, what it throws is noted in the report as `untidied`.
+ * `onEvent` is told before each step and may throw: up to `resume` the move is then undone. What it throws later, or at
+ * an event that is no step, is noted in the report as `untidied`.
  */
 export async function moveDomain(
   domain: RunningDomain,
@@ -48,7 +51,16 @@ export async function moveDomain(
   const linger = (microseconds: number): void => {
     for (const carrier of [from, to]) carrier.transport.setLinger(microseconds);
   };
-  await onEvent({ type: 'moving', domain: name, from: from.name, to: to.name, at: performance.now() });
+  refusePaused([from, to], `domain ${name} cannot be moved`);
+  const telling = new Tidying();
+  await telling.do('telling that it moves', () =>
+    onEvent({ type: 'moving', domain: name, from: from.name, to: to.name, at: performance.now() }),
+  );
+  const unwatch = watchPauses([from, to], ({ name: by }) => {
+    void telling.do('telling that it is held up', () =>
+      onEvent({ type: 'held-up', domain: name, by, at: performance.now() }),
+    );
+  });
   try {
     const moved = await migrate({
       domain,
@@ -64,7 +76,6 @@ export async function moveDomain(
       },
       ...(gate && { gate }),
     });
-    const telling = new Tidying();
     const { report } = moved;
     await telling.do('telling that it has moved', () =>
       onEvent({ type: 'moved', domain: name, report, at: performance.now() }),
@@ -79,6 +90,7 @@ export async function moveDomain(
     );
     throw error;
   } finally {
+    unwatch();
     linger(LINGER);
   }
 }

@@ -149,6 +149,11 @@ export class Partition {
     return release;
   }
 
+  /** Somebody wants the harts to stand still. */
+  get paused(): boolean {
+    return this.#standing.holds > 0;
+  }
+
   /** Stops all harts for good. A thread that does not answer within half a minute is ended. */
   async stop(): Promise<void> {
     if (stop(this.#standing)) this.#all(ASK_STOP);

@@ -179,9 +179,13 @@ export class Computer {
       return leftOver.length === 0 ? end : { ...end, leftOver };
     });
     const { kernel, bootArguments = '' } = software.options;
-    const console = new Console(os, software.console, takesSysRq(kernel, bootArguments));
-    const shells = new Shells(os, console, os.console.ports.slice(1 + ports.length), (into) =>
-      this.#platform.randomBytes(into),
+    const console = new Console(os, software.console, takesSysRq(kernel, bootArguments), bootArguments);
+    const shells = new Shells(
+      os,
+      console,
+      os.console.ports.slice(1 + ports.length),
+      (into) => this.#platform.randomBytes(into),
+      options.run === undefined ? undefined : 'a script (`run`)',
     );
     const instance = new Instance(os, console, shells, plug, ended);
     resources.forwards = instance.forwards;

@@ -11,6 +11,8 @@ const KEPT = 512 * 1024;
 const LOOKS_PART = 8;
 const CTRL_O = 0x0f;
 const DEFAULT_TIMEOUT = 60_000;
+/** Of what a guest wrote, in a message. */
+const LINES = 15;
 
 /** How long to wait. */
 export interface WaitOptions {
@@ -55,6 +57,8 @@ export class Console {
     readonly device: ConsoleDevice,
     /** The kernel takes Ctrl-O on this console, and what follows it, for itself: see `takesSysRq`. */
     private readonly sysRq: boolean,
+    /** The kernel's command line. */
+    readonly commandLine: string,
   ) {
     this.#os = os;
     const show = (bytes: Uint8Array): void => this.#show(bytes);
@@ -71,6 +75,19 @@ export class Console {
   /** What the guest has written, at most the last half million characters of it. */
   get text(): string {
     return this.#text.last();
+  }
+
+  /**
+   * For a message: what the guest has written last, or, when that is nothing, why that may be and what makes it write
+   * more.
+   */
+  lastWords(lines = LINES): string {
+    const tail = this.text.trimEnd().split(/\r?\n/).slice(-lines).join('\n');
+    if (tail !== '') return `its console's last lines:\n${tail}`;
+    const why = /(^|\s)quiet(\s|$)/.test(this.commandLine)
+      ? 'its kernel was told to be quiet: with the boot argument ignore_loglevel it says what it does'
+      : `it was not asked to be quiet, and has no driver for the console ${this.device}, or has stopped before that`;
+    return `it has printed nothing on its console; ${why} (its command line: ${this.commandLine})`;
   }
 
   /** Calls `listener` with what the guest writes from now on. Gives a function that ends that. */
@@ -126,9 +143,7 @@ export class Console {
     return new Promise((resolve, reject) => {
       const fail = (code: 'timeout' | 'ended', what: string): void => {
         settle();
-        reject(
-          new SystemError(code, `${what} while ${String(pattern)} was waited for; it wrote:\n${this.#lastLines()}`),
-        );
+        reject(new SystemError(code, `${what} while ${String(pattern)} was waited for; ${this.lastWords()}`));
       };
       const timer = startTimer(() => fail('timeout', `nothing in ${timeout} ms`), checkTimeout(timeout));
       const waiter: Waiter = {
@@ -210,10 +225,6 @@ export class Console {
     this.#match();
     for (const resolve of this.#drained.splice(0)) resolve();
     for (const waiter of [...this.#waiters]) waiter.ended(end);
-  }
-
-  #lastLines(): string {
-    return this.text.trimEnd().split(/\r?\n/).slice(-12).join('\n');
   }
 }
 

@@ -7,9 +7,11 @@
  * | `name-taken`    | an OS instance of that name runs already                             |
  * | `closed`        | the computer was closed                                              |
  * | `no-network`    | a network is needed that the computer or the instance does not have  |
+ * | `paused`        | somebody holds the OS instance still: `resume` it first              |
  * | `ended`         | the OS instance came to its end while it was waited for              |
  * | `timeout`       | what was waited for did not come in time                             |
  * | `no-port`       | all console ports of the instance are taken                          |
+ * | `no-shell`      | the guest offers no shell to start another one from                 |
  * | `too-much-output` | a command wrote more than can be kept                              |
  * | `not-readable`  | a file that was named cannot be read                                 |
  */
@@ -18,9 +20,11 @@ export type SystemErrorCode =
   | 'name-taken'
   | 'closed'
   | 'no-network'
+  | 'paused'
   | 'ended'
   | 'timeout'
   | 'no-port'
+  | 'no-shell'
   | 'too-much-output'
   | 'not-readable';
 

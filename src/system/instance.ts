@@ -7,7 +7,7 @@ import { SystemError } from './errors.js';
 import type { Network, Place } from './network.js';
 import type { Shell } from './shell/shell.js';
 import type { Shells } from './shell/shells.js';
-import { shutDown } from './shutdown.js';
+import { shutDown, staysPaused } from './shutdown.js';
 import { checkTimeout } from './timeout.js';
 
 /** Time for processes to end, and for the kernel to write everything out (ms). */
@@ -99,7 +99,8 @@ export class Instance {
   /**
    * A shell of its own, driven by the program. The first one waits for a prompt on the console and starts from there;
    * the console is free again then. Several may be open at once, as many as there are console ports left for.
-   * Throws SystemError `timeout`, `ended` or `no-port`.
+   * Throws SystemError `timeout`, `ended`, `no-port`, or `no-shell`: at once, where the guest runs a script (`run`) in place
+   * of a shell on its console, as a `Carrier` does, and no prompt stands there.
    */
   shell(options: WaitOptions = {}): Promise<Shell> {
     return this.shells.open(options);
@@ -132,16 +133,26 @@ export class Instance {
     );
   }
 
+  /** It was paused, and not resumed as often. */
+  get paused(): boolean {
+    return this.#pauses.size > 0;
+  }
+
   /**
    * Has the guest shut down: processes are told to end, file systems are written out and made read-only, and the
    * kernel powers off. A guest that does not within the time is switched off, and `kind` is `stopped` then: what it had
    * not written to its disks is lost. Effect either way: it has ended, and its harts and memory are free.
    *
    * It is asked through the console, by magic SysRq keys; a kernel without them, or on a serial console, cannot hear.
+   *
+   * Throws SystemError `paused` while somebody holds it paused, at once, or, when it is paused meanwhile and has not been
+   * resumed, when the time is over. Effect then: none, or the guest has been asked and goes on with it when it is resumed.
    */
   async shutdown({ timeout = SHUTDOWN_TIMEOUT }: ShutdownOptions = {}): Promise<InstanceEnd> {
     checkTimeout(timeout);
-    this.#shutdown ??= this.#shutDown(timeout);
+    this.#shutdown ??= this.#shutDown(timeout).finally(() => {
+      this.#shutdown = undefined;
+    });
     return this.#shutdown;
   }
 
@@ -152,10 +163,18 @@ export class Instance {
   }
 
   async #shutDown(timeout: number): Promise<InstanceEnd> {
+    if (this.paused && !this.#isOver) throw this.#isPaused();
     // A guest that waits for our reader cannot shut down.
     this.console.letGo();
     if (this.console.hearsSysRq) await shutDown(this.os, this.console, timeout);
+    // Whoever stands still has not refused.
+    if ((await staysPaused(this.os)) && !this.#isOver) throw this.#isPaused();
     await this.destroy();
     return this.ended;
+  }
+
+  #isPaused(): SystemError {
+    const message = `${this.name} is paused and cannot shut down: resume it first, or destroy it, which loses what it has not written`;
+    return new SystemError('paused', message);
   }
 }

@@ -25,6 +25,9 @@ const AGAIN = 2000;
 /** Of the time there is, what processes may take. */
 const FOR_PROCESSES = 0.5;
 
+/** A move holds an instance still for less than that (ms). */
+const HELD_BRIEFLY = 1000;
+
 /** What the kernel says when it has done what a key asks for. */
 const ANSWERS = { s: 'Emergency Sync complete', u: 'Emergency Remount complete' } as const;
 
@@ -72,6 +75,13 @@ export async function shutDown(os: OsInstance, console: Console, timeout: number
   } finally {
     said.close();
   }
+}
+
+/** Whether somebody holds it still, and for longer than the monitor itself does for a moment. */
+export async function staysPaused({ partition }: OsInstance): Promise<boolean> {
+  const deadline = performance.now() + HELD_BRIEFLY;
+  while (partition.paused && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, LOOK));
+  return partition.paused;
 }
 
 /** What has been on a console since the last `forget`. */

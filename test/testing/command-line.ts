@@ -70,11 +70,16 @@ const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /**
  * `understudy ARGS` before a terminal of 100 by 30 characters; afterwards the terminal's modes are compared with those
- * before, which are kept in `folder`.
+ * before, which are kept in `folder`. `told`: its process id comes first, as `pid=…`.
  */
-export function inTerminal(args: readonly string[], folder: string): Running {
+export function inTerminal(
+  args: readonly string[],
+  folder: string,
+  { env = {}, told = false }: { env?: NodeJS.ProcessEnv; told?: boolean } = {},
+): Running {
   const [node, nodeArgs] = understudyCommand(args);
-  const line = [node, ...nodeArgs].map(quote).join(' ');
+  const teller = told ? ['sh', '-c', 'echo "pid=$$"; exec "$@"', 'sh'] : [];
+  const line = [...teller, node, ...nodeArgs].map(quote).join(' ');
   const script = `stty rows 30 cols 100; stty -g > ${folder}/before; ${line}; echo "status=$?"; stty -g > ${folder}/after; cmp ${folder}/before ${folder}/after && echo terminal-restored`;
-  return start('script', ['-qefc', script, '/dev/null'], { SHELL: '/bin/sh', TERM: 'linux' });
+  return start('script', ['-qefc', script, '/dev/null'], { ...env, SHELL: '/bin/sh', TERM: 'linux' });
 }

@@ -44,10 +44,20 @@ export class BlockError extends Error {
   }
 }
 
+/** Where a hart's thread finds a device that the monitor drives. */
+export interface DrivenDevice {
+  /** Byte offset of the device's state page. */
+  readonly page: number;
+  /** Byte offset of 32 bytes of the driver's memory: a request's header, and its status. */
+  readonly scratch: number;
+}
+
 /** A disk's leave for a hart's thread to read and write it without the main thread (local-disk.ts). */
 export interface Loan {
   /** What the platform's `HartPlatform.openLocal` knows the disk by: a whole number from 1 to 2^31 - 1. */
   readonly handle: number;
+  /** The disk is behind a device that the monitor drives: requests go through its queue (driven-disk.ts). */
+  readonly via?: DrivenDevice;
   /** No hart will use the handle again. */
   giveBack(): void;
 }

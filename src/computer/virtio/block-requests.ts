@@ -13,11 +13,14 @@ import { MemoryRuns } from './memory-runs.js';
 import type { Virtqueue } from './queue.js';
 import * as s from './state.js';
 
-/** A disk whose sectors can be had at once. What it throws becomes an I/O error in the guest. */
+/**
+ * A disk whose sectors can be had at once. What it throws becomes an I/O error in the guest. False is the one answer that
+ * counts: this time they cannot, and nothing was done.
+ */
 export interface SyncDisk extends DiskShape {
   /** Fills the buffers, which are the guest's memory, with the contents from `sector` on. */
-  read(sector: number, into: readonly Uint8Array[]): void;
-  write(sector: number, from: readonly Uint8Array[]): void;
+  read(sector: number, into: readonly Uint8Array[]): unknown;
+  write(sector: number, from: readonly Uint8Array[]): unknown;
 }
 
 /** What it takes to do a block device's requests on a hart's thread. */
@@ -31,7 +34,7 @@ export interface BlockRequestsHost extends HartTurnHost {
 /** The guest does nothing else on this hart meanwhile: what takes longer (ms) is left to the main thread. */
 const LONGEST_TURN = 4;
 /** Buffers and KiB between looks at the clock. */
-const CREDIT = 1024;
+const CREDIT = 16;
 /** A disk that takes so long for a request (ms), on the whole, is no disk to wait for: more than a busy host takes ... */
 const SLOW = 2;
 /** ... until so much later (ms). The file may be in the host's page cache then. */
@@ -84,6 +87,16 @@ export class BlockRequests extends HartTurns {
     }
   }
 
+  /**
+   * For a driver on this very thread, which has nothing under way: takes a turn, has `publish` put a request into the
+   * queue, and does it. False: somebody else has a turn, or there may be none; nothing was published.
+   */
+  do(publish: () => void): boolean {
+    this.#deadline = Infinity;
+    this.budget.credit = Infinity;
+    return this.turnWith(0, publish);
+  }
+
   leftOver(): void {
     this.#left = true;
   }
@@ -122,8 +135,8 @@ export class BlockRequests extends HartTurns {
     let status = S_OK;
     try {
       if (length === 0) return request.answer(queue, status, 0);
-      if (reads) disk.read(sector, runs.views());
-      else disk.write(sector, runs.views());
+      const done = reads ? disk.read(sector, runs.views()) : disk.write(sector, runs.views());
+      if (done === false) return false;
     } catch {
       status = S_IOERR;
     }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { BlockError, MemoryDisk, type BlockBackend } from './block-backend.js';
 import { VirtioBlock } from './block.js';
 import { TestDriver, type DriverQueue } from './testing/driver.js';
+import { hartServes, syncDisk } from './testing/hart-disk.js';
 import { TestMachine } from './testing/machine.js';
 
 const SECTORS = 256;
@@ -16,13 +17,20 @@ function disk(readOnly = false): MemoryDisk {
   );
 }
 
+type Path = 'main' | 'hart';
+
 class Disk {
   readonly machine = new TestMachine(512);
   readonly device: VirtioBlock;
   readonly driver: TestDriver;
   readonly queue: DriverQueue;
 
-  constructor(backend: BlockBackend, features = -1) {
+  /** `path`: who does reads and writes, the main thread or the hart that kicks. */
+  constructor(backend: BlockBackend, path: Path = 'main', features = -1) {
+    if (path === 'hart') {
+      if (!(backend instanceof MemoryDisk)) throw new Error('not a disk that harts reach');
+      hartServes(this.machine, () => syncDisk(backend));
+    }
     this.device = new VirtioBlock(this.machine.host(2), backend);
     this.driver = new TestDriver(this.machine, 2);
     this.driver.negotiate(features);
@@ -62,109 +70,111 @@ class Disk {
   }
 }
 
-void test('sectors are read and written, however the buffers are cut', async () => {
-  const backend = disk();
-  const d = new Disk(backend);
-  assert.equal(d.driver.read(d.driver.config, 4), SECTORS);
-  let r = await d.request(0, 3, [], [1000, 1, 535]);
-  assert.deepEqual([r.status, r.length], [0, 1537]);
-  assert.deepEqual(r.data, backend.bytes.slice(3 * 512, 6 * 512));
-  const data = Uint8Array.from({ length: 8192 }, (_, i) => i % 199);
-  r = await d.request(1, 10, [data.subarray(0, 5000), data.subarray(5000)]);
-  assert.deepEqual([r.status, r.length], [0, 1]);
-  assert.deepEqual(backend.bytes.slice(10 * 512, 26 * 512), data);
-  assert.equal((await d.request(4, 0)).status, 0);
-  assert.equal(d.machine.raised(2), true);
-  assert.equal(d.driver.isr, 1);
-});
+for (const path of ['main', 'hart'] as const) {
+  void test(`${path}: sectors are read and written, however the buffers are cut`, async () => {
+    const backend = disk();
+    const d = new Disk(backend, path);
+    assert.equal(d.driver.read(d.driver.config, 4), SECTORS);
+    let r = await d.request(0, 3, [], [1000, 1, 535]);
+    assert.deepEqual([r.status, r.length], [0, 1537]);
+    assert.deepEqual(r.data, backend.bytes.slice(3 * 512, 6 * 512));
+    const data = Uint8Array.from({ length: 8192 }, (_, i) => i % 199);
+    r = await d.request(1, 10, [data.subarray(0, 5000), data.subarray(5000)]);
+    assert.deepEqual([r.status, r.length], [0, 1]);
+    assert.deepEqual(backend.bytes.slice(10 * 512, 26 * 512), data);
+    assert.equal((await d.request(4, 0)).status, 0);
+    assert.equal(d.machine.raised(2), true);
+    assert.equal(d.driver.isr, 1);
+  });
 
-void test('what lies outside the disk, or is no whole sector, is an error and changes nothing', async () => {
-  const backend = disk();
-  const before = backend.bytes.slice();
-  const d = new Disk(backend);
-  const sector = new Uint8Array(512);
-  for (const [type, at, out, room] of [
-    [0, SECTORS, 0, 512],
-    [0, SECTORS - 1, 0, 1024],
-    [0, 2 ** 55, 0, 512],
-    [0, 2 ** 64 - 2 ** 12, 0, 512],
-    [0, 0, 0, 511],
-    [1, SECTORS, 512, 0],
-    [1, 0, 100, 0],
-  ]) {
-    const r = await d.request(type, at, out > 0 ? [sector.subarray(0, out)] : [], room > 0 ? [room] : []);
-    assert.equal(r.status, 1, `${type} ${at}`);
-  }
-  assert.equal((await d.request(99, 0)).status, 2);
-  assert.deepEqual(backend.bytes, before);
-});
+  void test(`${path}: what lies outside the disk, or is no whole sector, is an error and changes nothing`, async () => {
+    const backend = disk();
+    const before = backend.bytes.slice();
+    const d = new Disk(backend, path);
+    const sector = new Uint8Array(512);
+    for (const [type, at, out, room] of [
+      [0, SECTORS, 0, 512],
+      [0, SECTORS - 1, 0, 1024],
+      [0, 2 ** 55, 0, 512],
+      [0, 2 ** 64 - 2 ** 12, 0, 512],
+      [0, 0, 0, 511],
+      [1, SECTORS, 512, 0],
+      [1, 0, 100, 0],
+    ]) {
+      const r = await d.request(type, at, out > 0 ? [sector.subarray(0, out)] : [], room > 0 ? [room] : []);
+      assert.equal(r.status, 1, `${type} ${at}`);
+    }
+    assert.equal((await d.request(99, 0)).status, 2);
+    assert.deepEqual(backend.bytes, before);
+  });
 
-void test('a read-only disk says so and is not written', async () => {
-  const backend = disk(true);
-  const before = backend.bytes.slice();
-  const d = new Disk(backend);
-  assert.notEqual(d.driver.features & (1 << 5), 0);
-  assert.equal((await d.request(1, 0, [new Uint8Array(512)])).status, 1);
-  const range = new Uint8Array(16);
-  range[8] = 1;
-  assert.equal((await d.request(13, 0, [range])).status, 2);
-  assert.deepEqual(backend.bytes, before);
-});
+  void test(`${path}: a read-only disk says so and is not written`, async () => {
+    const backend = disk(true);
+    const before = backend.bytes.slice();
+    const d = new Disk(backend, path);
+    assert.notEqual(d.driver.features & (1 << 5), 0);
+    assert.equal((await d.request(1, 0, [new Uint8Array(512)])).status, 1);
+    const range = new Uint8Array(16);
+    range[8] = 1;
+    assert.equal((await d.request(13, 0, [range])).status, 2);
+    assert.deepEqual(backend.bytes, before);
+  });
 
-void test('the serial number, zeroes and discarded sectors', async () => {
-  const backend = disk();
-  const d = new Disk(backend);
-  const r = await d.request(8, 0, [], [20]);
-  assert.equal(new TextDecoder().decode(r.data), 'a disk with a name t');
-  const range = new Uint8Array(16);
-  const view = new DataView(range.buffer);
-  view.setUint32(0, 4, true);
-  view.setUint32(8, 200, true);
-  for (const type of [13, 11]) {
-    backend.bytes.fill(7);
-    assert.equal((await d.request(type, 0, [range])).status, 0);
-    assert.equal(
-      backend.bytes.findIndex((b) => b === 0),
-      4 * 512,
-    );
-    assert.equal(
-      backend.bytes.findLastIndex((b) => b === 0),
-      204 * 512 - 1,
-    );
-  }
-  view.setUint32(8, SECTORS, true);
-  assert.equal((await d.request(13, 0, [range])).status, 1);
-});
+  void test(`${path}: the serial number, zeroes and discarded sectors`, async () => {
+    const backend = disk();
+    const d = new Disk(backend, path);
+    const r = await d.request(8, 0, [], [20]);
+    assert.equal(new TextDecoder().decode(r.data), 'a disk with a name t');
+    const range = new Uint8Array(16);
+    const view = new DataView(range.buffer);
+    view.setUint32(0, 4, true);
+    view.setUint32(8, 200, true);
+    for (const type of [13, 11]) {
+      backend.bytes.fill(7);
+      assert.equal((await d.request(type, 0, [range])).status, 0);
+      assert.equal(
+        backend.bytes.findIndex((b) => b === 0),
+        4 * 512,
+      );
+      assert.equal(
+        backend.bytes.findLastIndex((b) => b === 0),
+        204 * 512 - 1,
+      );
+    }
+    view.setUint32(8, SECTORS, true);
+    assert.equal((await d.request(13, 0, [range])).status, 1);
+  });
 
-void test('zeroes take space or give it back, as the driver says; flags that mean nothing are refused', async () => {
-  const calls: string[] = [];
-  const backend = disk();
-  backend.zero = (sector, count) => {
-    calls.push(`zero ${sector} ${count}`);
-    return Promise.resolve();
-  };
-  backend.write = (sector, from) => {
-    calls.push(`write ${sector} ${from.length / 512}`);
-    return Promise.resolve();
-  };
-  const d = new Disk(backend);
-  const range = new Uint8Array(16);
-  const view = new DataView(range.buffer);
-  view.setUint32(0, 4, true);
-  view.setUint32(8, 200, true);
-  const ask = async (type: number, flags: number): Promise<number> => {
-    view.setUint32(12, flags, true);
-    return (await d.request(type, 0, [range])).status;
-  };
-  assert.equal(await ask(13, 1), 0);
-  assert.deepEqual(calls.splice(0), ['zero 4 200']);
-  assert.equal(await ask(13, 0), 0);
-  assert.deepEqual(calls.splice(0), ['write 4 128', 'write 132 72']);
-  for (const flags of [2, 3, 0x8000_0000]) assert.equal(await ask(13, flags), 2);
-  // "unmap" has no meaning with discard (5.2.6.2).
-  assert.equal(await ask(11, 1), 2);
-  assert.deepEqual(calls, []);
-});
+  void test(`${path}: zeroes take space or give it back, as the driver says; flags that mean nothing are refused`, async () => {
+    const calls: string[] = [];
+    const backend = disk();
+    backend.zero = (sector, count) => {
+      calls.push(`zero ${sector} ${count}`);
+      return Promise.resolve();
+    };
+    backend.write = (sector, from) => {
+      calls.push(`write ${sector} ${from.length / 512}`);
+      return Promise.resolve();
+    };
+    const d = new Disk(backend, path);
+    const range = new Uint8Array(16);
+    const view = new DataView(range.buffer);
+    view.setUint32(0, 4, true);
+    view.setUint32(8, 200, true);
+    const ask = async (type: number, flags: number): Promise<number> => {
+      view.setUint32(12, flags, true);
+      return (await d.request(type, 0, [range])).status;
+    };
+    assert.equal(await ask(13, 1), 0);
+    assert.deepEqual(calls.splice(0), ['zero 4 200']);
+    assert.equal(await ask(13, 0), 0);
+    assert.deepEqual(calls.splice(0), ['write 4 128', 'write 132 72']);
+    for (const flags of [2, 3, 0x8000_0000]) assert.equal(await ask(13, flags), 2);
+    // "unmap" has no meaning with discard (5.2.6.2).
+    assert.equal(await ask(11, 1), 2);
+    assert.deepEqual(calls, []);
+  });
+}
 
 /** A disk whose requests finish when the test says so. */
 class SlowDisk extends MemoryDisk {

@@ -38,6 +38,7 @@ export class VirtioBlock extends VirtioDevice {
   #idle: (() => void)[] = [];
   #local: LocalDiskSlot | undefined;
   #loan: Loan | undefined;
+  #lends = true;
   /** Codes of failures that have been told of. */
   readonly #told = new Set<string>();
 
@@ -75,6 +76,13 @@ export class VirtioBlock extends VirtioDevice {
     this.#told.clear();
   }
 
+  /** Whether harts may reach the disk themselves. False: one is in the middle, and it is to be asked again. */
+  lendToHarts(may: boolean): boolean {
+    this.#lends = may;
+    if (may) this.#lend();
+    return may || this.#recall();
+  }
+
   override holdKicks(): void {
     super.holdKicks();
     this.#recall();
@@ -87,10 +95,11 @@ export class VirtioBlock extends VirtioDevice {
 
   /** Lets harts reach the disk themselves, where they are this device's to serve and the backend can be reached so. */
   #lend(): void {
+    if (!this.#lends) return;
     this.#local = this.#host.local?.(this.#host.stateOffset);
     // A loan that could not be given back, because a hart was at it, stands.
     this.#loan ??= this.#local && this.#backend.lend?.(() => this.#recall());
-    if (this.#loan !== undefined) this.#local?.offer(this.#loan.handle, this.#backend);
+    if (this.#loan !== undefined) this.#local?.offer(this.#loan, this.#backend);
   }
 
   /** Requests the backend is working on. */

@@ -222,7 +222,9 @@ export abstract class VirtioDevice implements QueueOwner {
   protected leave(): void {
     if (--this.#depth > 0) return;
     let wanted = false;
-    for (const queue of this.queues) if (queue.dirty && queue.wantsInterrupt()) wanted = true;
+    for (const queue of this.queues) {
+      if (queue.dirty && !this.interruptWaits(queue) && queue.wantsInterrupt()) wanted = true;
+    }
     this.#locked(() => {
       this.store(s.BUSY, 0);
       if (this.load(s.RESET_PENDING) !== 0) {
@@ -295,6 +297,9 @@ export abstract class VirtioDevice implements QueueOwner {
   protected get heldOff(): boolean {
     return this.#heldOff;
   }
+
+  /** At the end of a turn: whether an interrupt that a queue has something for waits. It is asked again at the next end. */
+  protected interruptWaits: (queue: Virtqueue) => boolean = () => false;
 
   /** Taken out for good. */
   protected get detached(): boolean {

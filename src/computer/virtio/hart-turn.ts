@@ -119,6 +119,31 @@ export abstract class HartTurns implements QueueOwner {
     return true;
   }
 
+  /** As `turns`, for a driver on this thread: it looks at the queue itself afterwards, so no interrupt is raised. */
+  protected turnWith(q: number, publish: () => void): boolean {
+    lock(this.words, this.#lock);
+    const mine = this.load(s.BUSY) === 0 && this.mayServe();
+    if (mine) this.store(s.BUSY, this.#busy);
+    unlock(this.words, this.#lock);
+    if (!mine) return false;
+    const queue = (this.#queues[q] ??= new Virtqueue(this, q));
+    let ring = false;
+    try {
+      publish();
+      this.turn++;
+      this.broken = false;
+      if (queue.answerable()) this.work(queue);
+      if (queue.dirty) queue.wantsInterrupt();
+    } finally {
+      lock(this.words, this.#lock);
+      this.store(s.BUSY, 0);
+      ring = this.load(s.KICKED) !== 0;
+      unlock(this.words, this.#lock);
+    }
+    if (ring) this.#doorbell();
+    return true;
+  }
+
   /** Tells the driver, and ends the turn unless there is more to do. */
   #end(queue: Virtqueue, bit: number, done: Done): boolean {
     const wanted = queue.dirty && queue.wantsInterrupt();

@@ -313,6 +313,57 @@ void test('a driver that takes no large segments is given none', () => {
   }
 });
 
+void test('that frames are out is told with the next frame that comes in', async () => {
+  const n = new Nic();
+  n.offer(2000, 2000);
+  const harvest = (): void => {
+    for (const queue of [n.rx, n.tx]) {
+      queue.harvest();
+      queue.interruptAfter(0);
+    }
+  };
+  const send = (count: number): void => {
+    for (let i = 0; i < count; i++) n.tx.add([new Uint8Array(12), frame(60)]);
+    n.tx.kick();
+    n.device.poll();
+  };
+  send(1);
+  assert.equal(n.machine.peek16(n.tx.used + 2), 1, 'it is seen at once by who looks');
+  assert.equal(n.driver.isr, 0);
+  assert.equal(n.device.receive(frame(64)), true);
+  assert.equal(n.driver.isr, 1, 'one interrupt for both');
+  harvest();
+  // Where nothing comes in it is told all the same, soon.
+  send(1);
+  assert.equal(n.driver.isr, 0);
+  for (let i = 0; i < 1000 && !n.machine.raised(4); i++) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(n.driver.isr, 1);
+  // Nor does a driver that sends much wait for its buffers.
+  harvest();
+  send(80);
+  assert.equal(n.driver.isr, 1);
+  // An answer while frames are being sent tells of them as well.
+  harvest();
+  n.device.onFrame = (f) => n.device.receive(f);
+  send(1);
+  assert.equal(n.driver.isr, 1);
+});
+
+void test('a card made from a state tells of the frames that were out when it was taken', async () => {
+  const n = new Nic();
+  n.tx.add([new Uint8Array(12), frame(60)]);
+  n.tx.kick();
+  n.device.poll();
+  assert.equal(n.driver.isr, 0);
+  n.device.detach();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(n.driver.isr, 0, 'what is taken out says nothing any more');
+  const again = new VirtioNet(n.machine.host(4), { mac: Uint8Array.of(2, 0, 0, 0, 0, 9) });
+  again.poll();
+  for (let i = 0; i < 1000 && !n.machine.raised(4); i++) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(n.driver.isr, 1);
+});
+
 void test('an answer may come while the frame is being sent', () => {
   const n = new Nic();
   n.offer(2000, 2000);

@@ -4,6 +4,7 @@
  */
 import { Chain } from './chain.js';
 import { VirtioDevice, type DeviceHost } from './device.js';
+import type { Virtqueue } from './queue.js';
 import {
   completeSum,
   dataOffset,
@@ -35,6 +36,12 @@ const QUEUE_SIZE = 256;
 const ETHERNET_HEADER = 14;
 /** The longest frame that could be: 64 KiB behind an Ethernet header with a VLAN tag. */
 const MAX_FRAME = 65_536 + ETHERNET_HEADER + 4;
+/**
+ * That a frame is out is news of little worth: Linux frees its memory. The interrupt for it waits so many milliseconds for
+ * one that brings a frame, as an answer does, unless that many frames are out.
+ */
+const SENT_WAITS = 1;
+const SENT_MOST = 64;
 /** Buffers one received frame may be spread over. */
 const MAX_RX_BUFFERS = 64;
 const STATUS_AT = 6;
@@ -67,6 +74,8 @@ export class VirtioNet extends VirtioDevice {
    * more until `resume`.
    */
   onFrame: (frame: Uint8Array, segment: number) => boolean = () => true;
+  /** Makes the array for a frame of so many bytes. Whoever passes frames on may have a place for them already. */
+  frameBuffer: (length: number) => Uint8Array = (length) => new Uint8Array(length);
   /** Called when the guest has room again after `receive` returned false. */
   onRoom: () => void = () => undefined;
   readonly counters: NetCounters = { sent: 0, received: 0, malformed: 0, dropped: 0 };
@@ -79,6 +88,9 @@ export class VirtioNet extends VirtioDevice {
   #held = false;
   /** Frames that were taken for the guest already and come before all others. */
   #carried: { readonly frame: Uint8Array; readonly segment: number }[] = [];
+  /** The driver has been given a frame in this turn. */
+  #answered = false;
+  #sentWaits: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     host: DeviceHost,
@@ -108,10 +120,13 @@ export class VirtioNet extends VirtioDevice {
     if (this.running) this.again(1 << TX);
   }
 
-  /** Whether the driver takes frames that stand for many segments. */
+  /** Whether the driver takes frames that stand for many segments, and so does whoever it has them for. */
   get acceptsLarge(): boolean {
-    return this.negotiated(F_GUEST_TSO4) && this.negotiated(F_GUEST_CSUM);
+    return this.negotiated(F_GUEST_TSO4) && this.negotiated(F_GUEST_CSUM) && this.beyondAcceptsLarge();
   }
+
+  /** Set by a driver that passes frames on. */
+  beyondAcceptsLarge: () => boolean = () => true;
 
   /**
    * Gives the guest a frame. False: no room now; offer it again after `onRoom`. `segment`: as `onFrame` has it; the TCP
@@ -122,6 +137,7 @@ export class VirtioNet extends VirtioDevice {
     try {
       if (this.enter()) {
         taken = this.#deliverCarried() && this.#receive(frame, segment);
+        this.#answered ||= taken;
         this.leave();
       }
     } catch (error) {
@@ -142,12 +158,16 @@ export class VirtioNet extends VirtioDevice {
   #deliverCarried(): boolean {
     for (let next = this.#carried[0]; next !== undefined; next = this.#carried[0]) {
       if (!this.#receive(next.frame, next.segment)) return false;
+      this.#answered = true;
       this.#carried.shift();
     }
     return true;
   }
 
   protected override process(kicked: number): void {
+    this.#answered = false;
+    // Somebody may have been waiting before the state was put back.
+    if (this.queues[TX].owed > 0) this.queues[TX].dirty = true;
     if ((kicked & (1 << TX)) !== 0 && !this.#held) this.#transmit();
     if ((kicked & (1 << RX)) !== 0 && !this.#deliverCarried()) return;
     if ((kicked & (1 << RX)) !== 0 && this.#starved) {
@@ -160,6 +180,17 @@ export class VirtioNet extends VirtioDevice {
     this.#starved = true;
   }
 
+  protected override interruptWaits = (queue: Virtqueue): boolean => {
+    if (queue !== this.queues[TX] || this.#answered || queue.owed >= SENT_MOST) return false;
+    this.#sentWaits ??= setTimeout(() => {
+      this.#sentWaits = undefined;
+      if (!queue.dirty || !this.enter()) return;
+      this.#answered = true;
+      this.leave();
+    }, SENT_WAITS);
+    return true;
+  };
+
   #transmit(): void {
     const queue = this.queues[TX];
     const chain = this.#chains[0];
@@ -168,7 +199,7 @@ export class VirtioNet extends VirtioDevice {
       const length = chain.readable - HEADER_SIZE;
       let frame: Uint8Array | undefined;
       if (length >= ETHERNET_HEADER && length <= MAX_FRAME) {
-        frame = new Uint8Array(length);
+        frame = this.frameBuffer(length);
         if (chain.read(0, HEADER_SIZE, this.#header) < 0 || chain.read(HEADER_SIZE, length, frame) < 0) {
           return this.fail(`queue ${TX}: a frame that is not in memory`);
         }

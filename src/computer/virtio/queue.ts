@@ -149,6 +149,11 @@ export class Virtqueue {
     return this.#get(s.QUEUE_NEXT_USED) !== this.#get(s.QUEUE_SIGNALLED) || this.#get(s.QUEUE_SIGNALLED_VALID) === 0;
   }
 
+  /** How many chains were published since the driver was last thought of an interrupt for. */
+  get owed(): number {
+    return (this.#get(s.QUEUE_NEXT_USED) - this.#get(s.QUEUE_SIGNALLED)) & 0xffff;
+  }
+
   /** Whether the driver wants an interrupt for what was published since the last one (2.7.7). */
   wantsInterrupt(): boolean {
     this.dirty = false;

@@ -97,6 +97,36 @@ describe('understudy keys', () => {
     assert.deepEqual(readRingFile(file).policy, { propagation: 60, lifetime: 86_400, overlap: 7200 });
   });
 
+  it('reads a mounted secret where it is told that others may read it, and never one that they may write', async () => {
+    const { file, run } = terminal();
+    await run('create');
+    const own = await run('export');
+    for (const mode of [0o444, 0o440, 0o644]) {
+      chmodSync(file, mode);
+      for (const command of ['list', 'export'] as const) {
+        const refused = await run(command);
+        assert.equal(refused.status, 1);
+        assert.match(refused.error, /others have access .*--read-only/);
+        assert.equal((await run(command, '--read-only')).status, 0);
+      }
+      assert.equal((await run('export', '--read-only')).out, own.out);
+    }
+    chmodSync(file, 0o646);
+    assert.match((await run('list', '--read-only')).error, /others may write it/);
+    for (const command of ['create', 'rotate', 'revoke']) {
+      const { status, error } = await run(command, '--read-only');
+      assert.equal(status, 2);
+      assert.match(error, /--read-only goes with list and export/);
+    }
+  });
+
+  it('says so when the folder cannot be made', async () => {
+    const { run } = terminal();
+    const { status, error } = await run('create', '--file', '/proc/understudy/a/keys.json');
+    assert.equal(status, 1);
+    assert.match(error, /its folder cannot be made/);
+  });
+
   it('says what is wrong: 1 for the ring, 2 for the command line', async () => {
     const { file, run } = terminal();
     for (const [args, status, message] of [

@@ -1,7 +1,7 @@
 /** `understudy keys`: the life of the keys that seal sessions, in a file. */
 import { randomFillSync } from 'node:crypto';
 import { homedir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import {
   createKey,
@@ -13,7 +13,7 @@ import {
   rotate,
   SessionError,
 } from '../../session/index.js';
-import { makeFolders } from '../../session/node/folders.js';
+import { makeFolderOf } from '../../session/node/folders.js';
 import type { RingContent, RingPolicy } from '../../session/index.js';
 import { changeRingFile, readRingFile } from '../../session/node/index.js';
 
@@ -32,6 +32,8 @@ const HELP = `understudy keys: the keys that seal sessions
   --lifetime SECONDS     create, for a new ring: how long a key seals
   --overlap SECONDS      create, for a new ring: how long it opens after that
   --json                 list: as JSON, without secrets
+  --read-only            list, export: the file is a mounted secret, which others may read (Docker: mode 0444;
+                         Kubernetes: 0440, 0644) as long as none may write it
 `;
 
 const OPTIONS = {
@@ -39,6 +41,7 @@ const OPTIONS = {
   now: { type: 'boolean' },
   all: { type: 'boolean' },
   json: { type: 'boolean' },
+  'read-only': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   propagation: { type: 'string' },
   lifetime: { type: 'string' },
@@ -134,7 +137,7 @@ function existing(content: RingContent | undefined, path: string): RingContent {
 async function add(path: string, values: Values, io: KeysIo, how: 'create' | 'rotate'): Promise<void> {
   const policyGiven = [values.propagation, values.lifetime, values.overlap].some((value) => value !== undefined);
   const policy = policyOf(values);
-  await makeFolders(dirname(path), 0o700);
+  await makeFolderOf(path);
   let note = '';
   await changeRingFile(path, (content) => {
     if (how === 'rotate') existing(content, path);
@@ -176,10 +179,14 @@ async function run(args: string[], io: KeysIo): Promise<void> {
     'understudy',
     'session-keys.json',
   );
+  const othersMayRead = values['read-only'] === true;
+  if (othersMayRead && command !== 'list' && command !== 'export') {
+    throw new UsageError(`${command}: --read-only goes with list and export`);
+  }
   const path = resolve(values.file ?? io.environment['UNDERSTUDY_KEYS_FILE'] ?? fallback);
   switch (command) {
     case 'list': {
-      const content = readRingFile(path);
+      const content = readRingFile(path, { othersMayRead });
       io.out(values.json === true ? json(content, io.now()) : table(content, io.now()));
       return;
     }
@@ -189,7 +196,7 @@ async function run(args: string[], io: KeysIo): Promise<void> {
     case 'revoke':
       return revokeKeys(path, rest, values, io);
     case 'export':
-      io.out(formatRingForEnvironment(readRingFile(path)) + '\n');
+      io.out(formatRingForEnvironment(readRingFile(path, { othersMayRead })) + '\n');
       return;
     default:
       throw new UsageError(`no command "${command}"`);

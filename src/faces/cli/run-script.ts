@@ -99,8 +99,7 @@ export async function runScript(guest: Guest, script: string): Promise<number> {
     const why = timedOut
       ? `the time of ${(options.timeout ?? 0) / 1000} s was over`
       : (describeEnd(end) ?? `the guest ended (${end.kind}) before the command did`);
-    const last = instance.console.text.trimEnd().split(/\r?\n/).slice(-CONSOLE_LINES).join('\n');
-    process.stderr.write(`understudy: ${why}. Its console's last lines:\n${last}\n`);
+    process.stderr.write(`understudy: ${why}; ${instance.console.lastWords(CONSOLE_LINES)}\n`);
   }
   return code;
 }

@@ -31,7 +31,7 @@ const PATIENCE = 48;
  * Bytes of machine code that run, for each byte of WebAssembly, before a region is worth the optimizing compiler's
  * time: that takes two microseconds a byte, so a large region has to run for longer (docs/performance.md).
  */
-const OPTIMIZE_AFTER = 120_000;
+const OPTIMIZE_AFTER = 12_000;
 
 /** Places remembered at a time. */
 const MAX_APART = 16_384;

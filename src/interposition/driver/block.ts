@@ -1,5 +1,5 @@
 /** The monitor's driver of a disk (virtio 1.2, 5.2): what it offers is a disk again, for whoever uses it through the monitor. */
-import { BlockError, SECTOR_SIZE, type BlockBackend } from '../../computer/virtio/block-backend.js';
+import { BlockError, SECTOR_SIZE, type BlockBackend, type Loan } from '../../computer/virtio/block-backend.js';
 import * as b from '../../computer/virtio/block-request.js';
 import type { VirtioBlock } from '../../computer/virtio/block.js';
 import type { MonitorMemory } from '../monitor-memory.js';
@@ -42,16 +42,21 @@ export class BlockDriver extends Driver implements BlockBackend {
   readonly id: string;
   readonly discard?: (sector: number, count: number) => Promise<void>;
   readonly zero?: (sector: number, count: number) => Promise<void>;
+  readonly #disk: VirtioBlock;
   readonly #waiting: Job[] = [];
   readonly #submitted = new Map<number, Submitted>();
   readonly #slots: number[] = [];
   readonly #segments: number[] = [];
+  /** Where a hart that does a request by itself has its header and status. */
+  readonly #hartsScratch: number;
 
   constructor(device: VirtioBlock, memory: MonitorMemory) {
     super(device, memory, b.F_RO | b.F_FLUSH | b.F_DISCARD | b.F_WRITE_ZEROES);
+    this.#disk = device;
     this.takeOver([b.QUEUE_SIZE]);
     for (let i = 0; i < SEGMENTS; i++) this.#segments.push(memory.take(SEGMENT, 4096));
     for (let i = 0; i < REQUESTS; i++) this.#slots.push(memory.take(HEADER_AREA + 1));
+    this.#hartsScratch = memory.take(2 * b.HEADER_SIZE);
     const config = device.configuration();
     this.sectors = config.getUint32(0, true) + config.getUint32(4, true) * 0x1_0000_0000;
     this.readOnly = this.negotiated(b.F_RO);
@@ -62,6 +67,12 @@ export class BlockDriver extends Driver implements BlockBackend {
 
   get goesOn(): string | undefined {
     return this.#submitted.size + this.#waiting.length > 0 ? 'requests under way' : undefined;
+  }
+
+  /** What is behind the device harts can reach, through the device's queue (virtio/driven-disk.ts). */
+  lend(recall: () => boolean): Loan | undefined {
+    const loan = this.#disk.backend.lend?.(recall);
+    return loan && { ...loan, via: { page: this.#disk.page * 4, scratch: this.#hartsScratch } };
   }
 
   async read(sector: number, into: Uint8Array): Promise<void> {

@@ -2,8 +2,8 @@
  * The monitor's driver of a network card (virtio 1.2, 5.1): frames out and in, the header in front of each as the card
  * gives and takes it. Its two queues lie over buffers of the monitor's own:
  *
- *   receive    128 × 2 KiB, several for a frame that is longer; the card's again once the frame has been taken out
- *   transmit   128 × 2 KiB, as many as a frame needs
+ *   receive    32 × 66 KiB, one for each frame; the card's again once the frame has been taken out
+ *   transmit   16 × 66 KiB, one for each frame
  */
 import * as n from '../../computer/virtio/net-offload.js';
 import type { VirtioNet } from '../../computer/virtio/net.js';
@@ -14,9 +14,11 @@ import { Driver } from './driver.js';
 const RX = 0;
 const TX = 1;
 const QUEUE_SIZE = 256;
-const BUFFER = 2048;
-const BUFFERS = 128;
-export const NET_DRIVER_BYTES = 2 * BUFFERS * BUFFER + 32 * 1024;
+/** The longest frame that a card knows, and its header. */
+const BUFFER = 66 * 1024;
+const RX_BUFFERS = 32;
+const TX_BUFFERS = 16;
+export const NET_DRIVER_BYTES = (RX_BUFFERS + TX_BUFFERS) * BUFFER + 64 * 1024;
 /** Frames that wait for the OS to have room: no more buffers are offered to the card then. */
 const MOST_WAITING = 64;
 
@@ -28,15 +30,18 @@ export interface PassingFrame {
 }
 
 export class NetDriver extends Driver {
-  /** Told of each frame from outside. False: there is no room for it now, it is offered again after `wanted`. */
+  /**
+   * Told of each frame from outside, whose bytes are the driver's again when the call is over. False: there is no room for
+   * it now, it is offered again after `wanted`.
+   */
   onFrame: (frame: PassingFrame) => boolean = () => true;
   /** The card takes frames again after `send` said false. */
   onRoom: () => void = () => undefined;
 
   /** Free transmit buffers. */
   readonly #free: number[] = [];
-  /** By head: the transmit buffers of a frame. */
-  readonly #sent = new Map<number, readonly number[]>();
+  /** By head: the transmit buffer of a frame. */
+  readonly #sent = new Map<number, number>();
   /** By head: the receive buffer that the card has. */
   readonly #offered = new Map<number, number>();
   /** Receive buffers that are not offered, because too much waits. */
@@ -48,14 +53,19 @@ export class NetDriver extends Driver {
   constructor(device: VirtioNet, memory: MonitorMemory) {
     super(device, memory, n.F_CSUM | n.F_GUEST_CSUM | n.F_GUEST_TSO4 | n.F_HOST_TSO4 | n.F_MRG_RXBUF);
     this.takeOver([QUEUE_SIZE, QUEUE_SIZE]);
-    for (let i = 0; i < BUFFERS; i++) {
-      this.#free.push(memory.take(BUFFER, BUFFER));
-      this.#kept.push(memory.take(BUFFER, BUFFER));
-    }
+    for (let i = 0; i < TX_BUFFERS; i++) this.#free.push(memory.take(BUFFER));
+    for (let i = 0; i < RX_BUFFERS; i++) this.#kept.push(memory.take(BUFFER));
     this.#offer();
   }
 
-  /** Sends a frame; its bytes are copied. False: taken, but no more until `onRoom`. */
+  /** Where a frame of so many bytes may be put that is sent next: `send` then has nothing to copy. */
+  buffer(length: number): Uint8Array {
+    const at = this.#free.at(-1);
+    if (at === undefined || n.HEADER_SIZE + length > BUFFER) return new Uint8Array(length);
+    return this.memory.bytes.subarray(at + n.HEADER_SIZE, at + n.HEADER_SIZE + length);
+  }
+
+  /** Sends a frame; its bytes are copied, unless they are where `buffer` said. False: taken, but no more until `onRoom`. */
   send({ frame, segment }: PassingFrame): boolean {
     if (this.failure !== undefined) return true;
     this.attempt(() => this.#send(frame, segment));
@@ -64,29 +74,19 @@ export class NetDriver extends Driver {
 
   #send(frame: Uint8Array, segment: number): void {
     const { bytes, view } = this.memory;
-    const total = n.HEADER_SIZE + frame.length;
-    const count = Math.ceil(total / BUFFER);
-    // With half of the buffers left the longest frame still has its place.
-    if (count > this.#free.length || count > this.queues[TX].room) {
-      throw new InterpositionError('state', `a frame of ${frame.length} bytes was sent though there was no room`);
+    const at = this.#free.pop();
+    if (at === undefined || n.HEADER_SIZE + frame.length > BUFFER) {
+      throw new InterpositionError('state', `a frame of ${frame.length} bytes was sent for which there is no buffer`);
     }
-    const buffers = this.#free.splice(this.#free.length - count, count);
-    const first = buffers[0] ?? 0;
-    const header = new DataView(view.buffer, first, n.HEADER_SIZE);
-    for (let i = 0; i < n.HEADER_SIZE; i++) header.setUint8(i, 0);
+    const header = new DataView(view.buffer, at, n.HEADER_SIZE);
+    bytes.fill(0, at, at + n.HEADER_SIZE);
     if (segment > 0) n.writeLarge(header, frame, segment);
-    let done = 0;
-    const chain = buffers.map((at, i) => {
-      const skip = i === 0 ? n.HEADER_SIZE : 0;
-      const length = Math.min(BUFFER - skip, frame.length - done);
-      bytes.set(frame.subarray(done, done + length), at + skip);
-      done += length;
-      return { at, length: skip + length, write: false };
-    });
-    this.#sent.set(this.queues[TX].add(chain), buffers);
+    const isThere = frame.buffer === bytes.buffer && frame.byteOffset === at + n.HEADER_SIZE;
+    if (!isThere) bytes.set(frame, at + n.HEADER_SIZE);
+    this.#sent.set(this.queues[TX].add([{ at, length: n.HEADER_SIZE + frame.length, write: false }]), at);
     this.kick(TX);
     this.#harvestSent();
-    this.#full = this.#free.length < BUFFERS / 2 || this.queues[TX].room < BUFFERS / 2;
+    this.#full = this.#free.length === 0;
   }
 
   /** The OS has room again for what `onFrame` said false to. */
@@ -96,7 +96,7 @@ export class NetDriver extends Driver {
 
   /** Frames from outside that the OS has not got; they are the caller's from now on. */
   takeWaiting(): readonly PassingFrame[] {
-    this.attempt(() => this.#collect());
+    this.attempt(() => this.#collect(false));
     return this.#waiting.splice(0);
   }
 
@@ -111,9 +111,9 @@ export class NetDriver extends Driver {
 
   protected override finished(): void {
     this.#harvestSent();
-    this.#collect();
+    this.#collect(true);
     this.#pass();
-    if (this.#full && this.#free.length >= BUFFERS / 2 && this.queues[TX].room >= BUFFERS / 2) {
+    if (this.#full && this.#free.length > 0) {
       this.#full = false;
       this.onRoom();
     }
@@ -121,13 +121,13 @@ export class NetDriver extends Driver {
 
   #harvestSent(): void {
     for (let done = this.queues[TX].next(); done !== undefined; done = this.queues[TX].next()) {
-      this.#free.push(...(this.#sent.get(done.head) ?? []));
+      this.#free.push(this.#sent.get(done.head) ?? 0);
       this.#sent.delete(done.head);
     }
   }
 
-  /** Takes what the card has received out of its buffers. */
-  #collect(): void {
+  /** Takes what the card has received out of its buffers, and passes on (`pass`) what there is room for. */
+  #collect(pass: boolean): void {
     const { bytes, view } = this.memory;
     const queue = this.queues[RX];
     for (let first = queue.next(); first !== undefined; first = queue.next()) {
@@ -135,20 +135,11 @@ export class NetDriver extends Driver {
       const header = new DataView(view.buffer, at, n.HEADER_SIZE);
       const count = header.getUint16(10, true);
       const segment = header.getUint8(1) === n.GSO_TCPV4 ? header.getUint16(4, true) : 0;
-      const parts = [bytes.subarray(at + n.HEADER_SIZE, at + Math.max(n.HEADER_SIZE, first.written))];
-      for (let i = 1; i < count; i++) {
-        const next = queue.next();
-        if (next === undefined) throw new InterpositionError('state', `a frame of ${count} buffers came in ${i}`);
-        const from = this.#given(next.head);
-        parts.push(bytes.subarray(from, from + next.written));
-      }
-      const frame = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-      let done = 0;
-      for (const part of parts) {
-        frame.set(part, done);
-        done += part.length;
-      }
-      this.#waiting.push({ frame, segment });
+      // Each buffer has room for the longest frame: none is spread over several.
+      if (count !== 1) throw new InterpositionError('state', `a frame came in ${count} buffers`);
+      const frame = bytes.subarray(at + n.HEADER_SIZE, at + Math.max(n.HEADER_SIZE, first.written));
+      if (pass && this.#waiting.length === 0 && this.onFrame({ frame, segment })) continue;
+      this.#waiting.push({ frame: frame.slice(), segment });
     }
   }
 

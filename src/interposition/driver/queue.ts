@@ -38,6 +38,7 @@ export class DriverQueue {
   readonly #halves: Uint16Array;
   #next = 0;
   #seen = 0;
+  #underWay = 0;
   readonly #free: number[];
   /** By head: the descriptors of its chain, and the room in it. Undefined: not the device's. */
   readonly #chains: ({ readonly descriptors: readonly number[]; readonly room: number } | undefined)[];
@@ -63,12 +64,18 @@ export class DriverQueue {
 
   /** Chains that the device has. */
   get underWay(): number {
-    return this.#chains.reduce((n, chain) => (chain === undefined ? n : n + 1), 0);
+    return this.#underWay;
   }
 
   /** Gives the device a chain of buffers, those it reads first; answers its name. -1: there is no room now. */
   add(buffers: readonly DriverBuffer[]): number {
     if (buffers.length === 0 || buffers.length > this.#free.length) return -1;
+    // With nothing under way a hart may have used the queue meanwhile, and left it empty (virtio/driven-disk.ts).
+    if (this.#underWay === 0) {
+      this.#next = Atomics.load(this.#halves, (this.driver + 2) >>> 1);
+      this.#seen = Atomics.load(this.#halves, (this.device + 2) >>> 1);
+    }
+    this.#underWay++;
     const descriptors = buffers.map(() => this.#free.pop() ?? 0);
     const { view } = this.#memory;
     let room = 0;
@@ -95,6 +102,7 @@ export class DriverQueue {
    * Throws InterpositionError `state` if the device names one that it does not have.
    */
   next(): Finished | undefined {
+    if (this.#underWay === 0) return undefined;
     const index = Atomics.load(this.#halves, (this.device + 2) >>> 1);
     if (index === this.#seen) return undefined;
     const { view } = this.#memory;
@@ -105,6 +113,7 @@ export class DriverQueue {
       throw new InterpositionError('state', `the device finished chain ${head}, which it was not given`);
     }
     this.#chains[head] = undefined;
+    this.#underWay--;
     this.#free.push(...chain.descriptors);
     this.#seen = (this.#seen + 1) & 0xffff;
     return { head, written: Math.min(view.getUint32(at + 4, true), chain.room) };

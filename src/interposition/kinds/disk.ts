@@ -194,6 +194,18 @@ export class DiskDevice extends ComputerDevice<VirtioBlock, BlockDriver> {
     }
   }
 
+  /** Harts no longer do requests by themselves: they are to come this way. */
+  protected override async beforeUse(): Promise<void> {
+    const { emulation } = this;
+    if (!(emulation instanceof VirtioBlock)) return;
+    while (!emulation.lendToHarts(false)) await new Promise<void>((resolve) => setTimeout(resolve, 0));
+  }
+
+  protected override afterUses(): void {
+    const { emulation } = this;
+    if (emulation instanceof VirtioBlock) emulation.lendToHarts(true);
+  }
+
   override async close(): Promise<void> {
     await super.close();
     const release = this.#release;

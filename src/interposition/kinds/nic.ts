@@ -47,10 +47,14 @@ export function nicKind(path: FramePath = straight()): Kind<VirtioNet, NetDriver
       nic.onRoom = () => driver.wanted();
       driver.onFrame = (frame) => path.fromCard(frame);
       driver.onRoom = () => nic.resume();
+      real.beyondAcceptsLarge = () => nic.acceptsLarge;
       return nic;
     },
     // What came for the OS and found no room comes first when the card is its own again.
-    release: (real, driver) => real.carry(driver.takeWaiting()),
+    release: (real, driver) => {
+      real.beyondAcceptsLarge = () => true;
+      real.carry(driver.takeWaiting());
+    },
   };
 }
 

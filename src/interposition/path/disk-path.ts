@@ -79,7 +79,8 @@ export class DiskPath {
   /** What the emulation has for a disk. */
   over(driver: BlockBackend): BlockBackend {
     this.#driver = driver;
-    return this.view(this.owner, driver);
+    // While there is nothing to be done with requests the owner's need not come this way.
+    return { ...this.view(this.owner, driver), lend: (recall) => driver.lend?.(recall) };
   }
 
   /** The driver of now. Throws BlockError `host` if there is none. */

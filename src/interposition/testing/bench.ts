@@ -5,6 +5,7 @@ import { Frames } from '../../computer/frames.js';
 import { ECAM_BASE, PCI_MEMORY_BASE } from '../../computer/pci/host.js';
 import { Turns } from '../../computer/turns.js';
 import type { VirtioDevice } from '../../computer/virtio/device.js';
+import type { LocalFile } from '../../computer/virtio/local-disk.js';
 import { TestDriver } from '../../computer/virtio/testing/driver.js';
 import { TestMachine } from '../../computer/virtio/testing/machine.js';
 import { ComputerDevice, type DeviceGround } from '../device.js';
@@ -29,7 +30,8 @@ export class InterpositionBench {
   readonly failures: unknown[] = [];
   #polled = false;
 
-  constructor() {
+  /** `openLocal`: the platform's way to a disk's contents, as harts have it; without it the main thread does all. */
+  constructor(openLocal?: (handle: number) => LocalFile | undefined) {
     const buffer = new SharedArrayBuffer(MONITOR + MONITOR_FRAMES * 4096);
     const machine = new TestMachine(PAGES, buffer);
     if (BOARD + BOARD_SIZE > 0x8_0000) throw new RangeError('the board does not fit');
@@ -49,7 +51,7 @@ export class InterpositionBench {
       fault: (_, message) => void this.faults.push(message),
       failed: (_, error) => void this.failures.push(error),
     });
-    const regions = boardRegions({ ...options, dma: machine, hart: 0, nap: () => undefined });
+    const regions = boardRegions({ ...options, dma: machine, hart: 0, nap: () => undefined, openLocal });
     const at = (base: number): MmioRegion => {
       const region = regions.find((r) => r.base === base);
       if (region === undefined) throw new RangeError(`the board has nothing at ${base.toString(16)}`);

@@ -413,6 +413,69 @@ test('connections in TIME-WAIT make way when there are too many', () => {
   assert.equal(b.tcp.counters.crowded, 0);
 });
 
+/** Connections of `a` that `b` has closed first: they end in TIME-WAIT there, one millisecond after the other. */
+function lingering(count: number) {
+  const clock = new SimClock();
+  const sw = new Switch();
+  const a = new Peer({ port: sw.attach({ name: 'a' }), clock, ip: '10.0.2.15', mac: '52:54:00:00:00:01' });
+  const b = new Peer({ port: sw.attach({ name: 'b' }), clock, ip: '10.0.2.16', mac: '52:54:00:00:00:02' });
+  b.listen(80, (connection) => {
+    const app = new Recorder();
+    app.connected = () => connection.close();
+    return app;
+  });
+  for (let i = 0; i < count; i++) {
+    const app = new Recorder();
+    const connection = a.connect('10.0.2.16', 80, app);
+    app.end = () => connection.close();
+    clock.advance(1);
+  }
+  const tcbs = [...b.tcp.connections()].map(({ tcb }) => tcb).sort((x, y) => x.timeWaitAt - y.timeWaitAt);
+  assert.ok(tcbs.length === count && tcbs.every(({ state }) => state === TcpState.TimeWait));
+  return { clock, a, b, tcbs };
+}
+
+test('a timer does not look at each of the connections in TIME-WAIT', () => {
+  const { clock, a, b, tcbs } = lingering(1000);
+  let looks = 0;
+  for (const tcb of tcbs) {
+    const { suspended } = tcb;
+    Object.defineProperty(tcb, 'suspended', { configurable: true, get: () => (looks++, suspended) });
+  }
+  // Each conversation has an acknowledgment that is delayed, by a timer of its own.
+  const server = new Recorder();
+  b.listen(81, (connection) => {
+    server.connection = connection;
+    return server;
+  });
+  const client = new Recorder();
+  const connection = a.connect('10.0.2.16', 81, client);
+  for (let i = 0; i < 20; i++) {
+    connection.send(text('x'));
+    clock.advance(20);
+  }
+  assert.equal(server.bytes, 20);
+  assert.ok(looks <= 200, `${looks} looks at 1000 connections that wait`);
+  clock.advance(10_000);
+  assert.equal(b.tcp.size, 1);
+});
+
+test('TIME-WAIT ends for each in its time, though one begins anew and another is held', () => {
+  const { clock, b, tcbs } = lingering(5);
+  const [again, held, ...others] = tcbs;
+  clock.advance(5000);
+  // Its peer did not hear our last acknowledgment: as input.ts has it.
+  again.timeWaitAt = b.tcp.now() + again.config.timeWait;
+  b.tcp.linger(again);
+  held.suspended = true;
+  clock.advance(5001);
+  assert.ok(others.every(({ state }) => state === TcpState.Closed));
+  assert.deepEqual([again.state, held.state], [TcpState.TimeWait, TcpState.TimeWait]);
+  held.suspended = false;
+  clock.advance(5000);
+  assert.deepEqual([again.state, held.state, b.tcp.size], [TcpState.Closed, TcpState.Closed, 0]);
+});
+
 test('many connections share the room for buffers', () => {
   const { peer } = stage();
   const alone = peer.tcp.share();

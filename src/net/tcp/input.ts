@@ -188,6 +188,7 @@ function receive(t: Tcb, world: TcpWorld, s: Segment, seq: number): void {
   if (s.dataLength === 0 && !fin) return;
   if (t.state === TcpState.TimeWait) {
     t.timeWaitAt = world.now() + t.config.timeWait;
+    world.linger(t);
     t.ackNow = true;
     return;
   }

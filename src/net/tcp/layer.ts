@@ -62,7 +62,9 @@ export class TcpLayer implements TcpWorld {
   readonly #blocked = new Set<Tcb>();
   /** Connections that have taken a place of their station's share. */
   readonly #counted = new Set<Tcb>();
-  /** Connections in TIME-WAIT, oldest first. */
+  /** Connections whose deadlines must be looked at one by one: all that are not in TIME-WAIT. */
+  readonly #timed = new Set<Tcb>();
+  /** Connections in TIME-WAIT, in the order in which it ends. */
   readonly #lingering = new Set<Tcb>();
   readonly #shares: Shares;
   readonly #halfOpen: Shares;
@@ -110,9 +112,7 @@ export class TcpLayer implements TcpWorld {
     if (this.has(ends)) throw new NetError('BAD_CONFIG', 'there is a connection between these ports already');
     const tcb = new Tcb(ends, this.config, events, this.#iss());
     tcb.state = TcpState.SynSent;
-    this.#count(tcb);
-    const connection = new TcpConnection(tcb, this);
-    this.#flows.add(connection);
+    const connection = this.#add(tcb);
     output(tcb, this);
     return connection;
   }
@@ -210,6 +210,9 @@ export class TcpLayer implements TcpWorld {
   }
 
   linger(tcb: Tcb): void {
+    this.#timed.delete(tcb);
+    // Anew, if it was there: it is the last again.
+    this.#lingering.delete(tcb);
     this.#lingering.add(tcb);
   }
 
@@ -221,6 +224,7 @@ export class TcpLayer implements TcpWorld {
   forget(tcb: Tcb): void {
     this.#blocked.delete(tcb);
     this.#lingering.delete(tcb);
+    this.#timed.delete(tcb);
     const { localAddress, localPort, remoteAddress, remotePort } = tcb.ends;
     const connection = this.#flows.find(localAddress, localPort, remoteAddress, remotePort);
     if (connection?.tcb !== tcb) return;
@@ -287,10 +291,15 @@ export class TcpLayer implements TcpWorld {
     const relay = new LateEvents(() => this.#halfOpen.give(station));
     const tcb = new Tcb(ends, this.config, relay, this.#iss());
     synArrives(tcb, s, this.now());
+    relay.target = decide(this.#add(tcb));
+  }
+
+  #add(tcb: Tcb): TcpConnection {
     this.#count(tcb);
     const connection = new TcpConnection(tcb, this);
     this.#flows.add(connection);
-    relay.target = decide(connection);
+    this.#timed.add(tcb);
+    return connection;
   }
 
   #arm(at: number): void {
@@ -304,9 +313,17 @@ export class TcpLayer implements TcpWorld {
     this.#cancelTimer = undefined;
     const now = this.#options.clock.now();
     let next = Infinity;
-    for (const { tcb } of [...this.#flows]) {
+    for (const tcb of [...this.#timed]) {
       if (nextDeadline(tcb) <= now) runTimers(tcb, this, now);
       next = Math.min(next, nextDeadline(tcb));
+    }
+    for (const tcb of this.#lingering) {
+      // There may be thousands, and all wait equally long.
+      if (nextDeadline(tcb) <= now) runTimers(tcb, this, now);
+      else if (!tcb.suspended) {
+        next = Math.min(next, nextDeadline(tcb));
+        break;
+      }
     }
     if (next < this.#timerAt) this.#arm(next);
   }

@@ -79,7 +79,7 @@ function checkOwner(path: string, fd: number, othersMayRead: boolean): void {
       'unsafe-file',
       othersMayRead
         ? `key ring ${path}: others may write it (mode ${octal}): mount it read-only for them, and rotate`
-        : `key ring ${path}: others have access (mode ${octal}): chmod 600 it, and rotate; for a mounted secret open it with readOnly`,
+        : `key ring ${path}: others have access (mode ${octal}): chmod 600 it, and rotate; a mounted secret is opened with readOnly (--read-only)`,
     );
   }
   const self = process.getuid?.();

@@ -1,11 +1,10 @@
 /** A ring that follows its file: what one server or an operator changes, all servers see. */
 import { randomFillSync } from 'node:crypto';
-import { dirname } from 'node:path';
 import { SessionError } from '../errors.js';
 import { DEFAULT_POLICY, formatKeyId, KeyRing, sealingKey } from '../ring.js';
 import type { RingContent, RingPolicy } from '../ring.js';
 import { createKey, rotate } from '../ring-life.js';
-import { makeFolders } from './folders.js';
+import { makeFolderOf } from './folders.js';
 import { changeRingFile, fileVersion } from './ring-file.js';
 import { readVersion, RingWatch } from './ring-watch.js';
 
@@ -111,11 +110,7 @@ function rotator(path: string, watch: () => RingWatch): (content: RingContent, n
 
 async function createIfMissing(path: string, policy: RingPolicy): Promise<void> {
   if (fileVersion(path) !== undefined) return;
-  try {
-    await makeFolders(dirname(path), 0o700);
-  } catch (error) {
-    throw new SessionError('file', `key ring ${path}: its folder cannot be made`, { cause: error });
-  }
+  await makeFolderOf(path);
   await changeRingFile(path, (content) => content ?? createKey({ policy, keys: [] }, Date.now(), random).content);
 }
 

@@ -41,7 +41,8 @@ export class Shell {
    * the other. It reads nothing: its standard input is empty. What it sets (variables, the folder) is there for the
    * next one; a command that ends the shell itself (`exit 3`) has that status, and the next one finds a new shell.
    *
-   * Throws SystemError `timeout`, `too-much-output` (more than 256 MiB), `ended` or `invalid`. With the first two the
+   * Throws SystemError `timeout`, `too-much-output` (more than 256 MiB), `ended`, `invalid`, or `no-shell`: what starts the
+   * guest's shells was killed, and its console has none to start it again. With the first two the
    * shell's whole process group is killed, the command and what runs in the background, and the next command finds a new
    * shell.
    *

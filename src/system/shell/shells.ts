@@ -11,6 +11,10 @@ import { ShellSlot, type SlotHost } from './slot.js';
 /** A shell that edits lines asks the terminal where its cursor is. */
 const PROMPT = /[#$] (?:\x1b\[6n)?$/;
 const DEFAULT_TIMEOUT = 60_000;
+/** An agent that was killed is started again within this time, or not (ms). */
+const REBIRTH = 5000;
+/** In that time one asks for a prompt so often (ms). */
+const ATTEMPT = 1500;
 /** A line of the agent's is short. */
 const LONGEST_LINE = 256;
 const HERE = 'understudy-shell-agent';
@@ -24,12 +28,25 @@ export class Shells implements SlotHost {
   readonly #agent: ConsolePort | undefined;
   readonly #pairs: readonly (readonly [ConsolePort, ConsolePort])[];
   readonly #slots: (ShellSlot | undefined)[] = [];
+  /** The agent has answered, and lives. */
+  #isReady = false;
   #started: Promise<void> | undefined;
+  /** The agent had answered, and was killed. */
+  #isLost = false;
   #onReady: () => void = () => undefined;
   #line = '';
 
-  /** `ports`: of the console device, for the agent and for pairs of a shell's. */
-  constructor(os: OsInstance, console: Console, ports: readonly ConsolePort[], random: (into: Uint8Array) => void) {
+  /**
+   * `ports`: of the console device, for the agent and for pairs of a shell's. `instead`: what the guest runs in place of
+   * a shell on its console, if it does.
+   */
+  constructor(
+    os: OsInstance,
+    console: Console,
+    ports: readonly ConsolePort[],
+    random: (into: Uint8Array) => void,
+    private readonly instead?: string,
+  ) {
     this.#os = os;
     this.#console = console;
     this.#random = random;
@@ -38,16 +55,22 @@ export class Shells implements SlotHost {
       ports[1 + 2 * i],
       ports[2 + 2 * i],
     ]);
-    if (this.#agent !== undefined) this.#agent.onData = (bytes) => this.#hear(bytes);
+    if (this.#agent !== undefined) {
+      this.#agent.onData = (bytes) => this.#hear(bytes);
+      this.#agent.onOpen = (open) => {
+        if (!open && this.#isReady) this.#lose();
+      };
+    }
     void os.ended.then((end) => {
       this.ended = `${os.name} ended (${end.kind})`;
       for (const slot of this.#slots) slot?.notice();
     });
   }
 
-  /** Throws SystemError `timeout`, `ended`, or `no-port` when all ports are taken. */
+  /** Throws SystemError `timeout`, `ended`, `no-shell`, or `no-port` when all ports are taken. */
   async open(options: WaitOptions): Promise<Shell> {
     checkTimeout(options.timeout ?? DEFAULT_TIMEOUT);
+    if (this.ended !== undefined) throw new SystemError('ended', this.ended);
     const agent = this.#agent;
     const index = this.#pairs.findIndex((_, i) => this.#slots[i] === undefined);
     if (agent === undefined || index < 0) {
@@ -56,12 +79,18 @@ export class Shells implements SlotHost {
         `${this.#os.name} has room for ${this.#pairs.length} shells at once, two console ports each: close one, or boot it with fewer ports`,
       );
     }
+    if (this.instead !== undefined && this.#started === undefined && !this.#promptStands) {
+      throw new SystemError(
+        'no-shell',
+        `${this.#os.name} runs ${this.instead} in place of a shell on its console, and no other shell can be started without one`,
+      );
+    }
     const [commands, written] = this.#pairs[index];
     const slot = new ShellSlot(index, commands, written, this);
     this.#slots[index] = slot;
     try {
-      this.#started ??= this.#start(agent, options);
-      await this.#started;
+      if (this.#isLost) await this.revive(performance.now() + (options.timeout ?? DEFAULT_TIMEOUT));
+      else await (this.#started ??= this.#start(agent, () => this.#firstPrompt(options), options));
       this.#os.console.announce(commands.index);
       this.#os.console.announce(written.index);
       slot.begin();
@@ -77,7 +106,8 @@ export class Shells implements SlotHost {
   }
 
   tell(line: string): void {
-    if (this.ended === undefined) this.#agent?.write(new TextEncoder().encode(`${line}\n`));
+    // What is said to one that is no more would be heard by the next.
+    if (this.ended === undefined && !this.#isLost) this.#agent?.write(new TextEncoder().encode(`${line}\n`));
   }
 
   mark(): string {
@@ -86,18 +116,81 @@ export class Shells implements SlotHost {
     return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
   }
 
+  async revive(deadline: number): Promise<void> {
+    const agent = this.#agent;
+    if (!this.#isLost || agent === undefined) return;
+    const timeout = Math.min(REBIRTH, Math.max(1, deadline - performance.now()));
+    try {
+      await (this.#started ??= this.#start(agent, () => this.#nextPrompt(timeout), { timeout }));
+    } catch (cause) {
+      if (cause instanceof SystemError && cause.code === 'ended') throw cause;
+      throw new SystemError(
+        'no-shell',
+        `in ${this.#os.name} what starts shells was killed, and its console has no shell to start it again`,
+        { cause },
+      );
+    }
+  }
+
+  /** Everything that belonged to the agent went with it. */
+  #lose(): void {
+    this.#isReady = false;
+    this.#isLost = true;
+    this.#started = undefined;
+    this.#line = '';
+    for (const slot of this.#slots) slot?.orphan();
+  }
+
+  get #promptStands(): boolean {
+    return PROMPT.test(this.#console.text);
+  }
+
+  /** Waits for the shell on the console that the guest has begun with. */
+  async #firstPrompt({ timeout = DEFAULT_TIMEOUT }: WaitOptions): Promise<void> {
+    const deadline = performance.now() + timeout;
+    // It may stand there, and somebody have waited for it already.
+    if (!this.#promptStands) await this.#console.waitFor(PROMPT, { timeout });
+    await this.#silence(Math.max(1, deadline - performance.now()));
+  }
+
+  /**
+   * A prompt that was there before may be of a shell that is no more, and so may what takes what is typed: it is asked for
+   * again and again.
+   */
+  async #nextPrompt(timeout: number): Promise<void> {
+    const deadline = performance.now() + timeout;
+    for (;;) {
+      const attempt = Math.max(1, Math.min(ATTEMPT, deadline - performance.now()));
+      await this.#console.waitFor(/[^]*/, { timeout });
+      await this.#console.write('\n');
+      try {
+        await this.#console.waitFor(PROMPT, { timeout: attempt });
+        return await this.#silence(attempt);
+      } catch (error) {
+        const isLate = error instanceof SystemError && error.code === 'timeout';
+        if (!isLate || performance.now() >= deadline) throw error;
+      }
+    }
+  }
+
+  /** Has the shell on the console echo nothing. The mark is written in two parts: the terminal still echoes what is typed. */
+  async #silence(timeout: number): Promise<void> {
+    await this.#console.write(`stty -echo; PS2=; echo "shell-is-""ready"\n`);
+    await this.#console.waitFor('shell-is-ready', { timeout });
+  }
+
   /** Types the agent into the shell on the console, whose prompt comes back. */
-  async #start(agent: ConsolePort, { timeout = DEFAULT_TIMEOUT }: WaitOptions): Promise<void> {
+  async #start(
+    agent: ConsolePort,
+    prompt: () => Promise<void>,
+    { timeout = DEFAULT_TIMEOUT }: WaitOptions,
+  ): Promise<void> {
     const console = this.#console;
     const deadline = performance.now() + timeout;
-    const rest = (): WaitOptions => ({ timeout: Math.max(1, deadline - performance.now()) });
     try {
-      await console.waitFor(PROMPT, { timeout });
+      await prompt();
       this.#os.console.announce(agent.index);
       const ready = new Promise<void>((resolve) => (this.#onReady = resolve));
-      // The mark is written in two parts: the terminal still echoes what is typed.
-      await console.write(`stty -echo; PS2=; echo "shell-is-""ready"\n`);
-      await console.waitFor('shell-is-ready', rest());
       await console.write(
         `understudy=$(cat << '${HERE}'\n${SCRIPT}${HERE}\n)\n` +
           `(setsid sh -c "$understudy" sh "$understudy" agent ${agent.index} < /dev/null > /dev/null 2>&1 &)\n` +
@@ -126,7 +219,11 @@ export class Shells implements SlotHost {
     const lines = (this.#line + new TextDecoder('latin1').decode(bytes)).split('\n');
     this.#line = (lines.pop() ?? '').slice(-LONGEST_LINE);
     for (const line of lines) {
-      if (line === 'ready') this.#onReady();
+      if (line === 'ready') {
+        this.#isReady = true;
+        this.#isLost = false;
+        this.#onReady();
+      }
       const [, what, index, value] = /^(keeper|gone|started|ended) (\d{1,2}) (\d{1,10})$/.exec(line) ?? [];
       if (what !== undefined) this.#slots[Number(index)]?.told(what, value);
     }

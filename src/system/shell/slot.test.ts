@@ -13,7 +13,12 @@ test('what a command leaves running cannot fill the host’s memory with what it
   const queues = Array.from({ length: 8 }, (_, q) => driver.queue(q));
   driver.start();
   device.poll();
-  const slot = new ShellSlot(0, device.ports[1], device.ports[2], { tell() {}, mark: () => 'MARK', ended: undefined });
+  const slot = new ShellSlot(0, device.ports[1], device.ports[2], {
+    tell() {},
+    revive: () => Promise.resolve(),
+    mark: () => 'MARK',
+    ended: undefined,
+  });
   const [commands, written] = [queues[5], queues[7]];
   const send = (queue: typeof written, bytes: Uint8Array): void => {
     queue.add([bytes]);

@@ -8,6 +8,8 @@ import { Output } from './output.js';
 export interface SlotHost {
   /** A line for the agent. */
   tell(line: string): void;
+  /** Starts the agent again, if somebody has killed it. Throws SystemError `no-shell` or `ended`. */
+  revive(deadline: number): Promise<void>;
   /** Random text that nobody can guess. */
   mark(): string;
   /** Why the instance answers no more, once it does not. */
@@ -36,6 +38,8 @@ export class ShellSlot {
   #mark = '';
   #result: Uint8Array | undefined;
   #line = '';
+  /** The agent was killed, and with it the keeper: nobody says any more how the shell ends, or follows it with another. */
+  #isOrphan = false;
   /** A command has been sent whose status has not come. */
   #awaiting = false;
   readonly #waiters = new Set<() => void>();
@@ -47,6 +51,7 @@ export class ShellSlot {
     private readonly host: SlotHost,
   ) {
     commands.onData = (bytes) => this.#hear(bytes);
+    commands.onOpen = () => this.#noticeEnd();
     written.onData = (bytes) => {
       this.output.add(bytes);
       this.notice();
@@ -88,10 +93,18 @@ export class ShellSlot {
     this.notice();
   }
 
+  /** The agent is no more. The shell may live on: who kills all processes but himself does. */
+  orphan(): void {
+    this.#isOrphan = true;
+    this.#keeper = undefined;
+    this.#noticeEnd();
+  }
+
   /** Kills the shell's process group. */
   async kill(deadline: number): Promise<void> {
     this.isSpoilt = true;
     this.#awaiting = false;
+    if (this.#isOrphan) await this.host.revive(deadline);
     if (await this.until(() => this.#group !== undefined, deadline)) this.#kill(this.#group);
     const isEnded = (): boolean => this.#group === undefined;
     if (await this.until(isEnded, Math.min(deadline, performance.now() + KEEPER_FIRST))) return;
@@ -101,8 +114,17 @@ export class ShellSlot {
 
   /** Waits until the shell that was started anew answers. What the old one wrote is kept. False: it does not. */
   async renew(deadline: number): Promise<boolean> {
-    const { status } = this;
-    while (await this.until(() => this.#group !== undefined, deadline)) {
+    const { status, result } = this;
+    if (result !== undefined) {
+      // All of it has come, and its mark with it: the one that is waited for now is another.
+      this.output = new Output();
+      this.#result = undefined;
+    }
+    const restore = (): void => {
+      this.status = status;
+      this.#result = result ?? this.#result;
+    };
+    while (await this.#attended(deadline)) {
       this.isSpoilt = false;
       this.status = undefined;
       this.#post('');
@@ -112,11 +134,24 @@ export class ShellSlot {
       );
       if (answered && this.isSpoilt) continue;
       this.isSpoilt = !answered;
-      this.status = status;
+      restore();
       return answered;
     }
-    this.status = status;
+    restore();
     return false;
+  }
+
+  /** Waits until there is a shell; asks for a keeper again where the last one was killed. */
+  async #attended(deadline: number): Promise<boolean> {
+    for (;;) {
+      if (this.#isOrphan && this.#group === undefined) {
+        await this.host.revive(deadline);
+        this.#isOrphan = false;
+        this.begin();
+      }
+      if (!(await this.until(() => this.#group !== undefined || this.#isOrphan, deadline))) return false;
+      if (this.#group !== undefined) return true;
+    }
   }
 
   async close(milliseconds: number): Promise<void> {
@@ -179,6 +214,12 @@ export class ShellSlot {
     this.isSpoilt = true;
     if (this.#awaiting) this.status ??= status;
     this.#awaiting = false;
+  }
+
+  /** Of a shell that nobody watches, the end shows in that its port is closed. */
+  #noticeEnd(): void {
+    if (this.#isOrphan && !this.commands.open) this.#ended(KILLED);
+    this.notice();
   }
 
   #kill(group: string | undefined): void {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { FileDisk } from './file-disk.js';
+import { openLocal } from './local-file.js';
 
 const MIB = 2 ** 20;
 const folder = await mkdtemp(join(tmpdir(), 'disk-'));
@@ -125,6 +126,31 @@ test('a process that is killed, also while it makes holes, leaves no lock', asyn
   child.kill('SIGKILL');
   await once(child, 'exit');
   await (await FileDisk.open(path)).close();
+});
+
+test('a disk on loan is closed when it has been given back, and not before', async () => {
+  const disk = await FileDisk.open(await image(new Uint8Array(MIB).fill(6)));
+  let asked = 0;
+  let done = 3;
+  const loan = disk.lend(() => {
+    asked++;
+    if (done-- > 0) return false;
+    loan?.giveBack();
+    return true;
+  });
+  assert.ok(loan);
+  const closing = disk.close();
+  assert.equal(
+    disk.lend(() => true),
+    undefined,
+    'it is closed already, as far as borrowers go',
+  );
+  const got = new Uint8Array(512);
+  assert.equal(openLocal(loan.handle).read([got], 0), 512, 'who has it can use it still');
+  assert.equal(got[0], 6);
+  await closing;
+  assert.equal(asked, 4);
+  assert.throws(() => openLocal(loan.handle).read([got], 0), { code: 'EBADF' });
 });
 
 test('where no lock can be had, that is said', async () => {

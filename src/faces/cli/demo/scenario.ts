@@ -7,7 +7,7 @@ import { launch, type RunningDomain } from '../../../domain/tree/launch.js';
 import type { MigrationReport } from '../../../remapping/migrate.js';
 import { readText, readTexts } from '../../../domain/linux/os.js';
 import { Computer, type Forward, type PreparedImage } from '../../../index.js';
-import { Carrier, consoleTail, Maintenance, type MaintenanceEvent } from '../../../maintenance/index.js';
+import { Carrier, Maintenance, type MaintenanceEvent } from '../../../maintenance/index.js';
 import { connectSoon, type RedisConnection } from './connection.js';
 import { DataSet } from './data.js';
 import type { DemoOptions } from './options.js';
@@ -180,7 +180,7 @@ export class Scenario {
       });
     } catch (cause) {
       const log = (await readText(a.hands, LOG)) ?? '';
-      const said = `Its log: ${log}\nThe console of a:\n${consoleTail(a.instance)}`;
+      const said = `Its log: ${log}\nOf a: ${a.instance.console.lastWords()}`;
       throw new Error(`redis-server does not answer. ${said}`, { cause });
     }
     this.telling.say(`redis-server runs in a; this host reaches it as 127.0.0.1:${port}`);
