@@ -148,7 +148,7 @@ test('a machine that ends in the middle, or answers garbage, is an error', async
     const path = socketPath(folder, 'odd');
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
-      socket.end(said);
+      socket.resume().end(said);
     }).listen(path);
     await once(server, 'listening');
     await assert.rejects(ask({ do: 'list' }, { ...asking, machine: 'odd' }), { code });
