@@ -9,7 +9,7 @@ const layers = {
   hart: ['wasm'],
   computer: ['hart', 'wasm'],
   partition: ['computer', 'hart'],
-  interposition: ['partition', 'computer'],
+  interposition: ['partition', 'computer', 'net'],
   guest: ['interposition', 'partition', 'computer', 'hart'],
   domain: ['guest', 'partition', 'computer'],
   system: ['guest', 'interposition', 'partition', 'computer', 'net', 'image'],

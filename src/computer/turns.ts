@@ -39,6 +39,8 @@ export class Turns implements Budget {
   readonly #soon: (run: () => void) => void;
   /** In the order in which they get their slices. */
   #waiting = new Set<TurnTaker>();
+  /** Those of them whose slices are in the round that goes on. */
+  #inRound = new Set<TurnTaker>();
   #scheduled = false;
   #working = false;
   /** When the turn, and the slice in it, are over; 0: no turn has begun. */
@@ -64,6 +66,12 @@ export class Turns implements Budget {
     this.#schedule();
   }
 
+  /** `taker` has no work any more: it is not called for what it asked for before. */
+  forget(taker: TurnTaker): void {
+    this.#waiting.delete(taker);
+    this.#inRound.delete(taker);
+  }
+
   renew(): boolean {
     const now = performance.now();
     if (this.#turnEnd === 0) {
@@ -86,6 +94,7 @@ export class Turns implements Budget {
   #round(): void {
     this.#scheduled = false;
     const takers = this.#waiting;
+    this.#inRound = takers;
     this.#waiting = new Set();
     let now = performance.now();
     const end = Math.max(this.#turnEnd === 0 ? now + TURN : this.#turnEnd, now + LEAST_SLICE);

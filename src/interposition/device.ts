@@ -172,9 +172,9 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     if (this.#place !== undefined) {
       throw new InterpositionError('mode', `${this.id} belongs to ${this.#place.user} already`);
     }
+    board.put(slot, this.device);
     this.#route.lead(board.surroundings(slot));
     this.#place = { board, slot, user };
-    board.put(slot, this.device);
     this.device.goOn();
   }
 
@@ -224,6 +224,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     this.#uses.set(use, end);
     try {
       await this.#beThere(options);
+      await this.beforeUse();
       await begin();
       if (!this.#uses.has(use)) throw new InterpositionError('closed', 'the OS instance is gone');
     } catch (error) {
@@ -248,7 +249,9 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   /** It steps away if it stepped in for a use, and none is left. */
   async #leaveIfUnused(options: SwitchOptions): Promise<void> {
     while (this.#switching !== undefined) await this.#switching.catch(none);
-    if (this.#uses.size > 0 || !this.#steppedInForUse || this.mode !== 'interposed') return;
+    if (this.#uses.size > 0 || this.mode !== 'interposed') return;
+    this.afterUses();
+    if (!this.#steppedInForUse) return;
     try {
       await this.stepAway(options);
       this.#steppedInForUse = false;
@@ -299,82 +302,87 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     return place;
   }
 
-  /** Waits until who answers in the slot stands still, in a place that is still the device's. */
-  async #standStill(
+  /** Has `change` done when who answers in the slot stands still, in a place that is still the device's. */
+  #whenStill(
     place: Place,
     device: VirtioDevice,
     alsoGoesOn: () => string | undefined,
     { timeout = DEFAULT_TIMEOUT, signal }: SwitchOptions,
-  ): Promise<number> {
+    change: () => void,
+  ): Promise<SwitchReport> {
     if (!(timeout >= 0)) throw new InterpositionError('invalid', `a timeout of ${timeout} ms`);
     const { board, slot } = place;
     const isGone = (): boolean => this.#place !== place || device.isOut;
     const { soon } = this.#ground;
-    const waited = await standStill({ board, slot, device, alsoGoesOn, isGone, limit: timeout, soon, signal });
-    if (isGone()) throw new InterpositionError('closed', `${this.id} was taken out meanwhile`);
-    return waited;
+    return standStill({ board, slot, device, alsoGoesOn, isGone, limit: timeout, soon, signal }, change);
   }
 
   async #interpose(options: SwitchOptions): Promise<SwitchReport> {
     const place = this.#usedPlace('direct');
-    const { board, slot } = place;
-    const { device } = this;
     const { machine, frames } = this.#ground;
     const memory = new MonitorMemory(machine, frames, this.#kind.driverBytes);
-    let parts: Uint8Array | undefined;
     try {
       const page = (this.#monitorPage ??= new MonitorMemory(machine, frames, 4096)).start;
-      const waitMs = await this.#standStill(place, device, none, options);
-      const begin = performance.now();
-      parts = takeParts(machine.buffer, this.#page.start);
-      checkParts(parts, parts);
-      putParts(machine.buffer, page, parts);
-      const driver = this.#kind.drive(device, memory);
+      const report = await this.#whenStill(place, this.device, none, options, () => this.#stepIn(place, memory, page));
+      this.counters.interposed++;
+      return report;
+    } catch (error) {
+      memory.release();
+      throw error;
+    }
+  }
+
+  #stepIn({ board, slot }: Place, memory: MonitorMemory, page: number): void {
+    const { machine } = this.#ground;
+    const { device } = this;
+    const parts = takeParts(machine.buffer, this.#page.start);
+    checkParts(parts, parts);
+    putParts(machine.buffer, page, parts);
+    let driver: D | undefined;
+    try {
+      driver = this.#kind.drive(device, memory);
       this.#route.lead(this.#monitorSurroundings(memory, driver));
-      const host = new Route(machine.bytes, page, this.#watched(board.surroundings(slot)));
+      const host = new Route(machine.bytes, page, this.#watched(board.surroundings(slot), driver));
       const emulation = this.#kind.emulate(host, driver, device);
       this.#between = { memory, driver, emulation };
+      const drives = driver;
+      drives.entered = () => this.#enteredFor(drives);
       board.answerWith(slot, emulation);
       emulation.goOn();
       device.goOn();
-      this.counters.interposed++;
-      return { waitMs, switchMs: performance.now() - begin };
     } catch (error) {
-      if (parts !== undefined && this.#between === undefined) this.#takeBack(parts, board, slot);
-      if (this.#between === undefined) memory.release();
+      driver?.close();
+      this.#between?.emulation.detach();
+      this.#between = undefined;
+      this.#takeBack(parts, board, slot);
       throw error;
     }
   }
 
   async #stepAway(options: SwitchOptions): Promise<SwitchReport> {
     const place = this.#usedPlace('interposed');
-    const { board, slot } = place;
     this.#refuseIfUsed();
     const between = this.#between;
     if (between === undefined) throw new InterpositionError('mode', `${this.id} is not interposed`);
-    const { driver, emulation, memory } = between;
-    const { machine } = this.#ground;
+    const { driver, emulation } = between;
     const alsoGoesOn = (): string | undefined => this.#kind.goesOn?.() ?? driver.goesOn ?? this.device.goesOnInside();
-    const waitMs = await this.#standStill(place, emulation, alsoGoesOn, options);
-    const begin = performance.now();
-    try {
-      // One may have come while this waited.
-      this.#refuseIfUsed();
-      const parts = takeParts(machine.buffer, emulation.page * 4);
-      checkParts(parts, takeParts(machine.buffer, this.#page.start));
-      this.#kind.release?.(this.device, driver);
-      driver.close();
-      this.#takeBack(parts, board, slot);
-    } catch (error) {
-      board.slots.answer(slot, emulation.page * 4);
-      emulation.goOn();
-      throw error;
-    }
+    const report = await this.#whenStill(place, emulation, alsoGoesOn, options, () => this.#giveBack(place, between));
+    this.counters.steppedAway++;
+    return report;
+  }
+
+  #giveBack({ board, slot }: Place, { driver, emulation, memory }: Between<D>): void {
+    const { machine } = this.#ground;
+    // Somebody may have begun to use it during the wait.
+    this.#refuseIfUsed();
+    const parts = takeParts(machine.buffer, emulation.page * 4);
+    checkParts(parts, takeParts(machine.buffer, this.#page.start));
+    this.#kind.release?.(this.device, driver);
+    driver.close();
+    this.#takeBack(parts, board, slot);
     emulation.detach();
     this.#between = undefined;
     memory.release();
-    this.counters.steppedAway++;
-    return { waitMs, switchMs: performance.now() - begin };
   }
 
   #refuseIfUsed(): void {
@@ -386,6 +394,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   #takeBack(parts: Uint8Array, board: Board, slot: number): void {
     putParts(this.#ground.machine.buffer, this.#page.start, parts);
     this.#route.lead(board.surroundings(slot));
+    this.#ground.turns.forget(this);
     board.answerWith(slot, this.device);
     this.device.goOn();
   }
@@ -404,27 +413,29 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     };
   }
 
-  /** The emulation's surroundings: those of its slot, and an account of when it works. */
-  #watched(surroundings: Surroundings): Surroundings {
-    const { counters } = this;
-    return {
-      ...surroundings,
-      get budget() {
-        counters.monitorEntries++;
-        return surroundings.budget;
-      },
+  /** The emulation's surroundings: those of its slot. */
+  #watched(surroundings: Surroundings, driver: D): Surroundings {
+    const { line } = surroundings;
+    const set = (level: boolean): void => {
+      this.#enteredFor(driver);
+      line.set(level);
     };
+    return { ...surroundings, line: { set } };
+  }
+
+  /** The monitor's code runs for the device: the driver, or the emulation before it. */
+  #enteredFor(driver: D | undefined): void {
+    this.counters.monitorEntries++;
+    if (driver === undefined || this.#between?.driver !== driver) this.counters.monitorEntriesWhenDirect++;
   }
 
   /** The device has been kicked by the monitor's driver, or wants to go on: called by `Turns`. */
   work(): void {
-    if (this.#between === undefined) {
-      this.counters.monitorEntriesWhenDirect++;
-      return;
-    }
-    this.counters.monitorEntries++;
+    const driver = this.#between?.driver;
+    this.#enteredFor(driver);
+    if (driver === undefined) return;
     this.device.poll();
-    this.#between.driver.look();
+    driver.look();
   }
 
   /**
@@ -434,12 +445,17 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   async leave(): Promise<void> {
     const place = this.#place;
     if (place === undefined) return;
+    const answers = this.#between?.emulation ?? this.device;
+    // What harts have taken of a console's text has been said, and is passed on; the queues are nobody's.
+    answers.holdKicks();
+    answers.poll();
     this.#place = undefined;
     const ends = [...this.#uses.values()];
     this.#uses.clear();
     this.#steppedInForUse = false;
     place.board.take(place.slot);
     this.#route.lead(nowhere(this.#ground.turns));
+    this.#ground.turns.forget(this);
     const between = this.#between;
     this.#between = undefined;
     between?.driver.fail(new InterpositionError('closed', 'the OS instance is gone'));

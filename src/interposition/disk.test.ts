@@ -172,7 +172,7 @@ void test('a hart does requests by itself through the monitor and its driver too
   const disk = Object.assign(memory, {
     lend: () => {
       loans++;
-      return { handle: 5, giveBack: () => void loans-- };
+      return { handle: 5, giveBack: () => (loans -= 1) };
     },
   });
   const rig = new Rig(disk, () => file).start();

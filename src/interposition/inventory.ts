@@ -56,9 +56,13 @@ export class Devices implements Iterable<ComputerDevice> {
     return device;
   }
 
-  /** A disk over a backend. Throws InterpositionError `no-room`. */
-  addDisk(backend: BlockBackend): DiskDevice {
-    return this.#add(new DiskDevice(this.#name('disk'), this.#ground, (host) => new VirtioBlock(host, backend)));
+  /**
+   * A disk over a backend; `release` lets go of what is behind it, when the disk has moved or is removed.
+   * Throws InterpositionError `no-room`.
+   */
+  addDisk(backend: BlockBackend, release?: () => Promise<void>): DiskDevice {
+    const make = (host: Route): VirtioBlock => new VirtioBlock(host, backend);
+    return this.#add(new DiskDevice(this.#name('disk'), this.#ground, make, release));
   }
 
   addNic(options: NetOptions): NicDevice {

@@ -35,30 +35,53 @@ export interface StandStillOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How it went. */
+export interface StoodStill {
+  /** Milliseconds until the device stood still. */
+  readonly waitMs: number;
+  /** Milliseconds that `change` took. */
+  readonly switchMs: number;
+}
+
 /**
- * Resolves with the milliseconds it took, in a moment in which the device stands still and its slot is held: what follows
- * must be done before the event loop goes on, and end with an answer in the slot and the device's `goOn`.
- * Throws InterpositionError `busy`, or the signal's reason; the device goes on as before then.
+ * Calls `change` in the first moment in which the device stands still and its slot is held: nothing else of the process
+ * comes in between. It has to end with an answer in the slot and the device's `goOn`, or throw.
+ * Throws InterpositionError `busy`, `closed`, or the signal's reason, and what `change` throws; the device goes on as
+ * before then, with whoever answered for it.
  */
-export async function standStill(options: StandStillOptions): Promise<number> {
-  const { device, isGone, limit, soon, signal } = options;
+export async function standStill(options: StandStillOptions, change: () => void): Promise<StoodStill> {
+  const { board, slot, device, isGone, limit, soon, signal } = options;
   const begin = performance.now();
   signal?.throwIfAborted();
+  const gone = (): InterpositionError => new InterpositionError('closed', 'the device was taken out meanwhile');
+  if (isGone()) throw gone();
   device.holdKicks();
-  let last: string | undefined;
-  for (;;) {
-    if (isGone()) throw new InterpositionError('closed', 'the device was taken out');
-    const why = tryToHold(options);
-    const waited = performance.now() - begin;
-    if (why === undefined) return waited;
-    last = why;
-    if (waited >= limit || signal?.aborted === true) break;
-    if (waited < EAGER) await new Promise<void>((resolve) => soon(resolve));
-    else await new Promise<void>((resolve) => setTimeout(resolve, 1));
+  try {
+    for (;;) {
+      const page = board.slots.at(slot);
+      const why = tryToHold(options);
+      const now = performance.now();
+      if (why === undefined) {
+        try {
+          change();
+        } catch (error) {
+          board.slots.answer(slot, page);
+          throw error;
+        }
+        return { waitMs: now - begin, switchMs: performance.now() - now };
+      }
+      signal?.throwIfAborted();
+      if (now - begin >= limit) {
+        throw new InterpositionError('busy', `after ${limit} ms there is still ${why}; the device is as it was`);
+      }
+      if (now - begin < EAGER) await new Promise<void>((resolve) => soon(resolve));
+      else await new Promise<void>((resolve) => setTimeout(resolve, 1));
+      if (isGone()) throw gone();
+    }
+  } catch (error) {
+    if (!isGone()) device.goOn();
+    throw error;
   }
-  device.goOn();
-  signal?.throwIfAborted();
-  throw new InterpositionError('busy', `after ${limit} ms there is still ${last}; the device is as it was`);
 }
 
 /** Undefined: the slot is held and nothing goes on. */

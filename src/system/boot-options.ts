@@ -2,6 +2,8 @@
 import type { BlockBackend } from '../computer/virtio/block-backend.js';
 import type { PortOptions } from '../computer/virtio/console.js';
 import type { PreparedImage } from '../image/index.js';
+import type { DiskDevice } from '../interposition/kinds/disk.js';
+import type { SharedNic } from '../interposition/path/nic-types.js';
 import type { ConsoleDevice } from './boot-arguments.js';
 import type { GuestFiles } from './guest-files.js';
 import type { DiskAccess } from './platform.js';
@@ -47,9 +49,10 @@ export interface CommonOptions {
   readonly bootArguments?: string;
   /** The kernel's whole command line, exactly, in place of ours; not with `bootArguments`. */
   readonly commandLine?: string;
-  readonly disks?: readonly DiskOptions[];
-  /** False: no network card. */
-  readonly network?: boolean;
+  /** Disks that are opened, or given, for this instance, and disks of the computer that nobody has. */
+  readonly disks?: readonly (DiskOptions | DiskDevice)[];
+  /** False: no network card. A shared card (`NicDevice.share`): it uses that one, under its own address. */
+  readonly network?: boolean | SharedNic;
   readonly forwards?: readonly ForwardRequest[];
   /** Further ports of the console device; the guest has them as /dev/vport0p1 and so on, in this order. */
   readonly ports?: readonly PortOptions[];

@@ -7,7 +7,10 @@ import { BlockError, type BlockBackend } from '../computer/virtio/block-backend.
 import { OverlayDisk } from '../computer/virtio/overlay-disk.js';
 import { OsInstance, type OsEnd, type OsOptions } from '../guest/os-instance.js';
 import { concatCpio } from '../image/index.js';
-import type { Forward } from '../net/index.js';
+import { DiskDevice } from '../interposition/kinds/disk.js';
+import { Devices, groundOf } from '../interposition/inventory.js';
+import type { SharedNic } from '../interposition/path/nic-types.js';
+import { parseIpv4, type Forward } from '../net/index.js';
 import { Vmm } from '../partition/vmm.js';
 import {
   consoleArguments,
@@ -25,8 +28,9 @@ import { guestArchive } from './guest-files.js';
 import { Instance, type InstanceEnd, type Plug } from './instance.js';
 import { Shells } from './shell/shells.js';
 import { MAX_PORTS } from '../computer/virtio/console.js';
+import type { VirtioNet } from '../computer/virtio/net.js';
 import { Network, type NetworkOptions } from './network.js';
-import type { OpenDisk, SystemPlatform } from './platform.js';
+import type { SystemPlatform } from './platform.js';
 
 const PAGE = 4096;
 const MAX_HARTS = 64;
@@ -47,7 +51,7 @@ export interface ComputerOptions {
 
 /** What a boot has opened, and what it has to let go of. */
 interface Resources {
-  readonly disks: OpenDisk[];
+  readonly disks: DiskDevice[];
   plug: Plug | undefined;
   unplug: (() => void) | undefined;
   forwards: readonly Forward[];
@@ -56,6 +60,8 @@ interface Resources {
 /** A computer with a network, disks and consoles, on any platform. */
 export class Computer {
   readonly vmm: Vmm;
+  /** All devices that the computer has, whoever uses them. */
+  readonly devices: Devices;
   readonly network: Network | undefined;
   readonly #platform: SystemPlatform;
   readonly #instances = new Map<string, Instance | undefined>();
@@ -80,6 +86,23 @@ export class Computer {
       void this.network?.close();
       throw error;
     }
+    this.devices = new Devices(groundOf(this.vmm));
+  }
+
+  /**
+   * A disk that belongs to the computer, and to no OS instance until `boot` is given it; it outlives the instance, and can
+   * be given to the next. It is closed with the computer, or by `devices.remove`.
+   * Throws BlockError, InterpositionError `no-room`, SystemError `closed`.
+   *
+   *     const disk = await computer.addDisk('data.img');
+   *     await computer.boot({ image, disks: [disk] });
+   */
+  async addDisk(disk: DiskOptions): Promise<DiskDevice> {
+    this.#refuseIfClosed();
+    const device = await this.#open(disk);
+    if (!this.#closed) return device;
+    await this.devices.remove(device);
+    throw new SystemError('closed', 'the computer was closed');
   }
 
   /** Harts that belong to no OS instance. */
@@ -102,13 +125,13 @@ export class Computer {
    *
    * Throws GuestError (`kernel-image`, `command-line`, `too-little-memory`, `too-many-devices`), ComputerError (`no-hart`, `no-frames`), SystemError
    * (`name-taken`, `not-readable`, `no-network`, `invalid`, `closed`), NetError (a port that is taken), BlockError (a
-   * disk). Effect then: none.
+   * disk), InterpositionError (`mode`: a device that another instance has; `no-room`). Effect then: none.
    *
    *     const image = await prepareImage(shellProfile('trixie'));
    *     const guest = await computer.boot({ image, memory: 256 * 2 ** 20 });
    */
   async boot(options: BootOptions): Promise<Instance> {
-    if (this.#closed) throw new SystemError('closed', 'the computer was closed');
+    this.#refuseIfClosed();
     const name = options.name ?? this.#freeName();
     if (this.#instances.has(name)) throw new SystemError('name-taken', `an OS instance called ${name} runs already`);
     // The name is taken while files are being read.
@@ -138,13 +161,14 @@ export class Computer {
     // Those that have begun to boot notice, and take back what they opened.
     await Promise.allSettled(this.#booting);
     await Promise.all(this.instances.map((instance) => instance.destroy()));
+    await this.devices.close();
     await this.network?.close();
     await this.vmm.close();
   }
 
   async #boot(name: string, options: BootOptions, resources: Resources): Promise<Instance> {
     const { network: wantsNetwork = this.network !== undefined, forwards = [] } = options;
-    if (wantsNetwork) {
+    if (wantsNetwork !== false) {
       if (this.network === undefined) throw new SystemError('no-network', 'the computer was made without a network');
       resources.plug = { network: this.network, place: this.network.takePlace() };
     } else if (forwards.length > 0)
@@ -155,20 +179,23 @@ export class Computer {
       throw new SystemError('invalid', `the memory of an OS instance is a multiple of ${PAGE} bytes, not ${memory}`);
     }
     const software = await this.#software(name, options, memory, resources.plug);
-    const disks: BlockBackend[] = [];
+    const disks: DiskDevice[] = [];
     for (const [i, disk] of (options.disks ?? []).entries()) disks.push(await this.#disk(disk, i, resources));
-    if (this.#closed) throw new SystemError('closed', 'the computer was closed');
+    this.#refuseIfClosed();
 
     const { plug } = resources;
     const { ports = [] } = options;
     const forShells = Array.from({ length: Math.max(0, MAX_PORTS - 1 - ports.length) }, () => ({ later: true }));
+    const given = typeof wantsNetwork === 'object' ? wantsNetwork.mac : undefined;
+    const mac = given ?? macBytes(plug?.place.mac ?? 0);
     const os = new OsInstance(this.vmm, {
       ...software.options,
       name,
       memory,
       harts,
+      inventory: this.devices,
       disks,
-      nics: plug === undefined ? [] : [{ mac: macBytes(plug.place.mac), checksumsVerified: true }],
+      nics: plug === undefined ? [] : [{ mac, checksumsVerified: true }],
       ports: [...ports, ...forShells],
       ...pick(options, ['columns', 'rows']),
     });
@@ -191,11 +218,14 @@ export class Computer {
     resources.forwards = instance.forwards;
     try {
       if (plug !== undefined) {
-        plug.port = plug.network.attach(name, plug.place);
-        resources.unplug = connectCable(os.nics[0], plug.port);
+        if (typeof wantsNetwork === 'object') resources.unplug = this.#plugIn(os.nics[0], wantsNetwork, plug);
+        else {
+          plug.port = plug.network.attach(name, plug.place);
+          resources.unplug = connectCable(os.nics[0], plug.port);
+        }
       }
       for (const forward of forwards) await instance.forward(forward);
-      if (this.#closed) throw new SystemError('closed', 'the computer was closed');
+      this.#refuseIfClosed();
       os.start();
     } catch (error) {
       await instance.destroy();
@@ -246,8 +276,24 @@ export class Computer {
     }
   }
 
-  async #disk(disk: DiskOptions, index: number, resources: Resources): Promise<BlockBackend> {
-    if (typeof disk !== 'string' && 'read' in disk) return disk;
+  #refuseIfClosed(): void {
+    if (this.#closed) throw new SystemError('closed', 'the computer was closed');
+  }
+
+  async #disk(disk: DiskOptions | DiskDevice, index: number, resources: Resources): Promise<DiskDevice> {
+    if (disk instanceof DiskDevice) return disk;
+    try {
+      const device = await this.#open(disk);
+      resources.disks.push(device);
+      return device;
+    } catch (error) {
+      if (!(error instanceof BlockError)) throw error;
+      throw new BlockError(error.code, `disks[${index}]: ${error.message}`, { cause: error });
+    }
+  }
+
+  async #open(disk: DiskOptions): Promise<DiskDevice> {
+    if (typeof disk !== 'string' && 'read' in disk) return this.devices.addDisk(disk);
     const {
       path,
       discardChanges = false,
@@ -255,14 +301,25 @@ export class Computer {
       ...access
     } = typeof disk === 'string' ? { path: disk } : disk;
     const readOnly = access.readOnly ?? false;
+    const open = await this.#platform.openDisk(path, { ...access, readOnly: readOnly || discardChanges });
     try {
-      const open = await this.#platform.openDisk(path, { ...access, readOnly: readOnly || discardChanges });
-      resources.disks.push(open);
-      return discardChanges && !readOnly ? new OverlayDisk(open, { most: mostChanges }) : open;
+      const backend: BlockBackend = discardChanges && !readOnly ? new OverlayDisk(open, { most: mostChanges }) : open;
+      return this.devices.addDisk(backend, () => open.close());
     } catch (error) {
-      if (!(error instanceof BlockError)) throw error;
-      throw new BlockError(error.code, `disks[${index}]: ${error.message}`, { cause: error });
+      await open.close();
+      throw error;
     }
+  }
+
+  /** A card that is shared: the port of the instance that has it carries the other's addresses too. */
+  #plugIn(nic: VirtioNet, shared: SharedNic, { place }: Plug): () => void {
+    const owner = this.instances.find(({ os }) => os.devices.some(({ id }) => id === shared.of));
+    if (owner?.port === undefined) throw new SystemError('no-network', `nobody has the card ${shared.of} any more`);
+    const { mac } = nic.options;
+    const ip = parseIpv4(place.address);
+    const unplug = shared.plug(nic, { mac, ip });
+    owner.port.addresses.register({ mac: macNumber(mac), ip });
+    return unplug;
   }
 
   /** What remains for the last OS instance when the VMM has taken for it what it needs itself. */
@@ -289,7 +346,7 @@ export class Computer {
       attempt(() => unplug?.()),
       attempt(() => plug?.network.leavePlace(plug.place)),
       ...forwards.map((forward) => attempt(() => forward.close())),
-      ...resources.disks.splice(0).map((disk) => attempt(() => disk.close())),
+      ...resources.disks.splice(0).map((disk) => attempt(() => this.devices.remove(disk))),
     ]);
     return ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
   }
@@ -302,6 +359,10 @@ async function attempt(work: () => unknown): Promise<void> {
 
 function macBytes(mac: number): Uint8Array {
   return Uint8Array.from({ length: 6 }, (_, i) => Math.floor(mac / 2 ** (40 - 8 * i)) & 0xff);
+}
+
+function macNumber(mac: Uint8Array): number {
+  return mac.reduce((number, byte) => number * 256 + byte, 0);
 }
 
 function asList(source: FileSource | readonly FileSource[] | undefined): readonly FileSource[] {

@@ -1,5 +1,6 @@
 /** An OS instance on a computer, with its console and its place on the network. */
 import type { OsEnd, OsInstance } from '../guest/os-instance.js';
+import type { ComputerDevice } from '../interposition/device.js';
 import type { Forward, Port } from '../net/index.js';
 import type { ForwardRequest } from './boot-options.js';
 import type { Console, WaitOptions } from './console.js';
@@ -17,7 +18,7 @@ const SHUTDOWN_TIMEOUT = 30_000;
 export interface Plug {
   readonly network: Network;
   readonly place: Place;
-  /** The switch's end of its cable, once it is connected. */
+  /** The switch's end of its cable, once it is connected; none with a card that is shared. */
   port?: Port;
 }
 
@@ -63,12 +64,20 @@ export class Instance {
     return this.os.name;
   }
 
+  /** The computer's devices that it has, in the order of their slots: console, entropy, disks, network cards. */
+  get devices(): readonly ComputerDevice[] {
+    return this.os.devices;
+  }
+
   /** Its IPv4 address on the computer's network, dotted. */
   get address(): string | undefined {
     return this.#plug?.place.address;
   }
 
-  /** Its port of the computer's switch: where packets for something that moves between instances are released to. */
+  /**
+   * Its port of the computer's switch: where packets for something that moves between instances are released to. None if
+   * it shares another's card.
+   */
   get port(): Port | undefined {
     return this.#plug?.port;
   }

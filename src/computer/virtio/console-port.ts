@@ -114,6 +114,14 @@ export class ConsolePort implements GuestOutput {
     return bytes;
   }
 
+  /** What waits for the guest is for nobody any more. */
+  drop(): void {
+    this.takeBacklog();
+    if (!this.#full) return;
+    this.#full = false;
+    this.onDrain();
+  }
+
   /** What the guest has written. A little may still come when the port has just been held. */
   deliver(bytes: Uint8Array): void {
     if (this.#held) this.#overrun += bytes.length;

@@ -230,6 +230,12 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     for (const { index } of this.ports) this.store(OWED + 4 * index, 0);
   }
 
+  override powerCycle(): void {
+    // It was for the OS instance that had the console.
+    for (const port of this.ports) port.drop();
+    super.powerCycle();
+  }
+
   /** Leaves what a console has printed for a moment longer. Its queues stay kicked, so that no doorbell rings for more. */
   #gathers(): boolean {
     // Without the harts' ring whoever prints has gathered already.

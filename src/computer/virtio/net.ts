@@ -154,6 +154,12 @@ export class VirtioNet extends VirtioDevice {
     this.#carried.push(...frames);
   }
 
+  override powerCycle(): void {
+    // They were for the OS instance that had the card.
+    this.#carried = [];
+    super.powerCycle();
+  }
+
   /** Whether the guest has all of them. */
   #deliverCarried(): boolean {
     for (let next = this.#carried[0]; next !== undefined; next = this.#carried[0]) {

@@ -19,6 +19,8 @@ export abstract class Driver {
   readonly line: InterruptLine;
   protected readonly device: VirtioDevice;
   protected queues: readonly DriverQueue[] = [];
+  /** Told whenever the driver does something. */
+  entered: () => void = () => undefined;
   #drains = false;
   #closed = false;
   /** @param features those of the device's own (bits 0 … 27) that this driver knows; what is not offered is left out */
@@ -67,6 +69,7 @@ export abstract class Driver {
 
   /** Tells the device of what is in a queue. It looks at once: it lives on this thread. */
   protected kick(queue: number): void {
+    this.entered();
     const { words, page } = this.device;
     Atomics.or(words, page + (s.KICKED >>> 2), 1 << queue);
     this.device.poll();
@@ -96,6 +99,7 @@ export abstract class Driver {
   /** Looks at the device now, rather than when its interrupt is heard. */
   look(): void {
     if (this.#closed || this.failure !== undefined) return;
+    this.entered();
     this.attempt(() => {
       const { words, page } = this.device;
       // As reading the ISR status does: acknowledged before the queues are looked at.

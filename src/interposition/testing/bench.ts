@@ -63,14 +63,18 @@ export class InterpositionBench {
   }
 
   /** Puts a device into the slot. */
-  add<T extends VirtioDevice, D extends Driver>(kind: Kind<T, D>, make: (host: Route) => T): ComputerDevice<T, D> {
+  add<T extends VirtioDevice, D extends Driver>(
+    kind: Kind<T, D>,
+    make: (host: Route) => T,
+    slot = SLOT,
+  ): ComputerDevice<T, D> {
     const device = new ComputerDevice('device', this.ground, kind, make);
-    device.give(this.board, SLOT, 'guest');
+    device.give(this.board, slot, 'guest');
     return device;
   }
 
-  driver(memory?: number): TestDriver {
-    return new TestDriver(this.machine, SLOT, memory);
+  driver(memory?: number, slot = SLOT): TestDriver {
+    return new TestDriver(this.machine, slot, memory);
   }
 
   /** As a guest's handler does: takes the interrupt from the interrupt controller, reads the ISR status, completes it. */
