@@ -120,6 +120,8 @@ test('Ctrl-C, or its sudden end, ends a use', { timeout: 120_000 }, async () => 
 test('errors by rule reach the guest, and end with it', { timeout: 120_000 }, async () => {
   await done('disturb', 'disk0', '--errors', '1', '--requests', 'read', '--for', '1s');
   await machine.until(/failed/);
+  const neither = await io('share', 'disk0', '--command', 'true');
+  assert.equal(neither.status, 1);
   const wrong = await io('disturb', 'nic0', '--errors', '1');
   assert.equal(wrong.status, 1);
   assert.match(wrong.stderr, /for a disk/);
@@ -131,6 +133,27 @@ test('a second guest reads the disk beside the first', { timeout: 120_000 }, asy
   assert.deepEqual([stdout, status], ['diskdisk\nmine\n', 7], stderr);
   assert.equal(await modeOf('disk0'), 'direct');
 });
+
+test(
+  'a second guest has a card of its own on the first one, and frames are written for Wireshark',
+  { timeout: 120_000 },
+  async () => {
+    const file = join(folder, 'frames.pcapng');
+    const watch = start(...understudyCommand(['io', 'watch', 'nic0', '--pcap', file]), env);
+    await watch.until(/Ctrl-C ends it/);
+    const script = 'ip -4 -o addr show eth0; ping -c 1 10.0.2.2 > /dev/null && echo answered';
+    const { status, stdout, stderr } = await io('share', 'nic0', '--command', script);
+    assert.match(stdout, /inet 10\.0\.2\.\d+.*\nanswered\n$/, stderr);
+    assert.equal(status, 0);
+    watch.child.kill('SIGINT');
+    assert.equal((await watch.finished).status, 130);
+    const bytes = await readFile(file);
+    // A section header block (draft-ietf-opsawg-pcapng, 4.1), and more than that.
+    assert.deepEqual([bytes.readUInt32LE(0), bytes.readUInt32LE(8)], [0x0a0d0d0a, 0x1a2b3c4d]);
+    assert.ok(bytes.length > 200, `${bytes.length} bytes`);
+    assert.equal(await modeOf('nic0'), 'direct');
+  },
+);
 
 test('a disk moves to another file while it is used', { timeout: 120_000 }, async () => {
   const other = join(folder, 'other.img');

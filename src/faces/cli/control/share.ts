@@ -1,5 +1,6 @@
 /** A second guest beside the first of a machine, which uses a device of the first: it runs a script and is gone. */
-import type { PreparedImage } from '../../../index.js';
+import type { BootOptions, PreparedImage } from '../../../index.js';
+import type { Use } from '../../../interposition/device.js';
 import { DiskDevice } from '../../../interposition/kinds/disk.js';
 import type { NicDevice } from '../../../interposition/kinds/nic.js';
 import type { Machine } from './actions.js';
@@ -38,16 +39,35 @@ export async function shareDevice(
       `${machine.name} has no room for a second guest; "run --beside 256M" leaves some`,
     );
   }
-  if (!(device instanceof DiskDevice)) {
-    throw new ControlError('invalid', `${device.id} is no disk: a card is shared by the library only`);
+  if (device instanceof DiskDevice) {
+    const view = await device.share(rule);
+    return beside(room, { disks: [view], network: false }, { device, use: view, script, machine, caller });
   }
-  const view = await device.share(rule);
+  const [wrong] = Object.keys(rule).filter((name) => name !== 'weight');
+  if (wrong !== undefined) throw new ControlError('invalid', `"${wrong}" is for a disk, and ${device.id} is none`);
+  const card = await device.share(rule);
+  return beside(room, { network: card }, { device, use: card, script, machine, caller });
+}
+
+interface Second {
+  readonly device: DiskDevice | NicDevice;
+  readonly use: Use;
+  readonly script: string;
+  readonly machine: Machine;
+  readonly caller: Caller;
+}
+
+/** Boots the second guest with what is shared, and waits for its end. */
+async function beside(
+  room: Room,
+  devices: Pick<BootOptions, 'disks' | 'network'>,
+  { device, use, script, machine, caller }: Second,
+): Promise<JsonObject> {
   try {
-    const second = await computer.boot({
+    const second = await machine.computer.boot({
       image: room.image,
       memory: room.memory,
-      disks: [view],
-      network: false,
+      ...devices,
       bootArguments: 'quiet panic=-1',
       run: RUN,
       files: { '/etc/understudy/command': script },
@@ -65,6 +85,6 @@ export async function shareDevice(
     const code = /^(\d+)\n$/.exec(status)?.[1];
     return { device: device.id, guest: second.name, ended: kind, status: code === undefined ? null : Number(code) };
   } finally {
-    await view.end();
+    await use.end();
   }
 }

@@ -76,7 +76,6 @@ for (const [line, complaint] of [
   ['disturb nic0 --direction in', /needs/],
   ['move disk0', /--to FILE/],
   ['share disk0 --overlay', /--command/],
-  ['share disk0 --command x', /--overlay, --read-only/],
   ['list --machine -x', /machine/],
   ['watch disk0 --for 2h', /at most an hour/],
 ] as const) {

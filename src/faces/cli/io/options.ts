@@ -33,8 +33,9 @@ between the guest and a device, does something there, and steps away again. The 
   move DEVICE --to FILE       the disk moves to another file, while it is used; the file is made if it is not there
     --overwrite               although the file holds something
   share DEVICE --command SCRIPT
-                              a second guest runs the shell script and has the disk as /dev/vda; "run --beside"
-                              leaves room for it; its exit status is ours
+                              a second guest runs the shell script, and has the disk as /dev/vda or a card of its
+                              own on the same one; "run --beside" leaves room for it; its exit status is ours.
+                              Of a disk, one of these:
     --overlay                 the disk as it is now; what the second writes is gone at its end
     --read-only               what the first writes is seen as it comes
     --first N --sectors N     a range of its own; the first cannot write there meanwhile
@@ -177,9 +178,6 @@ function requestOf(command: Command, device: string | undefined, values: Values)
       const { command: script, overlay, 'read-only': readOnly } = values;
       if (script === undefined || script === '') throw new UsageError('"io share" needs --command SCRIPT');
       const range = { ...option('first', 'first', parseSector), ...option('sectors', 'sectors', parseSector) };
-      if (overlay !== true && readOnly !== true && Object.keys(range).length === 0) {
-        throw new UsageError('"io share" needs --overlay, --read-only, or a range: --first N --sectors N');
-      }
       const rule = { ...range, ...(overlay === true && { overlay }), ...(readOnly === true && { readOnly }) };
       return { do: command, device, rule, script };
     }
