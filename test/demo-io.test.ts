@@ -5,7 +5,7 @@ import type { DemoIoResult } from '../src/faces/cli/demo/io/result.js';
 import { start, understudy, understudyCommand } from './testing/command-line.js';
 
 test('the monitor steps in and away under load, and nothing is lost', { timeout: 240_000 }, async () => {
-  const { status, stdout, stderr } = await understudy(['demo', 'io', '--json', '--switches', '20', '--seconds', '4']);
+  const { status, stdout, stderr } = await understudy(['demo', 'io', '--json', '--switches', '120', '--seconds', '4']);
   assert.match(stdout, /^\{.*\}\n$/, `one JSON object and nothing else; it said:\n${stderr}`);
   const r = JSON.parse(stdout) as DemoIoResult;
   const none = ['lost', 'doubled', 'reordered', 'resets', 'monitorEntriesWhenDirect', 'differing', 'failed'] as const;
@@ -13,7 +13,7 @@ test('the monitor steps in and away under load, and nothing is lost', { timeout:
   assert.deepEqual(r.kernelMessages, []);
   assert.equal(r.error, undefined);
   assert.deepEqual([r.ok, status], [true, 0], stdout);
-  assert.equal(r.switches, 20);
+  assert.equal(r.switches, 120);
   for (const spread of [r.waitMs, r.switchMs]) {
     assert.ok(spread.p50 > 0 && spread.p50 <= spread.p99 && spread.p99 <= spread.max, stdout);
   }
@@ -24,7 +24,7 @@ test('the monitor steps in and away under load, and nothing is lost', { timeout:
   const made = Object.values(r.devices).map(({ switches }) => switches);
   assert.equal(
     made.reduce((a, b) => a + b, 0),
-    20,
+    120,
   );
   // Nobody stepped in there.
   assert.deepEqual(r.devices['console0'], { switches: 0, monitorEntries: 0 });
