@@ -189,9 +189,13 @@ echo $i > /tmp/rounds
 END
 (sh /tmp/writer > /dev/null 2>&1 &)`,
   );
+  // With the monitor told to stay: it goes on at the new place through it, then without it.
+  await disk.interpose();
   const { bytes, rounds } = await disk.moveTo(target);
   assert.ok(bytes >= SIZE && rounds >= 1);
-  assert.equal(disk.mode, 'direct');
+  assert.equal(disk.mode, 'interposed');
+  await shell.check('sleep 0.3');
+  await disk.stepAway();
   const frozen = await digestOf(join(folder, 'old.img'), SIZE);
   await shell.check('sleep 0.3; touch /tmp/stop; until [ -e /tmp/rounds ]; do sleep 0.1; done', PATIENCE);
   assert.ok(Number(await shell.check('cat /tmp/rounds')) > 1);

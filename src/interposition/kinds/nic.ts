@@ -11,12 +11,17 @@ import type { Route } from '../route.js';
 
 /** How the monitor takes a network card's place. `path`: what it does with frames on their way. */
 export function nicKind(path = new NicPath()): Kind<VirtioNet, NetDriver> {
+  return nicKindOver(() => path);
+}
+
+function nicKindOver(pathOf: () => NicPath): Kind<VirtioNet, NetDriver> {
   return {
     name: 'nic',
     driverBytes: NET_DRIVER_BYTES,
     drive: (device, memory) => new NetDriver(device, memory),
     emulate: (host, driver, real) => {
       const nic = new VirtioNet(host, real.options);
+      const path = pathOf();
       const { owner } = path;
       path.connect(
         (frame) => driver.send(frame),
@@ -37,24 +42,28 @@ export function nicKind(path = new NicPath()): Kind<VirtioNet, NetDriver> {
       real.beyondAcceptsLarge = () => !path.isAlone || nic.acceptsLarge;
       return nic;
     },
-    goesOn: () => path.goesOn,
+    goesOn: () => pathOf().goesOn,
     // What came for the OS and found no room comes first when the card is its own again.
     release: (real, driver) => {
       real.beyondAcceptsLarge = () => true;
-      real.carry([...path.takeWaiting(), ...driver.takeWaiting()]);
+      real.carry([...pathOf().takeWaiting(), ...driver.takeWaiting()]);
     },
   };
 }
 
 /** A network card of the computer. What is done at it is done to all who use it, by the monitor, which steps in for it. */
 export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
-  readonly #path: NicPath;
+  readonly #path = new NicPath();
   #shares = 0;
 
-  constructor(id: string, ground: DeviceGround, make: (host: Route) => VirtioNet, path = new NicPath()) {
-    super(id, ground, nicKind(path), make);
-    this.#path = path;
-    path.owner.mac = macOf(this.device.options.mac);
+  constructor(id: string, ground: DeviceGround, make: (host: Route) => VirtioNet) {
+    super(
+      id,
+      ground,
+      nicKindOver(() => this.#path),
+      make,
+    );
+    this.#path.owner.mac = macOf(this.device.options.mac);
   }
 
   /**
