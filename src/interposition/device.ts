@@ -342,12 +342,16 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     let driver: D | undefined;
     try {
       driver = this.#kind.drive(device, memory);
-      this.#route.lead(this.#monitorSurroundings(memory, driver));
+      this.#route.lead(this.#monitorSurroundings(memory, driver, board.surroundings(slot)));
       const host = new Route(machine.bytes, page, this.#watched(board.surroundings(slot), driver));
       const emulation = this.#kind.emulate(host, driver, device);
       this.#between = { memory, driver, emulation };
       const drives = driver;
       drives.entered = () => this.#enteredFor(drives);
+      drives.configured = () => {
+        const { buffer, byteOffset, byteLength } = device.configuration();
+        emulation.adoptConfiguration(new Uint8Array(buffer, byteOffset, byteLength).slice());
+      };
       board.answerWith(slot, emulation);
       emulation.goOn();
       device.goOn();
@@ -376,6 +380,8 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     const { machine } = this.#ground;
     // Somebody may have begun to use it during the wait.
     this.#refuseIfUsed();
+    // What has become of the device just now, a change of its configuration too, is the emulation's as well.
+    driver.look();
     const parts = takeParts(machine.buffer, emulation.page * 4);
     checkParts(parts, takeParts(machine.buffer, this.#page.start));
     this.#kind.release?.(this.device, driver);
@@ -400,17 +406,26 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     this.device.goOn();
   }
 
-  #monitorSurroundings(memory: MonitorMemory, driver: Driver): Surroundings {
+  /** The device's surroundings while the monitor drives it. What its guest asks for is metered where the guest asks. */
+  #monitorSurroundings(memory: MonitorMemory, driver: Driver, guest: Surroundings): Surroundings {
     const { turns } = this.#ground;
     return {
       dma: memory,
       line: driver.line,
       doorbell: () => turns.later(this),
-      budget: turns,
+      budget: { credit: Infinity, renew: () => true },
       underWay: { bytes: 0 },
       wakeHarts: none,
-      fault: (message) => driver.fail(new InterpositionError('state', `the device: ${message}`)),
-      failed: (error) => driver.fail(error),
+      fault: (message) => {
+        if (this.device.broken) driver.fail(new InterpositionError('state', `the device: ${message}`));
+        // What it cannot do it says as it does to its own guest.
+        else guest.fault?.(message);
+      },
+      failed: (error) => {
+        driver.fail(error);
+        if (guest.failed === undefined) throw error;
+        guest.failed(error);
+      },
     };
   }
 

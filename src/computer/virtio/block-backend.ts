@@ -38,10 +38,14 @@ export class BlockError extends Error {
   constructor(
     readonly code: BlockErrorCode,
     message: string,
-    options?: ErrorOptions,
+    options?: ErrorOptions & { readonly told?: boolean },
   ) {
     super(message, options);
+    this.told = options?.told === true;
   }
+
+  /** Whoever met it first has told the host of it. */
+  readonly told: boolean;
 }
 
 /** Where a hart's thread finds a device that the monitor drives. */

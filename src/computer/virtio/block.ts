@@ -293,7 +293,7 @@ export class VirtioBlock extends VirtioDevice {
   /** Once for each kind: a guest may try again without end. */
   #tellOf(failure: unknown): void {
     const code = failure instanceof BlockError ? failure.code : 'host';
-    if (this.#told.has(code)) return;
+    if (this.#told.has(code) || (failure instanceof BlockError && failure.told)) return;
     this.#told.add(code);
     const why = failure instanceof Error ? failure.message : String(failure);
     this.tell(`an I/O error for the guest: ${why}`);

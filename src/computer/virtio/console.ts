@@ -129,8 +129,10 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     this.#later = options.ports.map((p) => p.later === true);
     this.gather = options.gather ?? 0;
     this.#printing = this.#consoles.reduce((bits, is, i) => (is ? bits | (1 << txQueue(i)) : bits), 0);
-    this.#columns = options.columns ?? 80;
-    this.#rows = options.rows ?? 24;
+    // A state that was put back has a size of its own.
+    const size = this.configuration();
+    this.#columns = size.getUint16(0, true);
+    this.#rows = size.getUint16(2, true);
     this.#output.spinning(this.#consoles.reduce((bits, is, i) => (is ? bits | (1 << i) : bits), 0));
     this.ports = options.ports.map((p, i) => new ConsolePort(this, i, p.name ?? ''));
   }
@@ -148,6 +150,12 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
       if (is && this.isOpen(p)) this.#owe(p, OWE_RESIZE);
     });
     this.#turn(() => this.#sendOwed());
+  }
+
+  override adoptConfiguration(bytes: Uint8Array): void {
+    const size = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const [columns, rows] = [size.getUint16(0, true), size.getUint16(2, true)];
+    if (columns !== this.#columns || rows !== this.#rows) this.resize(columns, rows);
   }
 
   /** Has the guest find a port that was to come later. */

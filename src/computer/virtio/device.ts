@@ -75,7 +75,8 @@ export abstract class VirtioDevice implements QueueOwner {
   readonly memory: GuestMemory;
   turn = 0;
   broken = false;
-  readonly budget: Budget;
+  /** Changes when the device changes hands. */
+  budget: Budget;
 
   protected readonly queues: readonly Virtqueue[];
   readonly #host: DeviceHost;
@@ -280,6 +281,13 @@ export abstract class VirtioDevice implements QueueOwner {
     return new DataView(this.#host.buffer, this.#host.stateOffset + s.CONFIG, this.load(s.CONFIG_LENGTH));
   }
 
+  /** For who stands in for another device whose configuration has become this. */
+  adoptConfiguration(bytes: Uint8Array): void {
+    const { buffer, byteOffset, byteLength } = this.configuration();
+    const mine = new Uint8Array(buffer, byteOffset, byteLength);
+    if (bytes.length === mine.length && bytes.some((byte, i) => byte !== mine[i])) this.changeConfig(0, bytes);
+  }
+
   /** From now on kicks wait, and nothing is begun; what is under way is finished. */
   holdKicks(): void {
     this.#locked(() => this.store(s.HELD, 1));
@@ -287,6 +295,7 @@ export abstract class VirtioDevice implements QueueOwner {
 
   /** Goes on after `holdKicks`, or with a state that was put into its page: every queue is looked at once. */
   goOn(): void {
+    this.budget = this.#host.budget;
     this.#generation = this.load(s.GENERATION);
     this.broken = (this.load(s.DEVICE_STATUS) & s.DEVICE_NEEDS_RESET) !== 0;
     this.#locked(() => this.store(s.HELD, 0));

@@ -10,12 +10,12 @@ const MAX_BYTES = 4096;
 
 /** A virtio entropy device (virtio 1.2, 5.4). */
 export class VirtioEntropy extends VirtioDevice {
-  readonly #source: (into: Uint8Array) => void;
+  readonly #source: (into: Uint8Array) => number | undefined;
   readonly #chain = new Chain(this.memory);
   readonly #bytes = new Uint8Array(MAX_BYTES);
 
-  /** @param source fills an array with random bytes, as `crypto.getRandomValues` does */
-  constructor(host: DeviceHost, source: (into: Uint8Array) => void) {
+  /** @param source fills an array with random bytes, as `crypto.getRandomValues` does, or says how many there were */
+  constructor(host: DeviceHost, source: (into: Uint8Array) => unknown) {
     super(host, {
       id: ENTROPY_ID,
       classCode: CLASS_OTHER,
@@ -23,15 +23,18 @@ export class VirtioEntropy extends VirtioDevice {
       queues: [QUEUE_SIZE],
       config: new Uint8Array(0),
     });
-    this.#source = source;
+    this.#source = (into) => {
+      const count = source(into);
+      return typeof count === 'number' ? count : undefined;
+    };
   }
 
   protected override process(): void {
     for (let n = 0; n < QUEUE_SIZE; n++) {
       if (!this.queues[0].pop(this.#chain)) return;
       const bytes = this.#bytes.subarray(0, Math.min(MAX_BYTES, this.#chain.writable));
-      this.#source(bytes);
-      const written = this.#chain.write(0, bytes.length, bytes);
+      const count = this.#source(bytes) ?? bytes.length;
+      const written = this.#chain.write(0, count, bytes);
       bytes.fill(0);
       if (written < 0) return this.fail('queue 0: a buffer that is not in memory');
       this.queues[0].push(this.#chain.head, written);

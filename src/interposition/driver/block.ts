@@ -119,8 +119,9 @@ export class BlockDriver extends Driver implements BlockBackend {
     for (let job = this.#waiting[0]; job !== undefined; job = this.#waiting[0]) {
       const needed = Math.ceil(job.data.length / SEGMENT);
       if (needed > this.#segments.length || this.#slots.length === 0 || needed + 3 > this.queues[0].room) break;
-      this.#waiting.shift();
+      // It is in one of the two lists at any time, whatever throws in between.
       this.#give(job, needed);
+      this.#waiting.shift();
       any = true;
     }
     if (any) this.kick(0);
@@ -167,7 +168,6 @@ export class BlockDriver extends Driver implements BlockBackend {
     for (let done = this.queues[0].next(); done !== undefined; done = this.queues[0].next()) {
       const submitted = this.#submitted.get(done.head);
       if (submitted === undefined) continue;
-      this.#submitted.delete(done.head);
       const { job, slot, segments } = submitted;
       const status = bytes[slot + HEADER_AREA];
       if (status === b.S_OK && job.type === b.T_IN) {
@@ -176,10 +176,14 @@ export class BlockDriver extends Driver implements BlockBackend {
           job.data.set(bytes.subarray(at, at + length), i * SEGMENT);
         });
       }
+      this.#submitted.delete(done.head);
       this.#slots.push(slot);
       this.#segments.push(...segments);
       if (status === b.S_OK) job.resolve();
-      else job.reject(new BlockError('host', `the disk answers status ${status} to request type ${job.type}`));
+      else
+        job.reject(
+          new BlockError('host', `the disk answers status ${status} to request type ${job.type}`, { told: true }),
+        );
     }
     this.#submit();
   }

@@ -26,7 +26,6 @@ export interface ConsoleEvents {
   added(p: number): void;
   /** The host's end of a port is closed. */
   closed(p: number): void;
-  resized(columns: number, rows: number): void;
 }
 
 /** One direction of one port. */
@@ -113,7 +112,11 @@ export class ConsoleDriver extends Driver {
   }
 
   protected override onFailed(): void {
-    for (const to of this.#transmit) to.waiting.length = 0;
+    for (const to of this.#transmit) {
+      to.waiting.length = 0;
+      to.given.clear();
+    }
+    this.#controlOut.given.clear();
     this.#orders.length = 0;
   }
 
@@ -162,9 +165,7 @@ export class ConsoleDriver extends Driver {
     const event = view.getUint16(4, true);
     if (event === c.DEVICE_ADD) this.#events.added(p);
     else if (event === c.PORT_OPEN && view.getUint16(6, true) === 0) this.#events.closed(p);
-    else if (event === c.RESIZE && message.length >= c.CONTROL_SIZE + 4) {
-      this.#events.resized(view.getUint16(c.CONTROL_SIZE, true), view.getUint16(c.CONTROL_SIZE + 2, true));
-    }
+    // A size is in the configuration as well.
   }
 
   #offer(p: number): void {

@@ -21,6 +21,8 @@ export abstract class Driver {
   protected queues: readonly DriverQueue[] = [];
   /** Told whenever the driver does something. */
   entered: () => void = () => undefined;
+  /** Told when the device's configuration has changed. */
+  configured: () => void = () => undefined;
   #drains = false;
   #closed = false;
   /** @param features those of the device's own (bits 0 … 27) that this driver knows; what is not offered is left out */
@@ -103,7 +105,8 @@ export abstract class Driver {
     this.attempt(() => {
       const { words, page } = this.device;
       // As reading the ISR status does: acknowledged before the queues are looked at.
-      Atomics.store(words, page + (s.ISR >>> 2), 0);
+      const isr = Atomics.exchange(words, page + (s.ISR >>> 2), 0);
+      if ((isr & s.ISR_CONFIG) !== 0) this.configured();
       this.finished();
     });
   }

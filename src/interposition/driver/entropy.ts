@@ -1,6 +1,7 @@
 /** The monitor's driver of an entropy device (virtio 1.2, 5.4): random bytes, a buffer at a time. */
 import type { VirtioEntropy } from '../../computer/virtio/entropy.js';
 import type { MonitorMemory } from '../monitor-memory.js';
+import { InterpositionError } from '../errors.js';
 import { Driver } from './driver.js';
 
 const BUFFER = 4096;
@@ -17,8 +18,11 @@ export class EntropyDriver extends Driver {
     this.#buffer = memory.take(BUFFER);
   }
 
-  /** Fills an array with random bytes. The device answers at once, as often as it takes. */
-  fill(into: Uint8Array): void {
+  /**
+   * Fills an array with random bytes, and says how many it has got: all, but for a driver that has failed. The device
+   * answers at once, as often as it takes.
+   */
+  fill(into: Uint8Array): number {
     const { bytes } = this.memory;
     for (let at = 0; at < into.length;) {
       this.#written = 0;
@@ -31,12 +35,16 @@ export class EntropyDriver extends Driver {
         this.look();
       }
       // An entropy device may give less than was asked for, but never nothing (5.4.6.1).
-      if (this.#written === 0) throw this.failure ?? new Error('the entropy device gives nothing');
+      if (this.#written === 0) {
+        this.fail(new InterpositionError('state', 'the entropy device gives nothing'));
+        return at;
+      }
       into.set(bytes.subarray(this.#buffer, this.#buffer + this.#written), at);
       // What was given once is nobody else's.
       bytes.fill(0, this.#buffer, this.#buffer + this.#written);
       at += this.#written;
     }
+    return into.length;
   }
 
   get goesOn(): string | undefined {

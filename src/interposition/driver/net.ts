@@ -106,6 +106,8 @@ export class NetDriver extends Driver {
   }
 
   protected override onFailed(): void {
+    // They may have gone or not, as on any network.
+    this.#sent.clear();
     this.#full = false;
     this.onRoom();
   }

@@ -11,7 +11,6 @@ export function consoleKind(): Kind<VirtioConsole, ConsoleDriver> {
     room: (p) => emulation?.ports[p]?.letGo(),
     added: (p) => emulation?.announce(p),
     closed: (p) => emulation?.ports[p]?.end(),
-    resized: (columns, rows) => emulation?.resize(columns, rows),
   };
   return {
     name: 'console',
