@@ -112,6 +112,40 @@ export { MemoryDisk, BlockError, type BlockBackend, type BlockErrorCode } from '
 export { OverlayDisk, type OverlayOptions } from './computer/virtio/overlay-disk.js';
 export { FileDisk } from './adapters/node/disk/file-disk.js';
 export { ComputerError } from './computer/errors.js';
+export { Devices, type ConsoleDevice as ComputerConsole, type EntropyDevice } from './interposition/inventory.js';
+export {
+  ComputerDevice,
+  type DeviceCounters,
+  type DeviceMode,
+  type SwitchOptions as DeviceSwitchOptions,
+  type SwitchReport,
+  type Use,
+} from './interposition/device.js';
+export { InterpositionError, type InterpositionErrorCode } from './interposition/errors.js';
+export type { DeviceKindName } from './interposition/kind.js';
+export { DiskDevice } from './interposition/kinds/disk.js';
+export { NicDevice } from './interposition/kinds/nic.js';
+export type {
+  DiskDisturbance,
+  DiskRecord,
+  DiskRequestKind,
+  DiskShareOptions,
+  DiskWatch,
+  MoveOptions as DiskMoveOptions,
+  MoveProgress,
+  MoveReport,
+  SharedDisk,
+} from './interposition/path/disk-types.js';
+export type {
+  FrameDirection,
+  FrameKind,
+  NicAddress,
+  NicDisturbance,
+  NicShareOptions,
+  NicWatch,
+  SharedNic,
+} from './interposition/path/nic-types.js';
+export type { RateLimit } from './interposition/path/options.js';
 export { GuestError, type GuestErrorCode } from './guest/errors.js';
 export type { OsEnd, OsInstance } from './guest/os-instance.js';
 export { NetError, type Forward, type NetErrorCode } from './net/index.js';

@@ -42,6 +42,7 @@ export interface SwitchReport {
   readonly switchMs: number;
 }
 
+/** How a device changes hands. */
 export interface SwitchOptions {
   /** Milliseconds to wait until what goes on is over; 5,000 unless told. */
   readonly timeout?: number;

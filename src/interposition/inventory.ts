@@ -20,7 +20,9 @@ import { entropyKind } from './kinds/entropy.js';
 import { NicDevice } from './kinds/nic.js';
 import type { Route } from './route.js';
 
+/** A console of the computer. */
 export type ConsoleDevice = ComputerDevice<VirtioConsole, ConsoleDriver>;
+/** An entropy device of the computer. */
 export type EntropyDevice = ComputerDevice<VirtioEntropy, EntropyDriver>;
 
 /** What the devices of a VMM's computer need of it. */

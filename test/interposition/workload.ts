@@ -8,7 +8,7 @@ import { compile } from '../testing/compile.js';
 import { MIB, testImage } from '../testing/images.js';
 
 const { blocks } = compile('test/disk', ['blocks']);
-export const { echo } = compile('test/interposition', ['echo']);
+const { echo } = compile('test/interposition', ['echo']);
 const BLOCK = 4096;
 
 /** Requests as they come to the disk itself: each is begun once and done once, and what a flush promises holds. */
@@ -61,7 +61,7 @@ export class Ledger implements BlockBackend {
 }
 
 /** Sends everything back. */
-export async function echoServer(): Promise<{ server: Server; port: number }> {
+async function echoServer(): Promise<{ server: Server; port: number }> {
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
     socket.pipe(socket);

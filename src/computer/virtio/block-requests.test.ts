@@ -152,7 +152,7 @@ test('errors of the host are I/O errors: full, gone, ended', () => {
   ];
   const machine = new TestMachine(512);
   const board = 0x7000;
-  const doorbell = (): void => void machine.rings++;
+  const doorbell = (): unknown => machine.rings++;
   const local = new LocalDisks({ buffer: machine.buffer, page: board, open: openLocal, doorbell });
   hartServes(machine, () => local.at(SLOT, STATE));
   const device = new VirtioBlock(machine.host(SLOT), new MemoryDisk(new Uint8Array(SECTORS * 512)));

@@ -8,6 +8,7 @@ const QUEUE_SIZE = 8;
 /** More at once than this the driver does not get; it asks again. Cryptographic sources give at most 64 KiB per call. */
 const MAX_BYTES = 4096;
 
+/** A virtio entropy device (virtio 1.2, 5.4). */
 export class VirtioEntropy extends VirtioDevice {
   readonly #source: (into: Uint8Array) => number | undefined;
   readonly #chain = new Chain(this.memory);

@@ -14,6 +14,7 @@ import { catchSignals, unlessAborted, type Interruption } from './interruption.j
  * @returns 0 when everything went as it should, 1 when it did not, 128 + n after signal n.
  */
 export async function demoCommand(args: string[]): Promise<number> {
+  if (args[0] === 'io') return (await import('./demo/io/command.js')).demoIoCommand(args.slice(1));
   const options = parseDemoOptions(args);
   if (options === 'help') {
     process.stdout.write(DEMO_USAGE);

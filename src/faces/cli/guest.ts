@@ -13,6 +13,8 @@ export interface Guest {
   readonly options: RunOptions;
   readonly boot: ImageBoot | KernelBoot;
   readonly interruption: Interruption;
+  /** To be called with each instance that begins to run. */
+  began(instance: Instance): void;
   /** To be called with what the harts reported when an OS instance has ended. */
   ended(reports: readonly HartReport[]): void;
 }

@@ -8,7 +8,9 @@ const HELP = `Usage: understudy COMMAND [options]
 64-bit RISC-V Linux inside a JavaScript process, and nothing that runs on it has to stop.
 
   demo       Redis keeps its clients while the kernel under it changes
+  demo io    the monitor steps in between a guest and its devices, and away again, while they are in use
   run        boots a Debian kernel, or one of yours, to a shell in this terminal
+  io         devices of a running machine: who drives them; watch, limit, disturb, move, share
   images     the guests' kernels and file systems: prepares, lists, removes them
   keys       the keys that seal sessions
   version    the version of Understudy
@@ -21,6 +23,7 @@ type Command = (args: string[]) => Promise<number>;
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import('./demo.js')).demoCommand,
   run: async () => (await import('./run.js')).runCommand,
+  io: async () => (await import('./io.js')).ioCommand,
   images: async () => (await import('./images.js')).imagesCommand,
   keys: async () => (await import('./keys.js')).keysCommand,
   version: () => Promise.resolve(version),

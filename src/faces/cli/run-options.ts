@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ConsoleDevice, DiskOptions, ForwardRequest } from '../../index.js';
 import { mostMemory } from '../../partition/limits.js';
+import { isName } from './control/protocol.js';
 import { UsageError } from './usage.js';
 
 const mib = (bytes: number): number => bytes / 2 ** 20;
@@ -36,6 +37,8 @@ The machine:
                           a port of this host that leads to the guest: tcp:8080:80; tcp and
                           127.0.0.1 unless told; PORT 0: any that is free
   --no-network            no network card
+  --name NAME             the guest's name; from another terminal "understudy io" reaches its devices under it
+  --beside SIZE           with --name: so much memory, and a hart, are left for a second guest ("understudy io share")
 
 Without a person:
   --command SCRIPT        runs the shell script in the guest; its input and output are ours, and its exit
@@ -60,6 +63,9 @@ export interface RunOptions {
   readonly disks: readonly DiskOptions[];
   readonly forwards: readonly ForwardRequest[];
   readonly network: boolean;
+  readonly name?: string;
+  /** Bytes that are left for a second guest. */
+  readonly beside?: number;
   readonly command?: string;
   /** Milliseconds. */
   readonly timeout?: number;
@@ -80,6 +86,8 @@ const OPTIONS = {
   disk: { type: 'string', short: 'd', multiple: true },
   forward: { type: 'string', short: 'f', multiple: true },
   'no-network': { type: 'boolean', default: false },
+  name: { type: 'string' },
+  beside: { type: 'string' },
   command: { type: 'string', short: 'c' },
   timeout: { type: 'string' },
   json: { type: 'boolean', default: false },
@@ -106,6 +114,14 @@ export function parseRunOptions(args: string[]): RunOptions | 'help' {
     const beside = harts === 1 ? 'one hart' : `${harts} harts`;
     throw new UsageError(`--memory ${values.memory}: at most ${mib(mostMemory(harts))} MiB with ${beside}`);
   }
+  const { name } = values;
+  if (name !== undefined && !isName(name)) throw new UsageError(`--name ${name}: letters, digits and -_. only`);
+  if (values.beside !== undefined && name === undefined) throw new UsageError('--beside goes with --name');
+  const beside = values.beside === undefined ? undefined : parseSize('beside', values.beside);
+  // The pages of a second guest and of its devices come on top.
+  if (beside !== undefined && memory + beside > mostMemory(harts + 1)) {
+    throw new UsageError(`--beside ${values.beside}: at most ${mib(mostMemory(harts + 1))} MiB together`);
+  }
   if (values.json && command === undefined) throw new UsageError('--json goes with --command');
   if (values['no-network'] && forwards.length > 0) {
     throw new UsageError('--forward needs the network that --no-network takes away');
@@ -121,6 +137,8 @@ export function parseRunOptions(args: string[]): RunOptions | 'help' {
     forwards: forwards.map(parseForward),
     network: !values['no-network'],
     json: values.json,
+    ...(name !== undefined && { name }),
+    ...(beside !== undefined && { beside }),
     ...(kernel !== undefined && { kernel }),
     ...(append !== undefined && { append }),
     ...(cmdline !== undefined && { cmdline }),

@@ -40,6 +40,7 @@ export async function runScript(guest: Guest, script: string): Promise<number> {
   const started = performance.now();
 
   const instance = await computer.boot(withScript(boot, script));
+  guest.began(instance);
   tellFaults(instance, (line) => void process.stderr.write(`${line}\n`));
   const stop = (): void => void instance.destroy();
   [output, errors, status].forEach((capture, i) => {

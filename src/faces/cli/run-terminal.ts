@@ -54,12 +54,13 @@ export async function runTerminal(guest: Guest): Promise<number> {
 
 /** One boot, to its end or until the person leaves. */
 async function session(
-  { computer, boot, interruption, ended }: Guest,
+  { computer, boot, interruption, began, ended }: Guest,
   terminal: Terminal,
   expiry: AbortSignal,
 ): Promise<Outcome> {
   const started = performance.now();
   const instance = await computer.boot({ ...boot, ...terminal.size });
+  began(instance);
   tellFaults(instance, (line) => {
     if (terminal.interactive) void terminal.write(`\r\n${line}\r\n`);
     else process.stderr.write(`${line}\n`);

@@ -1,19 +1,14 @@
+import { CODE_OFFSET, executable } from '../executable.js';
 import { ECALL, RING, auipc, beqz, j, ld, li, words, addi, add } from './code.js';
 import { SCRATCH_SIZE } from './mailbox.js';
 
 /**
- * The hands as a file: a static RISC-V executable of one page of code and the scratch memory.
- *
- *     file 0x000  ELF header, two program headers
- *          0x100  code                      mapped at TEXT, r-x
- *     bss          scratch, SCRATCH_SIZE    mapped at SCRATCH, rw-
+ * The hands as a file (executable.ts): a page of code at TEXT, and the scratch memory at SCRATCH.
  *
  * The addresses are far from where Linux puts programs and libraries on Sv39.
  */
 export const TEXT = 0x10_0000_0000;
 export const SCRATCH = 0x10_1000_0000;
-
-const CODE = 0x100;
 
 /**
  * The code. Every path leads back to the ring; a child of clone() waits, in a system call without
@@ -38,7 +33,7 @@ function code(token: Uint8Array): Uint8Array {
     ld('a1', tokenAt + 8, 't0'),
     // SCRATCH - TEXT is 0x1000_0000: one auipc away, less the 12 bytes that came before it.
     auipc('a2', (SCRATCH - TEXT) >> 12),
-    addi('a2', 'a2', -(CODE + 12)),
+    addi('a2', 'a2', -(CODE_OFFSET + 12)),
     add('t1', 'zero', 'zero'),
     add('t1', 'zero', 'zero'),
     RING,
@@ -68,32 +63,5 @@ function code(token: Uint8Array): Uint8Array {
  * for root's eyes only (mode 0700).
  */
 export function handsElf(token: Uint8Array): Uint8Array {
-  const text = code(token);
-  const file = new Uint8Array(CODE + text.length);
-  const view = new DataView(file.buffer);
-  file.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]); // ELF, 64-bit, little-endian
-  view.setUint16(16, 2, true); // e_type ET_EXEC
-  view.setUint16(18, 243, true); // e_machine EM_RISCV
-  view.setUint32(20, 1, true);
-  view.setBigUint64(24, BigInt(TEXT + CODE), true); // e_entry
-  view.setBigUint64(32, 64n, true); // e_phoff
-  view.setUint32(48, 0x4, true); // e_flags: double-float ABI
-  view.setUint16(52, 64, true);
-  view.setUint16(54, 56, true);
-  view.setUint16(56, 2, true); // e_phnum
-  view.setUint16(58, 64, true);
-  const segment = (n: number, flags: number, vaddr: number, filesz: number, memsz: number): void => {
-    const at = 64 + 56 * n;
-    view.setUint32(at, 1, true); // PT_LOAD
-    view.setUint32(at + 4, flags, true);
-    view.setBigUint64(at + 16, BigInt(vaddr), true);
-    view.setBigUint64(at + 24, BigInt(vaddr), true);
-    view.setBigUint64(at + 32, BigInt(filesz), true);
-    view.setBigUint64(at + 40, BigInt(memsz), true);
-    view.setBigUint64(at + 48, 0x1000n, true);
-  };
-  segment(0, 5, TEXT, file.length, file.length);
-  segment(1, 6, SCRATCH, 0, SCRATCH_SIZE);
-  file.set(text, CODE);
-  return file;
+  return executable({ at: TEXT, code: code(token), zeroed: { at: SCRATCH, size: SCRATCH_SIZE } });
 }

@@ -36,6 +36,7 @@ interface Submitted {
   readonly segments: readonly number[];
 }
 
+/** The monitor's driver of a disk. */
 export class BlockDriver extends Driver implements BlockBackend {
   readonly sectors: number;
   readonly readOnly: boolean;

@@ -37,6 +37,7 @@ interface Lane {
 
 const lane = (): Lane => ({ free: [], given: new Map() });
 
+/** The monitor's driver of a console. */
 export class ConsoleDriver extends Driver {
   readonly #events: ConsoleEvents;
   readonly #receive: Lane[] = [];

@@ -7,6 +7,7 @@ import { Driver } from './driver.js';
 const BUFFER = 4096;
 export const ENTROPY_DRIVER_BYTES = BUFFER + 4096;
 
+/** The monitor's driver of an entropy device. */
 export class EntropyDriver extends Driver {
   readonly #buffer: number;
   #written = 0;

@@ -29,6 +29,7 @@ export interface PassingFrame {
   readonly segment: number;
 }
 
+/** The monitor's driver of a network card. */
 export class NetDriver extends Driver {
   /**
    * Told of each frame from outside, whose bytes are the driver's again when the call is over. False: there is no room for

@@ -30,6 +30,7 @@ export interface Finished {
   readonly written: number;
 }
 
+/** A split virtqueue, the driver's side. */
 export class DriverQueue {
   readonly desc: number;
   readonly driver: number;

@@ -24,7 +24,7 @@ export function diskKind(through: (disk: BlockBackend) => BlockBackend): Kind<Vi
 
 /** A disk of the computer. What is done at it is done to all who use it, by the monitor, which steps in for it. */
 export class DiskDevice extends ComputerDevice<VirtioBlock, BlockDriver> {
-  readonly #path: DiskPath;
+  readonly #path = new DiskPath();
   readonly #claims = new Set<Claim>();
   readonly #guard = (request: Parameters<typeof guardClaims>[1]): void => guardClaims(this.#claims, request);
   /** Lets go of what stands behind it, which the computer has opened. */
@@ -35,20 +35,13 @@ export class DiskDevice extends ComputerDevice<VirtioBlock, BlockDriver> {
   #views = 0;
 
   /** `release` lets go of what is behind the disk, when it is taken out of the computer or has moved. */
-  constructor(
-    id: string,
-    ground: DeviceGround,
-    make: (host: Route) => VirtioBlock,
-    release?: () => Promise<void>,
-    path = new DiskPath(),
-  ) {
+  constructor(id: string, ground: DeviceGround, make: (host: Route) => VirtioBlock, release?: () => Promise<void>) {
     super(
       id,
       ground,
-      diskKind((driver) => path.over(driver)),
+      diskKind((driver) => this.#path.over(driver)),
       make,
     );
-    this.#path = path;
     this.#release = release;
   }
 

@@ -31,6 +31,12 @@ export class DelayLine<T> {
     for (const { item } of this.#waiting.splice(0)) this.#pass(item);
   }
 
+  /** All of it is forgotten. */
+  clear(): void {
+    this.#waiting.length = 0;
+    this.end();
+  }
+
   #arm(): void {
     const [first] = this.#waiting;
     if (this.#timer !== undefined || this.#waiting.length === 0) return;

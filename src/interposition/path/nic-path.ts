@@ -3,7 +3,7 @@
  * the driver. What nobody asked for costs nothing: frames of one user alone pass as they are.
  *
  *   user ──▶ watched ──▶ may it? ──▶ disturbed ──▶ limited, in fair turns ──▶ to the card, or to another user here
- *   user ◀── watched ◀── disturbed ◀── limited, in fair turns ◀── whose is it? ◀── from the card, or from another user
+ *   user ◀── watched ◀── limited, in fair turns ◀── disturbed ◀── whose is it? ◀── from the card, or from another user
  *
  *   to a group address   out, and to every other user
  *   to a user's address  to that user, not out
@@ -25,6 +25,8 @@ import { Flow, Turnstile } from './turnstile.js';
 
 /** Bytes that may be on the way from a user, or to it, before it has to wait, or loses what comes. */
 const MOST_WAITING = 1024 * 1024;
+/** Addresses that the OS instance may have beside its own, as process domains bring them. */
+const MOST_LEARNED = 64;
 
 /** The user's end of the cable. */
 export interface NicEnd {
@@ -47,8 +49,9 @@ export class NicUser {
   /** What it had no room for. */
   readonly waiting: PassingFrame[] = [];
   /** Bytes on the way from it, and to it. */
-  outBytes = 0;
-  inBytes = 0;
+  readonly bytes = { in: 0, out: 0 };
+  /** What else it has spoken as, of the OS instance that has the card. */
+  readonly learned = new Set<number>();
   /** It was told to wait. */
   waits = false;
   /** Frames that it lost because it did not take them, and that it sent under another's address. */
@@ -104,7 +107,6 @@ class Way {
     private readonly rules: ReadonlySet<Rule>,
     pass: (passage: Passage) => void,
   ) {
-    // A rule holds for frames as they are seen outside: behind the limit on the way in, before it on the way out.
     this.turnstile = new Turnstile<Passage>((passage) => {
       this.turnstile.done();
       pass(passage);
@@ -124,21 +126,24 @@ class Way {
     return this.line.size === 0 && !this.turnstile.waits;
   }
 
-  /** Answers how many of it there are: 0, 1 or more. */
-  send(passage: Passage): number {
+  send(passage: Passage): void {
     let [delay, copies] = [0, 1];
     for (const { direction, latency, jitter, loss, duplicate, random } of this.rules) {
       if (direction !== undefined && direction !== this.direction) continue;
-      if (loss > 0 && random() < loss) return 0;
+      if (loss > 0 && random() < loss) return;
       if (duplicate > 0 && random() < duplicate) copies++;
       delay += delayOf(latency, jitter, random);
     }
-    return copies === 0 ? 0 : this.#push(passage, delay, copies);
+    passage.user.bytes[this.direction] += copies * passage.frame.frame.length;
+    for (let i = 0; i < copies; i++) this.line.push(passage, delay);
   }
 
-  #push(passage: Passage, delay: number, copies: number): number {
-    for (let i = 0; i < copies; i++) this.line.push(passage, delay);
-    return copies;
+  /** What is on its way is nobody's any more. */
+  clear(user: NicUser): void {
+    this.line.clear();
+    this.turnstile.leave(user[this.direction]);
+    this.turnstile.join(user[this.direction]);
+    user.bytes[this.direction] = 0;
   }
 }
 
@@ -164,8 +169,12 @@ export class NicPath {
   connect(toCard: (frame: PassingFrame) => boolean, wanted: () => void, owner: NicEnd): void {
     this.#toCard = toCard;
     this.#wanted = wanted;
-    this.#cardFull = false;
-    this.#cardWaits = false;
+    this.#cardFull = this.#cardWaits = this.owner.waits = false;
+    this.#out.turnstile.blocked = false;
+    // Whatever an OS instance that is gone has left behind.
+    this.#out.clear(this.owner);
+    this.#in.clear(this.owner);
+    this.owner.waiting.length = 0;
     this.owner.end = owner;
   }
 
@@ -181,10 +190,18 @@ export class NicPath {
 
   leave(user: NicUser): void {
     this.#users.delete(user);
+    if (this.#users.size === 1) this.owner.learned.clear();
     this.#out.turnstile.leave(user.out);
     this.#in.turnstile.leave(user.in);
+    this.forget(user);
+  }
+
+  /** Nothing is plugged in there any more; what it had waiting is gone. */
+  forget(user: NicUser): void {
+    user.end = user.mac = user.ip = undefined;
     user.waiting.length = 0;
-    user.end = undefined;
+    user.bytes.in = user.bytes.out = 0;
+    user.waits = false;
   }
 
   /** Throws InterpositionError `invalid` for an address of another user. */
@@ -232,27 +249,28 @@ export class NicPath {
 
   /** Frames that the OS instance has not got; they are the caller's from now on. */
   takeWaiting(): readonly PassingFrame[] {
-    this.owner.inBytes = 0;
+    this.owner.bytes.in = 0;
     return this.owner.waiting.splice(0);
   }
 
   /** A frame of a user. False: taken, but no more until its `resume`. */
   fromUser(user: NicUser, frame: PassingFrame): boolean {
+    if (!this.#users.has(user)) return true;
     if (this.counters.size > 0) this.#hear(user, frame, 'out');
     if (this.#users.size === 1 && this.#out.isOpen) return this.#send(frame) || this.#wait(user);
     if (!this.#mayUse(user, frame.frame)) {
       user.refused++;
       return true;
     }
-    user.outBytes += frame.frame.length * this.#out.send({ user, frame });
-    return user.outBytes < MOST_WAITING && !this.#cardFull ? true : this.#wait(user);
+    this.#out.send({ user, frame });
+    return user.bytes.out < MOST_WAITING && !this.#cardFull ? true : this.#wait(user);
   }
 
   /** A frame from outside. False: not taken, until it is wanted. */
   fromCard(frame: PassingFrame): boolean {
     const { owner } = this;
     if (this.#users.size === 1) {
-      if (owner.inBytes >= MOST_WAITING || owner.waiting.length > 0) return this.#cardWait();
+      if (owner.bytes.in >= MOST_WAITING || owner.waiting.length > 0) return this.#cardWait();
       if (this.#in.isOpen && this.counters.size === 0 && this.#fits(owner, frame)) {
         return owner.end?.give(frame) ?? true;
       }
@@ -278,10 +296,7 @@ export class NicPath {
       if (!this.#offer(user, next)) return;
       user.waiting.shift();
     }
-    if (user === this.owner && this.#cardWaits) {
-      this.#cardWaits = false;
-      this.#wanted();
-    } else if (user === this.owner) this.#wanted();
+    if (user === this.owner) this.#wanted();
   }
 
   #cardWait(): false {
@@ -296,7 +311,7 @@ export class NicPath {
 
   #resumeAll(): void {
     for (const user of this.#users) {
-      if (!user.waits || this.#cardFull || user.outBytes >= MOST_WAITING / 2) continue;
+      if (!user.waits || this.#cardFull || user.bytes.out >= MOST_WAITING / 2) continue;
       user.waits = false;
       user.end?.resume();
     }
@@ -311,7 +326,8 @@ export class NicPath {
 
   /** Its turn has come: out, or to who uses the card here. */
   #leaves({ user, frame }: Passage): void {
-    user.outBytes = Math.max(0, user.outBytes - frame.frame.length);
+    user.bytes.out = Math.max(0, user.bytes.out - frame.frame.length);
+    if (!this.#users.has(user)) return;
     const { frame: bytes } = frame;
     const to = this.#users.size > 1 ? this.#userOf(getMac(bytes, 0)) : undefined;
     if (to !== undefined) {
@@ -325,18 +341,20 @@ export class NicPath {
 
   #userOf(mac: number): NicUser | undefined {
     for (const user of this.#users) if (user.mac === mac) return user;
-    return undefined;
+    return this.owner.learned.has(mac) ? this.owner : undefined;
   }
 
   /** Whether the frame may speak in the name it speaks in: the owner in any but another's, others in their own only. */
   #mayUse(user: NicUser, frame: Uint8Array): boolean {
     const mac = getMac(frame, 6);
     if (user === this.owner) {
-      const ip = this.#users.size > 1 ? senderOf(frame) : NO_ADDRESS;
+      if (this.#users.size === 1) return true;
+      const ip = senderOf(frame);
       for (const other of this.#users) {
         if (other === user) continue;
         if (other.mac === mac || (other.ip !== undefined && other.ip === ip)) return false;
       }
+      if (mac !== user.mac && user.learned.size < MOST_LEARNED) user.learned.add(mac);
       return true;
     }
     if (user.mac !== mac) return false;
@@ -352,8 +370,8 @@ export class NicPath {
         ? [{ frame, segment }]
         : segmentsOf(makeLarge(frame, segment)).map((each) => ({ frame: each, segment: 0 }));
     for (const each of frames) {
-      if (user.inBytes >= MOST_WAITING && this.#users.size > 1) user.dropped++;
-      else user.inBytes += each.frame.length * this.#in.send({ user, frame: each });
+      if (user.bytes.in >= MOST_WAITING && this.#users.size > 1) user.dropped++;
+      else this.#in.send({ user, frame: each });
     }
   }
 
@@ -362,13 +380,19 @@ export class NicPath {
   }
 
   #arrives({ user, frame }: Passage): void {
+    if (!this.#users.has(user)) return;
     if (user.waiting.length > 0 || !this.#offer(user, frame)) user.waiting.push(frame);
   }
 
   #offer(user: NicUser, frame: PassingFrame): boolean {
     if (user.end !== undefined && !user.end.give(frame)) return false;
-    user.inBytes = Math.max(0, user.inBytes - frame.frame.length);
+    user.bytes.in = Math.max(0, user.bytes.in - frame.frame.length);
     if (this.counters.size > 0) this.#hear(user, frame, 'in');
+    if (this.#cardWaits && this.owner.bytes.in < MOST_WAITING / 2) {
+      this.#cardWaits = false;
+      // Not amid what the driver does just now.
+      queueMicrotask(() => this.#wanted());
+    }
     return true;
   }
 

@@ -29,10 +29,10 @@ export class FrameCounter {
     this.#sink = sink;
   }
 
-  /** The file begins. */
-  begin(name: string): void {
+  /** The file begins, with one who uses the card; `title`: what the file calls it. */
+  begin(name: string, title: string): void {
     const header = sectionHeader();
-    const first = interfaceBlock(name);
+    const first = interfaceBlock(title);
     const both = new Uint8Array(header.length + first.length);
     both.set(header);
     both.set(first, header.length);

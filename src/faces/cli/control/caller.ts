@@ -1,0 +1,76 @@
+/** Who has asked for something, as the machine sees it: somebody to tell, until it has had enough. */
+import type { Socket } from 'node:net';
+import { ControlError } from './errors.js';
+import type { JsonObject } from './lines.js';
+import type { Answer } from './protocol.js';
+
+/** Bytes that wait for somebody who does not read. */
+const MOST_WAITING = 16 * 2 ** 20;
+/** How long an answer may take to be read at the end (ms). */
+const LINGER = 2000;
+
+export class Caller {
+  /** Aborted when the caller has had enough, or is gone, or the machine ends. */
+  readonly enough: AbortSignal;
+  /** Resolves when the connection is closed. */
+  readonly gone: Promise<void>;
+  readonly #enough = new AbortController();
+  #answered = false;
+  /** Why it was ended by us. */
+  #why: ControlError | undefined;
+
+  constructor(private readonly socket: Socket) {
+    this.enough = this.#enough.signal;
+    this.gone = new Promise((resolve) => socket.once('close', () => resolve()));
+    const end = (): void => this.#enough.abort();
+    socket.on('error', end).once('end', end).once('close', end);
+  }
+
+  tell(event: JsonObject): void {
+    if (this.#answered || this.enough.aborted) return;
+    this.#write({ event });
+    if (this.socket.writableLength <= MOST_WAITING) return;
+    this.#why = new ControlError('too-slow', `more than ${MOST_WAITING} bytes wait to be read`);
+    this.#enough.abort();
+  }
+
+  /** Resolves when the caller has had enough. Rejects with ControlError `too-slow` if it does not read. */
+  async untilEnough(): Promise<void> {
+    if (!this.enough.aborted) {
+      await new Promise<void>((resolve) => this.enough.addEventListener('abort', () => resolve(), { once: true }));
+    }
+    this.checkPace();
+  }
+
+  checkPace(): void {
+    if (this.#why !== undefined) throw this.#why;
+  }
+
+  done(done: JsonObject): void {
+    this.#last({ done });
+  }
+
+  refuse(error: unknown): void {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed';
+    this.#last({ error: { code, message: error instanceof Error ? error.message : String(error) } });
+  }
+
+  /** The machine ends: so does what is done for the caller. */
+  hangUp(): void {
+    this.#enough.abort();
+  }
+
+  #last(answer: Answer): void {
+    if (this.#answered) return;
+    this.#write(answer);
+    this.#answered = true;
+    this.socket.end();
+    // Whoever does not close its end does not keep the machine.
+    const timer = setTimeout(() => this.socket.destroy(), LINGER);
+    this.socket.once('close', () => clearTimeout(timer));
+  }
+
+  #write(answer: Answer): void {
+    if (!this.socket.destroyed && this.socket.writable) this.socket.write(`${JSON.stringify(answer)}\n`);
+  }
+}

@@ -1,0 +1,55 @@
+/** `understudy demo io`: devices change hands while they are in use. */
+import { shellProfile } from '../../../../index.js';
+import { obtainImages } from '../../images.js';
+import { catchSignals, unlessAborted, type Interruption } from '../../interruption.js';
+import { DEMO_IO_USAGE, parseDemoIoOptions, type DemoIoOptions } from './options.js';
+import { IoScenario } from './scenario.js';
+import { Screen } from './screen.js';
+import { drawIoResult } from './table.js';
+
+/**
+ * Runs `understudy demo io ARGS`.
+ *
+ * @returns 0 when everything went as it should, 1 when it did not, 128 + n after signal n.
+ */
+export async function demoIoCommand(args: string[]): Promise<number> {
+  const options = parseDemoIoOptions(args);
+  if (options === 'help') {
+    process.stdout.write(DEMO_IO_USAGE);
+    return 0;
+  }
+  const interruption = catchSignals();
+  try {
+    return await demonstrate(options, interruption);
+  } finally {
+    interruption.end();
+  }
+}
+
+async function demonstrate(options: DemoIoOptions, interruption: Interruption): Promise<number> {
+  const screen = new Screen();
+  const scenario = new IoScenario(options, screen);
+  const { result } = scenario;
+  let failure: Error | undefined;
+  try {
+    const { signal } = interruption;
+    const [image] = await obtainImages([shellProfile(options.kernel)], { signal });
+    await unlessAborted(scenario.run(image, signal), signal, () => new Error('interrupted'));
+  } catch (error) {
+    failure = error instanceof Error ? error : new Error(String(error));
+  } finally {
+    screen.end();
+    await scenario.close();
+  }
+  // What a signal breaks off is no failure to be told of.
+  if (interruption.status !== undefined) return interruption.status;
+  if (failure !== undefined) {
+    const { message } = failure;
+    result.ok = false;
+    result.error = { code: 'code' in failure ? String(failure.code) : 'failed', message };
+    process.stderr.write(`understudy: ${message}\n`);
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+  else if (result.switches > 0) process.stdout.write(drawIoResult(result, process.stdout));
+  return result.ok ? 0 : 1;
+}
