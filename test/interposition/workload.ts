@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { Computer, MemoryDisk, type BlockBackend } from '../../src/index.js';
+import type { ComputerDevice } from '../../src/interposition/device.js';
 import { compile } from '../testing/compile.js';
 import { MIB, testImage } from '../testing/images.js';
 
@@ -60,7 +61,7 @@ export class Ledger implements BlockBackend {
 }
 
 /** Sends everything back. */
-export async function echoServer(): Promise<{ server: Server; port: number }> {
+async function echoServer(): Promise<{ server: Server; port: number }> {
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
     socket.pipe(socket);
@@ -70,6 +71,34 @@ export async function echoServer(): Promise<{ server: Server; port: number }> {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the server has no port');
   return { server, port: address.port };
+}
+
+/** Switches devices at random moments. */
+export class Switcher {
+  readonly waitMs: number[] = [];
+  readonly switchMs: number[] = [];
+  #over = false;
+
+  constructor(private readonly pause: () => number) {}
+
+  async run(device: ComputerDevice, most = Infinity): Promise<void> {
+    for (let made = 0; made < most && !this.#over;) {
+      try {
+        const report = await (device.mode === 'direct' ? device.interpose() : device.stepAway());
+        this.waitMs.push(report.waitMs);
+        this.switchMs.push(report.switchMs);
+        made++;
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+      }
+      const ms = this.pause();
+      await new Promise<void>((resolve) => (ms < 1 ? setImmediate(resolve) : setTimeout(resolve, ms)));
+    }
+  }
+
+  stop(): void {
+    this.#over = true;
+  }
 }
 
 /** What one run of the workload showed. */
@@ -91,15 +120,15 @@ export interface Load {
   readonly kinds: readonly string[];
   /** Milliseconds until a device is switched again. */
   readonly pause: () => number;
+  /** Switches of each device, at most. */
+  readonly most?: number;
 }
 
 /** Boots a guest with the workload, and switches its devices at random moments until it is done. */
-export async function runLoad({ harts, rounds, mebibytes, kinds, pause }: Load): Promise<Run> {
+export async function runLoad({ harts, rounds, mebibytes, kinds, pause, most = Infinity }: Load): Promise<Run> {
   const ledger = new Ledger(16 * MIB);
   const { server, port } = await echoServer();
   const computer = await Computer.create({ memory: 352 * MIB, harts });
-  const waitMs: number[] = [];
-  const switchMs: number[] = [];
   try {
     const guest = await computer.boot({
       image: await testImage('trixie'),
@@ -116,28 +145,16 @@ export async function runLoad({ harts, rounds, mebibytes, kinds, pause }: Load):
       ].join('; '),
     });
     const devices = guest.os.devices.filter(({ kind }) => kinds.includes(kind));
-    let over = false;
-    const ended = guest.ended.finally(() => (over = true));
-    await Promise.all(
-      devices.map(async (device) => {
-        while (!over) {
-          try {
-            const report = await (device.mode === 'direct' ? device.interpose() : device.stepAway());
-            waitMs.push(report.waitMs);
-            switchMs.push(report.switchMs);
-          } catch (error) {
-            if (!isRefusal(error)) throw error;
-          }
-          await new Promise((resolve) => setTimeout(resolve, pause()));
-        }
-      }),
-    );
+    const switcher = new Switcher(pause);
+    const ended = guest.ended.finally(() => switcher.stop());
+    await Promise.all(devices.map((device) => switcher.run(device, most)));
     assert.deepEqual(await ended, { kind: 'shutdown' });
     for (const device of devices) assert.equal(device.counters.monitorEntriesWhenDirect, 0);
     const { text } = guest.console;
     const log = (/the-log\r?\n([^]*)the-end/.exec(text)?.[1] ?? '')
       .split(/\r?\n/)
       .map((line) => line.replace(/^\[[ .\d]*\] /, ''));
+    const { waitMs, switchMs } = switcher;
     return { text, log, ledger, switches: switchMs.length, waitMs, switchMs };
   } finally {
     server.close();

@@ -13,9 +13,9 @@ import type { Driver } from '../driver/driver.js';
 import type { Kind } from '../kind.js';
 import type { Route } from '../route.js';
 
-const BOARD = 0x4_0000;
+export const BOARD = 0x4_0000;
 const MONITOR_FRAMES = 2048;
-const PAGES = 512;
+export const PAGES = 512;
 /** Where the test machine's own memory ends, and the monitor's begins. */
 const MONITOR = 0x8_0000 + PAGES * 4096;
 export const SLOT = 4;
