@@ -1,16 +1,7 @@
 // Ten thousand switches of a disk whose blocks two harts write and verify, and what they cost.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  check,
-  echo,
-  echoServer,
-  percentile,
-  runLoad,
-  summary,
-  Switcher,
-  type Load,
-} from '../interposition/workload.js';
+import { check, percentile, runLoad, summary, type Load } from '../interposition/workload.js';
 
 const SWITCHES = 10_000;
 /** Now and then at once, mostly a moment later. */
