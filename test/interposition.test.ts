@@ -22,7 +22,7 @@ test(
   { timeout: 240_000 },
   async (t) => {
     for (const harts of [1, 2]) {
-      const still: Load = { harts, rounds: 2000, mebibytes: 24, kinds: [], pause: () => 0 };
+      const still: Load = { harts, rounds: 1500, mebibytes: 12, kinds: [], pause: () => 0 };
       const load: Load = {
         ...still,
         kinds: ['disk', 'nic', 'console', 'entropy'],
