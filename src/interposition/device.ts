@@ -185,8 +185,11 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
    * Throws InterpositionError `mode`, `busy`, `no-room`, `state`, `closed`; nothing has changed then.
    */
   interpose(options: SwitchOptions = {}): Promise<SwitchReport> {
-    this.#steppedInForUse = false;
-    return this.#inTurn(() => this.#interpose(options));
+    return this.#inTurn(async () => {
+      const report = await this.#interpose(options);
+      this.#steppedInForUse = false;
+      return report;
+    });
   }
 
   /**
@@ -216,8 +219,8 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     const use: Use = {
       what,
       end: async (ending = {}) => {
-        if (!this.#uses.delete(use)) return;
-        end();
+        // Where it could not step away yet, it is asked again.
+        if (this.#uses.delete(use)) end();
         await this.#leaveIfUnused(ending);
       },
     };
@@ -284,13 +287,21 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     this.#switching = switching;
     try {
       const report = await switching;
-      this.onSwitch(this.mode, report);
+      this.#tellOfSwitch(report);
       return report;
     } catch (error) {
       this.counters.refused++;
       throw error;
     } finally {
       this.#switching = undefined;
+    }
+  }
+
+  #tellOfSwitch(report: SwitchReport): void {
+    try {
+      this.onSwitch(this.mode, report);
+    } catch {
+      // Whoever looks on has no part in the switch, which is made.
     }
   }
 

@@ -82,7 +82,7 @@ export class Devices implements Iterable<ComputerDevice> {
 
   /** Takes a device out of the computer; whoever had it finds it no more. */
   async remove(device: ComputerDevice): Promise<void> {
-    this.#devices.delete(device.id);
+    if (this.#devices.get(device.id) === device) this.#devices.delete(device.id);
     await device.close();
   }
 

@@ -3,7 +3,8 @@ import { BlockError, SECTOR_SIZE } from '../../computer/virtio/block-backend.js'
 import type { DiskEar, DiskStage } from './disk-path.js';
 import { DISK_REQUEST_KINDS, type DiskDisturbance, type DiskRecord, type DiskRequestKind } from './disk-types.js';
 import { InterpositionError } from '../errors.js';
-import { delayOf, fraction, numberOf, rangeOf } from './options.js';
+import { tell } from './listener.js';
+import { delayOf, fraction, milliseconds, rangeOf } from './options.js';
 
 /** Counts requests and tells of them. */
 export class DiskCounter {
@@ -28,13 +29,15 @@ export class DiskCounter {
     if (!ok) this.counts.failed++;
     else if (kind === 'read') this.bytes.read += sectors * SECTOR_SIZE;
     else if (kind === 'write') this.bytes.written += sectors * SECTOR_SIZE;
-    try {
-      this.#tell?.({ at, kind, sector, sectors, ms: performance.now() - at, ok });
-    } catch (error) {
-      // Whoever looks on has no part in the request.
-      this.#tell = undefined;
-      this.broken = error;
-    }
+    const record = { at, kind, sector, sectors, ms: performance.now() - at, ok };
+    tell(
+      () => this.#tell?.(record),
+      (error) => {
+        // Whoever looks on has no part in the request.
+        this.#tell = undefined;
+        this.broken = error;
+      },
+    );
   };
 }
 
@@ -45,8 +48,8 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
  * Throws InterpositionError `invalid`.
  */
 export function diskDisturbance(rule: DiskDisturbance, total: number): { stage: DiskStage; end: () => void } {
-  const latency = numberOf('latency', rule.latency, 0);
-  const jitter = numberOf('jitter', rule.jitter, 0);
+  const latency = milliseconds('latency', rule.latency);
+  const jitter = milliseconds('jitter', rule.jitter);
   const errors = fraction('errors', rule.errors);
   const { requests = DISK_REQUEST_KINDS, random = Math.random } = rule;
   for (const kind of requests) {

@@ -19,7 +19,7 @@ import type { PassingFrame } from '../driver/net.js';
 import { DelayLine } from './delay-line.js';
 import type { FrameDirection, NicDisturbance } from './nic-types.js';
 import type { FrameCounter } from './nic-watch.js';
-import { delayOf, fraction, numberOf, type Rates } from './options.js';
+import { delayOf, fraction, milliseconds, type Rates } from './options.js';
 import { InterpositionError } from '../errors.js';
 import { Flow, Turnstile } from './turnstile.js';
 
@@ -88,8 +88,8 @@ export function nicRule(rule: NicDisturbance): Rule {
     throw new InterpositionError('invalid', `a direction is in or out, not ${direction as string}`);
   }
   return {
-    latency: numberOf('latency', rule.latency, 0),
-    jitter: numberOf('jitter', rule.jitter, 0),
+    latency: milliseconds('latency', rule.latency),
+    jitter: milliseconds('jitter', rule.jitter),
     loss: fraction('loss', rule.loss),
     duplicate: fraction('duplicate', rule.duplicate),
     direction,

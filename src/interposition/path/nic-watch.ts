@@ -2,6 +2,7 @@
 import { get16 } from '../../net/wire/bytes.js';
 import { ETHERNET_HEADER, TYPE_ARP, TYPE_IPV4 } from '../../net/wire/ethernet.js';
 import type { FrameDirection, FrameKind } from './nic-types.js';
+import { tell } from './listener.js';
 import { interfaceBlock, packetBlock, sectionHeader } from './pcapng.js';
 
 const IPV4_PROTOCOL = ETHERNET_HEADER + 9;
@@ -56,12 +57,13 @@ export class FrameCounter {
   }
 
   #write(bytes: Uint8Array): void {
-    try {
-      this.#sink?.(bytes);
-    } catch (error) {
-      // Whoever looks on has no part in the frame.
-      this.#sink = undefined;
-      this.broken = error;
-    }
+    tell(
+      () => this.#sink?.(bytes),
+      (error) => {
+        // Whoever looks on has no part in the frame.
+        this.#sink = undefined;
+        this.broken = error;
+      },
+    );
   }
 }

@@ -14,6 +14,16 @@ export function numberOf(name: string, value: number | undefined, fallback: numb
   return value;
 }
 
+/** Timers of hosts wait for less than 2^31 ms; latency and jitter come together. */
+const MOST_MILLISECONDS = 2 ** 30;
+
+/** A time in milliseconds; 0 if it was not told. */
+export function milliseconds(name: string, value: number | undefined): number {
+  const given = numberOf(name, value, 0);
+  if (given > MOST_MILLISECONDS) refuse(`${name} is at most ${MOST_MILLISECONDS} ms, not ${given}`);
+  return given;
+}
+
 /** A finite number above 0, or undefined. */
 export function positive(name: string, value: number | undefined): number | undefined {
   if (value === undefined) return undefined;

@@ -125,6 +125,9 @@ export function parseIoOptions(args: string[]): IoOptions | 'help' {
   if (wrong !== undefined) throw new UsageError(`"io ${command}" takes no --${wrong}`);
   const { machine, pcap } = values;
   if (machine !== undefined && !isName(machine)) throw new UsageError(`--machine ${machine}: that is no name`);
+  if (pcap !== undefined && !/^nic\d/.test(device ?? '')) {
+    throw new UsageError('--pcap is for a network card');
+  }
   if (pcap !== undefined && values.count === true) throw new UsageError('either --pcap or --count');
   if (pcap === '-' && values.json === true) throw new UsageError('either --pcap - or --json: both are standard output');
   return {
