@@ -17,6 +17,9 @@ export interface AskOptions {
   readonly folder?: string;
 }
 
+/** Once it is enough, the machine has so long to end what it does and to say so (ms). */
+const PATIENCE = 15_000;
+
 /** The name of the machine that is meant. Throws ControlError `no-machine`, `which`. */
 export async function whichMachine(machine: string | undefined, folder = controlFolder()): Promise<string> {
   if (machine !== undefined) return machine;
@@ -44,7 +47,12 @@ export async function ask(request: Request, options: AskOptions): Promise<JsonOb
     await removeStale(path);
     throw new ControlError('no-machine', `no machine called ${name} runs`);
   }
-  const finish = (): void => void socket.end();
+  let patience: ReturnType<typeof setTimeout> | undefined;
+  const finish = (): void => {
+    socket.end();
+    // A machine that stands still says nothing more.
+    patience ??= setTimeout(() => socket.destroy(), PATIENCE);
+  };
   try {
     const answer = hear(socket, name, onEvent);
     socket.write(writeRequest(request));
@@ -52,6 +60,7 @@ export async function ask(request: Request, options: AskOptions): Promise<JsonOb
     if (enough.aborted) finish();
     return await answer;
   } finally {
+    clearTimeout(patience);
     enough.removeEventListener('abort', finish);
     socket.destroy();
   }
