@@ -16,7 +16,9 @@ import type { Kind, DeviceKindName } from './kind.js';
 import { MonitorMemory, type MonitorMachine } from './monitor-memory.js';
 import { checkParts, putParts, takeParts } from './parts.js';
 import { Route } from './route.js';
-import { standStill } from './stand-still.js';
+import { standStill, type SwitchReport } from './stand-still.js';
+
+export type { SwitchReport } from './stand-still.js';
 
 /** Who stands between a device and the OS that uses it. */
 export type DeviceMode = 'unused' | 'direct' | 'interposed';
@@ -32,14 +34,6 @@ export interface DeviceCounters {
   monitorEntries: number;
   /** Of those, how many while the device was direct: none. */
   monitorEntriesWhenDirect: number;
-}
-
-/** How a switch went. */
-export interface SwitchReport {
-  /** Milliseconds until the device stood still. */
-  readonly waitMs: number;
-  /** Milliseconds of the switch itself, in which the device could not be reached. */
-  readonly switchMs: number;
 }
 
 /** How a device changes hands. */
@@ -84,7 +78,6 @@ interface Between<D extends Driver> {
 /** Surroundings of a device that is nobody's. */
 function nowhere(turns: Turns): Surroundings {
   const bytes = new Uint8Array(0);
-  const none = (): void => undefined;
   return {
     dma: { bytes, view: new DataView(bytes.buffer), offsetOf: () => -1, written: none },
     line: { set: none },
@@ -207,36 +200,45 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
 
   /**
    * Has the monitor stay for something, in words, and step in first if the device is direct. `begin` is called while it
-   * stands between; `end` once, when the use ends, or the OS instance that has the device. Throws as `interpose` does, or
-   * what `begin` throws; nothing is left of it then.
+   * stands between, and answers what ends it: that is called once, when the use ends, or the OS instance that has the
+   * device. Throws as `interpose` does, or what `begin` throws; nothing is left of it then.
    */
   protected async use(
     what: string,
-    begin: () => void | Promise<void>,
-    end: () => void,
+    begin: () => (() => void) | Promise<() => void>,
     options: SwitchOptions = {},
   ): Promise<Use> {
     const use: Use = {
       what,
       end: async (ending = {}) => {
         // Where it could not step away yet, it is asked again.
-        if (this.#uses.delete(use)) end();
+        this.#endUse(use);
         await this.#leaveIfUnused(ending);
       },
     };
     // From here on nobody steps away.
-    this.#uses.set(use, end);
+    this.#uses.set(use, none);
     try {
       await this.#beThere(options);
       await this.beforeUse();
-      await begin();
-      if (!this.#uses.has(use)) throw new InterpositionError('closed', 'the OS instance is gone');
+      const end = await begin();
+      if (!this.#uses.has(use)) {
+        end();
+        throw new InterpositionError('closed', 'the OS instance is gone');
+      }
+      this.#uses.set(use, end);
     } catch (error) {
-      if (this.#uses.delete(use)) end();
+      this.#uses.delete(use);
       await this.#leaveIfUnused({}).catch(none);
       throw error;
     }
     return use;
+  }
+
+  #endUse(use: Use): void {
+    const end = this.#uses.get(use);
+    this.#uses.delete(use);
+    end?.();
   }
 
   /** The monitor stands between, after whatever switch is under way. */
@@ -282,7 +284,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   }
 
   async #inTurn(work: () => Promise<SwitchReport>): Promise<SwitchReport> {
-    while (this.#switching !== undefined) await this.#switching.catch(() => undefined);
+    while (this.#switching !== undefined) await this.#switching.catch(none);
     const switching = work();
     this.#switching = switching;
     try {
@@ -360,8 +362,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
       const drives = driver;
       drives.entered = () => this.#enteredFor(drives);
       drives.configured = () => {
-        const { buffer, byteOffset, byteLength } = device.configuration();
-        emulation.adoptConfiguration(new Uint8Array(buffer, byteOffset, byteLength).slice());
+        emulation.adoptConfiguration(device.configuration().slice());
       };
       board.answerWith(slot, emulation);
       emulation.goOn();
@@ -477,8 +478,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     answers.holdKicks();
     answers.poll();
     this.#place = undefined;
-    const ends = [...this.#uses.values()];
-    this.#uses.clear();
+    const uses = this.uses;
     this.#steppedInForUse = false;
     place.board.take(place.slot);
     this.#route.lead(nowhere(this.#ground.turns));
@@ -488,7 +488,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     between?.driver.fail(new InterpositionError('closed', 'the OS instance is gone'));
     between?.driver.close();
     between?.emulation.detach();
-    for (const end of ends) end();
+    for (const use of uses) this.#endUse(use);
     // Sees that its place is gone.
     await this.#switching?.catch(none);
     while (this.device.goesOnInside() !== undefined && !this.device.isOut) {

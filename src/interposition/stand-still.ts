@@ -35,11 +35,11 @@ export interface StandStillOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How it went. */
-export interface StoodStill {
+/** How a switch went. */
+export interface SwitchReport {
   /** Milliseconds until the device stood still. */
   readonly waitMs: number;
-  /** Milliseconds that `change` took. */
+  /** Milliseconds of the switch itself, in which the device could not be reached. */
   readonly switchMs: number;
 }
 
@@ -49,7 +49,7 @@ export interface StoodStill {
  * Throws InterpositionError `busy`, `closed`, or the signal's reason, and what `change` throws; the device goes on as
  * before then, with whoever answered for it.
  */
-export async function standStill(options: StandStillOptions, change: () => void): Promise<StoodStill> {
+export async function standStill(options: StandStillOptions, change: () => void): Promise<SwitchReport> {
   const { board, slot, device, isGone, limit, soon, signal } = options;
   const begin = performance.now();
   signal?.throwIfAborted();

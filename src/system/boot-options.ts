@@ -3,6 +3,7 @@ import type { BlockBackend } from '../computer/virtio/block-backend.js';
 import type { PortOptions } from '../computer/virtio/console.js';
 import type { PreparedImage } from '../image/index.js';
 import type { DiskDevice } from '../interposition/kinds/disk.js';
+import type { SharedDisk } from '../interposition/path/disk-types.js';
 import type { SharedNic } from '../interposition/path/nic-types.js';
 import type { ConsoleDevice } from './boot-arguments.js';
 import type { GuestFiles } from './guest-files.js';
@@ -24,7 +25,7 @@ export interface DiskFile extends DiskAccess {
 }
 
 /** The path of a raw disk image, more about it, or any backend. */
-export type DiskOptions = string | BlockBackend | DiskFile;
+export type DiskOptions = string | BlockBackend | SharedDisk | DiskFile;
 
 /** A port of the host that leads to a port of the guest. */
 export interface ForwardRequest {

@@ -293,7 +293,10 @@ export class Computer {
   }
 
   async #open(disk: DiskOptions): Promise<DiskDevice> {
-    if (typeof disk !== 'string' && 'read' in disk) return this.devices.addDisk(disk);
+    if (typeof disk !== 'string' && 'read' in disk) {
+      const unplug = 'plug' in disk ? disk.plug() : undefined;
+      return this.devices.addDisk(disk, () => Promise.resolve(unplug?.()));
+    }
     const {
       path,
       discardChanges = false,

@@ -49,6 +49,29 @@ export const MAX_SEGMENT = 16 * 1024;
 /** More data than this in one request is no request we have offered to take. */
 const MAX_DATA = MAX_SEGMENTS * MAX_SEGMENT;
 
+/** Writes the header of a request at byte offset `at`: what a driver does. */
+export function writeHeader(view: DataView, at: number, type: number, sector: number): void {
+  view.setUint32(at, type, true);
+  view.setUint32(at + 4, 0, true);
+  writeSector(view, at + 8, sector);
+}
+
+/** Writes the range of a discard, or of zeroes to be written. */
+export function writeRange(view: DataView, at: number, sector: number, count: number, flags: number): void {
+  writeSector(view, at, sector);
+  view.setUint32(at + 8, count, true);
+  view.setUint32(at + 12, flags, true);
+}
+
+/** The 64 bits of a sector, as far as a number has them. */
+export const sectorAt = (view: DataView, at: number): number =>
+  view.getUint32(at, true) + view.getUint32(at + 4, true) * 0x1_0000_0000;
+
+function writeSector(view: DataView, at: number, sector: number): void {
+  view.setUint32(at, sector >>> 0, true);
+  view.setUint32(at + 4, Math.floor(sector / 0x1_0000_0000), true);
+}
+
 /** What a request is held against. */
 export interface DiskShape {
   readonly sectors: number;
@@ -75,7 +98,7 @@ export class BlockRequest {
     const { chain } = this;
     if (chain.read(0, HEADER_SIZE, this.#header) < HEADER_SIZE || chain.writable < 1) return false;
     this.type = this.#view.getUint32(0, true);
-    this.sector = this.#view.getUint32(8, true) + this.#view.getUint32(12, true) * 0x1_0000_0000;
+    this.sector = sectorAt(this.#view, 8);
     return true;
   }
 

@@ -227,7 +227,7 @@ export class VirtioBlock extends VirtioDevice {
     ) {
       return this.#finish(request, r.S_UNSUPP);
     }
-    const sector = this.#view.getUint32(0, true) + this.#view.getUint32(4, true) * 0x1_0000_0000;
+    const sector = r.sectorAt(this.#view, 0);
     const count = this.#view.getUint32(8, true);
     const flags = this.#view.getUint32(12, true);
     // Flags that are reserved, and `unmap` with discard, are to be refused in this way (5.2.6.2).

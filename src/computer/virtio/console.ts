@@ -130,7 +130,8 @@ export class VirtioConsole extends VirtioDevice implements PortOwner {
     this.gather = options.gather ?? 0;
     this.#printing = this.#consoles.reduce((bits, is, i) => (is ? bits | (1 << txQueue(i)) : bits), 0);
     // A state that was put back has a size of its own.
-    const size = this.configuration();
+    const { buffer, byteOffset } = this.configuration();
+    const size = new DataView(buffer, byteOffset);
     this.#columns = size.getUint16(0, true);
     this.#rows = size.getUint16(2, true);
     this.#output.spinning(this.#consoles.reduce((bits, is, i) => (is ? bits | (1 << i) : bits), 0));

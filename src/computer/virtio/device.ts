@@ -224,7 +224,7 @@ export abstract class VirtioDevice implements QueueOwner {
     if (--this.#depth > 0) return;
     let wanted = false;
     for (const queue of this.queues) {
-      if (queue.dirty && !this.interruptWaits(queue) && queue.wantsInterrupt()) wanted = true;
+      if (queue.dirty && this.interruptWaits?.(queue) !== true && queue.wantsInterrupt()) wanted = true;
     }
     this.#locked(() => {
       this.store(s.BUSY, 0);
@@ -276,15 +276,14 @@ export abstract class VirtioDevice implements QueueOwner {
     this.#noticeReset();
   }
 
-  /** The device configuration, as drivers read it. */
-  configuration(): DataView {
-    return new DataView(this.#host.buffer, this.#host.stateOffset + s.CONFIG, this.load(s.CONFIG_LENGTH));
+  /** The device configuration itself, as drivers read it. */
+  configuration(): Uint8Array {
+    return new Uint8Array(this.#host.buffer, this.#host.stateOffset + s.CONFIG, this.load(s.CONFIG_LENGTH));
   }
 
   /** For who stands in for another device whose configuration has become this. */
   adoptConfiguration(bytes: Uint8Array): void {
-    const { buffer, byteOffset, byteLength } = this.configuration();
-    const mine = new Uint8Array(buffer, byteOffset, byteLength);
+    const mine = this.configuration();
     if (bytes.length === mine.length && bytes.some((byte, i) => byte !== mine[i])) this.changeConfig(0, bytes);
   }
 
@@ -308,7 +307,7 @@ export abstract class VirtioDevice implements QueueOwner {
   }
 
   /** At the end of a turn: whether an interrupt that a queue has something for waits. It is asked again at the next end. */
-  protected interruptWaits: (queue: Virtqueue) => boolean = () => false;
+  protected interruptWaits?(queue: Virtqueue): boolean;
 
   /** Taken out for good. */
   protected get detached(): boolean {

@@ -13,12 +13,9 @@
 import type { DmaSpace } from '../dma.js';
 import { BlockError, type DrivenDevice } from './block-backend.js';
 import { BlockRequests, type SyncDisk } from './block-requests.js';
-import { HEADER_SIZE, QUEUE_SIZE, S_OK, S_UNANSWERED, T_IN, T_OUT } from './block-request.js';
+import { HEADER_SIZE, QUEUE_SIZE, S_OK, S_UNANSWERED, T_IN, T_OUT, writeHeader } from './block-request.js';
+import { headAt, INDEX, writeDescriptor } from './ring-format.js';
 import * as s from './state.js';
-
-const DESC_F_NEXT = 1;
-const DESC_F_WRITE = 2;
-const DESCRIPTOR_SIZE = 16;
 
 export interface DrivenDiskHost extends DrivenDevice {
   readonly buffer: SharedArrayBuffer;
@@ -82,40 +79,27 @@ export class DrivenDisk implements SyncDisk {
   #put(): void {
     const { scratch } = this.#host;
     const view = this.#view;
-    view.setUint32(scratch, this.#type, true);
-    view.setUint32(scratch + 4, 0, true);
-    view.setUint32(scratch + 8, this.#sector >>> 0, true);
-    view.setUint32(scratch + 12, Math.floor(this.#sector / 0x1_0000_0000), true);
+    writeHeader(view, scratch, this.#type, this.#sector);
     view.setUint8(scratch + HEADER_SIZE, S_UNANSWERED);
     const table = this.#area(s.QUEUE_DESC);
     const { length } = this.#data;
-    const reads = this.#type === T_IN ? DESC_F_WRITE : 0;
-    this.#describe(table, 0, scratch, HEADER_SIZE, DESC_F_NEXT);
+    writeDescriptor(view, table, 0, scratch, HEADER_SIZE, false, 1);
     for (let i = 0; i < length; i++) {
       const { byteOffset, length: bytes } = this.#data[i];
-      this.#describe(table, i + 1, byteOffset, bytes, DESC_F_NEXT | reads);
+      writeDescriptor(view, table, i + 1, byteOffset, bytes, this.#type === T_IN, i + 2);
     }
-    this.#describe(table, length + 1, scratch + HEADER_SIZE, 1, DESC_F_WRITE);
+    writeDescriptor(view, table, length + 1, scratch + HEADER_SIZE, 1, true, undefined);
     const available = this.#area(s.QUEUE_DRIVER);
-    const next = Atomics.load(this.#halves, (available + 2) >>> 1);
+    const next = Atomics.load(this.#halves, (available + INDEX) >>> 1);
     const size = view.getInt32(this.#host.page + s.QUEUE + s.QUEUE_SIZE, true);
-    view.setUint16(available + 4 + 2 * (next & (size - 1)), 0, true);
-    Atomics.store(this.#halves, (available + 2) >>> 1, next + 1);
+    view.setUint16(available + headAt(next, size), 0, true);
+    Atomics.store(this.#halves, (available + INDEX) >>> 1, next + 1);
   }
 
   /** What the device has not looked at was never there. */
   #takeBack(): void {
-    const at = (this.#area(s.QUEUE_DRIVER) + 2) >>> 1;
+    const at = (this.#area(s.QUEUE_DRIVER) + INDEX) >>> 1;
     Atomics.store(this.#halves, at, Atomics.load(this.#halves, at) - 1);
-  }
-
-  #describe(table: number, i: number, address: number, length: number, flags: number): void {
-    const at = table + DESCRIPTOR_SIZE * i;
-    const view = this.#view;
-    view.setUint32(at, address, true);
-    view.setUint32(at + 4, 0, true);
-    view.setUint32(at + 8, length, true);
-    view.setUint32(at + 12, flags | ((i + 1) << 16), true);
   }
 
   /** Byte offset of one of the queue's three areas, which the monitor's driver has set up in its own memory. */

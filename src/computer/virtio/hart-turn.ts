@@ -127,7 +127,6 @@ export abstract class HartTurns implements QueueOwner {
     unlock(this.words, this.#lock);
     if (!mine) return false;
     const queue = (this.#queues[q] ??= new Virtqueue(this, q));
-    let ring = false;
     try {
       publish();
       this.turn++;
@@ -137,10 +136,10 @@ export abstract class HartTurns implements QueueOwner {
     } finally {
       lock(this.words, this.#lock);
       this.store(s.BUSY, 0);
-      ring = this.load(s.KICKED) !== 0;
+      // The main thread may have wanted to look meanwhile: there was nothing but this.
+      this.store(s.KICKED, 0);
       unlock(this.words, this.#lock);
     }
-    if (ring) this.#doorbell();
     return true;
   }
 

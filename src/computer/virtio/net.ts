@@ -186,16 +186,21 @@ export class VirtioNet extends VirtioDevice {
     this.#starved = true;
   }
 
-  protected override interruptWaits = (queue: Virtqueue): boolean => {
+  protected override interruptWaits(queue: Virtqueue): boolean {
     if (queue !== this.queues[TX] || this.#answered || queue.owed >= SENT_MOST) return false;
     this.#sentWaits ??= setTimeout(() => {
       this.#sentWaits = undefined;
-      if (!queue.dirty || !this.enter()) return;
-      this.#answered = true;
-      this.leave();
+      try {
+        if (queue.dirty && this.enter()) {
+          this.#answered = true;
+          this.leave();
+        }
+      } catch (error) {
+        this.crashed(error);
+      }
     }, SENT_WAITS);
     return true;
-  };
+  }
 
   #transmit(): void {
     const queue = this.queues[TX];

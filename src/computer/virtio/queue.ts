@@ -1,23 +1,26 @@
 /**
- * A split virtqueue, the device's side (virtio 1.2, section 2.7):
+ * A split virtqueue, the device's side (virtio 1.2, section 2.7; ring-format.ts has the picture).
  *
- *   descriptor area   size × { address 8, length 4, flags 2, next 2 }
- *   driver area       flags 2, idx 2, size × head 2, used_event 2
- *   device area       flags 2, idx 2, size × { head 4, length 4 }, avail_event 2
- *
- * All three are the driver's memory and hold what the driver likes. Garbage makes
+ * All three areas are the driver's memory and hold what the driver likes. Garbage makes
  * the device need a reset; it never throws, loops or reaches outside the guest.
  */
 import { MAX_BUFFERS, type Chain } from './chain.js';
 import type { Budget } from '../turns.js';
 import type { GuestMemory } from './guest-memory.js';
+import {
+  AVAIL_F_NO_INTERRUPT,
+  availEventAt,
+  DESC_F_INDIRECT,
+  DESC_F_NEXT,
+  DESC_F_WRITE,
+  DESCRIPTOR_SIZE,
+  elementAt,
+  headAt,
+  INDEX,
+  usedEventAt,
+} from './ring-format.js';
 import * as s from './state.js';
 
-const DESC_F_NEXT = 1;
-const DESC_F_WRITE = 2;
-const DESC_F_INDIRECT = 4;
-const AVAIL_F_NO_INTERRUPT = 1;
-const DESCRIPTOR_SIZE = 16;
 const PAGE = 4096;
 /** Addresses are numbers: exact up to 2^53, and no guest has memory that far up. */
 const MAX_ADDRESS_HIGH = 0x1f_ffff;
@@ -95,7 +98,7 @@ export class Virtqueue {
       this.#owner.leftOver(this.#index);
       return false;
     }
-    const head = this.#memory.load16(this.#avail + 4 + 2 * (next & (this.#size - 1)));
+    const head = this.#memory.load16(this.#avail + headAt(next, this.#size));
     if (head < 0 || head >= this.#size) return this.#fail(`head ${head} in the available ring`);
     if (!this.#walk(chain, head)) return false;
     this.#set(s.QUEUE_NEXT_AVAIL, (next + 1) & 0xffff);
@@ -122,7 +125,7 @@ export class Virtqueue {
   put(head: number, written: number): void {
     if (!this.ready()) return;
     const next = this.#get(s.QUEUE_NEXT_USED) & 0xffff;
-    const element = this.#used + 4 + 8 * (next & (this.#size - 1));
+    const element = this.#used + elementAt(next, this.#size);
     if (!this.#memory.store32(element, head) || !this.#memory.store32(element + 4, written)) {
       this.#fail('the device area is not in memory');
       return;
@@ -133,7 +136,7 @@ export class Virtqueue {
   /** Shows the driver what was put into the used ring. */
   publish(): void {
     if (!this.ready()) return;
-    if (!this.#memory.store16(this.#used + 2, this.#get(s.QUEUE_NEXT_USED))) {
+    if (!this.#memory.store16(this.#used + INDEX, this.#get(s.QUEUE_NEXT_USED))) {
       this.#fail('the device area is not in memory');
     }
     this.dirty = true;
@@ -167,7 +170,7 @@ export class Virtqueue {
       const flags = this.#memory.load16(this.#avail);
       return flags >= 0 && (flags & AVAIL_F_NO_INTERRUPT) === 0;
     }
-    const event = this.#memory.load16(this.#avail + 4 + 2 * this.#size);
+    const event = this.#memory.load16(this.#avail + usedEventAt(this.#size));
     return !valid || ((now - event - 1) & 0xffff) < ((now - before) & 0xffff);
   }
 
@@ -198,14 +201,14 @@ export class Virtqueue {
   /** Reads the available index; finding nothing new, asks for a kick and reads it again, lest one slip in between. */
   #look(next: number): boolean {
     for (let armed = !this.#eventIdx; ; armed = true) {
-      const idx = this.#memory.load16(this.#avail + 2);
+      const idx = this.#memory.load16(this.#avail + INDEX);
       if (idx < 0) return this.#fail('the driver area is not in memory');
       const count = (idx - next) & 0xffff;
       if (count > this.#size) return this.#fail(`${count} chains available in a queue of ${this.#size}`);
       this.#seen = idx;
       if (count !== 0) return true;
       if (armed) return false;
-      if (!this.#memory.store16(this.#used + 4 + 8 * this.#size, next)) {
+      if (!this.#memory.store16(this.#used + availEventAt(this.#size), next)) {
         return this.#fail('the device area is not in memory');
       }
     }

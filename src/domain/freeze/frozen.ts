@@ -22,16 +22,36 @@ import { rememberDisturbed, resumed, shorten, waitsOf } from './waits.js';
 /** Half of a checkpoint is in them: should the hands end, they must not go on. */
 const FROZEN_OPTIONS = PTRACE.O_TRACESYSGOOD | PTRACE.O_EXITKILL;
 
-/** Stops what the freezer holds, so that it can be told how to go on. `seized`: takes the ids of all that may be traced. */
-async function stopAll(anchor: Anchor, seized: number[]): Promise<{ hostPid: number; thread: FrozenThread }[]> {
-  const pids = await anchor.cgroup.processes();
+/** Threads of processes, each process's first thread before its others. Ids in the hands' namespace. */
+async function threadsOf(hands: Hands, pids: readonly number[], held?: HeldFiles): Promise<number[][]> {
   const tasks = await readDirs(
-    anchor.hands,
+    hands,
     pids.map((p) => `/proc/${p}/task`),
+    held,
   );
-  const all = pids.flatMap((hostPid, i) => (tasks[i] ?? []).map((tid) => ({ hostPid, tid: Number(tid) })));
+  return pids.map((p, i) => {
+    const tids = (tasks[i] ?? []).map(Number).sort((a, b) => a - b);
+    return [p, ...tids.filter((t) => t !== p)];
+  });
+}
+
+/** A thread, and the process that it belongs to. */
+interface Owned {
+  readonly hostPid: number;
+  readonly tid: number;
+}
+
+const owned = (pids: readonly number[], threads: readonly (readonly number[])[]): Owned[] =>
+  threads.flatMap((tids, i) => tids.map((tid) => ({ hostPid: pids[i] ?? 0, tid })));
+
+/** Stops threads; `seized` takes the ids of all that may be traced from now on. */
+async function stopAll(
+  hands: Hands,
+  all: readonly Owned[],
+  seized: number[],
+): Promise<{ hostPid: number; thread: FrozenThread }[]> {
   seized.push(...all.map(({ tid }) => tid));
-  const seen = await seizeAll(anchor.hands, seized, FROZEN_OPTIONS);
+  const seen = await seizeAll(hands, seized, FROZEN_OPTIONS);
   return seen.map((thread, i) => ({ hostPid: all[i]?.hostPid ?? 0, thread }));
 }
 
@@ -67,25 +87,10 @@ export class FrozenDomain {
     let stopped: { hostPid: number; thread: FrozenThread }[] = [];
     try {
       const pids = (await cgroup.freeze()).sort((a, b) => a - b);
-      const tasks = await readDirs(
-        hands,
-        pids.map((p) => `/proc/${p}/task`),
-        held,
-      );
-      const threadsOf = pids.map((p, i) => {
-        const tids = (tasks[i] ?? []).map(Number).sort((a, b) => a - b);
-        return [p, ...tids.filter((t) => t !== p)];
-      });
-      const all = threadsOf.flat();
-      const owners = threadsOf.flatMap((tids, i) => tids.map(() => pids[i] ?? 0));
-      await refuseUnstoppable(
-        hands,
-        all.map((tid, i) => ({ hostPid: owners[i] ?? 0, tid })),
-        held,
-      );
-      seized.push(...all);
-      const seen = await seizeAll(hands, all, FROZEN_OPTIONS);
-      stopped = seen.map((thread, i) => ({ hostPid: owners[i] ?? 0, thread }));
+      const threadIds = await threadsOf(hands, pids, held);
+      const all = owned(pids, threadIds);
+      await refuseUnstoppable(hands, all, held);
+      stopped = await stopAll(hands, all, seized);
       const [goOn, waits] = await together([
         uninterrupted(stopped),
         waitsOf(
@@ -94,7 +99,7 @@ export class FrozenDomain {
           look,
         ),
       ]);
-      const threads = seen.map((t, i): FrozenThread => {
+      const threads = stopped.map(({ thread: t }, i): FrozenThread => {
         const wait = waits[i];
         return { ...t, regs: goOn[i] ?? t.regs, ...(wait !== undefined && { wait }) };
       });
@@ -102,7 +107,7 @@ export class FrozenDomain {
       await cgroup.thaw();
       const byTid = new Map(threads.map((t) => [t.tracee.tid, t]));
       const processes = pids.map((hostPid, i): FrozenProcess => {
-        const of = (threadsOf[i] ?? []).map((tid) => byTid.get(tid)).filter((t) => t !== undefined);
+        const of = (threadIds[i] ?? []).map((tid) => byTid.get(tid)).filter((t) => t !== undefined);
         const leader = of[0];
         if (leader === undefined) throw new DomainError('lost', `process ${hostPid} has no threads`);
         return { hostPid, leader, threads: of };
@@ -118,7 +123,11 @@ export class FrozenDomain {
     } catch (e) {
       rememberDisturbed(anchor, look);
       try {
-        if (seized.length === 0) stopped = await stopAll(anchor, seized);
+        // The freezer holds them: they are stopped so that they can be told how to go on.
+        if (seized.length === 0) {
+          const pids = await cgroup.processes();
+          stopped = await stopAll(hands, owned(pids, await threadsOf(hands, pids)), seized);
+        }
         const goOn = await uninterrupted(stopped);
         await together(stopped.map(({ thread }, i) => thread.tracee.setRegisters(goOn[i] ?? thread.regs, thread.fp)));
       } catch {

@@ -9,9 +9,9 @@ import { together } from '../together.js';
 
 const ROOT = '/sys/fs/cgroup';
 /** A domain that is to stand still for longer until it does is not worth it: it would serve nobody meanwhile. */
+const MOST_FREEZE_MS = 1000;
 /** Times that a call is made without which nothing is undone. */
 const ATTEMPTS = 3;
-const MOST_FREEZE_MS = 1000;
 
 /** The cgroup (version 2) of one domain in one OS instance. */
 export class Cgroup {

@@ -2,11 +2,13 @@
 import { redisProfile } from '../../index.js';
 import { DEMO_USAGE, parseDemoOptions, type DemoOptions } from './demo/options.js';
 import { drawResult } from './demo/table.js';
-import { asError, Scenario } from './demo/scenario.js';
+import { asError, tellFailure } from './demo/failure.js';
+import { Scenario } from './demo/scenario.js';
 import { Telling } from './demo/telling.js';
 import { drawTimeline } from './demo/timeline.js';
+import { runCommand } from './command.js';
 import { obtainImages } from './images.js';
-import { catchSignals, unlessAborted, type Interruption } from './interruption.js';
+import { unlessAborted, type Interruption } from './interruption.js';
 
 /**
  * Runs `understudy demo ARGS`.
@@ -15,17 +17,7 @@ import { catchSignals, unlessAborted, type Interruption } from './interruption.j
  */
 export async function demoCommand(args: string[]): Promise<number> {
   if (args[0] === 'io') return (await import('./demo/io/command.js')).demoIoCommand(args.slice(1));
-  const options = parseDemoOptions(args);
-  if (options === 'help') {
-    process.stdout.write(DEMO_USAGE);
-    return 0;
-  }
-  const interruption = catchSignals();
-  try {
-    return await demonstrate(options, interruption);
-  } finally {
-    interruption.end();
-  }
+  return runCommand(parseDemoOptions(args), DEMO_USAGE, demonstrate);
 }
 
 async function demonstrate(options: DemoOptions, interruption: Interruption): Promise<number> {
@@ -45,11 +37,7 @@ async function demonstrate(options: DemoOptions, interruption: Interruption): Pr
   // What a signal breaks off is no failure to be told of.
   if (interruption.status !== undefined) return interruption.status;
   const { result } = scenario;
-  if (failure !== undefined) {
-    const { message } = failure;
-    result.error = { code: 'code' in failure ? String(failure.code) : 'failed', message };
-    process.stderr.write(`understudy: ${message}\n`);
-  }
+  if (failure !== undefined) tellFailure(result, failure);
   if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   else if (result.kernelAfter !== '') {
     process.stdout.write(drawTimeline(scenario.chronicle(), process.stdout));

@@ -1,5 +1,4 @@
 /** `understudy images`: prepares the guests' kernels and file systems, lists them, removes them. */
-import { parseArgs } from 'node:util';
 import { nodeCache } from '../../adapters/node/cache.js';
 import { nodeCommands } from '../../adapters/node/commands.js';
 import {
@@ -13,6 +12,7 @@ import {
   type Profile,
 } from '../../image/index.js';
 import { progressPrinter } from './progress.js';
+import { parseCommandLine, UsageError } from './usage.js';
 
 const USAGE = `Usage: understudy images [list | prepare [PROFILE...] | clean] [options]
 
@@ -62,28 +62,20 @@ interface Options {
   mirrors: Mirrors | undefined;
 }
 
-class UsageError extends Error {}
-
 function parse(args: string[]): Options | 'help' {
-  let parsed;
-  try {
-    parsed = parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        kernel: { type: 'string', multiple: true },
-        refresh: { type: 'boolean', default: false },
-        mirror: { type: 'string' },
-        'security-mirror': { type: 'string' },
-        packages: { type: 'boolean', default: false },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-  const { values, positionals } = parsed;
+  const { values, positionals } = parseCommandLine({
+    args,
+    allowPositionals: true,
+    options: {
+      kernel: { type: 'string', multiple: true },
+      refresh: { type: 'boolean', default: false },
+      mirror: { type: 'string' },
+      'security-mirror': { type: 'string' },
+      packages: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
   if (values.help) return 'help';
   const [command = 'list', ...profiles] = positionals;
   if (!['list', 'prepare', 'clean'].includes(command)) throw new UsageError(`there is no "images ${command}"`);

@@ -5,7 +5,8 @@ import { writeOut } from '../../adapters/node/write-out.js';
 import { ask } from './control/client.js';
 import { ControlError } from './control/errors.js';
 import { isObject, type JsonObject } from './control/lines.js';
-import { catchSignals, type Interruption } from './interruption.js';
+import { runCommand } from './command.js';
+import type { Interruption } from './interruption.js';
 import { IO_USAGE, parseIoOptions, type IoOptions } from './io/options.js';
 import { showCounts, showDevices, showMove, showProgress, showRecord, showSwitch } from './io/show.js';
 
@@ -14,25 +15,19 @@ import { showCounts, showDevices, showMove, showProgress, showRecord, showSwitch
  *
  * @returns 0 when it was done, 1 when it was refused, 128 + n when signal n ended it; the second guest's status of `share`.
  */
-export async function ioCommand(args: string[]): Promise<number> {
-  const options = parseIoOptions(args);
-  if (options === 'help') {
-    process.stdout.write(IO_USAGE);
-    return 0;
-  }
-  const interruption = catchSignals();
-  try {
-    return await run(options, interruption);
-  } catch (error) {
-    if (interruption.status !== undefined) return interruption.status;
-    if (options.json && error instanceof Error && 'code' in error) {
-      const { message } = error;
-      process.stdout.write(`${JSON.stringify({ error: { code: String(error.code), message } })}\n`);
+export function ioCommand(args: string[]): Promise<number> {
+  return runCommand(parseIoOptions(args), IO_USAGE, async (options, interruption) => {
+    try {
+      return await run(options, interruption);
+    } catch (error) {
+      if (interruption.status !== undefined) return interruption.status;
+      if (options.json && error instanceof Error && 'code' in error) {
+        const { message } = error;
+        process.stdout.write(`${JSON.stringify({ error: { code: String(error.code), message } })}\n`);
+      }
+      throw error;
     }
-    throw error;
-  } finally {
-    interruption.end();
-  }
+  });
 }
 
 async function run({ request, machine, lasts, pcap, json }: IoOptions, interruption: Interruption): Promise<number> {
@@ -76,7 +71,7 @@ async function run({ request, machine, lasts, pcap, json }: IoOptions, interrupt
     const { status } = done;
     return typeof status === 'number' ? status : 1;
   } finally {
-    process.stdout.off('error', onClosed);
+    // Who reads us may go at any later moment too: the listener stays.
     await capture?.(undefined);
   }
 }

@@ -2,7 +2,6 @@
 import { randomFillSync } from 'node:crypto';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import {
   createKey,
   DEFAULT_POLICY,
@@ -16,6 +15,7 @@ import {
 import { makeFolderOf } from '../../session/node/folders.js';
 import type { RingContent, RingPolicy } from '../../session/index.js';
 import { changeRingFile, readRingFile } from '../../session/node/index.js';
+import { parseCommandLine, UsageError } from './usage.js';
 
 const HELP = `understudy keys: the keys that seal sessions
 
@@ -64,19 +64,11 @@ const PROCESS_IO: KeysIo = {
 };
 
 /** A command line that makes no sense: exit status 2. */
-class UsageError extends Error {}
-
 function random(bytes: Uint8Array): void {
   randomFillSync(bytes);
 }
 
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
+const parse = (args: string[]) => parseCommandLine({ args, options: OPTIONS, allowPositionals: true });
 
 type Values = ReturnType<typeof parse>['values'];
 

@@ -1,11 +1,10 @@
 /** The command line of `understudy run`. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import type { ConsoleDevice, DiskOptions, ForwardRequest } from '../../index.js';
 import { mostMemory } from '../../partition/limits.js';
 import { isName } from './control/protocol.js';
-import { UsageError } from './usage.js';
+import { parseCommandLine, UsageError } from './usage.js';
 
 const mib = (bytes: number): number => bytes / 2 ** 20;
 
@@ -150,13 +149,7 @@ export function parseRunOptions(args: string[]): RunOptions | 'help' {
   };
 }
 
-function read(args: string[]) {
-  try {
-    return parseArgs({ args, options: OPTIONS }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
+const read = (args: string[]) => parseCommandLine({ args, options: OPTIONS }).values;
 
 function oneOf<T extends string>(option: string, text: string, choices: Readonly<Record<string, T>>): T {
   if (Object.hasOwn(choices, text)) return choices[text];

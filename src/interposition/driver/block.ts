@@ -58,8 +58,8 @@ export class BlockDriver extends Driver implements BlockBackend {
     for (let i = 0; i < SEGMENTS; i++) this.#segments.push(memory.take(SEGMENT, 4096));
     for (let i = 0; i < REQUESTS; i++) this.#slots.push(memory.take(HEADER_AREA + 1));
     this.#hartsScratch = memory.take(2 * b.HEADER_SIZE);
-    const config = device.configuration();
-    this.sectors = config.getUint32(0, true) + config.getUint32(4, true) * 0x1_0000_0000;
+    const { buffer, byteOffset } = device.configuration();
+    this.sectors = b.sectorAt(new DataView(buffer), byteOffset);
     this.readOnly = this.negotiated(b.F_RO);
     this.id = device.serial;
     if (this.negotiated(b.F_DISCARD)) this.discard = (sector, count) => this.#range(b.T_DISCARD, sector, count);
@@ -132,20 +132,13 @@ export class BlockDriver extends Driver implements BlockBackend {
     const slot = this.#slots.pop() ?? 0;
     const segments = this.#segments.splice(this.#segments.length - needed, needed);
     const status = slot + HEADER_AREA;
-    view.setUint32(slot, job.type, true);
-    view.setUint32(slot + 4, 0, true);
-    view.setUint32(slot + 8, job.sector >>> 0, true);
-    view.setUint32(slot + 12, Math.floor(job.sector / 0x1_0000_0000), true);
+    const hasRange = job.type === b.T_DISCARD || job.type === b.T_WRITE_ZEROES;
+    b.writeHeader(view, slot, job.type, hasRange ? 0 : job.sector);
     bytes[status] = b.S_UNANSWERED;
     const buffers: DriverBuffer[] = [{ at: slot, length: b.HEADER_SIZE, write: false }];
-    if (job.type === b.T_DISCARD || job.type === b.T_WRITE_ZEROES) {
-      view.setUint32(slot + 8, 0, true);
-      view.setUint32(slot + 12, 0, true);
+    if (hasRange) {
       const range = slot + b.HEADER_SIZE;
-      view.setUint32(range, job.sector >>> 0, true);
-      view.setUint32(range + 4, Math.floor(job.sector / 0x1_0000_0000), true);
-      view.setUint32(range + 8, job.count, true);
-      view.setUint32(range + 12, job.type === b.T_WRITE_ZEROES ? b.UNMAP : 0, true);
+      b.writeRange(view, range, job.sector, job.count, job.type === b.T_WRITE_ZEROES ? b.UNMAP : 0);
       buffers.push({ at: range, length: b.RANGE_SIZE, write: false });
     }
     segments.forEach((at, i) => {

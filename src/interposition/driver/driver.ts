@@ -23,8 +23,11 @@ export abstract class Driver {
   entered: () => void = () => undefined;
   /** Told when the device's configuration has changed. */
   configured: () => void = () => undefined;
+  /** Why the driver does nothing any more. */
+  failure: Error | undefined;
   #drains = false;
   #closed = false;
+
   /** @param features those of the device's own (bits 0 … 27) that this driver knows; what is not offered is left out */
   constructor(
     device: VirtioDevice,
@@ -36,7 +39,7 @@ export abstract class Driver {
     this.line = { set: (level) => level && this.#soon() };
   }
 
-  /** Takes the device over: it must stand still. `sizes`: of the queues that are used, 0 for one that is not. */
+  /** Takes the device over: it must stand still. `sizes`: what the queues are to have, if the device goes so far. */
   protected takeOver(sizes: readonly number[]): void {
     const { words, page } = this.device;
     const put = (at: number, value: number): void => void Atomics.store(words, page + (at >>> 2), value);
@@ -45,10 +48,9 @@ export abstract class Driver {
     sizes.forEach((size, q) => {
       const at = s.QUEUE + q * s.QUEUE_STRIDE;
       for (let i = 0; i < s.QUEUE_STRIDE; i += 4) if (i !== s.QUEUE_MAX_SIZE) put(at + i, 0);
-      const queue = new DriverQueue(this.memory, Math.min(size || 1, get(at + s.QUEUE_MAX_SIZE)));
+      const queue = new DriverQueue(this.memory, Math.min(size, get(at + s.QUEUE_MAX_SIZE)));
       queues.push(queue);
       put(at + s.QUEUE_SIZE, queue.size);
-      if (size === 0) return;
       put(at + s.QUEUE_DESC, queue.desc);
       put(at + s.QUEUE_DRIVER, queue.driver);
       put(at + s.QUEUE_DEVICE, queue.device);
@@ -86,9 +88,6 @@ export abstract class Driver {
     this.failure = error instanceof Error ? error : new Error(String(error));
     this.onFailed(this.failure);
   }
-
-  /** Why the driver does nothing any more. */
-  failure: Error | undefined;
 
   protected abstract onFailed(error: Error): void;
 

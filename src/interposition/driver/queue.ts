@@ -1,19 +1,19 @@
 /**
- * A split virtqueue, the driver's side (virtio 1.2, section 2.7), in the monitor's memory:
- *
- *   descriptor area   size × { address 8, length 4, flags 2, next 2 }
- *   driver area       flags 2, idx 2, size × head 2
- *   device area       flags 2, idx 2, size × { head 4, length 4 }
- *
- * Without the event index: the driver asks for every interrupt, and kicks always. What the device says is checked: it
- * may be of another version, and its answers come from what the world outside has sent.
+ * A split virtqueue, the driver's side (virtio 1.2, section 2.7; virtio/ring-format.ts has the picture), in the monitor's
+ * memory. Without the event index: the driver asks for every interrupt, and kicks always. What the device says is checked:
+ * it may be of another version, and its answers come from what the world outside has sent.
  */
+import {
+  DESCRIPTOR_SIZE,
+  deviceAreaSize,
+  driverAreaSize,
+  elementAt,
+  headAt,
+  INDEX,
+  writeDescriptor,
+} from '../../computer/virtio/ring-format.js';
 import type { MonitorMemory } from '../monitor-memory.js';
 import { InterpositionError } from '../errors.js';
-
-const DESC_F_NEXT = 1;
-const DESC_F_WRITE = 2;
-const DESCRIPTOR_SIZE = 16;
 
 /** A buffer that the device reads or writes. */
 export interface DriverBuffer {
@@ -52,8 +52,8 @@ export class DriverQueue {
     this.#memory = memory;
     this.#halves = new Uint16Array(memory.bytes.buffer);
     this.desc = memory.take(DESCRIPTOR_SIZE * size);
-    this.driver = memory.take(4 + 2 * size + 2, 2);
-    this.device = memory.take(4 + 8 * size + 2, 4);
+    this.driver = memory.take(driverAreaSize(size), 2);
+    this.device = memory.take(deviceAreaSize(size), 4);
     this.#free = Array.from({ length: size }, (_, i) => size - 1 - i);
     this.#chains = Array.from({ length: size }, () => undefined);
   }
@@ -68,33 +68,29 @@ export class DriverQueue {
     return this.#underWay;
   }
 
-  /** Gives the device a chain of buffers, those it reads first; answers its name. -1: there is no room now. */
+  /** Gives the device a chain of buffers, those it reads first; answers its name. Throws RangeError if there is no `room`. */
   add(buffers: readonly DriverBuffer[]): number {
-    if (buffers.length === 0 || buffers.length > this.#free.length) return -1;
+    if (buffers.length === 0 || buffers.length > this.#free.length) {
+      throw new RangeError(`no room for a chain of ${buffers.length} buffers, there is some for ${this.#free.length}`);
+    }
     // With nothing under way a hart may have used the queue meanwhile, and left it empty (virtio/driven-disk.ts).
     if (this.#underWay === 0) {
-      this.#next = Atomics.load(this.#halves, (this.driver + 2) >>> 1);
-      this.#seen = Atomics.load(this.#halves, (this.device + 2) >>> 1);
+      this.#next = Atomics.load(this.#halves, (this.driver + INDEX) >>> 1);
+      this.#seen = Atomics.load(this.#halves, (this.device + INDEX) >>> 1);
     }
     this.#underWay++;
     const descriptors = buffers.map(() => this.#free.pop() ?? 0);
     const { view } = this.#memory;
     let room = 0;
     buffers.forEach(({ at, length, write }, i) => {
-      const d = this.desc + DESCRIPTOR_SIZE * (descriptors[i] ?? 0);
-      const last = i === buffers.length - 1;
-      view.setUint32(d, at, true);
-      view.setUint32(d + 4, 0, true);
-      view.setUint32(d + 8, length, true);
-      view.setUint16(d + 12, (write ? DESC_F_WRITE : 0) | (last ? 0 : DESC_F_NEXT), true);
-      view.setUint16(d + 14, last ? 0 : (descriptors[i + 1] ?? 0), true);
+      writeDescriptor(view, this.desc, descriptors[i] ?? 0, at, length, write, descriptors[i + 1]);
       if (write) room += length;
     });
     const head = descriptors[0] ?? 0;
     this.#chains[head] = { descriptors, room };
-    view.setUint16(this.driver + 4 + 2 * (this.#next & (this.size - 1)), head, true);
+    view.setUint16(this.driver + headAt(this.#next, this.size), head, true);
     this.#next = (this.#next + 1) & 0xffff;
-    Atomics.store(this.#halves, (this.driver + 2) >>> 1, this.#next);
+    Atomics.store(this.#halves, (this.driver + INDEX) >>> 1, this.#next);
     return head;
   }
 
@@ -104,10 +100,10 @@ export class DriverQueue {
    */
   next(): Finished | undefined {
     if (this.#underWay === 0) return undefined;
-    const index = Atomics.load(this.#halves, (this.device + 2) >>> 1);
+    const index = Atomics.load(this.#halves, (this.device + INDEX) >>> 1);
     if (index === this.#seen) return undefined;
     const { view } = this.#memory;
-    const at = this.device + 4 + 8 * (this.#seen & (this.size - 1));
+    const at = this.device + elementAt(this.#seen, this.size);
     const head = view.getUint32(at, true);
     const chain = this.#chains[head];
     if (chain === undefined) {

@@ -65,11 +65,10 @@ export class DiskDevice extends ComputerDevice<VirtioBlock, BlockDriver> {
     const { ears } = this.#path;
     const counter = new DiskCounter(listener);
     const { counts, bytes, ear } = counter;
-    const use = await this.use(
-      'requests are watched',
-      () => void ears.add(ear),
-      () => void ears.delete(ear),
-    );
+    const use = await this.use('requests are watched', () => {
+      ears.add(ear);
+      return () => void ears.delete(ear);
+    });
     return {
       ...use,
       counts,
@@ -89,12 +88,7 @@ export class DiskDevice extends ComputerDevice<VirtioBlock, BlockDriver> {
    */
   async limit(limit: RateLimit): Promise<Use> {
     const rates = ratesOf(limit);
-    let end = none;
-    return this.use(
-      'requests are limited',
-      () => void (end = this.#path.limit(rates)),
-      () => end(),
-    );
+    return this.use('requests are limited', () => this.#path.limit(rates));
   }
 
   /**
@@ -106,14 +100,13 @@ export class DiskDevice extends ComputerDevice<VirtioBlock, BlockDriver> {
   async disturb(rule: d.DiskDisturbance): Promise<Use> {
     const { stages } = this.#path;
     const { stage, end } = diskDisturbance(rule, this.sectors);
-    return this.use(
-      'requests are disturbed',
-      () => void stages.add(stage),
-      () => {
+    return this.use('requests are disturbed', () => {
+      stages.add(stage);
+      return () => {
         stages.delete(stage);
         end();
-      },
-    );
+      };
+    });
   }
 
   /**
@@ -129,7 +122,9 @@ export class DiskDevice extends ComputerDevice<VirtioBlock, BlockDriver> {
     const view = makeView(path, disk, plan, `${disk.id.slice(0, 16)}-${++this.#views}`);
     const { user, claim, keeper } = view;
     if (claim !== undefined) checkClaim(claim, this.#claims);
-    const begin = (): void => {
+    let isPluggedIn = false;
+    let isOver = false;
+    const begin = (): (() => void) => {
       // Again: another may have come while the monitor stepped in.
       if (claim !== undefined) {
         checkClaim(claim, this.#claims);
@@ -138,17 +133,24 @@ export class DiskDevice extends ComputerDevice<VirtioBlock, BlockDriver> {
       }
       if (keeper !== undefined) path.keepers.add(keeper);
       path.join(user);
-    };
-    const end = (): void => {
-      view.close();
-      path.leave(user);
-      if (claim !== undefined) this.#claims.delete(claim);
-      if (this.#claims.size === 0) path.guards.delete(this.#guard);
-      if (keeper !== undefined) path.keepers.delete(keeper);
+      return () => {
+        isOver = true;
+        view.close();
+        path.leave(user);
+        if (claim !== undefined) this.#claims.delete(claim);
+        if (this.#claims.size === 0) path.guards.delete(this.#guard);
+        if (keeper !== undefined) path.keepers.delete(keeper);
+      };
     };
     // At a moment in which nothing is half written.
-    const use = await this.use('another OS instance uses it', () => path.still(begin), end);
-    return { ...view.backend, ...use };
+    const use = await this.use('another OS instance uses it', () => path.still(begin));
+    const plug = (): (() => void) => {
+      if (isOver) throw new InterpositionError('closed', `${this.id} is not shared any more`);
+      if (isPluggedIn) throw new InterpositionError('in-use', `another OS instance has this share of ${this.id}`);
+      isPluggedIn = true;
+      return () => void (isPluggedIn = false);
+    };
+    return { ...view.backend, ...use, plug };
   }
 
   /**
@@ -171,9 +173,8 @@ export class DiskDevice extends ComputerDevice<VirtioBlock, BlockDriver> {
     this.#move = move;
     try {
       options.signal?.throwIfAborted();
-      const use = await this.use('it is being moved', none, () => {
-        move.giveUp(new InterpositionError('closed', 'the OS instance is gone'));
-      });
+      const giveUp = (): void => move.giveUp(new InterpositionError('closed', 'the OS instance is gone'));
+      const use = await this.use('it is being moved', () => giveUp);
       const report = await move
         .run(() => this.device.moveTo(asBefore(target, old)))
         .finally(() => use.end().catch(notYetAway));
@@ -206,8 +207,6 @@ export class DiskDevice extends ComputerDevice<VirtioBlock, BlockDriver> {
     await release?.();
   }
 }
-
-const none = (): void => undefined;
 
 /** The disk has moved, or not; that the monitor could not step away yet is said when it is told to. */
 function notYetAway(error: unknown): void {

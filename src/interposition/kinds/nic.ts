@@ -79,14 +79,11 @@ export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
     const counter = new FrameCounter(sink);
     const { counts, frames, bytes } = counter;
     const name = `${this.id} of ${this.user ?? owner.name}`;
-    const use = await this.use(
-      'frames are watched',
-      () => {
-        counter.begin(owner.name, name);
-        counters.add(counter);
-      },
-      () => void counters.delete(counter),
-    );
+    const use = await this.use('frames are watched', () => {
+      counter.begin(owner.name, name);
+      counters.add(counter);
+      return () => void counters.delete(counter);
+    });
     return {
       ...use,
       counts,
@@ -105,12 +102,7 @@ export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
    */
   async limit(limit: RateLimit): Promise<Use> {
     const rates = ratesOf(limit);
-    let end = none;
-    return this.use(
-      'frames are limited',
-      () => void (end = this.#path.limit(rates)),
-      () => end(),
-    );
+    return this.use('frames are limited', () => this.#path.limit(rates));
   }
 
   /**
@@ -121,12 +113,7 @@ export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
    */
   async disturb(rule: n.NicDisturbance): Promise<Use> {
     const checked = nicRule(rule);
-    let end = none;
-    return this.use(
-      'frames are disturbed',
-      () => void (end = this.#path.disturb(checked)),
-      () => end(),
-    );
+    return this.use('frames are disturbed', () => this.#path.disturb(checked));
   }
 
   /**
@@ -141,16 +128,13 @@ export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
     const user = new NicUser(`share ${++this.#shares} of ${this.id}`, weight);
     if (options.mac !== undefined) path.name(user, macOf(options.mac), undefined);
     const share = new NicShare(this.id, path, user, options);
-    share.use = await this.use(
-      'another OS instance uses it',
-      () => path.join(user),
-      () => {
+    share.use = await this.use('another OS instance uses it', () => {
+      path.join(user);
+      return () => {
         share.close();
         path.leave(user);
-      },
-    );
+      };
+    });
     return share;
   }
 }
-
-const none = (): void => undefined;

@@ -29,6 +29,10 @@ export function checkTarget(target: BlockBackend, disk: BlockBackend): void {
   const refuse = (why: string): never => {
     throw new InterpositionError('invalid', `the disk cannot move there: ${why}`);
   };
+  const { read, write, flush } = target as Partial<BlockBackend>;
+  if ([read, write, flush].some((method) => typeof method !== 'function')) {
+    refuse('it is no disk; a file is opened by FileDisk.open');
+  }
   if (target === disk) refuse('it is there already');
   if (target.readOnly) refuse('that cannot be written');
   if (target.sectors < disk.sectors) refuse(`it has ${disk.sectors} sectors, and there are ${target.sectors}`);

@@ -77,7 +77,13 @@ export interface DiskShareOptions {
  * step away. `end` does not wait for that instance: requests under way are done, later ones are I/O errors; so it is when
  * the instance that has the disk itself is gone.
  */
-export interface SharedDisk extends BlockBackend, Use {}
+export interface SharedDisk extends BlockBackend, Use {
+  /**
+   * Says that an OS instance has it; answers what says that it has it no more. Throws InterpositionError `in-use` if another
+   * has it, `closed` after its end.
+   */
+  plug(): () => void;
+}
 
 /** How far a disk has moved. */
 export interface MoveProgress {

@@ -4,7 +4,7 @@ import type { DiskEar, DiskStage } from './disk-path.js';
 import { DISK_REQUEST_KINDS, type DiskDisturbance, type DiskRecord, type DiskRequestKind } from './disk-types.js';
 import { InterpositionError } from '../errors.js';
 import { tell } from './listener.js';
-import { delayOf, fraction, milliseconds, rangeOf } from './options.js';
+import { delayOf, fraction, milliseconds, rangeOf, refuseIdle } from './options.js';
 
 /** Counts requests and tells of them. */
 export class DiskCounter {
@@ -51,6 +51,7 @@ export function diskDisturbance(rule: DiskDisturbance, total: number): { stage: 
   const latency = milliseconds('latency', rule.latency);
   const jitter = milliseconds('jitter', rule.jitter);
   const errors = fraction('errors', rule.errors);
+  refuseIdle('a rule for a disk', latency, jitter, errors);
   const { requests = DISK_REQUEST_KINDS, random = Math.random } = rule;
   for (const kind of requests) {
     if (!DISK_REQUEST_KINDS.includes(kind)) {

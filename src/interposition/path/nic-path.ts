@@ -19,7 +19,7 @@ import type { PassingFrame } from '../driver/net.js';
 import { DelayLine } from './delay-line.js';
 import type { FrameDirection, NicDisturbance } from './nic-types.js';
 import type { FrameCounter } from './nic-watch.js';
-import { delayOf, fraction, milliseconds, type Rates } from './options.js';
+import { delayOf, fraction, milliseconds, refuseIdle, type Rates } from './options.js';
 import { InterpositionError } from '../errors.js';
 import { Flow, Turnstile } from './turnstile.js';
 
@@ -87,14 +87,12 @@ export function nicRule(rule: NicDisturbance): Rule {
   if (direction !== undefined && !['in', 'out'].includes(direction)) {
     throw new InterpositionError('invalid', `a direction is in or out, not ${direction as string}`);
   }
-  return {
-    latency: milliseconds('latency', rule.latency),
-    jitter: milliseconds('jitter', rule.jitter),
-    loss: fraction('loss', rule.loss),
-    duplicate: fraction('duplicate', rule.duplicate),
-    direction,
-    random,
-  };
+  const latency = milliseconds('latency', rule.latency);
+  const jitter = milliseconds('jitter', rule.jitter);
+  const loss = fraction('loss', rule.loss);
+  const duplicate = fraction('duplicate', rule.duplicate);
+  refuseIdle('a rule for a network card', latency, jitter, loss, duplicate);
+  return { latency, jitter, loss, duplicate, direction, random };
 }
 
 /** One way through: late, lost or doubled by rule; then limited, in fair turns. */

@@ -24,6 +24,11 @@ export function milliseconds(name: string, value: number | undefined): number {
   return given;
 }
 
+/** Throws InterpositionError `invalid` for a rule that does nothing: it was meant to do something. */
+export function refuseIdle(what: string, ...does: readonly number[]): void {
+  if (does.every((much) => much === 0)) refuse(`${what} that does nothing`);
+}
+
 /** A finite number above 0, or undefined. */
 export function positive(name: string, value: number | undefined): number | undefined {
   if (value === undefined) return undefined;

@@ -1,8 +1,7 @@
 /** The command line of `understudy demo`. */
-import { parseArgs } from 'node:util';
 import { STEPS, type Step } from '../../../remapping/migrate.js';
 import { parseCount } from '../run-options.js';
-import { UsageError } from '../usage.js';
+import { parseCommandLine, UsageError } from '../usage.js';
 
 export const DEMO_USAGE = `Usage: understudy demo [options]
        understudy demo io [options]     devices change hands while they are in use: "understudy demo io --help"
@@ -43,12 +42,7 @@ const OPTIONS = {
 
 /** Throws UsageError. */
 export function parseDemoOptions(args: string[]): DemoOptions | 'help' {
-  let values;
-  try {
-    ({ values } = parseArgs({ args, options: OPTIONS }));
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
+  const { values } = parseCommandLine({ args, options: OPTIONS });
   if (values.help) return 'help';
   const memory = Number(values.memory);
   if (memory !== 16 && memory !== 64 && memory !== 256) {

@@ -2,6 +2,7 @@
  * The demonstration itself, on the library: what a reader would do who wants the same. Everything is measured from
  * outside, by clients of the host that know nothing of it.
  */
+import { asError } from './failure.js';
 import { randomInt } from 'node:crypto';
 import { launch, type RunningDomain } from '../../../domain/tree/launch.js';
 import type { MigrationReport } from '../../../remapping/migrate.js';
@@ -318,10 +319,6 @@ export class Scenario {
 }
 
 /** What was thrown, as an error. */
-export function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
-}
-
 /** Ids of the domain's processes, as they see them themselves, in order. */
 async function pidsInside(domain: RunningDomain): Promise<number[]> {
   const outside = (await domain.anchor.cgroup.processes()).filter((pid) => pid !== domain.anchor.pid);

@@ -1,24 +1,14 @@
 /** What happened, as a table. */
 import type { DemoResult } from './result.js';
-import { styleFor, type Output } from './style.js';
+import { drawRows, type Row } from './rows.js';
+import type { Output } from './style.js';
 
 const MIB = 2 ** 20;
 
 export function drawResult(result: DemoResult, output: Output): string {
-  const style = styleFor(output);
-  const rows = rowsOf(result);
-  const width = Math.max(...rows.map(([label]) => label.length));
-  const lines = rows.map(([label, value, good]) => {
-    const mark = good === undefined ? ' ' : good ? style('green', '✓') : style('red', '✗');
-    return ` ${mark} ${label.padEnd(width)}  ${value}`;
-  });
-  const verdict = result.ok
-    ? style('bold', style('green', 'The kernel was replaced, and nobody noticed more than a pause.'))
-    : style('bold', style('red', 'It did not go as it should.'));
-  return `\n${lines.join('\n')}\n\n ${verdict}\n`;
+  const praise = 'The kernel was replaced, and nobody noticed more than a pause.';
+  return drawRows(rowsOf(result), result.ok, praise, output);
 }
-
-type Row = [label: string, value: string, good?: boolean];
 
 function rowsOf(r: DemoResult): Row[] {
   const lost = r.commandsSent - r.commandsAnswered;

@@ -1,9 +1,8 @@
 /** The command line of `understudy io`. */
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
 import { isName, type DiskKind, type Request } from '../control/protocol.js';
 import { parseCount } from '../run-options.js';
-import { UsageError } from '../usage.js';
+import { parseCommandLine, UsageError } from '../usage.js';
 import { parseByteRate, parseRate, parseShare, parseTime } from './quantities.js';
 
 export const IO_USAGE = `Usage: understudy io COMMAND [DEVICE] [options]
@@ -102,13 +101,7 @@ const TAKES: Readonly<Record<Command, readonly Name[]>> = {
 
 const isCommand = (text: string): text is Command => Object.hasOwn(TAKES, text);
 
-function read(args: string[]) {
-  try {
-    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
+const read = (args: string[]) => parseCommandLine({ args, options: OPTIONS, allowPositionals: true });
 
 /** Throws UsageError. */
 export function parseIoOptions(args: string[]): IoOptions | 'help' {

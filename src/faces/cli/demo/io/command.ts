@@ -1,7 +1,9 @@
 /** `understudy demo io`: devices change hands while they are in use. */
 import { shellProfile } from '../../../../index.js';
+import { runCommand } from '../../command.js';
 import { obtainImages } from '../../images.js';
-import { catchSignals, unlessAborted, type Interruption } from '../../interruption.js';
+import { asError, tellFailure } from '../failure.js';
+import { unlessAborted, type Interruption } from '../../interruption.js';
 import { DEMO_IO_USAGE, parseDemoIoOptions, type DemoIoOptions } from './options.js';
 import { IoScenario } from './scenario.js';
 import { Screen } from './screen.js';
@@ -12,18 +14,8 @@ import { drawIoResult } from './table.js';
  *
  * @returns 0 when everything went as it should, 1 when it did not, 128 + n after signal n.
  */
-export async function demoIoCommand(args: string[]): Promise<number> {
-  const options = parseDemoIoOptions(args);
-  if (options === 'help') {
-    process.stdout.write(DEMO_IO_USAGE);
-    return 0;
-  }
-  const interruption = catchSignals();
-  try {
-    return await demonstrate(options, interruption);
-  } finally {
-    interruption.end();
-  }
+export function demoIoCommand(args: string[]): Promise<number> {
+  return runCommand(parseDemoIoOptions(args), DEMO_IO_USAGE, demonstrate);
 }
 
 async function demonstrate(options: DemoIoOptions, interruption: Interruption): Promise<number> {
@@ -36,7 +28,7 @@ async function demonstrate(options: DemoIoOptions, interruption: Interruption): 
     const [image] = await obtainImages([shellProfile(options.kernel)], { signal });
     await unlessAborted(scenario.run(image, signal), signal, () => new Error('interrupted'));
   } catch (error) {
-    failure = error instanceof Error ? error : new Error(String(error));
+    failure = asError(error);
   } finally {
     screen.end();
     await scenario.close();
@@ -44,10 +36,8 @@ async function demonstrate(options: DemoIoOptions, interruption: Interruption): 
   // What a signal breaks off is no failure to be told of.
   if (interruption.status !== undefined) return interruption.status;
   if (failure !== undefined) {
-    const { message } = failure;
     result.ok = false;
-    result.error = { code: 'code' in failure ? String(failure.code) : 'failed', message };
-    process.stderr.write(`understudy: ${message}\n`);
+    tellFailure(result, failure);
   }
   if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   else if (result.switches > 0) process.stdout.write(drawIoResult(result, process.stdout));

@@ -1,7 +1,6 @@
 /** The command line of `understudy demo io`. */
-import { parseArgs } from 'node:util';
 import { parseCount } from '../../run-options.js';
-import { UsageError } from '../../usage.js';
+import { parseCommandLine, UsageError } from '../../usage.js';
 
 export const DEMO_IO_USAGE = `Usage: understudy demo io [options]
 
@@ -36,12 +35,7 @@ const OPTIONS = {
 
 /** Throws UsageError. */
 export function parseDemoIoOptions(args: string[]): DemoIoOptions | 'help' {
-  let values;
-  try {
-    ({ values } = parseArgs({ args, options: OPTIONS }));
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
+  const { values } = parseCommandLine({ args, options: OPTIONS });
   if (values.help) return 'help';
   const { kernel } = values;
   if (kernel !== 'trixie' && kernel !== 'backports') {

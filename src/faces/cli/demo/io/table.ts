@@ -1,22 +1,12 @@
 /** The demonstration's end, for people: what was measured and what was counted. */
-import { styleFor, type Output } from '../style.js';
+import { drawRows, type Row } from '../rows.js';
+import type { Output } from '../style.js';
 import type { DemoIoResult, Spread } from './result.js';
 
 export function drawIoResult(result: DemoIoResult, output: Output): string {
-  const style = styleFor(output);
-  const rows = rowsOf(result);
-  const width = Math.max(...rows.map(([label]) => label.length));
-  const lines = rows.map(([label, value, good]) => {
-    const mark = good === undefined ? ' ' : good ? style('green', '✓') : style('red', '✗');
-    return ` ${mark} ${label.padEnd(width)}  ${value}`;
-  });
-  const verdict = result.ok
-    ? style('bold', style('green', 'The monitor came and went, and the guest did not notice.'))
-    : style('bold', style('red', 'It did not go as it should.'));
-  return `\n${lines.join('\n')}\n\n ${verdict}\n`;
+  const praise = 'The monitor came and went, and the guest did not notice.';
+  return drawRows(rowsOf(result), result.ok, praise, output);
 }
-
-type Row = [label: string, value: string, good?: boolean];
 
 const spread = ({ p50, p99, max }: Spread): string =>
   `median ${p50.toFixed(3)} ms, one in a hundred over ${p99.toFixed(3)} ms, longest ${max.toFixed(3)} ms`;
