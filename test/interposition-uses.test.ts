@@ -143,6 +143,11 @@ test('a second OS instance uses the same card and the same disk, each under what
   });
   try {
     assert.notEqual(two.address, guest.address);
+    // Two instances that write the same view would ruin its file system.
+    await assert.rejects(
+      computer.boot({ image: await testImage('trixie'), memory: 200 * MIB, disks: [view], network: false }),
+      { name: 'InterpositionError', code: 'in-use' },
+    );
     const second = await two.shell();
     const count = (where: Shell): Promise<string> => where.check(`wget -q -O - ${url} | wc -c`, PATIENCE);
     assert.deepEqual(await Promise.all([count(second), count(shell)]), [`${page.length}\n`, `${page.length}\n`]);

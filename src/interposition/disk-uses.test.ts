@@ -278,6 +278,8 @@ void test('what cannot be is refused before the monitor steps in', async () => {
   ];
   for (const limit of limits) await assert.rejects(device.limit(limit), isInvalid, JSON.stringify(limit));
   const rules: DiskDisturbance[] = [
+    {},
+    { requests: ['read'], errors: 0 },
     { latency: -1 },
     { latency: NaN },
     { jitter: -1 },
@@ -301,8 +303,21 @@ void test('what cannot be is refused before the monitor steps in', async () => {
   for (const share of shares) await assert.rejects(device.share(share), isInvalid, JSON.stringify(share));
   await assert.rejects(device.moveTo(memory(SECTORS - 1)), isInvalid);
   await assert.rejects(device.moveTo(guest.disk), isInvalid);
+  for (const place of ['/x', undefined, {}, device]) await assert.rejects(device.moveTo(place as never), isInvalid);
   await assert.rejects(device.moveTo(new MemoryDisk(new Uint8Array(SECTORS * SECTOR), 'ro', true)), isInvalid);
   assert.equal(device.counters.interposed, 0);
+});
+
+void test('a share has one instance at a time, and none after its end', async () => {
+  const { device } = new DiskGuest(memory());
+  const view = await device.share({ overlay: true });
+  const unplug = view.plug();
+  assert.throws(() => view.plug(), { name: 'InterpositionError', code: 'in-use' });
+  unplug();
+  const again = view.plug();
+  await view.end();
+  again();
+  assert.throws(() => view.plug(), { name: 'InterpositionError', code: 'closed' });
 });
 
 void test('the instance goes: its views fail, its uses are over, and the next one finds nothing of them', async () => {

@@ -193,7 +193,15 @@ void test('rules lose and double frames, each way that they are for', () => {
   assert.deepEqual(run({ loss: 1, direction: 'in' }), [10, 0]);
   assert.deepEqual(run({ duplicate: 1, direction: 'out' }), [20, 10]);
   assert.deepEqual(run({ loss: 0.5, direction: 'out', random: turns }), [5, 10]);
-  for (const wrong of [{ loss: 2 }, { loss: NaN }, { latency: -1 }, { duplicate: -1 }, { direction: 'up' as 'in' }]) {
+  for (const wrong of [
+    {},
+    { latency: 0, direction: 'in' as const },
+    { loss: 2 },
+    { loss: NaN },
+    { latency: -1 },
+    { duplicate: -1 },
+    { direction: 'up' as 'in' },
+  ]) {
     assert.throws(() => nicRule(wrong), { name: 'InterpositionError', code: 'invalid' });
   }
 });

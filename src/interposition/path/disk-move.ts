@@ -29,7 +29,7 @@ export function checkTarget(target: BlockBackend, disk: BlockBackend): void {
   const refuse = (why: string): never => {
     throw new InterpositionError('invalid', `the disk cannot move there: ${why}`);
   };
-  const { read, write, flush } = target as Partial<BlockBackend>;
+  const { read, write, flush } = (target as BlockBackend | undefined) ?? ({} as Partial<BlockBackend>);
   if ([read, write, flush].some((method) => typeof method !== 'function')) {
     refuse('it is no disk; a file is opened by FileDisk.open');
   }
