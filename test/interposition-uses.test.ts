@@ -143,6 +143,7 @@ test('a second OS instance uses the same card and the same disk, each under what
   });
   try {
     assert.notEqual(two.address, guest.address);
+    assert.deepEqual([nic.uses, disk.uses], [[card], [view]]);
     // Two instances that write the same view would ruin its file system.
     await assert.rejects(
       computer.boot({ image: await testImage('trixie'), memory: 200 * MIB, disks: [view], network: false }),

@@ -201,25 +201,26 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   /**
    * Has the monitor stay for something, in words, and step in first if the device is direct. `begin` is called while it
    * stands between, and answers what ends it: that is called once, when the use ends, or the OS instance that has the
-   * device. Throws as `interpose` does, or what `begin` throws; nothing is left of it then.
+   * device. `more` is what the use has besides. Throws as `interpose` does, or what `begin` throws; nothing is left of it
+   * then.
    */
-  protected async use(
+  protected async use<More extends object>(
     what: string,
     begin: () => (() => void) | Promise<() => void>,
-    options: SwitchOptions = {},
-  ): Promise<Use> {
-    const use: Use = {
+    more: More = {} as More,
+  ): Promise<Use & More> {
+    const use: Use & More = Object.assign(more, {
       what,
-      end: async (ending = {}) => {
+      end: async (options: SwitchOptions = {}) => {
         // Where it could not step away yet, it is asked again.
         this.#endUse(use);
-        await this.#leaveIfUnused(ending);
+        await this.#leaveIfUnused(options);
       },
-    };
+    });
     // From here on nobody steps away.
     this.#uses.set(use, none);
     try {
-      await this.#beThere(options);
+      await this.#beThere();
       await this.beforeUse();
       const end = await begin();
       if (!this.#uses.has(use)) {
@@ -242,11 +243,11 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   }
 
   /** The monitor stands between, after whatever switch is under way. */
-  async #beThere(options: SwitchOptions): Promise<void> {
+  async #beThere(): Promise<void> {
     while (this.#switching !== undefined) await this.#switching.catch(none);
     if (this.mode === 'interposed') return;
     await this.#inTurn(async () => {
-      const report = await this.#interpose(options);
+      const report = await this.#interpose({});
       this.#steppedInForUse = true;
       return report;
     });

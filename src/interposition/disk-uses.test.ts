@@ -15,6 +15,7 @@ void test('a watch tells of each request once, counts it, and ends', async () =>
   const records: DiskRecord[] = [];
   const watch = await guest.device.watch((record) => records.push(record));
   assert.equal(guest.device.mode, 'interposed');
+  assert.deepEqual(guest.device.uses, [watch]);
   await guest.write(8, filled(1, 4));
   await guest.read(8, 2);
   await guest.flush();
@@ -311,6 +312,7 @@ void test('what cannot be is refused before the monitor steps in', async () => {
 void test('a share has one instance at a time, and none after its end', async () => {
   const { device } = new DiskGuest(memory());
   const view = await device.share({ overlay: true });
+  assert.ok(device.uses.includes(view));
   const unplug = view.plug();
   assert.throws(() => view.plug(), { name: 'InterpositionError', code: 'in-use' });
   unplug();

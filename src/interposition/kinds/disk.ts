@@ -65,18 +65,17 @@ export class DiskDevice extends ComputerDevice<VirtioBlock, BlockDriver> {
     const { ears } = this.#path;
     const counter = new DiskCounter(listener);
     const { counts, bytes, ear } = counter;
-    const use = await this.use('requests are watched', () => {
+    const begin = (): (() => void) => {
       ears.add(ear);
       return () => void ears.delete(ear);
-    });
-    return {
-      ...use,
+    };
+    return this.use('requests are watched', begin, {
       counts,
       bytes,
       get broken() {
         return counter.broken;
       },
-    };
+    });
   }
 
   /**
@@ -142,15 +141,14 @@ export class DiskDevice extends ComputerDevice<VirtioBlock, BlockDriver> {
         if (keeper !== undefined) path.keepers.delete(keeper);
       };
     };
-    // At a moment in which nothing is half written.
-    const use = await this.use('another OS instance uses it', () => path.still(begin));
     const plug = (): (() => void) => {
       if (isOver) throw new InterpositionError('closed', `${this.id} is not shared any more`);
       if (isPluggedIn) throw new InterpositionError('in-use', `another OS instance has this share of ${this.id}`);
       isPluggedIn = true;
       return () => void (isPluggedIn = false);
     };
-    return { ...view.backend, ...use, plug };
+    // At a moment in which nothing is half written.
+    return this.use('another OS instance uses it', () => path.still(begin), { ...view.backend, plug });
   }
 
   /**

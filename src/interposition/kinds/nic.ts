@@ -79,20 +79,19 @@ export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
     const counter = new FrameCounter(sink);
     const { counts, frames, bytes } = counter;
     const name = `${this.id} of ${this.user ?? owner.name}`;
-    const use = await this.use('frames are watched', () => {
+    const begin = (): (() => void) => {
       counter.begin(owner.name, name);
       counters.add(counter);
       return () => void counters.delete(counter);
-    });
-    return {
-      ...use,
+    };
+    return this.use('frames are watched', begin, {
       counts,
       frames,
       bytes,
       get broken() {
         return counter.broken;
       },
-    };
+    });
   }
 
   /**
@@ -127,14 +126,18 @@ export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
     const weight = weightOf(options.weight);
     const user = new NicUser(`share ${++this.#shares} of ${this.id}`, weight);
     if (options.mac !== undefined) path.name(user, macOf(options.mac), undefined);
-    const share = new NicShare(this.id, path, user, options);
-    share.use = await this.use('another OS instance uses it', () => {
+    const cable = new NicShare(this.id, path, user);
+    const begin = (): (() => void) => {
       path.join(user);
       return () => {
-        share.close();
+        cable.close();
         path.leave(user);
       };
+    };
+    return this.use('another OS instance uses it', begin, {
+      of: this.id,
+      mac: options.mac?.slice(),
+      plug: (nic: VirtioNet, address: n.NicAddress) => cable.plug(nic, address),
     });
-    return share;
   }
 }

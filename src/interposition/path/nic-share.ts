@@ -1,10 +1,9 @@
 /** A card as another OS instance uses it: a cable from its own card to the monitor's switch in front of the real one. */
 import type { VirtioNet } from '../../computer/virtio/net.js';
-import type { Use } from '../device.js';
 import { InterpositionError } from '../errors.js';
 import { getMac } from '../../net/wire/bytes.js';
 import type { NicPath, NicUser } from './nic-path.js';
-import type { NicAddress, NicShareOptions, SharedNic } from './nic-types.js';
+import type { NicAddress } from './nic-types.js';
 
 const MAC_LENGTH = 6;
 
@@ -19,30 +18,18 @@ export function macOf(mac: Uint8Array): number {
   return getMac(mac, 0);
 }
 
-export class NicShare implements SharedNic {
-  readonly mac: Uint8Array | undefined;
-  /** What the monitor stays for. */
-  use: Use | undefined;
+/** Where another's card is plugged in. */
+export class NicShare {
   #unplug: (() => void) | undefined;
   #closed = false;
 
   constructor(
-    readonly of: string,
+    private readonly of: string,
     private readonly path: NicPath,
     private readonly user: NicUser,
-    { mac }: NicShareOptions,
-  ) {
-    this.mac = mac?.slice();
-  }
+  ) {}
 
-  get what(): string {
-    return this.use?.what ?? '';
-  }
-
-  async end(...options: Parameters<Use['end']>): Promise<void> {
-    await this.use?.end(...options);
-  }
-
+  /** As `SharedNic.plug`. */
   plug(nic: VirtioNet, { mac, ip }: NicAddress): () => void {
     if (this.#closed) throw new InterpositionError('closed', `${this.of} is not shared any more`);
     if (this.#unplug !== undefined)
