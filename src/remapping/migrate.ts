@@ -16,6 +16,7 @@ import { Restoration } from '../domain/restore/restore.js';
 import { Undo } from '../domain/undo.js';
 import { lookAtSleepers } from '../domain/freeze/waits.js';
 import { clockOffsets } from './clocks.js';
+import { inTurn } from './in-turn.js';
 import { aMoment, lookAgain, lookAround, readAllAdvice } from './survey.js';
 import { reasonOf, Tidying, type Untidied } from './tidying.js';
 
@@ -109,8 +110,14 @@ export interface Moved {
  * answers, and what could not be tidied is in the report. Two codes of a DomainError say that the domain goes on
  * nowhere: `ended`, for it went down with the OS instance that it was in, the destination after that write, the source
  * before; and `undo-failed`.
+ *
+ * Moves from or to the same OS instance wait for each other: each pauses its domain for as long as it would alone.
  */
-export async function migrate(options: MigrationOptions): Promise<Moved> {
+export function migrate(options: MigrationOptions): Promise<Moved> {
+  return inTurn([options.domain.hands, options.to], () => tryToMove(options));
+}
+
+async function tryToMove(options: MigrationOptions): Promise<Moved> {
   let reached: Step = 'survey';
   const onStep = (step: Step): void | Promise<void> => {
     reached = step;
@@ -216,9 +223,10 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
       await carry(image.processes.map((p) => p.view));
     }
     restoration.image = image;
-    await restoration.makeObjects();
+    await restoration.makeShared();
     await restoration.shape(image.processes);
     const { anchor, context } = restoration;
+    if (image.processes.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
     await step('files');
     await restoration.openFiles();
     const t3 = now();

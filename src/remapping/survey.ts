@@ -1,6 +1,6 @@
 /** The look at a domain before it is moved, while it runs: what it has, and what the destination needs for it. */
 import type { Hands } from '../guest/hands/hands.js';
-import { inspectFiles, refuseUnsupported } from '../domain/checkpoint/checkpoint.js';
+import { inspectShared, refuseUnsupported } from '../domain/checkpoint/checkpoint.js';
 import { NO_VDSO, outlineProcess, type Outline } from '../domain/checkpoint/outline.js';
 import { DomainError, unsupported } from '../domain/errors.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
@@ -60,7 +60,7 @@ export async function lookAround(domain: RunningDomain, to: Hands): Promise<Outl
       if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
       const views = all.filter((v) => v !== anchorView);
       refuseUnsupported(views, anchorView);
-      await inspectFiles({ hands, anchor, views });
+      await inspectShared({ hands, anchor, views });
       await compareFiles(hands, to, views);
       const outlines: Outline[] = [];
       for (const v of views) outlines.push(await outlineProcess(hands, v));

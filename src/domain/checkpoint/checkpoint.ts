@@ -5,8 +5,16 @@ import { holdFiles, kindOf } from './files.js';
 import type { FrozenDomain } from '../freeze/frozen.js';
 import type { FrozenProcess } from '../freeze/frozen-thread.js';
 import { refuseState } from '../freeze/stoppable.js';
-import type { CheckpointContext, LookContext, OpenFile, ProcessKind, SavedFile, SavedPart } from '../kinds/kind.js';
-import { processKinds } from '../kinds/registry.js';
+import type {
+  CheckpointContext,
+  LookContext,
+  OpenFile,
+  ProcessKind,
+  SavedFile,
+  SavedPart,
+  SavedShare,
+} from '../kinds/kind.js';
+import { domainKinds, processKinds } from '../kinds/registry.js';
 import { closeAll } from '../linux/making.js';
 import { readFile } from '../linux/os.js';
 import type { FrameMover } from '../memory/mover.js';
@@ -44,6 +52,7 @@ export interface DomainImage {
   readonly processes: readonly ProcessImage[];
   readonly files: readonly SavedFile[];
   readonly objects: readonly MemoryObject[];
+  readonly shares: readonly SavedShare[];
   /** Lets go of the descriptors that the source's hands hold for it. */
   close(): Promise<void>;
 }
@@ -65,9 +74,10 @@ export function refuseUnsupported(views: readonly ProcessView[], anchor: Process
   }
 }
 
-/** Looks at the open files of a running domain themselves, where /proc does not tell enough. Throws `unsupported`. */
-export async function inspectFiles(context: LookContext): Promise<void> {
+/** Looks at what a running domain shares, and at its open files themselves, where /proc does not tell enough. Throws `unsupported`. */
+export async function inspectShared(context: LookContext): Promise<void> {
   const { hands, views } = context;
+  await together(domainKinds.map((kind) => kind.describe?.(context)));
   const held = await holdFiles(hands, views);
   try {
     await together(
@@ -120,12 +130,13 @@ export async function checkpoint(
     await closeAll(hands, fds);
   };
   undo.add('closing held descriptors', close);
-  const [processes, files] = await together([
+  const [processes, files, shares] = await together([
     together(frozen.processes.map((p) => checkpointProcess(context, mover, p, foresight))),
     checkpointFiles(context, held),
+    together(domainKinds.map((kind) => kind.checkpoint(context))),
     meanwhile(views),
   ]);
-  return { source: hands, processes, files, objects: [...context.objects.values()], close };
+  return { source: hands, processes, files, objects: [...context.objects.values()], shares, close };
 }
 
 /** Open files, and the memory objects that they and mappings lead to. `held`: is filled with what the hands hold of them. */

@@ -9,9 +9,10 @@ import type { Tracee } from '../trace/tracee.js';
 import type { Undo } from '../undo.js';
 
 /**
- * A kind of resource that a domain's processes have. There are two sorts: what belongs to a process or a
- * thread ({@link ProcessKind}), and open files, which several processes may share ({@link FileKind}). A
- * new kind is a new file, and a line in its list (registry.ts).
+ * A kind of resource that a domain has. There are three sorts: what belongs to a process or a thread
+ * ({@link ProcessKind}), open files, which several processes may share ({@link FileKind}), and what all of the domain
+ * shares, such as the contents of its namespaces ({@link DomainKind}). A new kind is a new file, and a line in its list
+ * (registry.ts). What a kind saves is plain data: structured cloning keeps all of it.
  */
 
 /** What a look at a domain offers to a kind. */
@@ -42,7 +43,7 @@ export interface RestoreContext {
   /** Descriptors of the hands for open files already made, by the file's id. */
   readonly fileFds: Map<string, number>;
   /** Both ends of pipes already made, by inode of the original; descriptors of the hands. */
-  readonly pipes: Map<string, { read: number; write: number }>;
+  readonly pipes: Map<string, { readonly read: number; readonly write: number; filled: boolean }>;
   /** What processes have told the kernel about their mappings, by their ids in the domain. */
   readonly advice: ReadonlyMap<number, readonly Advice[]>;
   /** Paths of files whose contents have come along already. */
@@ -80,12 +81,11 @@ export interface RebornProcess {
  */
 export type Stage = 'early' | 'late' | 'last';
 
-/** A part of a checkpoint: plain data, with the way to make it anew. */
+/** A part of a checkpoint, as plain data: the kind of its name makes it anew. */
 export interface SavedPart {
   readonly kind: string;
   readonly stage: Stage;
   readonly data: unknown;
-  restore(process: RebornProcess): Promise<void>;
 }
 
 export interface ProcessKind {
@@ -95,9 +95,10 @@ export interface ProcessKind {
   /** Refuses what cannot be moved, while the domain still runs. Throws `unsupported`. */
   describe?(view: ProcessView): void;
   checkpoint(process: CheckpointProcess): Promise<SavedPart>;
+  restore(process: RebornProcess, data: unknown): Promise<void>;
 }
 
-/** Makes a process kind of a typed pair of functions. */
+/** Makes a process kind of a typed pair of functions. `S` is plain data. */
 export function processKind<S>(definition: {
   name: string;
   stops?: boolean;
@@ -111,10 +112,44 @@ export function processKind<S>(definition: {
     name,
     stops,
     ...(describe === undefined ? {} : { describe }),
-    async checkpoint(process) {
-      const data = await checkpoint(process);
-      return { kind: name, stage, data, restore: (reborn) => restore(reborn, data) };
-    },
+    checkpoint: async (process) => ({ kind: name, stage, data: await checkpoint(process) }),
+    restore: (process, data) => restore(process, data as S),
+  };
+}
+
+/** What the domain has as a whole, such as what its namespaces hold; plain data. */
+export interface SavedShare {
+  readonly kind: string;
+  readonly data: unknown;
+}
+
+/** A kind of what all of a domain's processes share, whoever of them made it. */
+export interface DomainKind {
+  readonly name: string;
+  /** Refuses what cannot be moved, while the domain still runs. Throws `unsupported`. */
+  describe?(context: LookContext): Promise<void>;
+  checkpoint(context: CheckpointContext): Promise<SavedShare>;
+  /** Makes it anew, when memory objects are made (still empty) and before anything is mapped or opened. */
+  restore(context: RestoreContext, data: unknown): Promise<void>;
+  /** What can only be done when memory has its contents and open files are there. */
+  finish?(context: RestoreContext, data: unknown): Promise<void>;
+}
+
+/** Makes a domain kind of a typed set of functions. `S` is plain data. */
+export function domainKind<S>(definition: {
+  name: string;
+  describe?: (context: LookContext) => Promise<void>;
+  checkpoint: (context: CheckpointContext) => Promise<S>;
+  restore: (context: RestoreContext, state: S) => Promise<void>;
+  finish?: (context: RestoreContext, state: S) => Promise<void>;
+}): DomainKind {
+  const { name, describe, checkpoint, restore, finish } = definition;
+  return {
+    name,
+    ...(describe === undefined ? {} : { describe }),
+    checkpoint: async (context) => ({ kind: name, data: await checkpoint(context) }),
+    restore: (context, data) => restore(context, data as S),
+    ...(finish === undefined ? {} : { finish: (context: RestoreContext, data: unknown) => finish(context, data as S) }),
   };
 }
 
@@ -127,7 +162,7 @@ export interface OpenFile {
   readonly users: readonly { readonly pid: number; readonly fd: number; readonly cloexec: boolean }[];
 }
 
-/** A saved open file. */
+/** A saved open file, as plain data: the kind of its name makes it anew. */
 export interface SavedFile {
   readonly kind: string;
   readonly id: string;
@@ -137,12 +172,6 @@ export interface SavedFile {
   readonly after: readonly string[];
   /** Files with the same one are made one after the other; others may be made at the same time. */
   readonly queue: string | undefined;
-  /** Makes it anew; answers a descriptor of the destination's hands. */
-  restore(context: RestoreContext): Promise<number>;
-  /** What can only be done once the processes have their descriptors; in the name of its first user. */
-  connect?(user: RebornProcess, fd: number): Promise<void>;
-  /** What makes the restoration visible outside: done when nothing can fail any more, just before all goes on. */
-  activate?(hands: Hands, fd: number): Promise<void>;
 }
 
 export interface FileKind {
@@ -155,9 +184,15 @@ export interface FileKind {
   /** As describe, for what only the file itself can tell; the domain may still run. Throws `unsupported`. */
   inspect?(context: LookContext, file: OpenFile): Promise<void>;
   checkpoint(context: CheckpointContext, file: OpenFile): Promise<SavedFile>;
+  /** Makes it anew; answers a descriptor of the destination's hands. */
+  restore(context: RestoreContext, saved: SavedFile): Promise<number>;
+  /** What can only be done once the processes have their descriptors; in the name of its first user, whose is `fd`. */
+  connect?(user: RebornProcess, fd: number, saved: SavedFile): Promise<void>;
+  /** What makes the restoration visible outside: done when nothing can fail any more, just before all goes on. `fd`: of the hands. */
+  activate?(hands: Hands, fd: number, saved: SavedFile): Promise<void>;
 }
 
-/** Makes a file kind of a typed set of functions. */
+/** Makes a file kind of a typed set of functions. `S` is plain data. */
 export function fileKind<S>(definition: {
   name: string;
   independent?: boolean;
@@ -194,15 +229,17 @@ export function fileKind<S>(definition: {
         data,
         after: after?.(data) ?? [],
         queue: independent ? undefined : `${name} ${queue(data)}`,
-        restore: (c) => restore(c, data, file),
-        ...(connect === undefined
-          ? {}
-          : {
-              connect: (user: RebornProcess, fd: number) =>
-                connect(user, fd, data, user.context.fileFds.get(file.id) ?? -1),
-            }),
-        ...(activate === undefined ? {} : { activate: (hands, fd) => activate(hands, fd, data) }),
       };
     },
+    restore: (context, saved) => restore(context, saved.data as S, saved),
+    ...(connect === undefined
+      ? {}
+      : {
+          connect: (user: RebornProcess, fd: number, saved: SavedFile) =>
+            connect(user, fd, saved.data as S, user.context.fileFds.get(saved.id) ?? -1),
+        }),
+    ...(activate === undefined
+      ? {}
+      : { activate: (hands: Hands, fd: number, saved: SavedFile) => activate(hands, fd, saved.data as S) }),
   };
 }

@@ -62,11 +62,13 @@ export const pipe = fileKind<PipeState>({
       const made = b.must(SYS.pipe2, out, O.CLOEXEC | O.NONBLOCK);
       const r = await b.run();
       check(r.value(made), 'making a pipe');
-      ends = { read: r.view(out).getInt32(0, true), write: r.view(out).getInt32(4, true) };
+      ends = { read: r.view(out).getInt32(0, true), write: r.view(out).getInt32(4, true), filled: false };
       pipes.set(state.inode, ends);
       await hands.syscall(SYS.fcntl, ends.write, F.SETPIPE_SZ, state.size);
     }
-    if (state.contents.length > 0) {
+    // Every reading description knows of the same contents.
+    if (state.contents.length > 0 && !ends.filled) {
+      ends.filled = true;
       const b = hands.batch();
       const wrote = b.call(SYS.write, ends.write, b.bytes(state.contents), state.contents.length);
       check((await b.run()).value(wrote), 'filling a pipe');

@@ -1,20 +1,42 @@
+import { DomainError } from '../errors.js';
 import { credentials } from './credentials.js';
 import { epoll } from './epoll.js';
 import { eventfd } from './eventfd.js';
-import type { FileKind, ProcessKind } from './kind.js';
+import { hostname } from './hostname.js';
+import type { DomainKind, FileKind, ProcessKind } from './kind.js';
 import { memoryFile } from './memory-file.js';
 import { pathFile } from './path-file.js';
 import { pipe } from './pipe.js';
 import { signalfd } from './signalfd.js';
 import { signals } from './signals.js';
 import { surroundings } from './surroundings.js';
-import { socket } from './socket.js';
+import { socket, socketKinds } from './socket.js';
 import { threads } from './threads.js';
 import { timerfd } from './timerfd.js';
 import { timers } from './timers.js';
 
 /** Kinds of open files. The first that matches is asked. */
-export const fileKinds: readonly FileKind[] = [pipe, eventfd, timerfd, signalfd, epoll, socket, memoryFile, pathFile];
+export const fileKinds: readonly FileKind[] = [
+  pipe,
+  eventfd,
+  timerfd,
+  signalfd,
+  epoll,
+  socket,
+  ...socketKinds,
+  memoryFile,
+  pathFile,
+];
 
 /** Kinds of what a process has, in the order they are asked. */
 export const processKinds: readonly ProcessKind[] = [timers, signals, threads, surroundings, credentials];
+
+/** Kinds of what the domain has as a whole. */
+export const domainKinds: readonly DomainKind[] = [hostname];
+
+/** The kind that saved something. Throws `state`. */
+export function kindNamed<K extends { readonly name: string }>(kinds: readonly K[], name: string): K {
+  const kind = kinds.find((k) => k.name === name);
+  if (kind === undefined) throw new DomainError('state', `nothing is known of ${name}`);
+  return kind;
+}

@@ -1,21 +1,25 @@
-import type { FileKind } from './kind.js';
+import type { CheckpointContext, FileKind, LookContext, OpenFile } from './kind.js';
 import { socketKind } from './socket-options.js';
 import { tcp } from './tcp.js';
 import { unix } from './unix.js';
 
 const AF_UNIX = 1;
 
-/** Sockets of every sort look alike in /proc: the socket itself says which kind takes care of it. */
+/** Kinds of sockets: what one of them has saved, it restores (registry.ts lists them too). */
+export const socketKinds: readonly FileKind[] = [tcp, unix];
+
+/** Which kind takes care of a socket: all look alike in /proc, the socket itself says. */
+async function kindOfSocket(context: LookContext | CheckpointContext, file: OpenFile): Promise<FileKind> {
+  const { domain } = await socketKind(context.hands, file.held);
+  return domain === AF_UNIX ? unix : tcp;
+}
+
+/** Sockets of every sort, as long as nobody has asked of which. */
 export const socket: FileKind = {
   name: 'socket',
   independent: true,
   matches: (view) => view.link.startsWith('socket:['),
-  async inspect(context, file) {
-    const { domain } = await socketKind(context.hands, file.held);
-    await (domain === AF_UNIX ? unix : tcp).inspect?.(context, file);
-  },
-  async checkpoint(context, file) {
-    const { domain } = await socketKind(context.hands, file.held);
-    return (domain === AF_UNIX ? unix : tcp).checkpoint(context, file);
-  },
+  inspect: async (context, file) => (await kindOfSocket(context, file)).inspect?.(context, file),
+  checkpoint: async (context, file) => (await kindOfSocket(context, file)).checkpoint(context, file),
+  restore: () => Promise.reject(new Error('a socket is restored by its own kind')),
 };

@@ -6,6 +6,7 @@ import type { DomainImage } from '../checkpoint/checkpoint.js';
 import type { Outline } from '../checkpoint/outline.js';
 import { DomainError } from '../errors.js';
 import type { RestoreContext, SavedFile, Stage } from '../kinds/kind.js';
+import { domainKinds, fileKinds, kindNamed, processKinds } from '../kinds/registry.js';
 import { CLONE, SIG } from '../linux/flags.js';
 import { closeAll } from '../linux/making.js';
 import { check, statPath } from '../linux/os.js';
@@ -156,7 +157,7 @@ export class Restoration {
       inOrder(this.image.files).map((f) => {
         const make = async (): Promise<void> => {
           await together(f.after.map((id) => made.get(id)));
-          context.fileFds.set(f.id, await f.restore(context));
+          context.fileFds.set(f.id, await kindNamed(fileKinds, f.kind).restore(context, f));
         };
         const queue = f.queue === undefined ? undefined : (queues.get(f.queue) ?? new Sequence());
         if (f.queue !== undefined && queue !== undefined) queues.set(f.queue, queue);
@@ -178,7 +179,8 @@ export class Restoration {
     await together(
       this.image.files.map((f) => {
         const user = f.users[0];
-        return user === undefined ? undefined : f.connect?.(this.#reborn(user.pid), user.fd);
+        if (user === undefined) return undefined;
+        return kindNamed(fileKinds, f.kind).connect?.(this.#reborn(user.pid), user.fd, f);
       }),
     );
   }
@@ -209,8 +211,8 @@ export class Restoration {
     );
   }
 
-  /** Memory objects, still empty. */
-  async makeObjects(): Promise<void> {
+  /** Memory objects, still empty, and what the domain has as a whole. */
+  async makeShared(): Promise<void> {
     const { hands, objectFds, undo } = this.context;
     undo.add('closing memory objects', () => this.#closeObjects());
     await together(
@@ -218,6 +220,7 @@ export class Restoration {
         objectFds.set(o.key, await makeObject(hands, o));
       }),
     );
+    await together(this.image.shares.map((s) => kindNamed(domainKinds, s.kind).restore(this.context, s.data)));
   }
 
   async #closeObjects(): Promise<void> {
@@ -243,6 +246,7 @@ export class Restoration {
   /** Everything else, into its checkpoint state. */
   async finish(): Promise<void> {
     await this.#parts('early');
+    await together(this.image.shares.map((s) => kindNamed(domainKinds, s.kind).finish?.(this.context, s.data)));
     await together([
       ...this.image.objects.map((o) => sealObject(this.context.hands, this.context.objectFds.get(o.key) ?? -1, o)),
       ...this.image.processes.map((p) => this.#reborn(p.view.pid).finishMemory(p)),
@@ -265,7 +269,9 @@ export class Restoration {
   async #parts(stage: Stage): Promise<void> {
     await together(
       this.image.processes.flatMap((p) =>
-        p.parts.filter((part) => part.stage === stage).map((part) => part.restore(this.#reborn(p.view.pid))),
+        p.parts
+          .filter((part) => part.stage === stage)
+          .map((part) => kindNamed(processKinds, part.kind).restore(this.#reborn(p.view.pid), part.data)),
       ),
     );
   }
@@ -275,7 +281,7 @@ export class Restoration {
     await together(
       this.image.files.map((f) => {
         const fd = this.context.fileFds.get(f.id);
-        return fd === undefined ? undefined : f.activate?.(this.context.hands, fd);
+        return fd === undefined ? undefined : kindNamed(fileKinds, f.kind).activate?.(this.context.hands, fd, f);
       }),
     );
     await shorten(

@@ -1,0 +1,43 @@
+import { SYS } from '../../guest/hands/syscalls.js';
+import { CLONE } from '../linux/flags.js';
+import { inside } from '../linux/inside.js';
+import { check } from '../linux/os.js';
+import { domainKind } from './kind.js';
+
+/** `struct new_utsname`: six fields of 65 bytes; the second is the node's name, the last the NIS domain's. */
+const FIELD = 65;
+const UTSNAME = 6 * FIELD;
+
+interface HostnameState {
+  readonly nodename: Uint8Array;
+  readonly domainname: Uint8Array;
+}
+
+/** The names that the UTS namespace has now, whoever set them. */
+export const hostname = domainKind<HostnameState>({
+  name: 'host name',
+  checkpoint: ({ hands, anchor }) =>
+    inside(hands, anchor.pid, CLONE.NEWUTS, (b) => {
+      const out = b.out(UTSNAME);
+      const asked = b.call(SYS.uname, out);
+      return (r) => {
+        check(r.value(asked), 'asking for the host name');
+        const field = (i: number): Uint8Array => {
+          const bytes = r.bytes(out).slice(i * FIELD, (i + 1) * FIELD);
+          const end = bytes.indexOf(0);
+          return bytes.subarray(0, end < 0 ? FIELD - 1 : end);
+        };
+        return { nodename: field(1), domainname: field(5) };
+      };
+    }),
+  restore: ({ hands, anchor }, state) =>
+    inside(hands, anchor.pid, CLONE.NEWUTS, (b) => {
+      const calls = [
+        b.call(SYS.sethostname, b.bytes(state.nodename), state.nodename.length),
+        b.call(SYS.setdomainname, b.bytes(state.domainname), state.domainname.length),
+      ];
+      return (r) => {
+        for (const call of calls) check(r.value(call), 'setting the host name');
+      };
+    }),
+});
