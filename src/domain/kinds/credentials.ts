@@ -28,6 +28,7 @@ interface CredentialState {
 /** User and group ids, capabilities, secure bits: each thread has its own. */
 export const credentials = processKind<CredentialState>({
   name: 'credentials',
+  keeps: 'ids, groups, capabilities, secure bits, no_new_privs, per thread',
   stage: 'last',
   async checkpoint({ view, leader }) {
     const b = leader.batch();

@@ -11,6 +11,8 @@ const EPOLL_CTL_ADD = 1;
 /** epoll(7): what is watched, for what, with which data. Entries are added anew in the name of the process. */
 export const epoll = fileKind<readonly EpollEntry[]>({
   name: 'epoll',
+  keeps: 'entries with their data',
+  refuses: 'an entry for a closed descriptor',
   independent: true,
   matches: (view) => view.link === 'anon_inode:[eventpoll]',
   describe(view, process) {

@@ -17,6 +17,7 @@ interface EventfdState {
 /** eventfd(2): a counter. */
 export const eventfd = fileKind<EventfdState>({
   name: 'eventfd',
+  keeps: 'counter, flags',
   independent: true,
   matches: (view) => view.link === 'anon_inode:[eventfd]',
   async checkpoint({ hands }, file) {

@@ -16,6 +16,7 @@ interface HostnameState {
 /** The names that the UTS namespace has now, whoever set them. */
 export const hostname = domainKind<HostnameState>({
   name: 'host name',
+  keeps: 'the host name and the NIS domain name, whoever set them',
   checkpoint: ({ hands, anchor }) =>
     inside(hands, anchor.pid, CLONE.NEWUTS, (b) => {
       const out = b.out(UTSNAME);

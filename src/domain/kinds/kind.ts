@@ -15,6 +15,15 @@ import type { Undo } from '../undo.js';
  * (registry.ts). What a kind saves is plain data: structured cloning keeps all of it.
  */
 
+/** What a kind says of itself: docs/domains.md has a table of it, which is made from here. */
+export interface Described {
+  readonly name: string;
+  /** What is the same after a move, in a few words. */
+  readonly keeps: string;
+  /** What is refused by name before anything is frozen; absent: nothing. */
+  readonly refuses?: string;
+}
+
 /** What a look at a domain offers to a kind. */
 export interface LookContext {
   readonly hands: Hands;
@@ -88,8 +97,7 @@ export interface SavedPart {
   readonly data: unknown;
 }
 
-export interface ProcessKind {
-  readonly name: string;
+export interface ProcessKind extends Described {
   /** Its checkpoint stops something that could change what other kinds see: it comes before theirs. */
   readonly stops?: boolean;
   /** Refuses what cannot be moved, while the domain still runs. Throws `unsupported`. */
@@ -99,17 +107,20 @@ export interface ProcessKind {
 }
 
 /** Makes a process kind of a typed pair of functions. `S` is plain data. */
-export function processKind<S>(definition: {
-  name: string;
-  stops?: boolean;
-  stage: Stage;
-  describe?: (view: ProcessView) => void;
-  checkpoint: (process: CheckpointProcess) => Promise<S>;
-  restore: (process: RebornProcess, state: S) => Promise<void>;
-}): ProcessKind {
-  const { name, stage, stops = false, describe, checkpoint, restore } = definition;
+export function processKind<S>(
+  definition: Described & {
+    stops?: boolean;
+    stage: Stage;
+    describe?: (view: ProcessView) => void;
+    checkpoint: (process: CheckpointProcess) => Promise<S>;
+    restore: (process: RebornProcess, state: S) => Promise<void>;
+  },
+): ProcessKind {
+  const { name, keeps, refuses, stage, stops = false, describe, checkpoint, restore } = definition;
   return {
     name,
+    keeps,
+    ...(refuses === undefined ? {} : { refuses }),
     stops,
     ...(describe === undefined ? {} : { describe }),
     checkpoint: async (process) => ({ kind: name, stage, data: await checkpoint(process) }),
@@ -124,8 +135,7 @@ export interface SavedShare {
 }
 
 /** A kind of what all of a domain's processes share, whoever of them made it. */
-export interface DomainKind {
-  readonly name: string;
+export interface DomainKind extends Described {
   /** Refuses what cannot be moved, while the domain still runs. Throws `unsupported`. */
   describe?(context: LookContext): Promise<void>;
   checkpoint(context: CheckpointContext): Promise<SavedShare>;
@@ -136,16 +146,19 @@ export interface DomainKind {
 }
 
 /** Makes a domain kind of a typed set of functions. `S` is plain data. */
-export function domainKind<S>(definition: {
-  name: string;
-  describe?: (context: LookContext) => Promise<void>;
-  checkpoint: (context: CheckpointContext) => Promise<S>;
-  restore: (context: RestoreContext, state: S) => Promise<void>;
-  finish?: (context: RestoreContext, state: S) => Promise<void>;
-}): DomainKind {
-  const { name, describe, checkpoint, restore, finish } = definition;
+export function domainKind<S>(
+  definition: Described & {
+    describe?: (context: LookContext) => Promise<void>;
+    checkpoint: (context: CheckpointContext) => Promise<S>;
+    restore: (context: RestoreContext, state: S) => Promise<void>;
+    finish?: (context: RestoreContext, state: S) => Promise<void>;
+  },
+): DomainKind {
+  const { name, keeps, refuses, describe, checkpoint, restore, finish } = definition;
   return {
     name,
+    keeps,
+    ...(refuses === undefined ? {} : { refuses }),
     ...(describe === undefined ? {} : { describe }),
     checkpoint: async (context) => ({ kind: name, data: await checkpoint(context) }),
     restore: (context, data) => restore(context, data as S),
@@ -174,8 +187,7 @@ export interface SavedFile {
   readonly queue: string | undefined;
 }
 
-export interface FileKind {
-  readonly name: string;
+export interface FileKind extends Described {
   /** Several of them can be worked on at the same time, with others' work between any two calls. */
   readonly independent?: boolean;
   matches(view: DescriptorView): boolean;
@@ -193,29 +205,33 @@ export interface FileKind {
 }
 
 /** Makes a file kind of a typed set of functions. `S` is plain data. */
-export function fileKind<S>(definition: {
-  name: string;
-  independent?: boolean;
-  /** What a file that is not independent has to do with: those with the same are made one after the other. Default: its kind. */
-  queue?: (state: S) => string;
-  matches: (view: DescriptorView) => boolean;
-  describe?: (view: DescriptorView, process: ProcessView) => void;
-  inspect?: (context: LookContext, file: OpenFile) => Promise<void>;
-  checkpoint: (context: CheckpointContext, file: OpenFile) => Promise<S>;
-  after?: (state: S) => readonly string[];
-  restore: (
-    context: RestoreContext,
-    state: S,
-    file: { readonly id: string; readonly users: OpenFile['users'] },
-  ) => Promise<number>;
-  /** `held`: the destination's hands' descriptor of it. */
-  connect?: (user: RebornProcess, fd: number, state: S, held: number) => Promise<void>;
-  activate?: (hands: Hands, fd: number, state: S) => Promise<void>;
-}): FileKind {
-  const { name, matches, describe, inspect, checkpoint, after, restore, connect, activate } = definition;
+export function fileKind<S>(
+  definition: Described & {
+    independent?: boolean;
+    /** What a file that is not independent has to do with: those with the same are made one after the other. Default: its kind. */
+    queue?: (state: S) => string;
+    matches: (view: DescriptorView) => boolean;
+    describe?: (view: DescriptorView, process: ProcessView) => void;
+    inspect?: (context: LookContext, file: OpenFile) => Promise<void>;
+    checkpoint: (context: CheckpointContext, file: OpenFile) => Promise<S>;
+    after?: (state: S) => readonly string[];
+    restore: (
+      context: RestoreContext,
+      state: S,
+      file: { readonly id: string; readonly users: OpenFile['users'] },
+    ) => Promise<number>;
+    /** `held`: the destination's hands' descriptor of it. */
+    connect?: (user: RebornProcess, fd: number, state: S, held: number) => Promise<void>;
+    activate?: (hands: Hands, fd: number, state: S) => Promise<void>;
+  },
+): FileKind {
+  const { name, keeps, refuses, matches, describe, inspect, checkpoint, after, restore, connect, activate } =
+    definition;
   const { independent = false, queue = () => '' } = definition;
   return {
     name,
+    keeps,
+    ...(refuses === undefined ? {} : { refuses }),
     independent,
     matches,
     ...(describe === undefined ? {} : { describe }),

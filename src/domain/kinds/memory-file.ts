@@ -14,6 +14,7 @@ interface MemoryFileState {
 /** Open descriptions of memory objects: memfds, and descriptors of shared anonymous memory. */
 export const memoryFile = fileKind<MemoryFileState>({
   name: 'memory object',
+  keeps: 'memfds with their contents and seals, descriptors of shared anonymous memory',
   matches: (view) => view.link.startsWith('/memfd:') || view.link.startsWith('/dev/zero (deleted)'),
   async checkpoint({ hands, objects }, file) {
     // The object's note keeps a descriptor of its own, of a description of its own.

@@ -34,6 +34,8 @@ interface PathFileState {
  */
 export const pathFile = fileKind<PathFileState>({
   name: 'file',
+  keeps: 'flags, offset; contents of what is open for writing or mapped shared and writable',
+  refuses: 'file locks, deleted files, devices with a state, open files of /proc and /sys, special files',
   independent: true,
   matches: (view) =>
     view.link.startsWith('/') && !view.link.startsWith('/memfd:') && !view.link.startsWith('/dev/pts/'),

@@ -18,6 +18,7 @@ interface PipeState {
 /** Pipes, with what is in them. Each open end is a file of its own; the first to be restored makes both. */
 export const pipe = fileKind<PipeState>({
   name: 'pipe',
+  keeps: 'contents, size, flags, each open end',
   queue: (state) => state.inode,
   matches: (view) => view.link.startsWith('pipe:['),
   async checkpoint({ hands }, file) {

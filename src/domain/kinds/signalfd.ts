@@ -14,6 +14,7 @@ interface SignalfdState {
 /** signalfd(2): it reads the signals of whoever reads it, so the mask is all it has. */
 export const signalfd = fileKind<SignalfdState>({
   name: 'signalfd',
+  keeps: 'mask, flags',
   independent: true,
   matches: (view) => view.link === 'anon_inode:[signalfd]',
   async checkpoint({ hands }, file) {

@@ -23,6 +23,7 @@ interface SignalState {
 /** Handlers, their flags and masks, and what is pending for the process as a whole. */
 export const signals = processKind<SignalState>({
   name: 'signals',
+  keeps: 'handlers, flags, masks, pending signals with their information',
   stage: 'late',
   async checkpoint({ leader }) {
     const b = leader.batch();

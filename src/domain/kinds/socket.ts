@@ -17,6 +17,7 @@ async function kindOfSocket(context: LookContext | CheckpointContext, file: Open
 /** Sockets of every sort, as long as nobody has asked of which. */
 export const socket: FileKind = {
   name: 'socket',
+  keeps: 'what the kind of its family keeps',
   independent: true,
   matches: (view) => view.link.startsWith('socket:['),
   inspect: async (context, file) => (await kindOfSocket(context, file)).inspect?.(context, file),

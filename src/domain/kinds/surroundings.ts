@@ -22,6 +22,8 @@ interface Surroundings {
 /** Working directory, umask, limits, niceness and other things a process inherits. */
 export const surroundings = processKind<Surroundings>({
   name: 'surroundings',
+  keeps: 'working directory, umask, limits, niceness, OOM score',
+  refuses: 'another root, a controlling terminal, seccomp, real-time scheduling',
   stage: 'last',
   describe(view) {
     const where = `process ${view.pid}`;

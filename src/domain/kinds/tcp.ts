@@ -90,6 +90,9 @@ interface TcpState {
  */
 export const tcp = fileKind<TcpState>({
   name: 'tcp',
+  keeps:
+    'listening sockets, several on one port too; connections with both queues, sequence numbers, window scale, SACK, timestamps, options; connections that the other side has ended, with what came last',
+  refuses: 'a connection that is being made or closed, or waits to be accepted',
   independent: true,
   matches: (view) => view.link.startsWith('socket:['),
   async inspect({ hands }, file) {

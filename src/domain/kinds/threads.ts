@@ -25,6 +25,8 @@ const RSEQ_CONFIG_SIZE = 24;
 /** What the kernel keeps for each thread: alternate stack, robust list, restartable sequences, pending signals. */
 export const threads = processKind<readonly ThreadState[]>({
   name: 'threads',
+  keeps:
+    'ids, names, registers with floating point, alternate stack, set_tid_address, robust list, rseq, parent-death signal',
   stage: 'late',
   async checkpoint({ context, view, frozen }) {
     const { hands } = context;

@@ -31,6 +31,7 @@ const remaining = (time: DataView): bigint => time.getBigInt64(16, true) * 1_000
 /** timerfd_create(2): remaining time, interval, and expirations that nobody has read yet. */
 export const timerfd = fileKind<TimerfdState>({
   name: 'timerfd',
+  keeps: 'remaining time, interval, unread expirations',
   independent: true,
   matches: (view) => view.link === 'anon_inode:[timerfd]',
   async checkpoint({ hands }, file) {

@@ -38,6 +38,8 @@ interface TimerState {
  */
 export const timers = processKind<TimerState>({
   name: 'timers',
+  keeps: 'interval timers, POSIX timers with their ids',
+  refuses: 'timers that count processor time',
   stops: true,
   stage: 'late',
   describe(view) {

@@ -80,6 +80,10 @@ function pathOf(name: Uint8Array): string | undefined {
  */
 export const unix = fileKind<UnixState>({
   name: 'unix',
+  keeps:
+    'pairs of every type, connections, listening sockets, datagram sockets; what waits in them, shut directions, names',
+  refuses:
+    'descriptors on their way, connections not yet accepted, an end outside the domain, datagrams from a named socket, relative names',
   matches: (view) => view.link.startsWith('socket:['),
   async inspect(context, file) {
     await look(context, file);
