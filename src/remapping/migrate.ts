@@ -16,7 +16,7 @@ import { Restoration } from '../domain/restore/restore.js';
 import { Undo } from '../domain/undo.js';
 import { lookAtSleepers } from '../domain/freeze/waits.js';
 import { clockOffsets } from './clocks.js';
-import { inTurn } from './in-turn.js';
+import { inTurn } from '../domain/in-turn.js';
 import { aMoment, lookAgain, lookAround, readAllAdvice } from './survey.js';
 import { reasonOf, Tidying, type Untidied } from './tidying.js';
 

@@ -2,6 +2,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { type Anchor, createAnchor, type DomainSpec } from './anchor.js';
 import { DomainError } from '../errors.js';
+import { inTurn } from '../in-turn.js';
 import { AT_FDCWD, O, PTRACE, SIG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { cloneArgs } from '../trace/clone.js';
@@ -31,7 +32,12 @@ export interface RunningDomain {
  *
  *     const domain = await launch(hands, { name: 'redis' }, { argv: ['/usr/bin/redis-server', '--save', ''] });
  */
-export async function launch(hands: Hands, spec: DomainSpec, program: Program): Promise<RunningDomain> {
+export function launch(hands: Hands, spec: DomainSpec, program: Program): Promise<RunningDomain> {
+  // The hands enter namespaces and come back: what is launched or moved at the same time shall not find them there.
+  return inTurn([hands], () => launchNow(hands, spec, program));
+}
+
+async function launchNow(hands: Hands, spec: DomainSpec, program: Program): Promise<RunningDomain> {
   const undo = new Undo();
   try {
     const anchor = await createAnchor(hands, spec, { monotonic: 0n, boottime: 0n }, [], undo);
