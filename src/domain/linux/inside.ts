@@ -1,6 +1,7 @@
 import type { Batch, BatchResult } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
+import { closeAll } from './making.js';
 import { check } from './os.js';
 
 /** Of the hands' own PID namespace: in the namespaces that the hands come from and go back to. */
@@ -24,26 +25,17 @@ export async function inside<T>(
   types: number,
   ask: (b: Batch) => (r: BatchResult) => T,
 ): Promise<T> {
-  const opening = hands.batch();
-  const [there, back] = [opening.call(SYS.pidfd_open, pid, 0), opening.call(SYS.pidfd_open, INIT, 0)];
-  const opened = await opening.run();
-  const fds = [opened.value(there), opened.value(back)] as const;
-  const closing = async (): Promise<void> => {
-    const c = hands.batch();
-    for (const fd of fds) if (fd >= 0) c.call(SYS.close, fd);
-    await c.run();
-  };
-  try {
-    for (const fd of fds) check(fd, `finding process ${pid}`);
-    const b = hands.batch();
-    const entered = b.must(SYS.setns, fds[0], types);
-    const answer = ask(b);
-    const left = b.call(SYS.setns, fds[1], types);
-    const r = await b.run();
-    check(r.value(entered), `entering namespaces of process ${pid}`);
-    check(r.value(left), 'coming back from namespaces');
-    return answer(r);
-  } finally {
-    await closing();
-  }
+  const b = hands.batch();
+  const back = b.must(SYS.pidfd_open, INIT, 0);
+  const there = b.must(SYS.pidfd_open, pid, 0);
+  const entered = b.must(SYS.setns, there, types);
+  const answer = ask(b);
+  const left = b.call(SYS.setns, back, types);
+  for (const fd of [there, back]) b.call(SYS.close, fd);
+  const r = await b.run();
+  if (r.value(entered) < 0) await closeAll(hands, [r.value(back), r.value(there)]);
+  for (const fd of [back, there]) check(r.value(fd), `finding process ${pid}`);
+  check(r.value(entered), `entering namespaces of process ${pid}`);
+  check(r.value(left), 'coming back from namespaces');
+  return answer(r);
 }
