@@ -5,6 +5,7 @@ import { eventfd } from './eventfd.js';
 import { hostname } from './hostname.js';
 import type { DomainKind, FileKind, ProcessKind } from './kind.js';
 import { memoryFile } from './memory-file.js';
+import { mounts } from './mounts.js';
 import { pathFile } from './path-file.js';
 import { pipe } from './pipe.js';
 import { signalfd } from './signalfd.js';
@@ -32,7 +33,7 @@ export const fileKinds: readonly FileKind[] = [
 export const processKinds: readonly ProcessKind[] = [timers, signals, threads, surroundings, credentials];
 
 /** Kinds of what the domain has as a whole. */
-export const domainKinds: readonly DomainKind[] = [hostname];
+export const domainKinds: readonly DomainKind[] = [hostname, mounts];
 
 /** The kind that saved something. Throws `state`. */
 export function kindNamed<K extends { readonly name: string }>(kinds: readonly K[], name: string): K {

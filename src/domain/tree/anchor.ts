@@ -4,6 +4,7 @@ import { Cgroup } from './cgroup.js';
 import { DomainError } from '../errors.js';
 import { CATCHABLE, CLONE, O, PTRACE, SIG } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
+import { parseMountinfo, type Mount } from '../mounts/mountinfo.js';
 import { check, open, readText, writeText } from '../linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
 import { findHole, isVdso, parseMaps, type Vma } from '../proc/maps.js';
@@ -57,6 +58,8 @@ export class Anchor {
     /** Descriptors of the hands: the domain's network namespace. */
     readonly netns: number,
     readonly clocks: ClockOffsets,
+    /** What is mounted in its mount namespace before anybody in the domain mounts something. */
+    readonly mounts: readonly Mount[],
   ) {}
 
   /** Threads that go on with a wait of before a move, by their ids in the hands' namespace. */
@@ -206,7 +209,8 @@ export async function createAnchor(
   });
   if (spec.network === undefined) await loopbackUp(hands, netns);
   else await giveNic(hands, netns, spec.network);
-  return new Anchor(spec, cgroup, tracee, netns, clocks);
+  const mounts = parseMountinfo((await readText(hands, `/proc/${pid}/mountinfo`)) ?? '');
+  return new Anchor(spec, cgroup, tracee, netns, clocks, mounts);
 }
 
 /** Makes the first process of a domain, with its namespaces, in its cgroup; answers its id. */
