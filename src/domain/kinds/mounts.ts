@@ -22,5 +22,5 @@ async function refuseChanges({ hands, anchor }: LookContext): Promise<void> {
   const before = new Set(anchor.mounts.map(line));
   const after = new Set(now.map(line));
   const changed = now.find((m) => !before.has(line(m))) ?? anchor.mounts.find((m) => !after.has(line(m)));
-  if (changed !== undefined) throw unsupported(`a mount of its own (${changed.type})`, `${changed.point}`);
+  if (changed !== undefined) throw unsupported(`a mount of its own (${changed.type})`, changed.point);
 }
