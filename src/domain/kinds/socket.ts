@@ -1,6 +1,6 @@
 import type { CheckpointContext, FileKind, LookContext, OpenFile } from './kind.js';
 import { socketKind } from './socket-options.js';
-import { tcp } from './tcp.js';
+import { tcp } from './inet/tcp.js';
 import { unix } from './unix.js';
 
 const AF_UNIX = 1;

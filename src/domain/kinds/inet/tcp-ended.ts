@@ -1,9 +1,9 @@
-import type { Hands } from '../../guest/hands/hands.js';
-import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError } from '../errors.js';
-import { check } from '../linux/os.js';
-import { makeSocket } from './make-socket.js';
-import { addReadOptions, int, IPPROTO_TCP, SO, SOL_SOCKET } from './socket-options.js';
+import type { Hands } from '../../../guest/hands/hands.js';
+import { SYS } from '../../../guest/hands/syscalls.js';
+import { DomainError } from '../../errors.js';
+import { check } from '../../linux/os.js';
+import { makeSocket } from '../make-socket.js';
+import { addReadOptions, int, IPPROTO_TCP, SO, SOL_SOCKET } from '../socket-options.js';
 import { addInfo, STATE, TCP, writeConnection, writeSent, type Connection } from './tcp-repair.js';
 
 const AF_INET = 2;

@@ -1,11 +1,11 @@
-import type { Ref } from '../../guest/hands/batch.js';
-import type { Hands } from '../../guest/hands/hands.js';
-import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError, unsupported, unsupportedNow } from '../errors.js';
-import { F, O } from '../linux/flags.js';
-import { making } from '../linux/making.js';
-import { check, isFound } from '../linux/os.js';
-import { fileKind, type CheckpointContext } from './kind.js';
+import type { Ref } from '../../../guest/hands/batch.js';
+import type { Hands } from '../../../guest/hands/hands.js';
+import { SYS } from '../../../guest/hands/syscalls.js';
+import { DomainError, unsupported, unsupportedNow } from '../../errors.js';
+import { F, O } from '../../linux/flags.js';
+import { making } from '../../linux/making.js';
+import { check, isFound } from '../../linux/os.js';
+import { fileKind, type CheckpointContext } from '../kind.js';
 import {
   COMMON_OPTIONS,
   int,
@@ -18,8 +18,8 @@ import {
   SOL_SOCKET,
   type OptionName,
   type SocketOption,
-} from './socket-options.js';
-import { makeSocket } from './make-socket.js';
+} from '../socket-options.js';
+import { makeSocket } from '../make-socket.js';
 import { endedConnection, readEnded, type Ended } from './tcp-ended.js';
 import {
   addInfo,

@@ -1,9 +1,9 @@
-import type { Batch, BatchResult, Buf, Ref } from '../../guest/hands/batch.js';
-import type { Hands } from '../../guest/hands/hands.js';
-import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError } from '../errors.js';
-import { check } from '../linux/os.js';
-import { int, IPPROTO_TCP, SO, SOL_SOCKET } from './socket-options.js';
+import type { Batch, BatchResult, Buf, Ref } from '../../../guest/hands/batch.js';
+import type { Hands } from '../../../guest/hands/hands.js';
+import { SYS } from '../../../guest/hands/syscalls.js';
+import { DomainError } from '../../errors.js';
+import { check } from '../../linux/os.js';
+import { int, IPPROTO_TCP, SO, SOL_SOCKET } from '../socket-options.js';
 
 /** TCP options and states, as include/uapi/linux/tcp.h names them. */
 export const TCP = {
