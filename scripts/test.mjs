@@ -17,14 +17,20 @@ if (once !== undefined) process.env['UNDERSTUDY_ENGINE'] = once;
 const LONG = join('test', 'long');
 const longAt = args.indexOf('--long');
 if (longAt >= 0) args.splice(longAt, 1);
-const long = longAt >= 0 || args.some((a) => a.startsWith(LONG));
+const long = longAt >= 0;
+
+/** What takes long is run by --long, or by a pattern that begins with its folder; all else by neither. */
+function isWanted(path) {
+  const matches = (patterns) => patterns.some((a) => path.includes(a));
+  if (!path.startsWith(LONG + sep)) return !long && (args.length === 0 || matches(args));
+  return long ? args.length === 0 || matches(args) : matches(args.filter((a) => a.startsWith(LONG)));
+}
 
 /** The test sources decide what runs: a stale file in the output folder does not. */
 const sources = ['src', 'test']
   .filter((dir) => existsSync(dir))
   .flatMap((dir) => readdirSync(dir, { recursive: true }).map((name) => join(dir, name)))
-  .filter((path) => path.startsWith(LONG + sep) === long)
-  .filter((path) => path.endsWith('.test.ts') && (args.length === 0 || args.some((a) => path.includes(a))))
+  .filter((path) => path.endsWith('.test.ts') && isWanted(path))
   .sort();
 
 // Whole-system tests boot machines whose harts are threads: one file at a time leaves them their cores.

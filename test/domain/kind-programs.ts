@@ -46,12 +46,16 @@ export function kindPrograms(only?: readonly string[]): KindProgram[] {
 export const pathOf = (program: KindProgram): string => `/opt/kinds/${program.name}`;
 const outputOf = (domain: RunningDomain): string => `/tmp/${domain.spec.name}.out`;
 
-/** Starts a program in a domain; answers when it is ready. */
-export async function startKind(stage: Stage, program: KindProgram): Promise<RunningDomain> {
+/** Starts a program in a domain; answers when it is ready, or at once. */
+export async function startKind(stage: Stage, program: KindProgram, whenReady = true): Promise<RunningDomain> {
   const name = `kind-${program.name}`;
   const domain = await launch(stage.sides[0].hands, { name }, { argv: [pathOf(program)], output: `/tmp/${name}.out` });
-  assert.equal(await said(domain, /^(ready|broken.*)$/m), 'ready');
+  if (whenReady) await getReady(domain);
   return domain;
+}
+
+async function getReady(domain: RunningDomain): Promise<void> {
+  assert.equal(await said(domain, /^(ready|broken.*)$/m), 'ready');
 }
 
 /** The first line that matches of what the domain has written. */
@@ -66,8 +70,9 @@ async function said(domain: RunningDomain, line: RegExp): Promise<string> {
   return `nothing but ${JSON.stringify(text)}`;
 }
 
-/** Tells the program that it has been moved, and answers what it finds. */
+/** Tells the program that it has been moved, when it is ready, and answers what it finds. */
 export async function verdict(domain: RunningDomain): Promise<string> {
+  await getReady(domain);
   for (const hostPid of await domain.anchor.cgroup.processes()) {
     const status = (await readText(domain.hands, `/proc/${hostPid}/status`)) ?? '';
     if (/^NSpid:.*\t2$/m.test(status)) await domain.hands.syscall(SYS.kill, hostPid, SIGTERM);
