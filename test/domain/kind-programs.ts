@@ -20,6 +20,8 @@ export interface KindProgram {
   /** What the program's first lines say of it: see kind.h. */
   readonly refused: RegExp | undefined;
   readonly hops: number;
+  /** Steps at which moves fail before it is moved at last. */
+  readonly fails: readonly string[];
 }
 
 /** All programs, or those whose names hold one of `only`. */
@@ -39,6 +41,7 @@ export function kindPrograms(only?: readonly string[]): KindProgram[] {
       executable: executables[name] ?? new Uint8Array(0),
       refused: refused === undefined ? undefined : new RegExp(refused),
       hops: Number(said('hops') ?? 2),
+      fails: said('fails')?.split(' ') ?? [],
     };
   });
 }
@@ -90,6 +93,12 @@ export async function bury(domain: RunningDomain): Promise<void> {
 export async function proveKind(stage: Stage, program: KindProgram): Promise<void> {
   let domain = await startKind(stage, program);
   try {
+    for (const step of program.fails) {
+      const failing = stage.move(domain, (s) => {
+        if (s === step) throw new Error('injected');
+      });
+      await assert.rejects(failing, /injected/);
+    }
     if (program.refused === undefined) {
       for (let hop = 0; hop < program.hops; hop++) ({ domain } = await stage.move(domain));
     } else {

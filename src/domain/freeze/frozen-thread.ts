@@ -15,6 +15,8 @@ export interface FrozenThread {
 
 export interface FrozenProcess {
   readonly hostPid: number;
+  /** The signal that its threads stop by when they have made their calls: none that is pending. */
+  readonly signal: number;
   /** Its address space, known once it has a runner. */
   space?: ProcessSpace;
   readonly leader: FrozenThread;

@@ -11,6 +11,8 @@ import type { Foresight } from '../checkpoint/outline.js';
 import { together } from '../together.js';
 import { AREA_SIZE } from '../trace/runner.js';
 import { plantRunner } from '../trace/running.js';
+import { stopSignal } from '../trace/stop-signal.js';
+import type { Status } from '../proc/status.js';
 import type { FrozenProcess, FrozenThread } from './frozen-thread.js';
 import { standsEcall, uninterrupted } from './restart.js';
 import { letGoAll, letGoHeld, seizeAll } from './seize.js';
@@ -43,6 +45,8 @@ interface Owned {
 
 const owned = (pids: readonly number[], threads: readonly (readonly number[])[]): Owned[] =>
   threads.flatMap((tids, i) => tids.map((tid) => ({ hostPid: pids[i] ?? 0, tid })));
+
+const pendingOf = (s: Status | undefined): bigint => (s === undefined ? 0n : s.pending.thread | s.pending.process);
 
 /** Stops threads; `seized` takes the ids of all that may be traced from now on. */
 async function stopAll(
@@ -89,7 +93,7 @@ export class FrozenDomain {
       const pids = (await cgroup.freeze()).sort((a, b) => a - b);
       const threadIds = await threadsOf(hands, pids, held);
       const all = owned(pids, threadIds);
-      await refuseUnstoppable(hands, all, held);
+      const statuses = await refuseUnstoppable(hands, all, held);
       stopped = await stopAll(hands, all, seized);
       const [goOn, waits] = await together([
         uninterrupted(stopped),
@@ -105,12 +109,14 @@ export class FrozenDomain {
       });
       // Every thread is stopped by ptrace now; the freezer would keep it from making the calls it is told.
       await cgroup.thaw();
+      const pending = new Map<number, bigint>();
+      all.forEach(({ hostPid }, i) => pending.set(hostPid, (pending.get(hostPid) ?? 0n) | pendingOf(statuses[i])));
       const byTid = new Map(threads.map((t) => [t.tracee.tid, t]));
       const processes = pids.map((hostPid, i): FrozenProcess => {
         const of = (threadIds[i] ?? []).map((tid) => byTid.get(tid)).filter((t) => t !== undefined);
         const leader = of[0];
         if (leader === undefined) throw new DomainError('lost', `process ${hostPid} has no threads`);
-        return { hostPid, leader, threads: of };
+        return { hostPid, leader, threads: of, signal: stopSignal(pending.get(hostPid) ?? 0n, `process ${hostPid}`) };
       });
       const anchorProcess = processes.find((p) => p.hostPid === anchor.pid);
       if (anchorProcess === undefined) throw new DomainError('lost', 'the first process of the domain is gone');
@@ -154,7 +160,7 @@ export class FrozenDomain {
     const seen = known === undefined ? -1 : known.vdso.vdso.start + ecallIn(known.vdso.image);
     const [stands] = await together([
       seen < 0 ? false : standsEcall(tracee, seen),
-      ...p.threads.map((t) => t.tracee.blockSignals()),
+      ...p.threads.map((t) => t.tracee.blockSignals(p.signal)),
     ]);
     // As it was while it ran, unless it executes another program now: a list of mappings can be long.
     const asSeen = stands ? known : undefined;
@@ -170,7 +176,7 @@ export class FrozenDomain {
       if (tracee.runner !== undefined)
         check(await tracee.inject(ecall, SYS.munmap, area, AREA_SIZE), 'unmapping the runner');
     });
-    p.space = await mover.space(tracee, (nonce) => plantRunner(tracee, ecall, area, nonce));
+    p.space = await mover.space(tracee, (nonce) => plantRunner(tracee, ecall, area, nonce, p.signal));
     for (const t of p.threads) if (tracee.runner !== undefined) t.tracee.runner = tracee.runner;
   }
 

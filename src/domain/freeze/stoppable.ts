@@ -28,21 +28,26 @@ export function refuseState(status: Status, where: Where): void {
   }
 }
 
-/** Refuses threads of a frozen cgroup that ptrace could not stop. Throws `unsupported` or `changed`, both passing. */
+/**
+ * Refuses threads of a frozen cgroup that ptrace could not stop; answers what is known of the others, in their order.
+ * Throws `unsupported` or `changed`, both passing.
+ */
 export async function refuseUnstoppable(
   hands: Hands,
   threads: readonly { readonly hostPid: number; readonly tid: number }[],
   held?: HeldFiles,
-): Promise<void> {
+): Promise<Status[]> {
   const texts = await readTexts(
     hands,
     threads.map(({ hostPid, tid }) => `/proc/${hostPid}/task/${tid}/status`),
     1,
     held,
   );
-  texts.forEach((text, i) => {
+  return texts.map((text, i) => {
     const where = `thread ${threads[i]?.tid ?? -1}`;
     if (text === undefined || text === '') throw new DomainError('changed', `${where} ended`, { passing: true });
-    refuseState(parseStatus(text), where);
+    const status = parseStatus(text);
+    refuseState(status, where);
+    return status;
   });
 }

@@ -18,6 +18,8 @@ export interface Status {
   readonly groups: readonly number[];
   readonly caps: Capabilities;
   readonly noNewPrivs: boolean;
+  /** Signals that are pending for this thread, and for the whole process. */
+  readonly pending: { readonly thread: bigint; readonly process: bigint };
   readonly seccomp: number;
   readonly threads: number;
   readonly vmRssKiB: number;
@@ -69,6 +71,7 @@ export function parseStatus(text: string): Status {
       ambient: mask('CapAmb'),
     },
     noNewPrivs: number('NoNewPrivs') !== 0,
+    pending: { thread: mask('SigPnd'), process: mask('ShdPnd') },
     seccomp: number('Seccomp'),
     threads: number('Threads'),
     vmRssKiB: number('VmRSS'),

@@ -337,6 +337,14 @@ export class Reborn implements RebornProcess {
     return fd;
   }
 
+  /** From now on its threads stop by this signal: others will be pending, as in the original. */
+  async stopBy(signal: number): Promise<void> {
+    const { runner } = this.leader;
+    if (runner === undefined || runner.signal === signal) return;
+    runner.signal = signal;
+    await together([...this.threads.values()].map((t) => t.blockSignals(signal)));
+  }
+
   /** Closes what served the restoration only. */
   async closeSpares(): Promise<void> {
     const b = this.leader.batch();

@@ -245,6 +245,7 @@ export class Restoration {
 
   /** Everything else, into its checkpoint state. */
   async finish(): Promise<void> {
+    await together(this.image.processes.map((p) => this.#reborn(p.view.pid).stopBy(p.frozen.signal)));
     await this.#parts('early');
     await together(this.image.shares.map((s) => kindNamed(domainKinds, s.kind).finish?.(this.context, s.data)));
     await together([

@@ -1,4 +1,4 @@
-import { EBREAK, ECALL, RING, add, addi, auipc, bgez, bltz, j, ld, li, sd, words } from '../../guest/hands/code.js';
+import { ECALL, RING, add, addi, auipc, bgez, bltz, j, ld, li, sd, words } from '../../guest/hands/code.js';
 import type { LaidOut } from '../../guest/hands/batch.js';
 import { NOT_RUN, ZERO_FAILS } from '../../guest/hands/batch.js';
 import { SYS } from '../../guest/hands/syscalls.js';
@@ -27,10 +27,11 @@ export const AT_RUN = 4;
 export const AT_CALL = 36;
 export const AT_REAP = 0x100;
 export const AT_IDENTIFY = 0x140;
+const AT_HALT = 0x180;
 
-/** s0: the first row. Ends in `ebreak` at AT_STOP. */
+/** s0: the first row. Ends at AT_STOP. */
 const run = words(
-  EBREAK, //               0
+  j(AT_HALT), //           0
   ld('a7', 0, 's0'), //    4  AT_RUN
   bltz('a7', -8), //       8
   ld('a0', 8, 's0'),
@@ -72,13 +73,27 @@ const reap = words(
 );
 
 /** Shows the nonce in a0 and a1 to the VMM, then stops. */
-const identify = words(RING, EBREAK);
+const identify = words(RING, j(AT_HALT - AT_IDENTIFY - 4));
+
+/**
+ * Stops the thread: it sends itself the signal in s1, at which ptrace stops it, and which is then dropped. A breakpoint
+ * would do something to SIGTRAP that cannot be undone: Linux resets its action where it is blocked or ignored.
+ */
+const halt = words(
+  li('a7', SYS.gettid), //          0
+  ECALL, //                         4
+  addi('a1', 's1', 0), //           8
+  li('a7', SYS.tkill), //           12
+  ECALL, //                         16
+  j(-20), //                        20 → 0
+);
 
 export const runnerCode: Uint8Array = (() => {
   const code = new Uint8Array(0x800);
   code.set(run, AT_STOP);
   code.set(reap, AT_REAP);
   code.set(identify, AT_IDENTIFY);
+  code.set(halt, AT_HALT);
   return code;
 })();
 

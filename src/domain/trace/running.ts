@@ -7,6 +7,7 @@ import { EEXIST, PTRACE } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { AREA_SIZE, AT_RUN, LIST, ROW, encodeList, listSize, runnerCode } from './runner.js';
 import { describeStop, goOn, isRunnerStop, parseStatus, PC, REG } from './tracee.js';
+import { STOP_SIGNAL } from './stop-signal.js';
 import type { CallRunner, Stop, Tracee } from './tracee.js';
 
 /** Calls of the hands for one thread's list. */
@@ -43,21 +44,28 @@ interface Asked {
 
 /**
  * Places the runner into the process of a stopped thread at a free address, by an `ecall` that stands there already.
- * `nonce`: is shown to the VMM by the way, as {@link Tracee.showNonce} does.
+ * `nonce`: is shown to the VMM by the way, as {@link Tracee.showNonce} does. `signal`: what its threads stop by.
  */
-export async function plantRunner(tracee: Tracee, ecallAt: number, area: number, nonce?: Uint8Array): Promise<void> {
+export async function plantRunner(
+  tracee: Tracee,
+  ecallAt: number,
+  area: number,
+  nonce?: Uint8Array,
+  signal: number = STOP_SIGNAL,
+): Promise<void> {
   const { hands, tid } = tracee;
+  const runner = new SyscallRunner(hands, area, signal);
   const b = hands.batch();
   const mapped = tracee.addInject(b, ecallAt, SYS.mmap, [area, AREA_SIZE, 7, 0x100022, -1, 0]);
   const code = b.bytes(runnerCode);
   const put = b.must(SYS.process_vm_writev, tid, b.iovec(code), 1, b.iovec([area, code.length]), 1, 0);
-  const shown = nonce === undefined ? undefined : tracee.addShow(b, area, nonce);
+  const shown = nonce === undefined ? undefined : tracee.addShow(b, runner, nonce);
   const r = await b.run();
   const at = await mapped(r);
   // Its mappings are not as they were seen: another look finds room.
   if (at === -EEXIST) throw new DomainError('changed', `process ${tid} has mapped other memory`, { passing: true });
   if (at !== area) throw new DomainError('guest', `no room for the runner at ${area.toString(16)}: ${at}`);
-  tracee.runner = new SyscallRunner(hands, area);
+  tracee.runner = runner;
   const atOnce = r.value(put) === runnerCode.length;
   if (!atOnce) await tracee.poke(area, runnerCode);
   if (nonce === undefined || shown === undefined) return;
@@ -84,6 +92,7 @@ export class SyscallRunner implements CallRunner {
   constructor(
     readonly hands: Hands,
     readonly area: number,
+    public signal: number = STOP_SIGNAL,
   ) {}
 
   run(tracee: Tracee, batch: Batch, until?: number): Promise<BatchResult | undefined> {
@@ -127,7 +136,7 @@ export class SyscallRunner implements CallRunner {
       check(r.value(a.put), `writing calls into thread ${tid}`);
       check(r.value(a.go), `resuming thread ${tid}`);
       const stop = r.value(a.got) > 0 ? parseStatus(r.view(a.status).getInt32(0, true)) : undefined;
-      const done = stop !== undefined && isRunnerStop(stop) && r.value(a.back) >= a.rows.length;
+      const done = stop !== undefined && isRunnerStop(stop, this.signal) && r.value(a.back) >= a.rows.length;
       if (done) this.#note(turn, r.bytes(a.rows), r.bytes(a.data), results);
       else await this.#finish(turn, stop, results);
     }
@@ -141,6 +150,7 @@ export class SyscallRunner implements CallRunner {
     const regs = new BigUint64Array(32);
     regs[PC] = BigInt(this.area + AT_RUN);
     regs[REG.s0] = BigInt(list);
+    regs[REG.s1] = BigInt(this.signal);
 
     tracee.born = [];
     const data = b.bytes(image);
@@ -157,7 +167,7 @@ export class SyscallRunner implements CallRunner {
   /** For a thread that has not come to the end of its list yet. */
   async #finish(turn: Turn, seen: Stop | undefined, results: Map<Batch, BatchResult>): Promise<void> {
     const { tracee, layout } = turn;
-    for (let stop = seen ?? (await tracee.awaitStop()); !isRunnerStop(stop);) {
+    for (let stop = seen ?? (await tracee.awaitStop()); !isRunnerStop(stop, this.signal);) {
       if (stop.kind === 'stopped' && BIRTHS.includes(stop.event)) {
         tracee.born.push(await tracee.eventMessage());
         stop = await tracee.resume(PTRACE.CONT);

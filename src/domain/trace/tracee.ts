@@ -5,6 +5,7 @@ import { DomainError } from '../errors.js';
 import { NT_PRFPREG, NT_PRSTATUS, PTRACE, SIG, WNOHANG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { AT_IDENTIFY, WAIT_TRACEE } from './runner.js';
+import { allBut, STOP_SIGNAL } from './stop-signal.js';
 
 /** `struct user_regs_struct`: pc in the place of x0, then x1 … x31. */
 export type Registers = BigUint64Array;
@@ -15,6 +16,7 @@ export const REG = {
   gp: 3,
   tp: 4,
   s0: 8,
+  s1: 9,
   a0: 10,
   a1: 11,
   a2: 12,
@@ -27,7 +29,6 @@ export const REG = {
 /** 32 × f (u64), fcsr (u32): `struct __riscv_d_ext_state`. */
 export const FP_SIZE = 264;
 
-const ALL_SIGNALS = new Uint8Array(8).fill(0xff);
 /** How long one step of a tracee may take before it counts as lost. */
 const STEP_LIMIT_MS = 20_000;
 
@@ -50,6 +51,8 @@ export function parseStatus(status: number): Stop {
 export interface CallRunner {
   /** Where it lies in the process's address space. */
   readonly area: number;
+  /** What its threads stop by: see stop-signal.ts. */
+  signal: number;
   /**
    * Has a thread make the calls of a batch. Answers undefined if it ended in the event `until` instead. Throws `lost` if
    * it stops for anything else.
@@ -167,10 +170,9 @@ export class Tracee {
     check((await b.run()).value(n), `setting the signal mask of thread ${this.tid}`);
   }
 
-  async blockSignals(): Promise<void> {
-    const b = this.hands.batch();
-    const n = b.call(SYS.ptrace, PTRACE.SETSIGMASK, this.tid, 8, b.bytes(ALL_SIGNALS));
-    check((await b.run()).value(n), `blocking the signals of thread ${this.tid}`);
+  /** Blocks all signals but the one that a runner stops its threads by. */
+  blockSignals(but: number = STOP_SIGNAL): Promise<void> {
+    return this.setSignalMask(allBut(but));
   }
 
   /** Reads memory of the process; short where it is not mapped. */
@@ -279,15 +281,16 @@ export class Tracee {
   /** Has the process show a nonce to the VMM by the ring instruction; see MailboxTransport.identify. */
   async showNonce(nonce: Uint8Array): Promise<void> {
     const b = this.hands.batch();
-    const shown = this.addShow(b, this.area, nonce);
+    const shown = this.addShow(b, this.#itsRunner, nonce);
     await shown(await b.run());
   }
 
-  /** Adds what {@link showNonce} does, by a runner that lies at `area`. */
-  addShow(b: Batch, area: number, nonce: Uint8Array): (r: BatchResult) => Promise<void> {
+  /** Adds what {@link showNonce} does, by a runner that it may not know yet. */
+  addShow(b: Batch, { area, signal }: CallRunner, nonce: Uint8Array): (r: BatchResult) => Promise<void> {
     const view = new DataView(nonce.buffer, nonce.byteOffset, 16);
     const regs = new BigUint64Array(32);
     regs[PC] = BigInt(area + AT_IDENTIFY);
+    regs[REG.s1] = BigInt(signal);
     regs[REG.a0] = view.getBigUint64(0, true);
     regs[REG.a1] = view.getBigUint64(8, true);
     const set = this.addSetRegisters(b, regs);
@@ -296,7 +299,7 @@ export class Tracee {
       check(r.value(set), `setting registers of thread ${this.tid}`);
       check(r.value(go), `resuming thread ${this.tid}`);
       const stop = r.value(got) > 0 ? parseStatus(r.view(status).getInt32(0, true)) : await this.awaitStop();
-      if (!isRunnerStop(stop))
+      if (!isRunnerStop(stop, signal))
         throw new DomainError('lost', `thread ${this.tid} could not identify itself: ${describeStop(stop)}`);
     };
   }
@@ -329,8 +332,8 @@ function lookForStop(b: Batch, tid: number): { readonly status: Buf; readonly go
   return { status, got: b.mustFind(SYS.wait4, tid, status, WNOHANG | WAIT_TRACEE, 0) };
 }
 
-export function isRunnerStop(s: Stop): boolean {
-  return s.kind === 'stopped' && s.value === SIG.TRAP && s.event === 0;
+export function isRunnerStop(s: Stop, signal: number): boolean {
+  return s.kind === 'stopped' && s.value === signal && s.event === 0;
 }
 
 export function describeStop(s: Stop): string {

@@ -22,7 +22,7 @@ export async function end(tracee: Tracee, status: number): Promise<void> {
     const stop = await tracee.resume(PTRACE.CONT);
     if (stop.kind === 'exited') return;
   } else {
-    // After a call it stands at the runner's breakpoint, where the tracer chooses the signal to deliver.
+    // After a call the runner stops by a signal, and the tracer chooses which one is delivered.
     check(await tracee.syscall(SYS.getpid), 'getpid');
     await tracee.setSignalMask(0n);
     const stop = await tracee.resume(PTRACE.CONT, signal);
