@@ -5,7 +5,7 @@ import { askAll } from '../linux/ask-all.js';
 import { check } from '../linux/os.js';
 import { together } from '../together.js';
 import { processKind } from './kind.js';
-import { peekSignals, signalOf } from './signals.js';
+import { peekSignals, queueSignals } from './pending.js';
 
 interface ThreadState {
   readonly tid: number;
@@ -41,6 +41,7 @@ export const threads = processKind<readonly ThreadState[]>({
         robust: { head: r.view(head).getBigUint64(0, true), length: r.view(length).getBigUint64(0, true) },
       });
     });
+    const statuses = new Map(view.threads.map((t) => [t.hostTid, t.status]));
     const states = frozen.threads.map(async ({ tracee }, i): Promise<ThreadState | undefined> => {
       const look = looks[i];
       if (look === undefined) return undefined;
@@ -53,10 +54,15 @@ export const threads = processKind<readonly ThreadState[]>({
         t.call(SYS.prctl, PR.GET_TID_ADDRESS, clearTid),
         t.call(SYS.prctl, PR.GET_PDEATHSIG, death),
       ];
-      const [tr, pending] = await together([t.run(), peekSignals(hands, tracee.tid, 0)]);
-      for (const ref of refs) check(tr.value(ref), `asking thread ${tracee.tid}`);
-      const status = view.threads.find((v) => v.hostTid === tracee.tid)?.status;
+      const status = statuses.get(tracee.tid);
       if (status === undefined) throw new DomainError('lost', `thread ${tracee.tid} is gone`);
+      // A timer may have expired since the thread was looked at; nobody else sends it anything.
+      const mayHave = status.pending.thread !== 0n || view.timers !== '';
+      const [tr, pending] = await together([
+        t.run(),
+        mayHave ? peekSignals(hands, tracee.tid, 'thread', status.pending.thread) : [],
+      ]);
+      for (const ref of refs) check(tr.value(ref), `asking thread ${tracee.tid}`);
       const { rseq, robust } = look;
       return {
         tid: status.nsPid.at(-1) ?? -1,
@@ -88,9 +94,7 @@ export const threads = processKind<readonly ThreadState[]>({
       ];
       b.call(SYS.set_tid_address, s.clearTid);
       if (s.rseq.pointer !== 0n) refs.push(b.call(SYS.rseq, s.rseq.pointer, s.rseq.size, 0, s.rseq.signature));
-      for (const info of s.pending)
-        refs.push(b.call(SYS.rt_tgsigqueueinfo, process.pid, s.tid, signalOf(info), b.bytes(info)));
-      const r = await b.run();
+      const [r] = await together([b.run(), queueSignals(tracee, process.pid, s.tid, s.pending)]);
       refs.forEach((ref, i) => check(r.value(ref), `restoring thread ${s.tid} (call ${i})`));
     };
     await together(states.map(restore));

@@ -22,21 +22,27 @@
 static volatile sig_atomic_t told;
 static void tell(int signal) { told = 1; }
 
-// Says that the program is ready, and waits until it is told by SIGTERM that it has been moved.
-static inline void moved(void) {
+// Waits until it is told by SIGTERM to go on; says that the program is ready before, if `ready`.
+static inline void until_told(int ready) {
   sigset_t term, old;
   struct sigaction act = {.sa_handler = tell};
   CHECK(sigemptyset(&term) == 0 && sigaddset(&term, SIGTERM) == 0);
   CHECK(sigprocmask(SIG_BLOCK, &term, &old) == 0);
   CHECK(sigaction(SIGTERM, &act, 0) == 0);
-  printf("ready\n");
-  fflush(stdout);
+  if (ready) {
+    printf("ready\n");
+    fflush(stdout);
+  }
   sigset_t wait = old;
   sigdelset(&wait, SIGTERM);
   while (!told) sigsuspend(&wait);
   told = 0;
   CHECK(sigprocmask(SIG_SETMASK, &old, 0) == 0);
 }
+
+// Says that the program is ready, and waits until it is told by SIGTERM that it has been moved. Not for its children: they
+// wait by `until_told(0)`, and their parent kills them with SIGTERM when they are to go on.
+static inline void moved(void) { until_told(1); }
 
 static inline void right(void) {
   printf("right\n");

@@ -17,7 +17,7 @@ static void queue(pid_t tid, int signal, int value) {
 }
 static void ignores(void) {
   CHECK(signal(SIGTRAP, SIG_IGN) != SIG_ERR);
-  moved();
+  until_told(0);
   struct sigaction now;
   CHECK(sigaction(SIGTRAP, 0, &now) == 0 && now.sa_handler == SIG_IGN);
   raise(SIGTRAP);
@@ -26,7 +26,7 @@ static void ignores(void) {
 static void catches(void) {
   struct sigaction act = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_RESTART};
   CHECK(sigaction(SIGTRAP, &act, 0) == 0);
-  moved();
+  until_told(0);
   struct sigaction now;
   CHECK(sigaction(SIGTRAP, 0, &now) == 0 && now.sa_sigaction == on_trap && (now.sa_flags & SA_RESTART));
   CHECK(caught == 0 && raise(SIGTRAP) == 0 && caught == 1);
