@@ -20,7 +20,9 @@ import { readFile } from '../linux/os.js';
 import type { FrameMover } from '../memory/mover.js';
 import { mappedObjects, type MemoryObject } from '../memory/objects.js';
 import { CLOCK_BYTES } from '../memory/vdso.js';
+import { refuseNamespaces } from './namespaces.js';
 import { outlineProcess, type Foresight, type Outline } from './outline.js';
+import { refuseOrphansOutside, refuseStrays } from './strays.js';
 import { isVvar } from '../proc/maps.js';
 import { surveyProcesses, type ProcessView } from '../proc/survey.js';
 import { Sequence, together } from '../together.js';
@@ -59,19 +61,19 @@ export interface DomainImage {
 
 /** Looks at everything a running domain has, and refuses by name what cannot be moved. Throws `unsupported`. */
 export function refuseUnsupported(views: readonly ProcessView[], anchor: ProcessView): void {
+  refuseStrays([...views, anchor]);
   birthOrder(views);
   for (const view of views) {
     for (const t of view.threads) refuseState(t.status, `thread ${t.tid} of process ${view.pid}`);
-    for (const kind of processKinds) kind.describe?.(view);
-    for (const d of view.descriptors) kindOf(d, view).describe?.(d, view);
-    for (const [name, ns] of Object.entries(view.namespaces)) {
-      if (ns !== anchor.namespaces[name]) {
-        throw new DomainError('unsupported', `process ${view.pid} has a ${name} namespace of its own`, {
-          resource: `a ${name} namespace`,
-        });
-      }
-    }
+    refuseProcess(view, anchor.namespaces);
   }
+}
+
+/** Refuses what one process has, running or not. `namespaces`: the domain's own. */
+function refuseProcess(view: ProcessView, namespaces: ProcessView['namespaces'] | undefined): void {
+  for (const kind of processKinds) kind.describe?.(view);
+  for (const d of view.descriptors) kindOf(d, view).describe?.(d, view);
+  if (namespaces !== undefined) refuseNamespaces(view, namespaces);
 }
 
 /** Looks at what a running domain shares, and at its open files themselves, where /proc does not tell enough. Throws `unsupported`. */
@@ -111,9 +113,11 @@ export async function checkpoint(
       foresight?.held,
     ),
     frozen.plantRunners(mover, foresight),
+    refuseOrphansOutside(hands, anchor.pid, frozen.processes, foresight?.held),
   ]);
-  // What was opened since the look.
-  for (const view of views) for (const d of view.descriptors) kindOf(d, view).describe?.(d, view);
+  // What came since the look.
+  refuseStrays(views);
+  for (const view of views) refuseProcess(view, foresight?.known[0]?.view.namespaces);
   const context: CheckpointContext = {
     hands,
     anchor,

@@ -108,7 +108,7 @@ export class FrozenDomain {
         return { ...t, regs: goOn[i] ?? t.regs, ...(wait !== undefined && { wait }) };
       });
       // Every thread is stopped by ptrace now; the freezer would keep it from making the calls it is told.
-      await cgroup.thaw();
+      await cgroup.lift();
       const pending = new Map<number, bigint>();
       all.forEach(({ hostPid }, i) => pending.set(hostPid, (pending.get(hostPid) ?? 0n) | pendingOf(statuses[i])));
       const byTid = new Map(threads.map((t) => [t.tracee.tid, t]));

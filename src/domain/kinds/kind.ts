@@ -143,6 +143,8 @@ export interface DomainKind extends Described {
   restore(context: RestoreContext, data: unknown): Promise<void>;
   /** What can only be done when memory has its contents and open files are there. */
   finish?(context: RestoreContext, data: unknown): Promise<void>;
+  /** What every process must be complete for: done just before all goes on. Nothing of it runs yet. */
+  activate?(context: RestoreContext, data: unknown): Promise<void>;
 }
 
 /** Makes a domain kind of a typed set of functions. `S` is plain data. */
@@ -152,9 +154,10 @@ export function domainKind<S>(
     checkpoint: (context: CheckpointContext) => Promise<S>;
     restore: (context: RestoreContext, state: S) => Promise<void>;
     finish?: (context: RestoreContext, state: S) => Promise<void>;
+    activate?: (context: RestoreContext, state: S) => Promise<void>;
   },
 ): DomainKind {
-  const { name, keeps, refuses, describe, checkpoint, restore, finish } = definition;
+  const { name, keeps, refuses, describe, checkpoint, restore, finish, activate } = definition;
   return {
     name,
     keeps,
@@ -163,6 +166,9 @@ export function domainKind<S>(
     checkpoint: async (context) => ({ kind: name, data: await checkpoint(context) }),
     restore: (context, data) => restore(context, data as S),
     ...(finish === undefined ? {} : { finish: (context: RestoreContext, data: unknown) => finish(context, data as S) }),
+    ...(activate === undefined
+      ? {}
+      : { activate: (context: RestoreContext, data: unknown) => activate(context, data as S) }),
   };
 }
 

@@ -1,4 +1,6 @@
 import { DomainError } from '../errors.js';
+import { cgroupMembers } from './process/cgroup-members.js';
+import { cgroups } from './process/cgroups.js';
 import { credentials } from './credentials.js';
 import { epoll } from './epoll.js';
 import { eventfd } from './eventfd.js';
@@ -30,10 +32,17 @@ export const fileKinds: readonly FileKind[] = [
 ];
 
 /** Kinds of what a process has, in the order they are asked. */
-export const processKinds: readonly ProcessKind[] = [timers, signals, threads, surroundings, credentials];
+export const processKinds: readonly ProcessKind[] = [
+  timers,
+  signals,
+  threads,
+  surroundings,
+  cgroupMembers,
+  credentials,
+];
 
 /** Kinds of what the domain has as a whole. */
-export const domainKinds: readonly DomainKind[] = [hostname, mounts];
+export const domainKinds: readonly DomainKind[] = [hostname, mounts, cgroups];
 
 /** The kind that saved something. Throws `state`. */
 export function kindNamed<K extends { readonly name: string }>(kinds: readonly K[], name: string): K {

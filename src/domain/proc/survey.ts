@@ -48,9 +48,22 @@ export interface ProcessView {
   readonly namespaces: Readonly<Record<string, string>>;
   readonly oomScoreAdj: number;
   readonly dead: readonly DeadChild[];
+  /** Children that live, by their ids in the domain, and were not among the processes to be looked at. */
+  readonly strays: readonly number[];
 }
 
-const NAMESPACES = ['pid_for_children', 'mnt', 'net', 'ipc', 'uts', 'time', 'user', 'cgroup'] as const;
+const NAMESPACES = [
+  'pid',
+  'pid_for_children',
+  'mnt',
+  'net',
+  'ipc',
+  'uts',
+  'time',
+  'time_for_children',
+  'user',
+  'cgroup',
+] as const;
 
 const PER_PROCESS = ['status', 'stat', 'timers', 'oom_score_adj'] as const;
 
@@ -107,14 +120,14 @@ export async function surveyProcesses(
     .flatMap((p, i) => (dirs[2 * i] ?? []).map((t) => ({ p, tid: Number(t) })))
     .sort((a, b) => a.tid - b.tid);
   const fdPaths = hostPids.flatMap((p, i) => (dirs[2 * i + 1] ?? []).map((fd) => ({ p, fd })));
-  const [taskTexts, dead, fdLinks, fdInfos] = await together([
+  const [taskTexts, children, fdLinks, fdInfos] = await together([
     readTexts(
       hands,
       tasks.map(({ p, tid }) => `/proc/${p}/task/${tid}/status`),
       1,
       held,
     ),
-    deadChildren(hands, tasks, hostPids, held),
+    otherChildren(hands, tasks, hostPids, held),
     readLinks(
       hands,
       fdPaths.map(({ p, fd }) => `/proc/${p}/fd/${fd}`),
@@ -156,7 +169,8 @@ export async function surveyProcesses(
       timers: text(2),
       namespaces: Object.fromEntries(NAMESPACES.map((n, k) => [n, link(3 + k)])),
       oomScoreAdj: Number(text(3)),
-      dead: dead.get(hostPid) ?? [],
+      dead: children.get(hostPid)?.dead ?? [],
+      strays: children.get(hostPid)?.strays ?? [],
     };
   });
 }
@@ -172,13 +186,13 @@ function indicesBy(entries: readonly { readonly p: number }[]): Map<number, numb
   return out;
 }
 
-/** Zombies by their parents. They are in no list of a cgroup's processes. */
-async function deadChildren(
+/** Zombies, and children outside of what is looked at, by their parents. They are in no list of a cgroup's processes. */
+async function otherChildren(
   hands: Hands,
   tasks: readonly { p: number; tid: number }[],
   alive: readonly number[],
   held: HeldFiles | undefined,
-): Promise<Map<number, DeadChild[]>> {
+): Promise<Map<number, { readonly dead: DeadChild[]; readonly strays: number[] }>> {
   const lists = await readTexts(
     hands,
     tasks.map(({ p, tid }) => `/proc/${p}/task/${tid}/children`),
@@ -193,7 +207,7 @@ async function deadChildren(
       .map((word) => ({ parent: p, hostPid: Number(word) }))
       .filter((c) => !living.has(c.hostPid)),
   );
-  const out = new Map<number, DeadChild[]>();
+  const out = new Map<number, { dead: DeadChild[]; strays: number[] }>();
   const texts = await readTexts(
     hands,
     candidates.flatMap((c) => [`/proc/${c.hostPid}/status`, `/proc/${c.hostPid}/stat`]),
@@ -201,16 +215,19 @@ async function deadChildren(
   );
   candidates.forEach(({ parent }, i) => {
     const status = parseStatus(texts[2 * i] ?? '');
-    if (status.state !== 'Z') return;
-    const child = {
+    if (status.name === '') return;
+    const others = out.get(parent) ?? { dead: [], strays: [] };
+    out.set(parent, others);
+    if (status.state !== 'Z') {
+      others.strays.push(status.nsPid.at(-1) ?? -1);
+      return;
+    }
+    others.dead.push({
       pid: status.nsPid.at(-1) ?? -1,
       waitStatus: parseProcStat(texts[2 * i + 1] ?? '').exitCode,
       group: status.nsPgid.at(-1) ?? -1,
       session: status.nsSid.at(-1) ?? -1,
-    };
-    const others = out.get(parent);
-    if (others === undefined) out.set(parent, [child]);
-    else others.push(child);
+    });
   });
   return out;
 }

@@ -279,6 +279,7 @@ export class Restoration {
 
   /** Makes the restoration visible outside, where a gate holds what it says until it goes on. Nothing of it runs yet. */
   async activate(): Promise<void> {
+    await together(this.image.shares.map((s) => kindNamed(domainKinds, s.kind).activate?.(this.context, s.data)));
     await together(
       this.image.files.map((f) => {
         const fd = this.context.fileFds.get(f.id);

@@ -1,8 +1,9 @@
+import type { Batch, Ref } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { Cgroup } from './cgroup.js';
 import { DomainError } from '../errors.js';
-import { CATCHABLE, CLONE, O, PTRACE, SIG } from '../linux/flags.js';
+import { AT_FDCWD, CATCHABLE, CLONE, O, PTRACE, SIG } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
 import { parseMountinfo, type Mount } from '../mounts/mountinfo.js';
 import { check, open, readText, writeText } from '../linux/os.js';
@@ -41,6 +42,9 @@ export const RESTORATION_OPTIONS =
 
 const SCHED_FIFO = 1;
 const SCHED_RESET_ON_FORK = 0x40000000;
+const MS_NOSUID = 2;
+const MS_NOEXEC = 8;
+const MNT_DETACH = 2;
 const MS_REC = 0x4000;
 const MS_PRIVATE = 0x40000;
 /** Where the hands' pidfd stands in every process in its restoration state. */
@@ -189,6 +193,9 @@ export async function createAnchor(
     ['dup3', t.call(SYS.dup3, self, 900, O.CLOEXEC)],
     ['mount', t.call(SYS.mount, t.str('none'), t.str('/'), 0, MS_REC | MS_PRIVATE, 0)],
     ['mount', t.call(SYS.mount, t.str('proc'), t.str('/proc'), t.str('proc'), 0, 0)],
+    ['unshare', t.call(SYS.unshare, CLONE.NEWCGROUP)],
+    ['mount', addMount(t, 'cgroup2', '/sys/fs/cgroup', '')],
+    ['mount', addMount(t, 'devpts', '/dev/pts', 'mode=620,ptmxmode=666,gid=5')],
     ['prctl', t.call(SYS.prctl, 15, t.str('domain'))],
   ] as const;
   if (spec.hostname !== undefined) t.call(SYS.sethostname, t.str(spec.hostname), spec.hostname.length);
@@ -211,6 +218,16 @@ export async function createAnchor(
   else await giveNic(hands, netns, spec.network);
   const mounts = parseMountinfo((await readText(hands, `/proc/${pid}/mountinfo`)) ?? '');
   return new Anchor(spec, cgroup, tracee, netns, clocks, mounts);
+}
+
+/**
+ * Adds mounting a file system of the domain's own in the place of the instance's: its cgroup is the root of the cgroups
+ * that it sees, and its terminals are numbered from 0.
+ */
+function addMount(t: Batch, type: string, path: string, options: string): Ref {
+  t.call(SYS.umount2, t.str(path), MNT_DETACH);
+  t.call(SYS.mkdirat, AT_FDCWD, t.str(path), 0o755);
+  return t.call(SYS.mount, t.str(type), t.str(path), t.str(type), MS_NOSUID | MS_NOEXEC, t.str(options));
 }
 
 /** Makes the first process of a domain, with its namespaces, in its cgroup; answers its id. */

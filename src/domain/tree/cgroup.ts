@@ -5,6 +5,7 @@ import { DomainError, unsupported } from '../errors.js';
 import { AT_FDCWD, AT_REMOVEDIR, EEXIST, ENOENT, O } from '../linux/flags.js';
 import { making } from '../linux/making.js';
 import { check, readText, readTexts, writeText } from '../linux/os.js';
+import { cgroupsBelow, countBelow, idsOf, processesIn } from './cgroup-below.js';
 import { together } from '../together.js';
 
 const ROOT = '/sys/fs/cgroup';
@@ -12,6 +13,8 @@ const ROOT = '/sys/fs/cgroup';
 const MOST_FREEZE_MS = 1000;
 /** Times that a call is made without which nothing is undone. */
 const ATTEMPTS = 3;
+/** What a domain may limit below itself. */
+const CONTROLLERS = ['cpuset', 'cpu', 'io', 'memory', 'pids'];
 
 /** The cgroup (version 2) of one domain in one OS instance. */
 export class Cgroup {
@@ -24,6 +27,17 @@ export class Cgroup {
     this.path = `${ROOT}/${name}`;
   }
 
+  /** Cgroups below that the domain itself froze: for as long as it is worked on they are not. */
+  #frozenBelow: readonly string[] = [];
+  /** How many cgroups there were below when its processes were looked for. */
+  #nested = 0;
+  get frozenBelow(): readonly string[] {
+    return this.#frozenBelow;
+  }
+  get isNested(): boolean {
+    return this.#nested > 0;
+  }
+
   /** Whether a domain of this name has processes in an OS instance. */
   static async isPopulated(hands: Hands, name: string): Promise<boolean> {
     if (await hands.hasEnded()) return false;
@@ -31,6 +45,8 @@ export class Cgroup {
   }
 
   async create(): Promise<void> {
+    // What the kernel offers is the domain's to use, as far as the instance itself lets it. Where not, it goes without.
+    await together(CONTROLLERS.map((name) => writeText(this.hands, `${ROOT}/cgroup.subtree_control`, `+${name}`)));
     const b = this.hands.batch();
     const made = b.call(SYS.mkdirat, AT_FDCWD, b.str(this.path), 0o755);
     const r = (await b.run()).value(made);
@@ -43,21 +59,28 @@ export class Cgroup {
     // Nothing else takes it away: a call that fails once is made again.
     let failed = -1;
     for (let attempt = 0; failed < 0 && failed !== -ENOENT && attempt < ATTEMPTS; attempt++) {
+      const below = await this.below();
       const b = this.hands.batch();
+      for (const path of below.reverse()) b.call(SYS.unlinkat, AT_FDCWD, b.str(path), AT_REMOVEDIR);
       const gone = b.call(SYS.unlinkat, AT_FDCWD, b.str(this.path), AT_REMOVEDIR);
       failed = (await b.run()).value(gone);
     }
     if (failed !== -ENOENT) check(failed, `removing ${this.path}`);
   }
 
-  /** Ids of the processes in it, in the hands' PID namespace. */
+  /** Ids of the processes in it and below, in the hands' PID namespace. */
   async processes(): Promise<number[]> {
-    const text = await readText(this.hands, `${this.path}/cgroup.procs`);
+    const [text, stat] = await readTexts(this.hands, [`${this.path}/cgroup.procs`, `${this.path}/cgroup.stat`], 1);
     if (text === undefined) throw new DomainError('lost', `${this.path} is gone`);
-    return text
-      .split('\n')
-      .filter((l) => l !== '')
-      .map(Number);
+    this.#nested = countBelow(stat);
+    if (this.#nested === 0) return idsOf(text);
+    return processesIn(this.hands, [this.path, ...(await cgroupsBelow(this.hands, this.path, this.#nested))]);
+  }
+
+  /** Paths of the cgroups that the domain made below it, parents before children. */
+  async below(): Promise<string[]> {
+    const count = countBelow(await readText(this.hands, `${this.path}/cgroup.stat`));
+    return count === 0 ? [] : cgroupsBelow(this.hands, this.path, count);
   }
 
   /**
@@ -109,7 +132,41 @@ export class Cgroup {
       });
   }
 
+  /**
+   * Lets go whoever is not stopped in another way, so that those who are can make the calls they are told: also where the
+   * domain had frozen a cgroup of its own, which {@link thaw} freezes again.
+   */
+  async lift(): Promise<void> {
+    if (this.#nested > 0) await this.#liftBelow();
+    await this.#thaw();
+  }
+
+  async #liftBelow(): Promise<void> {
+    const below = await this.below();
+    const frozen = await readTexts(
+      this.hands,
+      below.map((path) => `${path}/cgroup.freeze`),
+      1,
+    );
+    this.#frozenBelow = below.filter((_, i) => frozen[i]?.startsWith('1') === true);
+    await this.#freezeBelow('0');
+  }
+
+  async #freezeBelow(value: '0' | '1'): Promise<void> {
+    const results = await together(
+      this.#frozenBelow.map((path) => writeText(this.hands, `${path}/cgroup.freeze`, value)),
+    );
+    for (const result of results) if (result !== -ENOENT) check(result, `freezing below ${this.path}`);
+  }
+
+  /** The end of a freeze. */
   async thaw(): Promise<void> {
+    if (this.#frozenBelow.length > 0) await this.#freezeBelow('1');
+    this.#frozenBelow = [];
+    await this.#thaw();
+  }
+
+  async #thaw(): Promise<void> {
     check(await writeText(this.hands, `${this.path}/cgroup.freeze`, '0'), `thawing ${this.path}`);
   }
 

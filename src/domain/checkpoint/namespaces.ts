@@ -1,0 +1,18 @@
+import { DomainError } from '../errors.js';
+import type { ProcessView } from '../proc/survey.js';
+
+/** As `/proc/PID/ns` names them; those that only children would be born into come with what they are of. */
+const TITLES: Readonly<Record<string, string>> = {
+  pid_for_children: 'pid namespace',
+  time_for_children: 'time namespace',
+  mnt: 'mnt namespace',
+};
+
+/** Refuses a process that has a namespace which is not the domain's. Throws `unsupported`. */
+export function refuseNamespaces(view: ProcessView, own: ProcessView['namespaces']): void {
+  for (const [name, ns] of Object.entries(view.namespaces)) {
+    if (ns === own[name]) continue;
+    const title = TITLES[name] ?? `${name} namespace`;
+    throw new DomainError('unsupported', `process ${view.pid} has a ${title} of its own`, { resource: `a ${title}` });
+  }
+}
