@@ -26,11 +26,11 @@ interface Entry {
  * description (kcmp(2)). The caller closes {@link OpenFile.held}.
  */
 export async function holdFiles(hands: Hands, views: readonly ProcessView[]): Promise<OpenFile[]> {
-  // Only descriptors that look alike can be the same description.
+  // Only descriptors that look alike can be the same description: what /proc says of it, but for what is of the descriptor.
   const groups = new Map<string, Entry[]>();
   for (const process of views) {
     for (const view of process.descriptors) {
-      const key = `${view.link} ${view.info.flags & ~O.CLOEXEC} ${view.info.pos}`;
+      const key = lookOf(view);
       const group = groups.get(key);
       if (group === undefined) groups.set(key, [{ process, view }]);
       else group.push({ process, view });
@@ -73,6 +73,12 @@ export async function holdFiles(hands: Hands, views: readonly ProcessView[]): Pr
       cloexec: (e.view.info.flags & O.CLOEXEC) !== 0,
     })),
   }));
+}
+
+/** What is the same for all descriptors of one description. */
+function lookOf({ link, info }: DescriptorView): string {
+  const said = info.lines.map(([key, value]) => (key === 'flags' ? String(info.flags & ~O.CLOEXEC) : value));
+  return `${link} ${said.join(' ')}`;
 }
 
 /** An open file and a descriptor of the hands for it, or `-errno`. */

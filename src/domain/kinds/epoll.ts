@@ -3,7 +3,6 @@ import { unsupported } from '../errors.js';
 import { O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { epollEntries, type EpollEntry } from '../proc/fdinfo.js';
-import { heldInfo } from './held.js';
 import { fileKind } from './kind.js';
 
 const EPOLL_CTL_ADD = 1;
@@ -25,8 +24,8 @@ export const epoll = fileKind<readonly EpollEntry[]>({
         );
     }
   },
-  async checkpoint({ hands }, file) {
-    return epollEntries(await heldInfo(hands, file.held));
+  checkpoint(_, { view: { info } }) {
+    return Promise.resolve(epollEntries(info));
   },
   async restore({ hands }) {
     return check(await hands.syscall(SYS.epoll_create1, O.CLOEXEC), 'making an epoll set');

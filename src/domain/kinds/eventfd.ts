@@ -3,7 +3,6 @@ import { F, O } from '../linux/flags.js';
 import { making } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import { fdInfoValue } from '../proc/fdinfo.js';
-import { heldInfo } from './held.js';
 import { fileKind } from './kind.js';
 
 const EFD_SEMAPHORE = 1;
@@ -20,13 +19,12 @@ export const eventfd = fileKind<EventfdState>({
   keeps: 'counter, flags',
   independent: true,
   matches: (view) => view.link === 'anon_inode:[eventfd]',
-  async checkpoint({ hands }, file) {
-    const info = await heldInfo(hands, file.held);
-    return {
+  checkpoint(_, { view: { info } }) {
+    return Promise.resolve({
       count: BigInt(`0x${fdInfoValue(info, 'eventfd-count') || '0'}`),
       semaphore: fdInfoValue(info, 'eventfd-semaphore') === '1',
       flags: info.flags & ~O.CLOEXEC,
-    };
+    });
   },
   async restore({ hands }, state) {
     const b = hands.batch();

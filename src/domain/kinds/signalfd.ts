@@ -3,7 +3,6 @@ import { F, O } from '../linux/flags.js';
 import { making } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import { fdInfoValue } from '../proc/fdinfo.js';
-import { heldInfo } from './held.js';
 import { fileKind } from './kind.js';
 
 interface SignalfdState {
@@ -17,9 +16,8 @@ export const signalfd = fileKind<SignalfdState>({
   keeps: 'mask, flags',
   independent: true,
   matches: (view) => view.link === 'anon_inode:[signalfd]',
-  async checkpoint({ hands }, file) {
-    const info = await heldInfo(hands, file.held);
-    return { mask: BigInt(`0x${fdInfoValue(info, 'sigmask') || '0'}`), flags: info.flags & ~O.CLOEXEC };
+  checkpoint(_, { view: { info } }) {
+    return Promise.resolve({ mask: BigInt(`0x${fdInfoValue(info, 'sigmask') || '0'}`), flags: info.flags & ~O.CLOEXEC });
   },
   async restore({ hands }, state) {
     const b = hands.batch();
