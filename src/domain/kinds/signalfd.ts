@@ -17,7 +17,10 @@ export const signalfd = fileKind<SignalfdState>({
   independent: true,
   matches: (view) => view.link === 'anon_inode:[signalfd]',
   checkpoint(_, { view: { info } }) {
-    return Promise.resolve({ mask: BigInt(`0x${fdInfoValue(info, 'sigmask') || '0'}`), flags: info.flags & ~O.CLOEXEC });
+    return Promise.resolve({
+      mask: BigInt(`0x${fdInfoValue(info, 'sigmask') || '0'}`),
+      flags: info.flags & ~O.CLOEXEC,
+    });
   },
   async restore({ hands }, state) {
     const b = hands.batch();
