@@ -12,6 +12,8 @@ import { pathFile } from './path-file.js';
 import { pipe } from './pipe.js';
 import { signalfd } from './signalfd.js';
 import { signals } from './signals.js';
+import { sysv } from './sysv/sysv.js';
+import { semaphoreAdjustments, semaphoreUsers } from './sysv/users.js';
 import { surroundings } from './surroundings.js';
 import { socket, socketKinds } from './socket.js';
 import { threads } from './threads.js';
@@ -39,10 +41,12 @@ export const processKinds: readonly ProcessKind[] = [
   surroundings,
   cgroupMembers,
   credentials,
+  semaphoreAdjustments,
+  semaphoreUsers,
 ];
 
 /** Kinds of what the domain has as a whole. */
-export const domainKinds: readonly DomainKind[] = [hostname, mounts, cgroups];
+export const domainKinds: readonly DomainKind[] = [hostname, mounts, cgroups, sysv];
 
 /** The kind that saved something. Throws `state`. */
 export function kindNamed<K extends { readonly name: string }>(kinds: readonly K[], name: string): K {

@@ -1,5 +1,6 @@
 /** Linux's constants, as the kernel's uapi headers name them, where the domains need them. */
 export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_EMPTY_PATH = 0x1000;
 export const AT_REMOVEDIR = 0x200;
 
@@ -170,3 +171,10 @@ export const EFAULT = 14;
 export const EINTR = 4;
 export const EEXIST = 17;
 export const EINVAL = 22;
+
+/** System V IPC: flags of `…get` calls, and commands of `…ctl` calls. */
+export const IPC_CREAT = 0o1000;
+export const IPC_EXCL = 0o2000;
+export const IPC_RMID = 0;
+export const IPC_SET = 1;
+export const IPC_STAT = 2;

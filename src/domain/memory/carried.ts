@@ -5,12 +5,11 @@ import { AT_FDCWD, O } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import type { ProcessView } from '../proc/survey.js';
-import { isObject } from './layout.js';
+import { isObject, isWritable } from './layout.js';
 
 const CHUNK = 0x80000;
 /** What is read or written together with the opening of its file. */
 const SMALL = 0x10000;
-const PROT_WRITE = 2;
 
 /**
  * Paths of files that the domain may be changing: open for writing, or mapped so that writing reaches the
@@ -23,8 +22,7 @@ export function carriedPaths(views: readonly ProcessView[]): Set<string> {
       const plain = d.link.startsWith('/') && !d.link.startsWith('/dev/') && !d.link.startsWith('/memfd:');
       if (plain && (d.info.flags & O.ACCMODE) !== O.RDONLY) out.add(d.link);
     }
-    for (const v of view.vmas)
-      if (v.ino !== 0 && v.shared && (v.prot & PROT_WRITE) !== 0 && !isObject(v)) out.add(v.path);
+    for (const v of view.vmas) if (v.ino !== 0 && v.shared && isWritable(v) && !isObject(v)) out.add(v.path);
   }
   return out;
 }

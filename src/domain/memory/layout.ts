@@ -1,3 +1,4 @@
+import { PROT } from '../linux/flags.js';
 import { isVdso, isVvar, type Vma } from '../proc/maps.js';
 
 /** A mapping to be made anew in another OS instance. */
@@ -12,13 +13,31 @@ export interface TargetVma extends Vma {
 }
 
 /** Key of the memory object behind a shared mapping of something without a path. */
-export function objectKey(v: { readonly dev: string; readonly ino: number }): string {
-  return `${v.dev}:${v.ino}`;
+export function objectKey(v: { readonly dev: string; readonly ino: number; readonly path?: string }): string {
+  // A segment's inode number is its id, which files on the same device may have too, and which may be 0.
+  return isSegment(v) ? segmentKey(v.ino) : `${v.dev}:${v.ino}`;
+}
+
+/** Key of the System V shared memory segment with an id. */
+export function segmentKey(id: number): string {
+  return `${SEGMENT}${id}`;
+}
+
+const SEGMENT = 'sysv:';
+
+/** The id of the segment that a key stands for, or undefined for any other object. */
+export function segmentOf(key: string): number | undefined {
+  return key.startsWith(SEGMENT) ? Number(key.slice(SEGMENT.length)) : undefined;
+}
+
+/** True for an attached System V shared memory segment: its file is named after its key, and never had a path. */
+export function isSegment(v: { readonly path?: string; readonly deleted?: boolean }): boolean {
+  return v.deleted === true && /^\/SYSV[0-9a-f]{8}$/.test(v.path ?? '');
 }
 
 /** True if a mapping's file cannot be found by its path: shared anonymous memory, memfd, a deleted file. */
 export function isObject(v: Vma): boolean {
-  return v.ino !== 0 && (v.deleted || v.path.startsWith('/memfd:') || v.path.startsWith('/dev/zero'));
+  return isSegment(v) || (v.ino !== 0 && (v.deleted || v.path.startsWith('/memfd:')));
 }
 
 /** Mappings of a process that another OS instance must make, without the kernel's own ones and without `except` (the runner). */
@@ -26,15 +45,20 @@ export function targetVmas(vmas: readonly Vma[], except?: { start: number; end: 
   return vmas
     .filter((v) => !isVdso(v) && !isVvar(v) && !(except !== undefined && v.start < except.end && v.end > except.start))
     .map((v): TargetVma => {
-      if (v.ino === 0) return { ...v, backing: { kind: 'anonymous' } };
       if (isObject(v)) return { ...v, backing: { kind: 'object', key: objectKey(v) } };
+      if (v.ino === 0) return { ...v, backing: { kind: 'anonymous' } };
       return { ...v, backing: { kind: 'file' } };
     });
 }
 
+/** Whether a shared mapping can be written, or made so. */
+export function isWritable(v: Vma): boolean {
+  return (v.prot & PROT.WRITE) !== 0 || v.mayWrite === true;
+}
+
 /** What must be equal for a mapping that is there to serve as the wanted one, protection aside; offsets count from address 0. */
 export function identity(v: TargetVma): string {
-  const share = v.shared ? 's' : 'p';
+  const share = v.shared ? (isWritable(v) ? 'sw' : 's') : 'p';
   switch (v.backing.kind) {
     case 'anonymous':
       return `${share} anonymous ${v.path === '[stack]' ? 'stack' : ''}`;

@@ -5,6 +5,8 @@ import { AT_FDCWD, F, MADV, MAP, O, PROT } from '../linux/flags.js';
 import { making, whileOpen } from '../linux/making.js';
 import { check, parseStat } from '../linux/os.js';
 import type { ProcessView } from '../proc/survey.js';
+import type { Vma } from '../proc/maps.js';
+import { together } from '../together.js';
 import { isObject, objectKey } from './layout.js';
 import type { FrameMover, Move } from './mover.js';
 import type { Range } from './ranges.js';
@@ -53,28 +55,37 @@ export async function mappedObjects(
   views: readonly ProcessView[],
   into: Map<string, MemoryObject>,
 ): Promise<void> {
+  const found = new Map<string, { readonly at: string; readonly vma: Vma }>();
   for (const view of views) {
-    for (const v of view.vmas) {
-      if (!isObject(v) || into.has(objectKey(v))) continue;
-      const path = `/proc/${view.hostPid}/map_files/${v.start.toString(16)}-${v.end.toString(16)}`;
-      const b = hands.batch();
-      const fd = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDONLY | O.CLOEXEC, 0);
-      const opened = check((await b.run()).value(fd), `opening the memory behind ${v.path}`);
-      await addObject(hands, opened, v.path, into);
+    for (const vma of view.vmas) {
+      const at = `/proc/${view.hostPid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
+      if (isObject(vma)) found.set(objectKey(vma), { at, vma });
     }
   }
+  await together(
+    [...found].map(async ([key, { at, vma }]) => {
+      const b = hands.batch();
+      const fd = b.call(SYS.openat, AT_FDCWD, b.str(at), O.RDONLY | O.CLOEXEC, 0);
+      const opened = check((await b.run()).value(fd), `opening the memory behind ${vma.path}`);
+      await addObject(hands, opened, vma.path, into, key);
+    }),
+  );
 }
 
-/** Notes the object behind a descriptor of the hands, which becomes the note's own. `path`: as /proc shows it. */
+/**
+ * Notes the object behind a descriptor of the hands, which becomes the note's own. `path`: as /proc shows it. `known`: its
+ * key, where that is known.
+ */
 export async function addObject(
   hands: Hands,
   fd: number,
   path: string,
   into: Map<string, MemoryObject>,
+  known?: string,
 ): Promise<string> {
   return making(hands, async (note) => {
     note(fd);
-    const key = await keyOfDescriptor(hands, fd);
+    const key = known ?? (await keyOfDescriptor(hands, fd));
     if (into.has(key)) {
       await hands.syscall(SYS.close, fd);
       return key;
@@ -85,13 +96,19 @@ export async function addObject(
     const seals = b.call(SYS.fcntl, fd, F.GET_SEALS);
     const r = await b.run();
     const { size } = parseStat(r.view(stat));
+    const data = await dataRanges(hands, fd, size);
+    // Another mapping or descriptor of it was looked at meanwhile.
+    if (into.has(key)) {
+      await hands.syscall(SYS.close, fd);
+      return key;
+    }
     const memfd = path.startsWith('/memfd:') ? path.slice(7).replace(/ \(deleted\)$/, '') : undefined;
     into.set(key, {
       key,
       memfd,
       size,
       seals: memfd === undefined ? 0 : check(r.value(seals), `reading the seals of ${path}`),
-      data: await dataRanges(hands, fd, size),
+      data,
       sourceFd: fd,
     });
     return key;
@@ -133,7 +150,7 @@ export async function makeObject(hands: Hands, object: MemoryObject): Promise<nu
     });
   }
   // Shared anonymous memory has a descriptor only through a mapping.
-  const size = (object.size + 4095) & ~4095;
+  const size = Math.ceil(object.size / PAGE) * PAGE;
   const at = check(
     await hands.syscall(SYS.mmap, 0, size, PROT.READ | PROT.WRITE, MAP.SHARED | MAP.ANONYMOUS, -1, 0),
     'making shared memory',
@@ -152,7 +169,7 @@ export class ObjectTransfer {
   readonly #unmap: { readonly hands: Hands; readonly at: number; readonly size: number }[] = [];
 
   async add(mover: FrameMover, source: Hands, object: MemoryObject, to: Hands, toFd: number): Promise<void> {
-    const size = (object.size + 4095) & ~4095;
+    const size = Math.ceil(object.size / PAGE) * PAGE;
     if (object.data.length === 0 || size === 0) return;
     const fromAt = await this.#map(source, object.sourceFd, size, PROT.READ, object.data, MADV.POPULATE_READ);
     const toAt = await this.#map(to, toFd, size, PROT.READ | PROT.WRITE, object.data, MADV.POPULATE_WRITE);

@@ -12,6 +12,8 @@ export interface Vma {
   /** File path, `[heap]`-like name, or empty. ` (deleted)` is taken off and told by `deleted`. */
   readonly path: string;
   readonly deleted: boolean;
+  /** Of a shared mapping of a file that cannot be written now: whether it may be made writable (mprotect(2)). */
+  readonly mayWrite?: boolean;
 }
 
 const LINE = /^([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([sp]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+) *(.*)$/;

@@ -5,6 +5,7 @@ import { readDirs, readLinks, readTexts } from '../linux/os.js';
 import { together } from '../together.js';
 import { parseFdInfo, type FdInfo } from './fdinfo.js';
 import { parseMaps, type Vma } from './maps.js';
+import { tellMayWrite } from './may-write.js';
 import { parseProcStat, parseStatus, type ProcStat, type Status } from './status.js';
 
 /** An open descriptor of a process, as /proc shows it. */
@@ -120,7 +121,7 @@ export async function surveyProcesses(
     .flatMap((p, i) => (dirs[2 * i] ?? []).map((t) => ({ p, tid: Number(t) })))
     .sort((a, b) => a.tid - b.tid);
   const fdPaths = hostPids.flatMap((p, i) => (dirs[2 * i + 1] ?? []).map((fd) => ({ p, fd })));
-  const [taskTexts, children, fdLinks, fdInfos] = await together([
+  const [taskTexts, children, fdLinks, fdInfos, vmas] = await together([
     readTexts(
       hands,
       tasks.map(({ p, tid }) => `/proc/${p}/task/${tid}/status`),
@@ -138,6 +139,10 @@ export async function surveyProcesses(
       fdPaths.map(({ p, fd }) => `/proc/${p}/fdinfo/${fd}`),
       1,
       held,
+    ),
+    tellMayWrite(
+      hands,
+      hostPids.map((hostPid, i) => ({ hostPid, vmas: parseMaps(maps[i] ?? '') })),
     ),
   ]);
 
@@ -161,7 +166,7 @@ export async function surveyProcesses(
       threads: threadViews(hostPid, tasks, tasksOf.get(hostPid) ?? [], taskTexts),
       status,
       stat: parseProcStat(text(1)),
-      vmas: parseMaps(maps[i] ?? ''),
+      vmas: vmas[i] ?? [],
       descriptors,
       cwd: link(0),
       root: link(1),

@@ -3,7 +3,8 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { AT_FDCWD, MADV, MAP, O, PROT } from '../linux/flags.js';
 import type { Tracee } from '../trace/tracee.js';
-import { identity, type TargetVma } from '../memory/layout.js';
+import { identity, isWritable, segmentOf, type TargetVma } from '../memory/layout.js';
+import { attachSegments } from './segments.js';
 import { Protections } from './protections.js';
 import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
 
@@ -30,8 +31,8 @@ export class MemoryBuilder {
 
   constructor(
     readonly tracee: Tracee,
-    /** Descriptor, in the process, of the memory object with this key. */
-    readonly objectFd: (key: string) => Promise<number>,
+    /** Descriptor, in the process, of the memory object with this key: to write it, or to read it only. */
+    readonly objectFd: (key: string, writable: boolean) => Promise<number>,
   ) {}
 
   /** Makes the mappings be those of `target`, which is in order, keeping what fits already. */
@@ -42,8 +43,16 @@ export class MemoryBuilder {
 
     const steps: ((b: Batch) => Ref[])[] = [];
     for (const r of drop) steps.push((b) => [b.call(SYS.munmap, r.start, r.end - r.start)]);
-    for (const p of make) steps.push(await this.#mapStep(p));
+    for (const p of make) if (segmentBehind(p.vma) === undefined) steps.push(await this.#mapStep(p));
     await this.#inBatches(steps, 'mapping memory');
+    await attachSegments(
+      this.tracee,
+      make.flatMap((p) => {
+        const segment = segmentBehind(p.vma);
+        return segment === undefined ? [] : [{ ...p, segment }];
+      }),
+      wanted,
+    );
     this.#protections.clear(drop);
     this.#protections.set(make.map(({ start, end, vma: { prot } }) => ({ start, end, prot })));
     await this.#warm(make);
@@ -81,7 +90,7 @@ export class MemoryBuilder {
         ];
       }
       case 'file': {
-        const flags = vma.shared && (vma.prot & PROT.WRITE) !== 0 ? O.RDWR : O.RDONLY;
+        const flags = vma.shared && isWritable(vma) ? O.RDWR : O.RDONLY;
         return (b) => {
           const fd = b.call(SYS.openat, AT_FDCWD, b.str(vma.path), flags | O.CLOEXEC, 0);
           const at = b.call(SYS.mmap, p.start, length, prot, share | MAP.FIXED_NOREPLACE, fd, offset);
@@ -90,7 +99,7 @@ export class MemoryBuilder {
         };
       }
       case 'object': {
-        const fd = await this.objectFd(vma.backing.key);
+        const fd = await this.objectFd(vma.backing.key, vma.shared && isWritable(vma));
         return (b) => [b.call(SYS.mmap, p.start, length, prot, share | MAP.FIXED_NOREPLACE, fd, offset)];
       }
     }
@@ -192,6 +201,11 @@ function touching(pieces: readonly Piece[], ranges: readonly Range[]): Piece[] {
     for (; k < ranges.length && ranges[k].end <= p.start; k++);
     return k < ranges.length && ranges[k].start < p.end;
   });
+}
+
+/** The System V segment that a mapping is a part of. */
+function segmentBehind({ backing }: TargetVma): number | undefined {
+  return backing.kind === 'object' ? segmentOf(backing.key) : undefined;
 }
 
 /** Address space held free: no access, and (as far as we move it) no pages. */

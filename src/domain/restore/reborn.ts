@@ -5,7 +5,8 @@ import { DomainError, unsupportedNow } from '../errors.js';
 import { ecallIn, HANDS_FD } from '../tree/anchor.js';
 import type { RebornProcess, RestoreContext } from '../kinds/kind.js';
 import { CLONE, F, MREMAP, O, PR, PROT } from '../linux/flags.js';
-import { check, readText } from '../linux/os.js';
+import { whileOpen } from '../linux/making.js';
+import { check, open, readText } from '../linux/os.js';
 import { advise } from '../memory/advice.js';
 import { MemoryBuilder } from './builder.js';
 import type { TargetVma } from '../memory/layout.js';
@@ -56,7 +57,7 @@ export class Reborn implements RebornProcess {
     readonly leader: Tracee,
   ) {
     this.threads.set(pid, leader);
-    this.#memory = new MemoryBuilder(leader, (key) => this.#objectFd(key));
+    this.#memory = new MemoryBuilder(leader, (key, writable) => this.#objectFd(key, writable));
   }
 
   /** Frees the process of everything it has from the hands, and of descriptors but the way back to them. `highestFd`: the highest it will have. */
@@ -322,18 +323,29 @@ export class Reborn implements RebornProcess {
     }
   }
 
-  async #objectFd(key: string): Promise<number> {
-    const known = this.#objects.get(key);
+  /** A descriptor of a memory object in the process: to write it, or to read it only. */
+  async #objectFd(key: string, writable: boolean): Promise<number> {
+    const name = `${key} ${writable ? 'w' : 'r'}`;
+    const known = this.#objects.get(name);
     if (known !== undefined) return known;
-    const handsFd = this.context.objectFds.get(key);
+    const { hands, objectFds } = this.context;
+    const handsFd = objectFds.get(key);
     if (handsFd === undefined) throw new DomainError('state', `memory object ${key} was not made`);
-    // Out of the way of the descriptors to come.
-    const b = this.leader.batch();
-    const got = b.call(SYS.pidfd_getfd, this.#handsFd, handsFd, 0);
-    const moved = b.call(SYS.fcntl, got, F.DUPFD_CLOEXEC, this.#handsFd + 1);
-    b.call(SYS.close, got);
-    const fd = check((await b.run()).value(moved), 'fetching a memory object');
-    this.#objects.set(key, fd);
+    const fetch = async (from: number): Promise<number> => {
+      const b = this.leader.batch();
+      const got = b.call(SYS.pidfd_getfd, this.#handsFd, from, 0);
+      // Out of the way of the descriptors to come.
+      const moved = b.call(SYS.fcntl, got, F.DUPFD_CLOEXEC, this.#handsFd + 1);
+      b.call(SYS.close, got);
+      return check((await b.run()).value(moved), 'fetching a memory object');
+    };
+    let fd: number;
+    if (writable) fd = await fetch(handsFd);
+    else {
+      const only = await open(hands, `/proc/self/fd/${handsFd}`, O.RDONLY);
+      fd = await whileOpen(hands, only, () => fetch(only));
+    }
+    this.#objects.set(name, fd);
     return fd;
   }
 

@@ -12,6 +12,7 @@ import { closeAll } from '../linux/making.js';
 import { check, statPath } from '../linux/os.js';
 import { carriedPaths, readContents, writeContents } from '../memory/carried.js';
 import type { FlipReceipt } from '../memory/mover.js';
+import { segmentOf } from '../memory/layout.js';
 import { makeObject, ObjectTransfer, sealObject } from '../memory/objects.js';
 import { end, forgetChildSignal } from '../tree/dead.js';
 import type { ProcessView } from '../proc/survey.js';
@@ -216,9 +217,12 @@ export class Restoration {
     const { hands, objectFds, undo } = this.context;
     undo.add('closing memory objects', () => this.#closeObjects());
     await together(
-      this.image.objects.map(async (o) => {
-        objectFds.set(o.key, await makeObject(hands, o));
-      }),
+      // Segments are made by the kind that knows their ids.
+      this.image.objects
+        .filter((o) => segmentOf(o.key) === undefined)
+        .map(async (o) => {
+          objectFds.set(o.key, await makeObject(hands, o));
+        }),
     );
     await together(this.image.shares.map((s) => kindNamed(domainKinds, s.kind).restore(this.context, s.data)));
   }

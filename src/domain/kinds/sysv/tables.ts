@@ -1,0 +1,70 @@
+import type { CheckpointContext, LookContext } from '../kind.js';
+import { readInside } from './inside-files.js';
+import { SYSCTLS } from './sysctls.js';
+
+/** Who owns a segment, a set or a queue, and who may use it: `struct ipc64_perm`. */
+export interface IpcEntry {
+  readonly key: number;
+  readonly id: number;
+  /** Nine permission bits, and flags above them. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly cuid: number;
+  readonly cgid: number;
+  /** The columns of its line in `/proc/sysvipc`. */
+  readonly columns: ReadonlyMap<string, number>;
+}
+
+/** What an IPC namespace has. */
+export interface IpcTables {
+  readonly segments: readonly IpcEntry[];
+  readonly semaphores: readonly IpcEntry[];
+  readonly queues: readonly IpcEntry[];
+  /** In the order of {@link SYSCTLS}. */
+  readonly sysctls: readonly string[];
+}
+
+const FILES = ['shm', 'sem', 'msg'].map((name) => `/proc/sysvipc/${name}`);
+const known = new WeakMap<LookContext, Promise<IpcTables>>();
+
+/** What the domain's IPC namespace has; read once for each checkpoint, whoever asks. */
+export function ipcOf(context: LookContext | CheckpointContext): Promise<IpcTables> {
+  const before = known.get(context);
+  if (before !== undefined) return before;
+  const tables = (async () => {
+    const paths = [...FILES, ...SYSCTLS.map((s) => s.path)];
+    const [shm, sem, msg, ...sysctls] = await readInside(context.hands, context.anchor.pid, paths);
+    return {
+      segments: parseTable(shm ?? ''),
+      semaphores: parseTable(sem ?? ''),
+      queues: parseTable(msg ?? ''),
+      sysctls: sysctls.map((s) => s.trim().replace(/\s+/g, ' ')),
+    };
+  })();
+  known.set(context, tables);
+  return tables;
+}
+
+/** A table of `/proc/sysvipc` (proc_sysvipc(5)): a line of column names, then a line for each. */
+export function parseTable(text: string): IpcEntry[] {
+  const [head = '', ...lines] = text.split('\n');
+  const names = head.trim().split(/\s+/);
+  return lines
+    .filter((line) => line.trim() !== '')
+    .map((line) => {
+      const words = line.trim().split(/\s+/);
+      const columns = new Map(names.map((name, i) => [name, Number(words[i])]));
+      const column = (name: string): number => columns.get(name) ?? 0;
+      return {
+        key: column('key'),
+        id: column(names[1] ?? ''),
+        mode: parseInt(words[names.indexOf('perms')] ?? '0', 8),
+        uid: column('uid'),
+        gid: column('gid'),
+        cuid: column('cuid'),
+        cgid: column('cgid'),
+        columns,
+      };
+    });
+}
