@@ -62,8 +62,7 @@ export async function lookAround(domain: RunningDomain, to: Hands): Promise<Outl
       refuseUnsupported(views, anchorView);
       await inspectShared({ hands, anchor, views });
       await compareFiles(hands, to, views);
-      const outlines: Outline[] = [];
-      for (const v of views) outlines.push(await outlineProcess(hands, v));
+      const outlines = await together(views.map((v) => outlineProcess(hands, v)));
       outlines.forEach(refuseUnreadable);
       await compareMemory(to, outlines);
       return outlines;

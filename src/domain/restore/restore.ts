@@ -73,14 +73,16 @@ export class Restoration {
       }
       if (o.view.dead.length > 0) await forgetChildSignal(this.#reborn(o.view.pid).leader);
     }
-    for (const p of outlines) {
-      const reborn = this.#reborn(p.view.pid);
-      await reborn.strip(Math.max(-1, ...p.view.descriptors.map((d) => d.fd)));
-      await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
-      await reborn.identify();
-      await reborn.openExe(p.view.exe);
-      for (const t of p.view.threads) if (t.tid !== p.view.pid) await reborn.bearThread(t.tid);
-    }
+    await together(
+      outlines.map(async (p) => {
+        const reborn = this.#reborn(p.view.pid);
+        await reborn.strip(Math.max(-1, ...p.view.descriptors.map((d) => d.fd)));
+        await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
+        await reborn.identify();
+        await reborn.openExe(p.view.exe);
+        for (const t of p.view.threads) if (t.tid !== p.view.pid) await reborn.bearThread(t.tid);
+      }),
+    );
   }
 
   async #beget(by: Tracee, pid: number, sibling: boolean): Promise<Tracee> {
@@ -142,10 +144,12 @@ export class Restoration {
 
   /** What the flip will look at, looked at before. */
   async rehearseFlip(outlines: readonly Outline[]): Promise<void> {
-    for (const p of outlines) {
-      const reborn = this.#reborn(p.view.pid);
-      await this.context.mover.prepare(await reborn.identify(), reborn.flippable(p.pages));
-    }
+    await together(
+      outlines.map(async (p) => {
+        const reborn = this.#reborn(p.view.pid);
+        await this.context.mover.prepare(await reborn.identify(), reborn.flippable(p.pages));
+      }),
+    );
   }
 
   /** Open files: made by the hands, then given to everyone who has them. */
