@@ -2,6 +2,7 @@
 import type { Hands } from '../guest/hands/hands.js';
 import { inspectShared, refuseUnsupported } from '../domain/checkpoint/checkpoint.js';
 import { NO_VDSO, outlineProcess, type Outline } from '../domain/checkpoint/outline.js';
+import { withTables } from '../domain/checkpoint/shared-tables.js';
 import { DomainError, unsupported } from '../domain/errors.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
 import { EBADF, ENOENT, ESRCH, PROT } from '../domain/linux/flags.js';
@@ -58,7 +59,10 @@ export async function lookAround(domain: RunningDomain, to: Hands): Promise<Outl
       const all = (await surveyProcesses(hands, pids)).filter((v) => v.status.state !== 'Z' || v.status.threads > 1);
       const anchorView = all.find((v) => v.hostPid === anchor.pid);
       if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
-      const views = all.filter((v) => v !== anchorView);
+      const views = await withTables(
+        hands,
+        all.filter((v) => v !== anchorView),
+      );
       refuseUnsupported(views, anchorView);
       await inspectShared({ hands, anchor, views });
       await compareFiles(hands, to, views);

@@ -23,6 +23,7 @@ import { CLOCK_BYTES } from '../memory/vdso.js';
 import { refuseNamespaces } from './namespaces.js';
 import { outlineProcess, type Foresight, type Outline } from './outline.js';
 import { refuseOrphansOutside, refuseStrays } from './strays.js';
+import { withTables } from './shared-tables.js';
 import { isVvar } from '../proc/maps.js';
 import { surveyProcesses, type ProcessView } from '../proc/survey.js';
 import { Sequence, together } from '../together.js';
@@ -106,7 +107,7 @@ export async function checkpoint(
   meanwhile: (views: readonly ProcessView[]) => Promise<void> = () => Promise.resolve(),
 ): Promise<DomainImage> {
   const { hands, anchor, undo } = frozen;
-  const [views] = await together([
+  const [seen] = await together([
     surveyProcesses(
       hands,
       frozen.processes.map((p) => p.hostPid),
@@ -115,6 +116,11 @@ export async function checkpoint(
     frozen.plantRunners(mover, foresight),
     refuseOrphansOutside(hands, anchor.pid, frozen.processes, foresight?.held),
   ]);
+  const views = await withTables(
+    hands,
+    seen,
+    foresight?.known.map((o) => o.view),
+  );
   // What came since the look.
   refuseStrays(views);
   for (const view of views) refuseProcess(view, foresight?.known[0]?.view.namespaces);

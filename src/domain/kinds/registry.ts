@@ -1,6 +1,5 @@
 import { DomainError } from '../errors.js';
-import { cgroupMembers } from './process/cgroup-members.js';
-import { cgroups } from './process/cgroups.js';
+import { ofProcesses, sharedByProcesses } from './process/kinds.js';
 import { credentials } from './credentials.js';
 import { epoll } from './epoll.js';
 import { eventfd } from './eventfd.js';
@@ -39,14 +38,14 @@ export const processKinds: readonly ProcessKind[] = [
   signals,
   threads,
   surroundings,
-  cgroupMembers,
+  ...ofProcesses,
   credentials,
   semaphoreAdjustments,
   semaphoreUsers,
 ];
 
 /** Kinds of what the domain has as a whole. */
-export const domainKinds: readonly DomainKind[] = [hostname, mounts, cgroups, sysv];
+export const domainKinds: readonly DomainKind[] = [hostname, mounts, sysv, ...sharedByProcesses];
 
 /** The kind that saved something. Throws `state`. */
 export function kindNamed<K extends { readonly name: string }>(kinds: readonly K[], name: string): K {

@@ -32,6 +32,12 @@ export interface ThreadView {
   readonly status: Status;
 }
 
+/** Whose tables a process has: the id in the domain of the first who has them, mostly its own. */
+export interface Tables {
+  readonly files: number;
+  readonly fs: number;
+}
+
 /** What /proc shows of one process. Ids named `host…` are those of the hands' PID namespace. */
 export interface ProcessView {
   readonly hostPid: number;
@@ -51,6 +57,8 @@ export interface ProcessView {
   readonly dead: readonly DeadChild[];
   /** Children that live, by their ids in the domain, and were not among the processes to be looked at. */
   readonly strays: readonly number[];
+  /** Its own, as long as it was not compared with others (checkpoint/shared-tables.ts). */
+  readonly tables: Tables;
 }
 
 const NAMESPACES = [
@@ -160,9 +168,11 @@ export async function surveyProcesses(
       descriptors.push({ fd: Number(fdPaths[k]?.fd), link: target, info: parseFdInfo(fdInfos[k] ?? '') });
     }
     descriptors.sort((a, b) => a.fd - b.fd);
+    const pid = status.nsPid.at(-1) ?? hostPid;
     return {
       hostPid,
-      pid: status.nsPid.at(-1) ?? hostPid,
+      pid,
+      tables: { files: pid, fs: pid },
       threads: threadViews(hostPid, tasks, tasksOf.get(hostPid) ?? [], taskTexts),
       status,
       stat: parseProcStat(text(1)),

@@ -60,8 +60,11 @@ export class Reborn implements RebornProcess {
     this.#memory = new MemoryBuilder(leader, (key, writable) => this.#objectFd(key, writable));
   }
 
-  /** Frees the process of everything it has from the hands, and of descriptors but the way back to them. `highestFd`: the highest it will have. */
-  async strip(highestFd: number): Promise<void> {
+  /**
+   * Frees the process of everything it has from the hands, and of descriptors but the way back to them. `highestFd`: the
+   * highest it will have. `owner`: who has the same descriptors, and was freed of them.
+   */
+  async strip(highestFd: number, owner?: Reborn): Promise<void> {
     const spare = Math.max(highestFd + SPARE_FDS, HANDS_FD);
     const maps = await this.#maps();
     const b = this.leader.batch();
@@ -78,10 +81,12 @@ export class Reborn implements RebornProcess {
       );
       b.call(SYS.prlimit64, 0, 7, limit, 0);
     }
-    if (spare !== HANDS_FD) b.call(SYS.dup3, HANDS_FD, spare, O.CLOEXEC);
-    if (spare > 0) b.call(SYS.close_range, 0, spare - 1, 0);
+    if (owner === undefined) {
+      if (spare !== HANDS_FD) b.call(SYS.dup3, HANDS_FD, spare, O.CLOEXEC);
+      if (spare > 0) b.call(SYS.close_range, 0, spare - 1, 0);
+    }
     await b.run();
-    this.#handsFd = spare;
+    this.#handsFd = owner === undefined ? spare : owner.#handsFd;
   }
 
   async #maps(): Promise<Vma[]> {

@@ -54,13 +54,14 @@ export class Restoration {
   /** Parents before children: every process with its id, empty but for the runner and the vDSO. */
   async bear(outlines: readonly Outline[]): Promise<void> {
     const parentOf = new Map(outlines.flatMap((o) => o.view.dead.map((d) => [d.pid, o.view.pid])));
+    const sharing = new Map(outlines.map(({ view }) => [view.pid, sharedAtBirth(view)]));
     for (const birth of birthOrder(outlines.map((o) => o.view))) {
       if (birth.act === 'setsid') {
         check(await this.#reborn(birth.pid).leader.syscall(SYS.setsid), 'setsid');
         continue;
       }
       const by = birth.by === ANCHOR ? this.anchor.tracee : this.#reborn(birth.by).leader;
-      const tracee = await this.#beget(by, birth.pid, birth.sibling);
+      const tracee = await this.#beget(by, birth.pid, birth.sibling, sharing.get(birth.pid));
       this.processes.set(birth.pid, new Reborn(this.context, birth.pid, tracee));
     }
     const dead = new Map<number, Tracee>();
@@ -73,21 +74,23 @@ export class Restoration {
       }
       if (o.view.dead.length > 0) await forgetChildSignal(this.#reborn(o.view.pid).leader);
     }
-    await together(
-      outlines.map(async (p) => {
-        const reborn = this.#reborn(p.view.pid);
-        await reborn.strip(Math.max(-1, ...p.view.descriptors.map((d) => d.fd)));
-        await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
-        await reborn.identify();
-        await reborn.openExe(p.view.exe);
-        for (const t of p.view.threads) if (t.tid !== p.view.pid) await reborn.bearThread(t.tid);
-      }),
-    );
+    const makeReady = async (p: Outline): Promise<void> => {
+      const reborn = this.#reborn(p.view.pid);
+      const owner = hasOthersFiles(p.view) ? this.#reborn(p.view.tables.files) : undefined;
+      await reborn.strip(Math.max(-1, ...p.view.descriptors.map((d) => d.fd)), owner);
+      await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
+      await reborn.identify();
+      await reborn.openExe(p.view.exe);
+      for (const t of p.view.threads) if (t.tid !== p.view.pid) await reborn.bearThread(t.tid);
+    };
+    await together(outlines.filter((p) => !hasOthersFiles(p.view)).map(makeReady));
+    await together(outlines.filter((p) => hasOthersFiles(p.view)).map(makeReady));
   }
 
-  async #beget(by: Tracee, pid: number, sibling: boolean): Promise<Tracee> {
+  /** `shared`: flags of what it has in common with whom it is begotten by. */
+  async #beget(by: Tracee, pid: number, sibling: boolean, shared = 0): Promise<Tracee> {
     const b = by.batch();
-    const how = sibling ? { flags: BigInt(CLONE.PARENT) } : { flags: 0n, exitSignal: SIG.CHLD };
+    const how = sibling ? { flags: BigInt(CLONE.PARENT | shared) } : { flags: BigInt(shared), exitSignal: SIG.CHLD };
     const args = cloneArgs(b, { ...how, setTid: pid });
     const made = b.call(SYS.clone3, args, args.length);
     check((await b.run()).value(made), `making process ${pid}`);
@@ -173,6 +176,7 @@ export class Restoration {
     );
     await together(
       this.image.processes.map((p) => {
+        if (hasOthersFiles(p.view)) return undefined;
         const files = this.image.files.flatMap((f) =>
           f.users
             .filter((u) => u.pid === p.view.pid)
@@ -319,6 +323,14 @@ export class Restoration {
     await this.#closeHeld();
     await this.#closeObjects();
   }
+}
+
+/** Whether a process has its descriptors from another, and in common with it. */
+const hasOthersFiles = ({ pid, tables }: ProcessView): boolean => tables.files !== pid;
+
+/** CLONE_* flags for what a process shares with its parent. */
+function sharedAtBirth({ pid, tables }: ProcessView): number {
+  return (tables.files === pid ? 0 : CLONE.FILES) | (tables.fs === pid ? 0 : CLONE.FS);
 }
 
 /** Files such that what a file needs comes before it. */
