@@ -78,7 +78,6 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   lock: /a file lock/,
   pty: /device .*pt/,
   realtime: /scheduling policy/,
-  stopped: /a stopped job/,
   namespace: /a uts namespace/,
   missing: /only-here/,
   closing: /being closed/,

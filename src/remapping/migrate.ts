@@ -163,7 +163,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
       const clocks = await clockOffsets(domain, to);
       const avoid = outlines.flatMap((o) => o.view.vmas);
       const anchor = await createAnchor(to, spec, clocks, avoid, skeletonUndo);
-      const context: RestoreContext = {
+      const context: Omit<RestoreContext, 'processes'> = {
         hands: to,
         anchor,
         undo: skeletonUndo,

@@ -129,6 +129,7 @@ export async function checkpoint(
     anchor,
     undo,
     views,
+    frozen: new Map(frozen.processes.map((p) => [p.hostPid, p])),
     threadIds: new Map(views.flatMap((v) => v.threads.map((t) => [t.hostTid, t.tid]))),
     objects: new Map(),
   };

@@ -9,6 +9,8 @@ export interface FrozenThread {
   readonly regs: Registers;
   readonly fp: Uint8Array;
   readonly mask: bigint;
+  /** The signal that stopped the job of which it is a part. */
+  readonly stoppedBy?: number;
   /** Where it was in the middle of a wait for a length of time. */
   readonly wait?: Wait;
 }

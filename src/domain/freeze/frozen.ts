@@ -15,8 +15,8 @@ import { stopSignal } from '../trace/stop-signal.js';
 import type { Status } from '../proc/status.js';
 import type { FrozenProcess, FrozenThread } from './frozen-thread.js';
 import { standsEcall, uninterrupted } from './restart.js';
-import { letGoAll, letGoHeld, seizeAll } from './seize.js';
-import { refuseUnstoppable } from './stoppable.js';
+import { letGoAll, letGoHeld, seizeAll, type Seizable } from './seize.js';
+import { isStoppable, refuseUnstoppable, statusesOf } from './stoppable.js';
 import { Undo } from '../undo.js';
 import type { Look } from './wait.js';
 import { rememberDisturbed, resumed, shorten, waitsOf } from './waits.js';
@@ -48,15 +48,61 @@ const owned = (pids: readonly number[], threads: readonly (readonly number[])[])
 
 const pendingOf = (s: Status | undefined): bigint => (s === undefined ? 0n : s.pending.thread | s.pending.process);
 
+/** Milliseconds after which it is given up to stop a domain: it would serve nobody meanwhile. And for each thread. */
+const PATIENCE = 100;
+const PATIENCE_EACH = 0.5;
+/** Attempts to let threads go: while all stand still, and when the domain runs again. */
+const RELEASES = 20;
+const LATE_RELEASES = 200;
+
 /** Stops threads; `seized` takes the ids of all that may be traced from now on. */
 async function stopAll(
   hands: Hands,
-  all: readonly Owned[],
+  all: readonly (Owned & Seizable)[],
   seized: number[],
+  patience: number,
 ): Promise<{ hostPid: number; thread: FrozenThread }[]> {
   seized.push(...all.map(({ tid }) => tid));
-  const seen = await seizeAll(hands, seized, FROZEN_OPTIONS);
+  const seen = await seizeAll(hands, all, FROZEN_OPTIONS, patience);
   return seen.map((thread, i) => ({ hostPid: all[i]?.hostPid ?? 0, thread }));
+}
+
+/** What came of stopping a domain before it failed. */
+interface Attempt {
+  /** Threads that may be traced. */
+  readonly seized: number[];
+  stopped: { hostPid: number; thread: FrozenThread }[];
+}
+
+/** Lets a domain that could not be stopped go on as before. Throws `undo-failed`. */
+async function giveUp({ hands, cgroup }: Anchor, attempt: Attempt, patience: number, reason: unknown): Promise<void> {
+  try {
+    // The freezer holds them: those that can be stopped are, so that they can be told how to go on.
+    if (attempt.seized.length === 0) {
+      const pids = await cgroup.processes();
+      const all = owned(pids, await threadsOf(hands, pids));
+      const statuses = await statusesOf(hands, all);
+      const able = all.flatMap((t, i) => {
+        const status = statuses[i];
+        return status !== undefined && isStoppable(status) ? [{ ...t, stopped: status.state === 'T' }] : [];
+      });
+      attempt.stopped = await stopAll(hands, able, attempt.seized, patience);
+    }
+    const goOn = await uninterrupted(attempt.stopped);
+    await together(
+      attempt.stopped.map(({ thread }, i) => thread.tracee.setRegisters(goOn[i] ?? thread.regs, thread.fp)),
+    );
+  } catch {
+    // Then calls that wait answer EINTR, as Linux lets them do after any stop.
+  }
+  const left = await letGoAll(hands, attempt.seized, RELEASES);
+  await cgroup.thaw();
+  // Whoever could not stop while all stood still may come to it now.
+  const kept = await letGoAll(hands, left, LATE_RELEASES);
+  if (kept.length > 0)
+    throw new DomainError('undo-failed', `threads ${kept.join(', ')} are still traced: ${String(reason)}`, {
+      cause: reason,
+    });
 }
 
 /**
@@ -77,24 +123,26 @@ export class FrozenDomain {
   }
 
   /**
-   * Stops a running domain, in about a second at most. `look`: what was seen of its sleeping threads just before.
+   * Stops a running domain, in a tenth of a second, or in proportion to its threads. `look`: what was seen of its sleeping threads just before.
    * Throws; then it runs as before. What cannot be stopped is refused by name, `passing` where it may be over soon.
    */
   static async freeze(
     anchor: Anchor,
     held?: HeldFiles,
-    look: Look = { at: 0n, asleep: new Map() },
+    look: Look = { at: 0n, asleep: new Map(), threads: 0 },
   ): Promise<FrozenDomain> {
     const { hands, cgroup } = anchor;
     const undo = new Undo();
-    const seized: number[] = [];
-    let stopped: { hostPid: number; thread: FrozenThread }[] = [];
+    const attempt: Attempt = { seized: [], stopped: [] };
+    const patience = PATIENCE + PATIENCE_EACH * look.threads;
     try {
-      const pids = (await cgroup.freeze()).sort((a, b) => a - b);
+      const pids = (await cgroup.freeze(patience)).sort((a, b) => a - b);
       const threadIds = await threadsOf(hands, pids, held);
       const all = owned(pids, threadIds);
       const statuses = await refuseUnstoppable(hands, all, held);
-      stopped = await stopAll(hands, all, seized);
+      const seizable = all.map((t, i) => ({ ...t, stopped: statuses[i]?.state === 'T' }));
+      const stopped = await stopAll(hands, seizable, attempt.seized, patience);
+      attempt.stopped = stopped;
       const [goOn, waits] = await together([
         uninterrupted(stopped),
         waitsOf(
@@ -128,23 +176,7 @@ export class FrozenDomain {
       );
     } catch (e) {
       rememberDisturbed(anchor, look);
-      try {
-        // The freezer holds them: they are stopped so that they can be told how to go on.
-        if (seized.length === 0) {
-          const pids = await cgroup.processes();
-          stopped = await stopAll(hands, owned(pids, await threadsOf(hands, pids)), seized);
-        }
-        const goOn = await uninterrupted(stopped);
-        await together(stopped.map(({ thread }, i) => thread.tracee.setRegisters(goOn[i] ?? thread.regs, thread.fp)));
-      } catch {
-        // Then calls that wait answer EINTR, as Linux lets them do after any stop.
-      }
-      const left = await letGoAll(hands, seized);
-      await cgroup.thaw();
-      // Whoever could not stop while all stood still may come to it now.
-      const kept = await letGoAll(hands, left);
-      if (kept.length > 0)
-        throw new DomainError('undo-failed', `threads ${kept.join(', ')} are still traced: ${String(e)}`, { cause: e });
+      await giveUp(anchor, attempt, patience, e);
       throw e;
     }
   }

@@ -15,38 +15,57 @@ const THREADS_AT_ONCE = 100;
 /** What a thread needs to come to its stop, in nanoseconds. */
 const STOP_TIME = 100_000;
 const DETACHED_AT_ONCE = 500;
-/** Looks at threads that are to stop: many quick ones, then some that wait a tenth of a second each. */
+/** Looks at threads that are to stop: many quick ones, then some that wait a hundredth of a second each. */
 const QUICK_LOOKS = 10;
-const LOOKS = 20;
+
+/** Who is to be seized. */
+export interface Seizable {
+  readonly tid: number;
+  /** It is a part of a stopped job: it comes to its stop unasked. */
+  readonly stopped: boolean;
+}
 
 /**
  * Seizes many threads at once, waits until each has stopped, and reads what it was about to do. Throws `changed`
- * (passing) if one ends instead, `unsupported` (passing) if one is a stopped job or does not stop within about a
- * second. Threads may be seized then, and have to be let go: {@link letGoAll}.
+ * (passing) if one ends instead, `unsupported` (passing) if one does not stop within `patience` milliseconds. Threads
+ * may be seized then, and have to be let go: {@link letGoAll}.
  */
-export async function seizeAll(hands: Hands, tids: readonly number[], options: number): Promise<FrozenThread[]> {
+export async function seizeAll(
+  hands: Hands,
+  threads: readonly Seizable[],
+  options: number,
+  patience: number,
+): Promise<FrozenThread[]> {
+  const end = performance.now() + patience;
   const parts: Promise<FrozenThread[]>[] = [];
-  for (let start = 0; start < tids.length; start += THREADS_AT_ONCE)
-    parts.push(seizeSome(hands, tids.slice(start, start + THREADS_AT_ONCE), options));
+  for (let start = 0; start < threads.length; start += THREADS_AT_ONCE)
+    parts.push(seizeSome(hands, threads.slice(start, start + THREADS_AT_ONCE), options, end));
   return (await together(parts)).flat();
 }
 
-async function seizeSome(hands: Hands, tids: readonly number[], options: number): Promise<FrozenThread[]> {
+async function seizeSome(
+  hands: Hands,
+  threads: readonly Seizable[],
+  options: number,
+  end: number,
+): Promise<FrozenThread[]> {
+  const tids = threads.map((t) => t.tid);
   const seen = new Map<number, FrozenThread>();
-  for (let turn = 0; turn < LOOKS; turn++) {
+  for (let turn = 0; turn <= QUICK_LOOKS || performance.now() < end; turn++) {
     const waiting = tids.filter((tid) => !seen.has(tid));
     if (waiting.length === 0) return tids.flatMap((tid) => seen.get(tid) ?? []);
     const b = hands.batch();
-    const seized = (turn === 0 ? tids : []).map((tid) => {
+    const seized = (turn === 0 ? threads : []).map(({ tid, stopped }) => {
       const ref = b.call(SYS.ptrace, PTRACE.SEIZE, tid, 0, options);
-      b.call(SYS.ptrace, PTRACE.INTERRUPT, tid, 0, 0);
+      // A second reason to stop would stop it again when it goes on.
+      if (!stopped) b.call(SYS.ptrace, PTRACE.INTERRUPT, tid, 0, 0);
       return { tid, ref };
     });
     // The hands go before others: only while they sleep can many come to their stops.
     if (turn < QUICK_LOOKS) b.call(SYS.nanosleep, b.bytes(timespec(STOP_TIME * waiting.length)), 0);
     else {
       const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
-      b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(timespec(100_000_000)), 8);
+      b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(timespec(10_000_000)), 8);
     }
     const looks = waiting.map((tid) => addLook(b, hands, tid));
     const r = await b.run();
@@ -83,13 +102,13 @@ function addLook(b: Batch, hands: Hands, tid: number): (r: BatchResult) => Froze
     const stop = parseStatus(r.view(status).getInt32(0, true));
     if (stop.kind !== 'stopped') throw new DomainError('changed', `thread ${tid} ended`, { passing: true });
     // PTRACE_INTERRUPT stops with SIGTRAP; any other signal is that of a job that stands still already (ptrace(2), group-stop).
-    if (stop.value !== SIG.TRAP) throw unsupportedNow('a stopped job', `thread ${tid}`);
     for (const ref of refs) check(r.value(ref), `reading registers of thread ${tid}`);
     return {
       tracee: new Tracee(hands, tid),
       regs: new BigUint64Array(r.bytes(regs).buffer, 0, 32),
       fp: r.bytes(fp),
       mask: r.view(mask).getBigUint64(0, true),
+      ...(stop.value !== SIG.TRAP && { stoppedBy: stop.value }),
     };
   };
 }
@@ -115,16 +134,13 @@ export async function letGoHeld(cgroup: Cgroup, tids: readonly number[]): Promis
   return results;
 }
 
-/** Attempts to let threads go, each with some milliseconds to come to the stop at which it can be. */
-const RELEASES = 100;
-
 /**
  * Lets go of threads that may have been seized. One that is on its way to its stop is waited for, as ptrace lets go only
- * of who stands: it would stop later, for ever. Answers those that did not within about a second.
+ * of who stands: it would stop later, for ever. Answers those that did not within `turns` times some milliseconds.
  */
-export async function letGoAll(hands: Hands, tids: readonly number[]): Promise<number[]> {
+export async function letGoAll(hands: Hands, tids: readonly number[], turns: number): Promise<number[]> {
   let left = [...tids];
-  for (let turn = 0; left.length > 0 && turn < RELEASES; turn++) {
+  for (let turn = 0; left.length > 0 && turn < turns; turn++) {
     const done = new Set<number>();
     for (let start = 0; start < left.length; start += THREADS_AT_ONCE) {
       const b = hands.batch();

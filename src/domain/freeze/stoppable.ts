@@ -17,8 +17,6 @@ type Where = string;
 export function refuseState(status: Status, where: Where): void {
   if (status.tracer !== 0) throw unsupported('a debugger of its own', where);
   switch (status.state) {
-    case 'T':
-      throw unsupportedNow('a stopped job', where);
     case 'D':
       throw unsupportedNow('a wait that cannot be interrupted (vfork)', where);
     case 'Z':
@@ -27,6 +25,9 @@ export function refuseState(status: Status, where: Where): void {
       throw unsupportedNow('a process whose first thread has ended', where);
   }
 }
+
+/** Whether a thread of a frozen cgroup stands where ptrace can take it over: in the freezer, or as one of a stopped job. */
+export const isStoppable = ({ state, tracer }: Status): boolean => tracer === 0 && (state === 'S' || state === 'T');
 
 /**
  * Refuses threads of a frozen cgroup that ptrace could not stop; answers what is known of the others, in their order.
@@ -37,17 +38,26 @@ export async function refuseUnstoppable(
   threads: readonly { readonly hostPid: number; readonly tid: number }[],
   held?: HeldFiles,
 ): Promise<Status[]> {
+  const statuses = await statusesOf(hands, threads, held);
+  return statuses.map((status, i) => {
+    const where = `thread ${threads[i]?.tid ?? -1}`;
+    if (status === undefined) throw new DomainError('changed', `${where} ended`, { passing: true });
+    refuseState(status, where);
+    return status;
+  });
+}
+
+/** What /proc says of threads, in their order; undefined for one that is gone. */
+export async function statusesOf(
+  hands: Hands,
+  threads: readonly { readonly hostPid: number; readonly tid: number }[],
+  held?: HeldFiles,
+): Promise<(Status | undefined)[]> {
   const texts = await readTexts(
     hands,
     threads.map(({ hostPid, tid }) => `/proc/${hostPid}/task/${tid}/status`),
     1,
     held,
   );
-  return texts.map((text, i) => {
-    const where = `thread ${threads[i]?.tid ?? -1}`;
-    if (text === undefined || text === '') throw new DomainError('changed', `${where} ended`, { passing: true });
-    const status = parseStatus(text);
-    refuseState(status, where);
-    return status;
-  });
+  return texts.map((text) => (text === undefined || text === '' ? undefined : parseStatus(text)));
 }

@@ -18,6 +18,8 @@ export interface Look {
   readonly at: bigint;
   /** By the threads' ids in the hands' namespace. */
   readonly asleep: ReadonlyMap<number, Asleep>;
+  /** How many threads there were. */
+  readonly threads: number;
 }
 
 /** A wait that was disturbed by a freeze that then failed: it goes on by `restart_syscall`. */

@@ -68,7 +68,7 @@ export async function lookAtSleepers(anchor: Anchor): Promise<Look> {
     const time = Number(call.split(' ')[1 + (rule?.time ?? 0) - REG.a0]);
     return rule === undefined || time === 0 ? [] : [{ ...t, call, time }];
   });
-  if (sleepers.length === 0) return { at: await monotonic(hands), asleep: new Map() };
+  if (sleepers.length === 0) return { at: await monotonic(hands), asleep: new Map(), threads: threads.length };
   const [lengths, texts, [now, own]] = await together([
     askAll(hands, sleepers, 1, (b, { tid, time }) => {
       const length = b.out(16);
@@ -93,7 +93,7 @@ export async function lookAtSleepers(anchor: Anchor): Promise<Look> {
     const since = now - (ran > began ? ran - began : 0n);
     out.set(tid, { call, since, switches: Number(switches), length });
   });
-  return { at: now, asleep: out };
+  return { at: now, asleep: out, threads: threads.length };
 }
 
 /** When a thread last ran, in nanoseconds of the scheduler's clock (`/proc/PID/sched`, in milliseconds). */
@@ -125,6 +125,8 @@ export interface Stopped {
   readonly hostPid: number;
   readonly tracee: Tracee;
   readonly regs: Registers;
+  /** Of a stopped job. What it waits for it was disturbed in, long before the freeze. */
+  readonly stoppedBy?: number;
 }
 
 /**
@@ -188,7 +190,10 @@ export async function waitsOf(
     // What was to be over when the domain still ran is over: this is another wait, by the same call.
     const over = disturbed !== undefined && disturbed.since + disturbed.length < at;
     const stayed =
-      look !== undefined && !over && Number(switches) <= look.switches + stops && look.call === describeCall(regs, nr);
+      look !== undefined &&
+      !over &&
+      Number(switches) <= look.switches + stops &&
+      look.call === describeCall(regs, nr, thread.stoppedBy === undefined ? 4n : 0n);
     const end = stayed ? look.since + look.length : now + length;
     found.set(thread, { nr, end: end + offset, known: isRestart(regs) || (stayed && !rule.writesBack) });
   });
@@ -198,10 +203,10 @@ export async function waitsOf(
 /** How often a thread that sleeps goes to sleep anew until it is stopped: in the freezer, and for the tracer. */
 const SWITCHES_TO_STOP = 2;
 
-/** As `/proc/PID/task/TID/syscall` shows call `nr` that is going on at an `ecall`. */
-function describeCall(regs: Registers, nr: number): string {
+/** As `/proc/PID/task/TID/syscall` shows call `nr` that is going on at an `ecall`; `past` it, but where a job was stopped in it. */
+function describeCall(regs: Registers, nr: number, past = 4n): string {
   const a = [0, 1, 2, 3, 4, 5].map((i) => `0x${(regs[REG.a0 + i] ?? 0n).toString(16)}`);
-  const next = (regs[PC] ?? 0n) + 4n;
+  const next = (regs[PC] ?? 0n) + past;
   return [String(nr), ...a, `0x${(regs[REG.sp] ?? 0n).toString(16)}`, `0x${next.toString(16)}`].join(' ');
 }
 

@@ -35,6 +35,8 @@ export interface LookContext {
 export interface CheckpointContext extends LookContext {
   /** What the checkpoint changes and must be put back if the domain goes on here. */
   readonly undo: Undo;
+  /** The processes, by their ids in the hands' PID namespace; each can be told to make calls by its leader. */
+  readonly frozen: ReadonlyMap<number, FrozenProcess>;
   /** Ids of threads in the domain, by their ids in the hands' PID namespace. */
   readonly threadIds: ReadonlyMap<number, number>;
   /** Memory objects to be moved with the domain (shared anonymous memory, memfds, files in memory). */
@@ -58,6 +60,8 @@ export interface RestoreContext {
   /** Paths of files whose contents have come along already. */
   readonly carried: Set<string>;
   readonly counters: { bytesCopied: number };
+  /** All processes under restoration, by their ids in the domain. */
+  readonly processes: ReadonlyMap<number, RebornProcess>;
 }
 
 /** A frozen process under checkpoint. */

@@ -4,6 +4,7 @@ import { credentials } from './credentials.js';
 import { epoll } from './epoll.js';
 import { eventfd } from './eventfd.js';
 import { hostname } from './hostname.js';
+import { jobs } from './jobs.js';
 import type { DomainKind, FileKind, ProcessKind } from './kind.js';
 import { memoryFile } from './memory-file.js';
 import { mounts } from './mounts.js';
@@ -34,6 +35,7 @@ export const fileKinds: readonly FileKind[] = [
 
 /** Kinds of what a process has, in the order they are asked. */
 export const processKinds: readonly ProcessKind[] = [
+  jobs,
   timers,
   signals,
   threads,

@@ -35,10 +35,14 @@ const S_IFREG = 0o100000;
 export class Restoration {
   readonly processes = new Map<number, Reborn>();
 
+  readonly context: RestoreContext;
+
   constructor(
     readonly anchor: Anchor,
-    readonly context: RestoreContext,
-  ) {}
+    context: Omit<RestoreContext, 'processes'>,
+  ) {
+    this.context = { ...context, processes: this.processes };
+  }
 
   #image: DomainImage | undefined;
 

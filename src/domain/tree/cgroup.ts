@@ -1,7 +1,7 @@
 import type { Batch, BatchResult } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError, unsupported } from '../errors.js';
+import { DomainError, unsupportedNow } from '../errors.js';
 import { AT_FDCWD, AT_REMOVEDIR, EEXIST, ENOENT, O } from '../linux/flags.js';
 import { making } from '../linux/making.js';
 import { check, readText, readTexts, writeText } from '../linux/os.js';
@@ -9,8 +9,6 @@ import { cgroupsBelow, countBelow, idsOf, processesIn } from './cgroup-below.js'
 import { together } from '../together.js';
 
 const ROOT = '/sys/fs/cgroup';
-/** A domain that is to stand still for longer until it does is not worth it: it would serve nobody meanwhile. */
-const MOST_FREEZE_MS = 1000;
 /** Times that a call is made without which nothing is undone. */
 const ATTEMPTS = 3;
 /** What a domain may limit below itself. */
@@ -84,11 +82,11 @@ export class Cgroup {
   }
 
   /**
-   * Stops every task in it; answers its processes when all stand still. Throws `unsupported`, by name, if they do not
-   * within a second; the freezer is still on then, and to be taken off ({@link thaw}).
+   * Stops every task in it; answers its processes when all stand still. Throws `unsupported` (passing), by name, if they
+   * do not within `patience` milliseconds; the freezer is still on then, and to be taken off ({@link thaw}).
    */
-  async freeze(): Promise<number[]> {
-    const end = performance.now() + MOST_FREEZE_MS;
+  async freeze(patience: number): Promise<number[]> {
+    const end = performance.now() + patience;
     for (let turn = 0; turn === 0 || performance.now() < end; turn++) {
       const [written, , events, processes] = await together([
         turn === 0 ? writeText(this.hands, `${this.path}/cgroup.freeze`, '1') : 0,
@@ -100,7 +98,7 @@ export class Cgroup {
       check(written, `freezing ${this.path}`);
       if (/^frozen 1$/m.test(events ?? '')) return processes;
     }
-    throw unsupported('a wait that cannot be interrupted', await this.#whoRuns());
+    throw unsupportedNow('a wait that cannot be interrupted', await this.#whoRuns());
   }
 
   /** Names of processes that do not stand still. */

@@ -3,6 +3,7 @@ import { DomainError } from '../errors.js';
 import { PTRACE, SIG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { AT_CALL } from '../trace/runner.js';
+import { forgetSignal } from '../trace/stop-job.js';
 import { PC, REG, type Tracee } from '../trace/tracee.js';
 
 /**
@@ -32,9 +33,4 @@ export async function end(tracee: Tracee, status: number): Promise<void> {
 }
 
 /** Takes the news of a child's end out of what is pending for its parent, who must not hear of it again. */
-export async function forgetChildSignal(parent: Tracee): Promise<void> {
-  const b = parent.batch();
-  const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
-  b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(new Uint8Array(16)), 8);
-  await b.run();
-}
+export const forgetChildSignal = (parent: Tracee): Promise<void> => forgetSignal(parent, SIG.CHLD);

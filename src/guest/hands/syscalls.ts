@@ -75,6 +75,7 @@ export const SYS = {
   personality: 92,
   exit: 93,
   exit_group: 94,
+  waitid: 95,
   set_tid_address: 96,
   unshare: 97,
   futex: 98,

@@ -1,0 +1,53 @@
+/** Stopped jobs in the making: what SIGSTOP and its like do to a process, done to one that is traced. */
+import { SYS } from '../../guest/hands/syscalls.js';
+import { DomainError } from '../errors.js';
+import { PTRACE, SIG } from '../linux/flags.js';
+import { check } from '../linux/os.js';
+import { describeStop, type Stop, type Tracee } from './tracee.js';
+
+const isGroupStop = (s: Stop, signal: number): boolean =>
+  s.kind === 'stopped' && s.event === PTRACE.EVENT_STOP && s.value === signal;
+
+/**
+ * Has a process with a runner stop by a signal; it can still be told to make calls. All of its threads take part, as it
+ * counts as stopped when the last one does. Where no signal of a terminal stops it (its group is an orphan), SIGSTOP does.
+ */
+export async function stopJob(leader: Tracee, threads: Iterable<Tracee>, signal: number): Promise<void> {
+  // After a call the runner stops by a signal, and the tracer chooses which one is delivered.
+  check(await leader.syscall(SYS.getpid), 'getpid');
+  // One that is blocked would only be pending.
+  await leader.setSignalMask(0n);
+  let by = signal;
+  let stop = await leader.resume(PTRACE.CONT, by);
+  if (stop.kind === 'stopped' && stop.event === 0) {
+    by = SIG.STOP;
+    stop = await leader.resume(PTRACE.CONT, by);
+  }
+  for (const thread of threads) {
+    if (thread !== leader) stop = await thread.resume(PTRACE.CONT);
+    if (!isGroupStop(stop, by))
+      throw new DomainError('lost', `thread ${thread.tid} did not stop as a job: ${describeStop(stop)}`);
+  }
+  await leader.blockSignals(leader.runner?.signal);
+}
+
+/** Has a stopped process go on, as far as others can see. No signal is left pending. */
+export async function continueJob(leader: Tracee, threads: Iterable<Tracee>): Promise<void> {
+  const { hands } = leader;
+  check(await hands.syscall(SYS.kill, leader.tid, SIG.CONT), 'continuing a job');
+  // Each is told so at a stop of its own.
+  for (const thread of threads) {
+    const stop = await thread.resume(PTRACE.CONT);
+    if (!isGroupStop(stop, SIG.TRAP))
+      throw new DomainError('lost', `thread ${thread.tid} did not go on as a job: ${describeStop(stop)}`);
+  }
+  await forgetSignal(leader, SIG.CONT);
+}
+
+/** Takes a signal out of what is pending for a process or its thread. */
+export async function forgetSignal(tracee: Tracee, signal: number): Promise<void> {
+  const b = tracee.batch();
+  const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(signal - 1)]).buffer));
+  b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(new Uint8Array(16)), 8);
+  await b.run();
+}
