@@ -5,7 +5,7 @@ import { AT_FDCWD, O } from '../domain/linux/flags.js';
 import { check, statPath, type Stat } from '../domain/linux/os.js';
 import type { ProcessView } from '../domain/proc/survey.js';
 import { together } from '../domain/together.js';
-import { carriedPaths } from '../domain/memory/carried.js';
+import { carriedPaths, isOrdinary } from '../domain/memory/carried.js';
 import { isObject } from '../domain/memory/layout.js';
 
 const S_IFMT = 0o170000;
@@ -49,11 +49,8 @@ function mismatch(path: string, use: string, how: string): DomainError {
 function usedFiles(views: readonly ProcessView[]): Map<string, string> {
   const out = new Map<string, string>();
   for (const view of views) {
-    out.set(view.cwd, 'is in');
-    for (const { link } of view.descriptors) {
-      const elsewhere = ['/dev/', '/proc/', '/sys/', '/memfd:'].some((prefix) => link.startsWith(prefix));
-      if (link.startsWith('/') && !elsewhere) out.set(link, 'has open');
-    }
+    if (!view.gone.cwd) out.set(view.cwd, 'is in');
+    for (const d of view.descriptors) if (isOrdinary(d)) out.set(d.link, 'has open');
     for (const v of view.vmas) if (v.ino !== 0 && !isObject(v)) out.set(v.path, 'maps');
   }
   return out;

@@ -10,7 +10,7 @@ import { readText } from '../domain/linux/os.js';
 import { carriedPaths } from '../domain/memory/carried.js';
 import { total } from '../domain/memory/ranges.js';
 import type { FrameMover } from '../domain/memory/mover.js';
-import { holdProc, type ProcessView } from '../domain/proc/survey.js';
+import { holdProc } from '../domain/proc/survey.js';
 import { stillFits, withoutObjects, type Outline } from '../domain/checkpoint/outline.js';
 import { Restoration } from '../domain/restore/restore.js';
 import { Undo } from '../domain/undo.js';
@@ -172,7 +172,6 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
         fileFds: new Map(),
         pipes: new Map(),
         advice,
-        carried: new Set(),
         counters: { bytesCopied: 0 },
       };
       const restoration = new Restoration(anchor, context);
@@ -209,8 +208,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     const t1 = now();
 
     await step('describe');
-    const carry = (views: readonly ProcessView[]): Promise<void> => restoration.carryFiles(domain.hands, views);
-    const image = await checkpoint(frozen, mover, foresight, carry);
+    const image = await checkpoint(frozen, mover, foresight);
     const t2 = now();
 
     await step('shape');
@@ -220,7 +218,6 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
       skeletonUndo = new Undo();
       await stale.run();
       restoration = await prepare(image.processes);
-      await carry(image.processes.map((p) => p.view));
     }
     restoration.image = image;
     await restoration.makeShared();

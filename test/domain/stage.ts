@@ -4,7 +4,9 @@ import { migrate, type MigrationReport, type Step } from '../../src/remapping/mi
 import type { RunningDomain } from '../../src/domain/tree/launch.js';
 import { DomainError } from '../../src/domain/errors.js';
 import { surveyProcesses } from '../../src/domain/proc/survey.js';
+import { AT_FDCWD, O } from '../../src/domain/linux/flags.js';
 import { readText } from '../../src/domain/linux/os.js';
+import { SYS } from '../../src/guest/hands/syscalls.js';
 import { connectHands } from '../../src/guest/hands/connect.js';
 import { handsElf } from '../../src/guest/hands/elf.js';
 import { Hands } from '../../src/guest/hands/hands.js';
@@ -156,4 +158,13 @@ export async function nextLine(hands: Hands, path: string, before = ''): Promise
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`nothing new in ${path} after ${before}`);
+}
+
+/** Gives a file these contents, and makes it if it is missing. */
+export async function writeFile(hands: Hands, path: string, contents: Uint8Array): Promise<void> {
+  const b = hands.batch();
+  const fd = b.must(SYS.openat, AT_FDCWD, b.str(path), O.WRONLY | O.CREAT | O.TRUNC | O.CLOEXEC, 0o600);
+  const wrote = b.call(SYS.write, fd, b.bytes(contents), contents.length);
+  b.call(SYS.close, fd);
+  if ((await b.run()).value(wrote) !== contents.length) throw new Error(`cannot write ${path}`);
 }

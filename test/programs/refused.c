@@ -26,7 +26,6 @@ int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
   if (!strcmp(what, "udp")) CHECK(socket(AF_INET, SOCK_DGRAM, 0) >= 0);
   if (!strcmp(what, "inotify")) CHECK(inotify_init() >= 0);
-  if (!strcmp(what, "deleted")) { CHECK(open("/tmp/refused", O_RDWR | O_CREAT, 0600) >= 0); unlink("/tmp/refused"); }
   if (!strcmp(what, "lock")) { int fd = open("/tmp/locked", O_RDWR | O_CREAT, 0600); CHECK(fd >= 0 && flock(fd, LOCK_EX) == 0); }
   if (!strcmp(what, "pty")) CHECK(posix_openpt(O_RDWR | O_NOCTTY) >= 0);
   if (!strcmp(what, "realtime")) { struct sched_param p = {.sched_priority = 1}; CHECK(sched_setscheduler(0, SCHED_FIFO, &p) == 0); }

@@ -100,12 +100,7 @@ export async function inspectShared(context: LookContext): Promise<void> {
 /**
  * Describes a frozen domain, with runners planted into its processes. The domain can still go on where it is.
  */
-export async function checkpoint(
-  frozen: FrozenDomain,
-  mover: FrameMover,
-  foresight?: Foresight,
-  meanwhile: (views: readonly ProcessView[]) => Promise<void> = () => Promise.resolve(),
-): Promise<DomainImage> {
+export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresight?: Foresight): Promise<DomainImage> {
   const { hands, anchor, undo } = frozen;
   const [seen] = await together([
     surveyProcesses(
@@ -145,7 +140,6 @@ export async function checkpoint(
     together(frozen.processes.map((p) => checkpointProcess(context, mover, p, foresight))),
     checkpointFiles(context, held),
     together(domainKinds.map((kind) => kind.checkpoint(context))),
-    meanwhile(views),
   ]);
   return { source: hands, processes, files, objects: [...context.objects.values()], shares, close };
 }

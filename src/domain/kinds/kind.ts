@@ -57,8 +57,6 @@ export interface RestoreContext {
   readonly pipes: Map<string, { readonly read: number; readonly write: number; filled: boolean }>;
   /** What processes have told the kernel about their mappings, by their ids in the domain. */
   readonly advice: ReadonlyMap<number, readonly Advice[]>;
-  /** Paths of files whose contents have come along already. */
-  readonly carried: Set<string>;
   readonly counters: { bytesCopied: number };
   /** All processes under restoration, by their ids in the domain. */
   readonly processes: ReadonlyMap<number, RebornProcess>;
@@ -81,6 +79,8 @@ export interface RebornProcess {
   readonly leader: Tracee;
   /** By id in the domain, the leader among them. */
   readonly threads: ReadonlyMap<number, Tracee>;
+  /** Gives the process a descriptor of what the hands have, for the time of its restoration; not in the stage `last`. */
+  fetch(handsFd: number): Promise<number>;
 }
 
 /**

@@ -1,14 +1,13 @@
+import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { unsupported, unsupportedNow } from '../errors.js';
-import { AT_FDCWD, O } from '../linux/flags.js';
-import { check, parseStat } from '../linux/os.js';
-import { readContents, writeContents } from '../memory/carried.js';
-import { fileKind } from './kind.js';
-
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
-const S_IFDIR = 0o040000;
-const S_IFCHR = 0o020000;
+import { DomainError, unsupported, unsupportedNow } from '../errors.js';
+import { NAMELESS } from '../files/ghost.js';
+import { inodeKey, S_IF, S_IFMT } from '../files/inode.js';
+import { AT_FDCWD, F, O } from '../linux/flags.js';
+import { check, parseStat, type Stat } from '../linux/os.js';
+import { nameOf } from '../proc/survey.js';
+import { makerKey } from './carried-files.js';
+import { fileKind, type OpenFile } from './kind.js';
 
 /** Character devices that are the same in every OS instance, by `major << 8 | minor`. */
 const PLAIN_DEVICES = new Map([
@@ -21,66 +20,80 @@ const PLAIN_DEVICES = new Map([
 
 interface PathFileState {
   readonly path: string;
+  /** Key of a file whose name is gone. */
+  readonly ghost: string | undefined;
   readonly flags: number;
   readonly pos: number;
-  readonly mode: number;
-  /** Contents to put there, for a file that the domain may have written. */
-  readonly contents: Uint8Array | undefined;
 }
 
-/**
- * Files, directories and plain devices that are found by a path. What a file holds must be the same on
- * both sides; a file open for writing takes its contents along.
- */
+/** How a file was opened once, and what its description does not remember. */
+const SETTLED = O.CLOEXEC | O.CREAT | O.EXCL | O.TRUNC;
+/** What can be set of a description that is there. */
+const CHANGEABLE = O.APPEND | O.NONBLOCK | O.DIRECT | O.NOATIME;
+
+/** Files, directories and plain devices that are or were found by a path. What is in them is another kind's (carried-files.ts). */
 export const pathFile = fileKind<PathFileState>({
   name: 'file',
-  keeps: 'flags, offset; contents of what is open for writing or mapped shared and writable',
-  refuses: 'file locks, deleted files, devices with a state, open files of /proc and /sys, special files',
+  keeps: 'flags, offset',
+  refuses: 'file locks, devices with a state, open files of /proc and /sys, special files',
   independent: true,
   matches: (view) =>
     view.link.startsWith('/') && !view.link.startsWith('/memfd:') && !view.link.startsWith('/dev/pts/'),
   describe(view) {
     const where = `descriptor ${view.fd} (${view.link})`;
-    if (view.link.endsWith(' (deleted)')) throw unsupported('a deleted file', where);
     if (view.link.startsWith('/proc/') || view.link.startsWith('/sys/'))
       throw unsupportedNow('an open file of /proc or /sys', where);
     if (view.info.locked) throw unsupported('a file lock', where);
-    if (view.link.startsWith('/dev/') && ![...PLAIN_DEVICES.values()].includes(view.link))
-      throw unsupported(`the device ${view.link}`, where);
+  },
+  async inspect({ hands }, file) {
+    refuseSpecial(file, await statOf(hands, file.held, file.view.link));
   },
   async checkpoint({ hands }, file) {
-    const { link, info } = file.view;
-    const b = hands.batch();
-    const stat = b.out(128);
-    const n = b.call(SYS.fstat, file.held, stat);
-    const r = await b.run();
-    check(r.value(n), `looking at ${link}`);
-    const { mode, size, rdev } = parseStat(r.view(stat));
-    const type = mode & S_IFMT;
-    if (type === S_IFCHR && PLAIN_DEVICES.get(Number(rdev)) !== link)
-      throw unsupported(`the device ${link}`, `descriptor ${file.view.fd}`);
-    if (type !== S_IFREG && type !== S_IFDIR && type !== S_IFCHR) throw unsupported(`a special file`, link);
-    let contents: Uint8Array | undefined;
-    if (type === S_IFREG && (info.flags & O.ACCMODE) !== O.RDONLY) {
-      contents = await readContents(hands, link, size);
-    }
+    const { link, info, deleted } = file.view;
+    const stat = await statOf(hands, file.held, link);
+    // What was opened since the look.
+    refuseSpecial(file, stat);
     return {
-      path: link,
-      flags: info.flags & ~(O.CLOEXEC | O.CREAT | O.EXCL | O.TRUNC),
+      path: nameOf(file.view),
+      ghost: deleted ? inodeKey(stat.dev, stat.ino) : undefined,
+      flags: info.flags & ~SETTLED,
       pos: info.pos,
-      mode: mode & 0o7777,
-      contents,
     };
   },
-  async restore({ hands, counters, carried }, state) {
-    if (state.contents !== undefined && !carried.has(state.path)) {
-      carried.add(state.path);
-      await writeContents(hands, state.path, state.mode, state.contents);
-      counters.bytesCopied += state.contents.length;
-    }
+  async restore({ hands, anchor, objectFds }, state) {
     const b = hands.batch();
-    const fd = b.must(SYS.openat, AT_FDCWD, b.str(state.path), state.flags | O.CLOEXEC, 0);
-    if (state.pos !== 0) b.call(SYS.lseek, fd, state.pos, 0);
-    return check((await b.run()).value(fd), `opening ${state.path}`);
+    const { path, ghost, flags, pos } = state;
+    const maker = ghost === undefined ? undefined : objectFds.get(makerKey(ghost));
+    let fd;
+    if (ghost === undefined) {
+      fd = b.must(SYS.openat, AT_FDCWD, b.str(`/proc/${anchor.pid}/root${path}`), flags | O.CLOEXEC, 0);
+    } else if ((flags & NAMELESS) !== 0 && maker !== undefined) {
+      fd = b.must(SYS.fcntl, maker, F.DUPFD_CLOEXEC, 0);
+      b.call(SYS.fcntl, fd, F.SETFL, flags & CHANGEABLE);
+    } else {
+      const made = objectFds.get(ghost);
+      if (made === undefined) throw new DomainError('state', `${path} was not made`);
+      // Its place is a link, which is to be followed.
+      fd = b.must(SYS.openat, AT_FDCWD, b.str(`/proc/self/fd/${made}`), (flags & ~O.NOFOLLOW) | O.CLOEXEC, 0);
+    }
+    if (pos !== 0) b.call(SYS.lseek, fd, pos, 0);
+    return check((await b.run()).value(fd), `opening ${path}`);
   },
 });
+
+function refuseSpecial({ view }: OpenFile, { mode, rdev }: Stat): void {
+  if ((view.info.flags & O.PATH) !== 0) return;
+  const type = mode & S_IFMT;
+  if (type === S_IF.CHR && PLAIN_DEVICES.has(Number(rdev))) return;
+  if (type === S_IF.CHR || type === S_IF.BLK) throw unsupported(`the device ${view.link}`, `descriptor ${view.fd}`);
+  if (type !== S_IF.REG && type !== S_IF.DIR) throw unsupported('a special file', view.link);
+}
+
+async function statOf(hands: Hands, fd: number, what: string): Promise<Stat> {
+  const b = hands.batch();
+  const stat = b.out(128);
+  const n = b.call(SYS.fstat, fd, stat);
+  const r = await b.run();
+  check(r.value(n), `looking at ${what}`);
+  return parseStat(r.view(stat));
+}

@@ -1,5 +1,6 @@
 import { DomainError } from '../errors.js';
 import { ofProcesses, sharedByProcesses } from './process/kinds.js';
+import { carriedFiles } from './carried-files.js';
 import { credentials } from './credentials.js';
 import { epoll } from './epoll.js';
 import { eventfd } from './eventfd.js';
@@ -18,6 +19,7 @@ import { surroundings } from './surroundings.js';
 import { socket, socketKinds } from './socket.js';
 import { threads } from './threads.js';
 import { timerfd } from './timerfd.js';
+import { workingDirectory } from './working-directory.js';
 import { timers } from './timers.js';
 
 /** Kinds of open files. The first that matches is asked. */
@@ -39,6 +41,7 @@ export const processKinds: readonly ProcessKind[] = [
   timers,
   signals,
   threads,
+  workingDirectory,
   surroundings,
   ...ofProcesses,
   credentials,
@@ -47,7 +50,7 @@ export const processKinds: readonly ProcessKind[] = [
 ];
 
 /** Kinds of what the domain has as a whole. */
-export const domainKinds: readonly DomainKind[] = [hostname, mounts, sysv, ...sharedByProcesses];
+export const domainKinds: readonly DomainKind[] = [hostname, mounts, sysv, carriedFiles, ...sharedByProcesses];
 
 /** The kind that saved something. Throws `state`. */
 export function kindNamed<K extends { readonly name: string }>(kinds: readonly K[], name: string): K {

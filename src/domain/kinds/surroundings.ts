@@ -9,8 +9,6 @@ const RLIMITS = 16;
 const PRIO_PROCESS = 0;
 
 interface Surroundings {
-  readonly cwd: string;
-  readonly umask: number;
   /** `struct rlimit64` for each resource: current u64, maximum u64. */
   readonly limits: readonly Uint8Array[];
   readonly nice: number;
@@ -19,16 +17,14 @@ interface Surroundings {
   readonly thpDisable: number;
 }
 
-/** Working directory, umask, limits, niceness and other things a process inherits. */
+/** Limits, niceness and other things a process inherits. */
 export const surroundings = processKind<Surroundings>({
   name: 'surroundings',
-  keeps: 'working directory, umask, limits, niceness, OOM score',
-  refuses: 'another root, a controlling terminal, seccomp, real-time scheduling',
+  keeps: 'limits, niceness, OOM score',
+  refuses: 'a controlling terminal, seccomp, real-time scheduling',
   stage: 'last',
   describe(view) {
     const where = `process ${view.pid}`;
-    if (view.root !== '/') throw unsupported('a root directory of its own', where);
-    if (view.cwd.endsWith(' (deleted)')) throw unsupported('a deleted working directory', where);
     if (view.stat.policy !== 0) throw unsupported('a real-time or batch scheduling policy', where);
     if (view.status.seccomp !== 0) throw unsupported('seccomp', where);
     if (view.stat.ttyNr !== 0) throw unsupported('a controlling terminal', where);
@@ -46,8 +42,6 @@ export const surroundings = processKind<Surroundings>({
     const [r, tr] = await together([b.run(), t.run()]);
     for (const { n } of limits) check(r.value(n), 'reading limits');
     return {
-      cwd: view.cwd,
-      umask: view.status.umask,
       limits: limits.map(({ out }) => r.bytes(out)),
       nice: view.stat.nice,
       oomScoreAdj: view.oomScoreAdj,
@@ -57,15 +51,12 @@ export const surroundings = processKind<Surroundings>({
   },
   async restore({ context, leader }, s) {
     const t = leader.batch();
-    const moved = t.call(SYS.chdir, t.str(s.cwd));
-    t.call(SYS.umask, s.umask);
     if (s.subreaper !== 0) t.call(SYS.prctl, PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     if (s.thpDisable !== 0) t.call(SYS.prctl, PR.SET_THP_DISABLE, s.thpDisable, 0, 0, 0);
     const b = context.hands.batch();
     const refs = s.limits.map((limit, i) => b.call(SYS.prlimit64, leader.tid, i, b.bytes(limit), 0));
     if (s.nice !== 0) refs.push(b.call(SYS.setpriority, PRIO_PROCESS, leader.tid, s.nice));
-    const [tr, r] = await together([t.run(), b.run()]);
-    check(tr.value(moved), `changing to ${s.cwd}`);
+    const [, r] = await together([t.run(), b.run()]);
     for (const ref of refs) check(r.value(ref), 'setting limits');
     if (s.oomScoreAdj !== 0) await writeText(context.hands, `/proc/${leader.tid}/oom_score_adj`, String(s.oomScoreAdj));
   },

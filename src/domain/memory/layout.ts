@@ -35,6 +35,10 @@ export function isSegment(v: { readonly path?: string; readonly deleted?: boolea
   return v.deleted === true && /^\/SYSV[0-9a-f]{8}$/.test(v.path ?? '');
 }
 
+/** Whether what has no path any more was a file with a path: not a memfd, shared anonymous memory or a segment. */
+export const isFilePath = (path: string): boolean =>
+  !/^\/(memfd:|dev\/zero( \(deleted\))?$|SYSV[0-9a-f]{8}$)/.test(path);
+
 /** True if a mapping's file cannot be found by its path: shared anonymous memory, memfd, a deleted file. */
 export function isObject(v: Vma): boolean {
   return isSegment(v) || (v.ino !== 0 && (v.deleted || v.path.startsWith('/memfd:')));

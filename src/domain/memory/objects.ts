@@ -4,16 +4,17 @@ import { DomainError } from '../errors.js';
 import { AT_FDCWD, F, MADV, MAP, O, PROT } from '../linux/flags.js';
 import { making, whileOpen } from '../linux/making.js';
 import { check, parseStat } from '../linux/os.js';
+import { DELETED } from '../proc/deleted.js';
 import type { ProcessView } from '../proc/survey.js';
 import type { Vma } from '../proc/maps.js';
 import { together } from '../together.js';
-import { isObject, objectKey } from './layout.js';
+import { extentsOf } from '../files/extents.js';
+import { inodeKey, isInMemory } from '../files/inode.js';
+import { isFilePath, isObject, objectKey } from './layout.js';
 import type { FrameMover, Move } from './mover.js';
 import type { Range } from './ranges.js';
 
 const PAGE = 4096;
-const SEEK_DATA = 3;
-const SEEK_HOLE = 4;
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
 const F_SEAL_SEAL = 1;
@@ -30,6 +31,8 @@ export interface MemoryObject {
   readonly seals: number;
   /** Where it has contents, in bytes from its start. */
   readonly data: readonly Range[];
+  /** Was a file with a name: the kind of deleted files makes it (kinds/deleted-files.ts). */
+  readonly deletedFile: boolean;
   /** A descriptor of the source's hands. */
   readonly sourceFd: number;
 }
@@ -42,11 +45,7 @@ export async function keyOfDescriptor(hands: Hands, fd: number): Promise<string>
   const r = await b.run();
   check(r.value(n), 'fstat');
   const { dev, ino } = parseStat(r.view(stat));
-  // As the kernel encodes a device number for user space: minor in bits 0-7 and 20-31, major in 8-19.
-  const major = Number((dev >> 8n) & 0xfffn);
-  const minor = Number((dev & 0xffn) | ((dev >> 12n) & 0xfff00n));
-  const hex = (x: number): string => x.toString(16).padStart(2, '0');
-  return objectKey({ dev: `${hex(major)}:${hex(minor)}`, ino: Number(ino) });
+  return inodeKey(dev, ino);
 }
 
 /** Finds the objects that processes map. Descriptors are opened through `/proc/PID/map_files`. */
@@ -55,26 +54,29 @@ export async function mappedObjects(
   views: readonly ProcessView[],
   into: Map<string, MemoryObject>,
 ): Promise<void> {
-  const found = new Map<string, { readonly at: string; readonly vma: Vma }>();
+  const found = new Map<string, { readonly at: string; readonly vma: Vma; readonly exchanged: boolean }>();
   for (const view of views) {
     for (const vma of view.vmas) {
       const at = `/proc/${view.hostPid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
-      if (isObject(vma)) found.set(objectKey(vma), { at, vma });
+      if (!isObject(vma)) continue;
+      const isProgram = view.gone.exe && vma.path + DELETED === view.exe;
+      const before = found.get(objectKey(vma));
+      found.set(objectKey(vma), { at, vma, exchanged: !isProgram && before?.exchanged !== false });
     }
   }
   await together(
-    [...found].map(async ([key, { at, vma }]) => {
+    [...found].map(async ([key, { at, vma, exchanged }]) => {
       const b = hands.batch();
       const fd = b.call(SYS.openat, AT_FDCWD, b.str(at), O.RDONLY | O.CLOEXEC, 0);
       const opened = check((await b.run()).value(fd), `opening the memory behind ${vma.path}`);
-      await addObject(hands, opened, vma.path, into, key);
+      await addObject(hands, opened, vma.path, into, key, exchanged);
     }),
   );
 }
 
 /**
  * Notes the object behind a descriptor of the hands, which becomes the note's own. `path`: as /proc shows it. `known`: its
- * key, where that is known.
+ * key, where that is known. `exchanged`: its pages change places; those of a program may not be written.
  */
 export async function addObject(
   hands: Hands,
@@ -82,6 +84,7 @@ export async function addObject(
   path: string,
   into: Map<string, MemoryObject>,
   known?: string,
+  exchanged = true,
 ): Promise<string> {
   return making(hands, async (note) => {
     note(fd);
@@ -93,22 +96,28 @@ export async function addObject(
     const b = hands.batch();
     const stat = b.out(128);
     b.call(SYS.fstat, fd, stat);
+    const fs = b.out(120);
+    b.call(SYS.fstatfs, fd, fs);
     const seals = b.call(SYS.fcntl, fd, F.GET_SEALS);
     const r = await b.run();
     const { size } = parseStat(r.view(stat));
-    const data = await dataRanges(hands, fd, size);
+    const memfd = path.startsWith('/memfd:') ? path.slice(7).replace(/ \(deleted\)$/, '') : undefined;
+    const deletedFile = memfd === undefined && isFilePath(path);
+    // What lies on a disk is copied by the kind that makes the file.
+    const copied = deletedFile && !(exchanged && isInMemory(r.view(fs)));
+    const data = copied ? [] : await dataRanges(hands, fd, size);
     // Another mapping or descriptor of it was looked at meanwhile.
     if (into.has(key)) {
       await hands.syscall(SYS.close, fd);
       return key;
     }
-    const memfd = path.startsWith('/memfd:') ? path.slice(7).replace(/ \(deleted\)$/, '') : undefined;
     into.set(key, {
       key,
       memfd,
       size,
       seals: memfd === undefined ? 0 : check(r.value(seals), `reading the seals of ${path}`),
       data,
+      deletedFile,
       sourceFd: fd,
     });
     return key;
@@ -122,16 +131,11 @@ async function dataRanges(hands: Hands, fd: number, size: number): Promise<Range
   const own = open.call(SYS.openat, AT_FDCWD, open.str(`/proc/self/fd/${fd}`), O.RDONLY | O.CLOEXEC, 0);
   const at = check((await open.run()).value(own), 'opening a memory object');
   return whileOpen(hands, at, async () => {
-    const out: Range[] = [];
-    for (let position = 0; position < size;) {
-      const start = await hands.syscall(SYS.lseek, at, position, SEEK_DATA);
-      if (start < 0) break;
-      const end = check(await hands.syscall(SYS.lseek, at, start, SEEK_HOLE), 'looking for a hole');
-      // Not by bits: an object may be larger than they can count.
-      out.push({ start: start - (start % PAGE), end: Math.ceil(end / PAGE) * PAGE });
-      position = end;
-    }
-    return out;
+    // Not by bits: an object may be larger than they can count.
+    return (await extentsOf(hands, at, size, 'a memory object')).map(({ start, end }) => ({
+      start: start - (start % PAGE),
+      end: Math.ceil(end / PAGE) * PAGE,
+    }));
   });
 }
 

@@ -3,6 +3,7 @@ import { DomainError } from '../errors.js';
 import { HeldFiles } from '../linux/held-files.js';
 import { readDirs, readLinks, readTexts } from '../linux/os.js';
 import { together } from '../together.js';
+import { DELETED, tellDeleted } from './deleted.js';
 import { parseFdInfo, type FdInfo } from './fdinfo.js';
 import { parseMaps, type Vma } from './maps.js';
 import { tellMayWrite } from './may-write.js';
@@ -13,8 +14,13 @@ export interface DescriptorView {
   readonly fd: number;
   /** Where `/proc/PID/fd/FD` leads: `socket:[123]`, `/path`, `anon_inode:[eventpoll]`, … */
   readonly link: string;
+  /** Its file has lost that name: the kernel has put ` (deleted)` behind it, and no file of that name is meant. */
+  readonly deleted: boolean;
   readonly info: FdInfo;
 }
+
+/** The name that a descriptor's file has or had. */
+export const nameOf = (d: DescriptorView): string => (d.deleted ? d.link.slice(0, -DELETED.length) : d.link);
 
 /** A child that has ended and that its parent has not asked about. */
 export interface DeadChild {
@@ -51,6 +57,8 @@ export interface ProcessView {
   readonly cwd: string;
   readonly root: string;
   readonly exe: string;
+  /** Which of these three are gone; the kernel has put ` (deleted)` behind them. */
+  readonly gone: Readonly<Record<'cwd' | 'root' | 'exe', boolean>>;
   readonly timers: string;
   readonly namespaces: Readonly<Record<string, string>>;
   readonly oomScoreAdj: number;
@@ -156,7 +164,7 @@ export async function surveyProcesses(
 
   const fdsOf = indicesBy(fdPaths);
   const tasksOf = indicesBy(tasks);
-  return hostPids.map((hostPid, i) => {
+  const views = hostPids.map((hostPid, i): ProcessView => {
     const text = (k: number): string => texts[PER_PROCESS.length * i + k] ?? '';
     if (text(0) === '' || text(1) === '') throw new DomainError('lost', `process ${hostPid} is gone`);
     const status = parseStatus(text(0));
@@ -165,7 +173,12 @@ export async function surveyProcesses(
     for (const k of fdsOf.get(hostPid) ?? []) {
       const target = fdLinks[k];
       if (target === undefined) continue;
-      descriptors.push({ fd: Number(fdPaths[k]?.fd), link: target, info: parseFdInfo(fdInfos[k] ?? '') });
+      descriptors.push({
+        fd: Number(fdPaths[k]?.fd),
+        link: target,
+        deleted: false,
+        info: parseFdInfo(fdInfos[k] ?? ''),
+      });
     }
     descriptors.sort((a, b) => a.fd - b.fd);
     const pid = status.nsPid.at(-1) ?? hostPid;
@@ -181,6 +194,7 @@ export async function surveyProcesses(
       cwd: link(0),
       root: link(1),
       exe: link(2),
+      gone: { cwd: false, root: false, exe: false },
       timers: text(2),
       namespaces: Object.fromEntries(NAMESPACES.map((n, k) => [n, link(3 + k)])),
       oomScoreAdj: Number(text(3)),
@@ -188,6 +202,7 @@ export async function surveyProcesses(
       strays: children.get(hostPid)?.strays ?? [],
     };
   });
+  return tellDeleted(hands, views);
 }
 
 /** Which entries belong to each process. */

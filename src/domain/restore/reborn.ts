@@ -1,7 +1,7 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import type { ProcessImage, ThreadImage } from '../checkpoint/checkpoint.js';
 import type { VdsoImage } from '../checkpoint/outline.js';
-import { DomainError, unsupportedNow } from '../errors.js';
+import { DomainError, unsupported, unsupportedNow } from '../errors.js';
 import { ecallIn, HANDS_FD } from '../tree/anchor.js';
 import type { RebornProcess, RestoreContext } from '../kinds/kind.js';
 import { CLONE, F, MREMAP, O, PR, PROT } from '../linux/flags.js';
@@ -13,6 +13,7 @@ import type { TargetVma } from '../memory/layout.js';
 import type { Move, ProcessSpace } from '../memory/mover.js';
 import { normalize, subtract, type Range } from '../memory/ranges.js';
 import { isInEntry, isSameVdso, quietClocks, redirectVdso } from '../memory/vdso.js';
+import { DELETED } from '../proc/deleted.js';
 import { findHole, isVdso, isVvar, parseMaps, type Vma } from '../proc/maps.js';
 import { together } from '../together.js';
 import { cloneArgs } from '../trace/clone.js';
@@ -234,7 +235,7 @@ export class Reborn implements RebornProcess {
 
   /** After the contents came: protections, and what the kernel wants to know about the layout. */
   async finishMemory(image: ProcessImage): Promise<void> {
-    const fd = await this.openExe(image.view.exe);
+    const fd = await this.#exeOf(image);
     const kept = this.#plan?.keep.find((k) => k.vdso.start === image.vdso.vdso.start);
     const clocks = kept === undefined ? undefined : this.leader.poke(kept.vvar.start, quietClocks(image.clocks));
     const { mm } = image.view.stat;
@@ -269,6 +270,14 @@ export class Reborn implements RebornProcess {
 
   #sayAgain(image: ProcessImage): Promise<void> {
     return advise(this.leader, this.context.advice.get(this.pid) ?? [], image.vmas);
+  }
+
+  /** The program that the process executes, also one whose name is gone. */
+  async #exeOf({ view, vmas }: ProcessImage): Promise<number> {
+    if (!view.gone.exe) return this.openExe(view.exe);
+    const shown = vmas.find((v) => v.deleted && v.path + DELETED === view.exe);
+    if (shown?.backing.kind !== 'object') throw unsupported('a deleted program that is not mapped', view.exe);
+    return this.#objectFd(shown.backing.key, false);
   }
 
   /** Opens the program that the process executes, in its own name. Once for each path. */
@@ -328,6 +337,21 @@ export class Reborn implements RebornProcess {
     }
   }
 
+  async fetch(handsFd: number): Promise<number> {
+    const fd = await this.#fetch(handsFd);
+    this.#spares.push(fd);
+    return fd;
+  }
+
+  async #fetch(handsFd: number): Promise<number> {
+    const b = this.leader.batch();
+    const got = b.call(SYS.pidfd_getfd, this.#handsFd, handsFd, 0);
+    // Out of the way of the descriptors to come.
+    const moved = b.call(SYS.fcntl, got, F.DUPFD_CLOEXEC, this.#handsFd + 1);
+    b.call(SYS.close, got);
+    return check((await b.run()).value(moved), 'fetching a descriptor');
+  }
+
   /** A descriptor of a memory object in the process: to write it, or to read it only. */
   async #objectFd(key: string, writable: boolean): Promise<number> {
     const name = `${key} ${writable ? 'w' : 'r'}`;
@@ -336,19 +360,11 @@ export class Reborn implements RebornProcess {
     const { hands, objectFds } = this.context;
     const handsFd = objectFds.get(key);
     if (handsFd === undefined) throw new DomainError('state', `memory object ${key} was not made`);
-    const fetch = async (from: number): Promise<number> => {
-      const b = this.leader.batch();
-      const got = b.call(SYS.pidfd_getfd, this.#handsFd, from, 0);
-      // Out of the way of the descriptors to come.
-      const moved = b.call(SYS.fcntl, got, F.DUPFD_CLOEXEC, this.#handsFd + 1);
-      b.call(SYS.close, got);
-      return check((await b.run()).value(moved), 'fetching a memory object');
-    };
     let fd: number;
-    if (writable) fd = await fetch(handsFd);
+    if (writable) fd = await this.#fetch(handsFd);
     else {
       const only = await open(hands, `/proc/self/fd/${handsFd}`, O.RDONLY);
-      fd = await whileOpen(hands, only, () => fetch(only));
+      fd = await whileOpen(hands, only, () => this.#fetch(only));
     }
     this.#objects.set(name, fd);
     return fd;

@@ -1,5 +1,4 @@
 import { HandsError } from '../../guest/hands/errors.js';
-import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import type { Anchor } from '../tree/anchor.js';
 import type { DomainImage } from '../checkpoint/checkpoint.js';
@@ -9,8 +8,7 @@ import type { RestoreContext, SavedFile, Stage } from '../kinds/kind.js';
 import { domainKinds, fileKinds, kindNamed, processKinds } from '../kinds/registry.js';
 import { CLONE, SIG } from '../linux/flags.js';
 import { closeAll } from '../linux/making.js';
-import { check, statPath } from '../linux/os.js';
-import { carriedPaths, readContents, writeContents } from '../memory/carried.js';
+import { check } from '../linux/os.js';
 import type { FlipReceipt } from '../memory/mover.js';
 import { segmentOf } from '../memory/layout.js';
 import { makeObject, ObjectTransfer, sealObject } from '../memory/objects.js';
@@ -24,9 +22,6 @@ import { SyscallRunner } from '../trace/running.js';
 import { Tracee } from '../trace/tracee.js';
 import { letGoHeld } from '../freeze/seize.js';
 import { shorten } from '../freeze/waits.js';
-
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
 
 /**
  * A domain coming to life in an OS instance. Its methods are called in the order in which they stand here;
@@ -84,7 +79,7 @@ export class Restoration {
       await reborn.strip(Math.max(-1, ...p.view.descriptors.map((d) => d.fd)), owner);
       await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
       await reborn.identify();
-      await reborn.openExe(p.view.exe);
+      if (!p.view.gone.exe) await reborn.openExe(p.view.exe);
       for (const t of p.view.threads) if (t.tid !== p.view.pid) await reborn.bearThread(t.tid);
     };
     await together(outlines.filter((p) => !hasOthersFiles(p.view)).map(makeReady));
@@ -208,30 +203,14 @@ export class Restoration {
     await closeAll(this.context.hands, fds);
   }
 
-  /** Contents of files that the domain may be writing, before anything maps or opens them. */
-  async carryFiles(source: Hands, views: readonly ProcessView[]): Promise<void> {
-    const { hands, carried, counters } = this.context;
-    const paths = [...carriedPaths(views)];
-    await together(
-      paths.map(async (path) => {
-        const stat = await statPath(source, path);
-        if (stat === undefined || (stat.mode & S_IFMT) !== S_IFREG) return;
-        const contents = await readContents(source, path, stat.size);
-        await writeContents(hands, path, stat.mode & 0o7777, contents);
-        carried.add(path);
-        counters.bytesCopied += contents.length;
-      }),
-    );
-  }
-
   /** Memory objects, still empty, and what the domain has as a whole. */
   async makeShared(): Promise<void> {
     const { hands, objectFds, undo } = this.context;
     undo.add('closing memory objects', () => this.#closeObjects());
     await together(
-      // Segments are made by the kind that knows their ids.
+      // Segments and deleted files are made by the kinds that know what they were.
       this.image.objects
-        .filter((o) => segmentOf(o.key) === undefined)
+        .filter((o) => segmentOf(o.key) === undefined && !o.deletedFile)
         .map(async (o) => {
           objectFds.set(o.key, await makeObject(hands, o));
         }),
