@@ -79,7 +79,6 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   namespace: /a uts namespace/,
   missing: /only-here/,
   closing: /being closed/,
-  unreadable: /unreadable mapping/,
   unaccepted: /TCP connection that waits to be accepted/,
   'unaccepted-unix': /UNIX connection that waits to be accepted/,
   relative: /relative path/,

@@ -13,6 +13,8 @@ const R_OR_X = 0b1010;
 const W = 0b100;
 /** _PAGE_SPECIAL of Linux (arch/riscv/include/asm/pgtable-bits.h), a software bit: in private anonymous memory, the page of zeros. */
 const SPECIAL = 1 << 8;
+/** A page that nobody may touch is there without being valid: _PAGE_PROT_NONE and _PAGE_READ of Linux. Not so one that is away. */
+const CLOSED = 0b100010;
 const MEGAPAGE = 0x20_0000;
 const GIGAPAGE = 0x4000_0000;
 const RAM_PAGE = RAM_START / 4096;
@@ -50,10 +52,10 @@ export function walkRun(
     const mega = entryAt(memory, middle, Math.floor(address / MEGAPAGE) & 511);
     const first = Math.floor(address / 4096) & 511;
     const here = Math.min(count - done, 512 - first);
-    if (mega < 0 || (words[mega] & V) === 0) return address;
+    if (mega < 0 || ((words[mega] & V) === 0 && !isClosed(words[mega]))) return address;
     const page = pageNumber(words[mega], words[mega + 1]);
     if ((words[mega] & R_OR_X) !== 0) {
-      if ((words[mega] & mask) !== need) return address;
+      if ((words[mega] & mask) !== need && !isClosed(words[mega])) return address;
       for (let i = 0; i < here; i++) out[at + done + i] = page + first + i - RAM_PAGE;
       done += here;
       continue;
@@ -62,7 +64,7 @@ export function walkRun(
     if (entry < 0) return address;
     for (let i = 0; i < here; i++, entry += 2) {
       const low = words[entry];
-      if ((low & mask) !== need || (low & R_OR_X) === 0) return address + i * 4096;
+      if (((low & mask) !== need || (low & R_OR_X) === 0) && !isClosed(low)) return address + i * 4096;
       out[at + done + i] = pageNumber(low, words[entry + 1]) - RAM_PAGE;
     }
     done += here;
@@ -113,7 +115,8 @@ export function ownPagesIn(
         const flags = words[entry];
         if ((flags & V) !== 0 && (flags & R_OR_X) !== 0) {
           if ((flags & SPECIAL) === 0) own.add(at, at + 4096);
-        } else if (!isEmpty(words, entry)) unclear.add(at, at + 4096);
+        } else if (isClosed(flags)) own.add(at, at + 4096);
+        else if (!isEmpty(words, entry)) unclear.add(at, at + 4096);
       }
     }
   }
@@ -149,6 +152,11 @@ function pageNumber(low: number, high: number): number {
 function entryAt(memory: GuestPhysical, table: number, index: number): number {
   const offset = memory.offsetOf(table + 8 * index);
   return offset < 0 ? -1 : offset >>> 2;
+}
+
+/** A page with contents that nobody may touch. */
+function isClosed(low: number): boolean {
+  return (low & (V | CLOSED | SPECIAL)) === CLOSED;
 }
 
 /** Nothing is there. */

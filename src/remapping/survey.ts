@@ -3,13 +3,13 @@ import type { Hands } from '../guest/hands/hands.js';
 import { inspectShared, refuseUnsupported } from '../domain/checkpoint/checkpoint.js';
 import { NO_VDSO, outlineProcess, type Outline } from '../domain/checkpoint/outline.js';
 import { withTables } from '../domain/checkpoint/shared-tables.js';
-import { DomainError, unsupported } from '../domain/errors.js';
+import { DomainError } from '../domain/errors.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
-import { EBADF, ENOENT, ESRCH, PROT } from '../domain/linux/flags.js';
+import { EBADF, ENOENT, ESRCH } from '../domain/linux/flags.js';
 import type { HeldFiles } from '../domain/linux/held-files.js';
 import { readText } from '../domain/linux/os.js';
-import { readAdvice, type Advice } from '../domain/memory/advice.js';
-import { intersect, normalize, total } from '../domain/memory/ranges.js';
+import { readAdvice, refuseFlags, type Advice } from '../domain/memory/advice.js';
+import { total } from '../domain/memory/ranges.js';
 import { surveyProcesses } from '../domain/proc/survey.js';
 import { together } from '../domain/together.js';
 import { compareFiles } from './compare.js';
@@ -19,13 +19,6 @@ const MOST_LOOKS = 20;
 /** Errors of a look at what a running domain has that mean: not any more. */
 const GONE: readonly number[] = [ENOENT, ESRCH, EBADF];
 export const aMoment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
-
-/** Memory without access is kept as address space only; contents in it would be lost. Throws `unsupported`. */
-function refuseUnreadable(o: Outline): void {
-  const closed = o.vmas.filter((v) => !v.shared && v.prot === PROT.NONE);
-  if (intersect(o.pages, normalize(closed)).length > 0)
-    throw unsupported('an unreadable mapping with contents', `process ${o.view.pid}`);
-}
 
 /** Bytes that the destination shall have left besides: page tables, kernel objects, and what its own programs need. */
 const MEMORY_TO_SPARE = 8 * 2 ** 20;
@@ -67,7 +60,6 @@ export async function lookAround(domain: RunningDomain, to: Hands): Promise<Outl
       await inspectShared({ hands, anchor, views });
       await compareFiles(hands, to, views);
       const outlines = await together(views.map((v) => outlineProcess(hands, v)));
-      outlines.forEach(refuseUnreadable);
       await compareMemory(to, outlines);
       return outlines;
     } catch (e) {
@@ -100,5 +92,6 @@ export async function lookAgain(domain: RunningDomain, early: readonly Outline[]
 
 export async function readAllAdvice(hands: Hands, outlines: readonly Outline[]): Promise<Map<number, Advice[]>> {
   const all = await together(outlines.map(({ view }) => readAdvice(hands, view.hostPid)));
+  outlines.forEach(({ view }, i) => refuseFlags(all[i] ?? [], `process ${view.pid}`));
   return new Map(outlines.map(({ view }, i) => [view.pid, all[i] ?? []]));
 }

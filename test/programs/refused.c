@@ -47,7 +47,6 @@ int main(int argc, char **argv) {
     CHECK((fd = open("/tmp/must-be-same", O_RDONLY)) >= 0);
     if (!strcmp(what, "mapping")) { CHECK(mmap(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0) != MAP_FAILED); close(fd); }
   }
-  if (!strcmp(what, "unreadable")) { char *p = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); p[0] = 1; CHECK(mprotect(p, 8192, PROT_NONE) == 0); }
   if (!strcmp(what, "closing")) {
     int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7003), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

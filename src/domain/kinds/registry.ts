@@ -7,6 +7,7 @@ import { eventfd } from './eventfd.js';
 import { hostname } from './hostname.js';
 import { jobs } from './jobs.js';
 import type { DomainKind, FileKind, ProcessKind } from './kind.js';
+import { locksToCome } from './locks-to-come.js';
 import { memoryFile } from './memory-file.js';
 import { mounts } from './mounts.js';
 import { pathFile } from './path-file.js';
@@ -47,6 +48,7 @@ export const processKinds: readonly ProcessKind[] = [
   credentials,
   semaphoreAdjustments,
   semaphoreUsers,
+  locksToCome,
 ];
 
 /** Kinds of what the domain has as a whole. */

@@ -17,8 +17,20 @@ test('what was said about a mapping is read from its VmFlags; the kernel’s own
     '3ffff02000-3ffff03000 r-xp 00000000 00:00 0                              [vdso]',
     'VmFlags: rd ex mr mw me de dd ',
   ].join('\n');
+  const set = (flags: string): Set<string> => new Set(flags.split(' '));
   assert.deepEqual(parseSmaps(text), [
-    { start: 0x3fb0000000, end: 0x3fb0001000, advice: [MADV.DONTFORK, MADV.WIPEONFORK], locked: true },
-    { start: 0x3fb0001000, end: 0x3fb0003000, advice: [MADV.DONTDUMP, MADV.NOHUGEPAGE], locked: false },
+    { start: 0x10000, end: 0x12000, advice: [], flags: set('rd ex mr mw me') },
+    {
+      start: 0x3fb0000000,
+      end: 0x3fb0001000,
+      advice: [MADV.DONTFORK, MADV.WIPEONFORK],
+      flags: set('rd wr mr mw me lo ac dc wf sd'),
+    },
+    {
+      start: 0x3fb0001000,
+      end: 0x3fb0003000,
+      advice: [MADV.DONTDUMP, MADV.NOHUGEPAGE],
+      flags: set('rd wr mr mw me ac dd nh'),
+    },
   ]);
 });

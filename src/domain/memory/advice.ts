@@ -1,17 +1,39 @@
 import type { Ref } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
+import { unsupported } from '../errors.js';
 import { MADV } from '../linux/flags.js';
 import { check, readFile } from '../linux/os.js';
 import type { Tracee } from '../trace/tracee.js';
 import type { Range } from './ranges.js';
 
-/** What a program has told the kernel about a mapping, besides its protection. */
+/** What the kernel says of a mapping, besides its protection. */
 export interface Advice extends Range {
-  /** MADV_* values. */
+  /** MADV_* values that a program has said of it. */
   readonly advice: readonly number[];
-  readonly locked: boolean;
+  /** Other letters of its `VmFlags`. */
+  readonly flags: ReadonlySet<string>;
 }
+
+/** Letters of `VmFlags` that no call says but that a mapping is made with, or has for ever. */
+export const VM = {
+  GROWSDOWN: 'gd',
+  LOCKED: 'lo',
+  LOCKONFAULT: 'lf',
+  NORESERVE: 'nr',
+  DROPPABLE: 'dp',
+  SEALED: 'sl',
+} as const;
+
+/** Letters of mappings that cannot be made anew, with their names. */
+const REFUSED = new Map([
+  ['ht', 'huge pages that were set aside (hugetlbfs)'],
+  ['um', 'memory registered with userfaultfd'],
+  ['uw', 'memory registered with userfaultfd'],
+  ['ui', 'memory registered with userfaultfd'],
+  ['io', 'a mapping of a device'],
+  ['pf', 'a mapping of a device'],
+]);
 
 /** Letters of `VmFlags` in `/proc/PID/smaps` (Documentation/filesystems/proc.rst) that madvise(2) sets. */
 const ADVICE = new Map<string, number>([
@@ -24,12 +46,11 @@ const ADVICE = new Map<string, number>([
   ['mg', MADV.MERGEABLE],
   ['wf', MADV.WIPEONFORK],
 ]);
-const LOCKED = 'lo';
-/** Pages are locked when they are there: those that were are made there anyway. */
+/** Pages are locked when they are there. */
 const MLOCK_ONFAULT = 1;
 
 /**
- * The mappings of a process that it has advised about or locked. The kernel walks all of its page tables for that: to be
+ * The mappings of a process, and what the kernel says of them. The kernel walks all of its page tables for that: to be
  * asked while the process runs.
  */
 export async function readAdvice(hands: Hands, hostPid: number): Promise<Advice[]> {
@@ -50,8 +71,7 @@ export function parseSmaps(text: string): Advice[] {
     if (range === undefined || !line.startsWith('VmFlags:')) continue;
     const flags = line.slice('VmFlags:'.length).trim().split(' ');
     const advice = flags.flatMap((flag) => ADVICE.get(flag) ?? []);
-    const locked = flags.includes(LOCKED);
-    if (advice.length > 0 || locked) out.push({ ...range, advice, locked });
+    out.push({ ...range, advice, flags: new Set(flags) });
   }
   return out;
 }
@@ -62,21 +82,64 @@ const BINDING: readonly number[] = [MADV.DONTFORK, MADV.WIPEONFORK];
 /** Mappings in one batch; about each there is little to say. */
 const ADVISED_AT_ONCE = 60;
 
+/** Refuses mappings that cannot be made anew. Throws `unsupported`. */
+export function refuseFlags(all: readonly Advice[], where: string): void {
+  for (const { flags } of all)
+    for (const flag of flags) {
+      const name = REFUSED.get(flag);
+      if (name !== undefined) throw unsupported(name, where);
+    }
+}
+
+/** What is known of mappings, to be found by one that may have grown at one end since. */
+export class KnownMappings {
+  readonly #starts: ReadonlyMap<number, Advice>;
+  readonly #ends: ReadonlyMap<number, Advice>;
+
+  constructor(all: readonly Advice[]) {
+    this.#starts = new Map(all.map((a) => [a.start, a]));
+    this.#ends = new Map(all.map((a) => [a.end, a]));
+  }
+
+  of({ start, end }: Range): Advice | undefined {
+    return this.#starts.get(start) ?? this.#ends.get(end);
+  }
+}
+
 /** Has a process with a runner say the same of those of its mappings that are still the ones it was said of. */
-export async function advise(tracee: Tracee, all: readonly Advice[], mappings: readonly Range[]): Promise<void> {
-  const now = new Set(mappings.map(({ start, end }) => `${start} ${end}`));
-  const valid = all.filter(({ start, end }) => now.has(`${start} ${end}`));
-  for (let first = 0; first < valid.length; first += ADVISED_AT_ONCE) {
+export async function advise(tracee: Tracee, known: KnownMappings, mappings: readonly Range[]): Promise<void> {
+  const said = mappings.flatMap(({ start, end }) => {
+    const of = known.of({ start, end });
+    return of === undefined || (of.advice.length === 0 && !of.flags.has(VM.LOCKED)) ? [] : [{ start, end, of }];
+  });
+  for (let first = 0; first < said.length; first += ADVISED_AT_ONCE) {
     const b = tracee.batch();
     const binding: Ref[] = [];
-    for (const { start, end, advice, locked } of valid.slice(first, first + ADVISED_AT_ONCE)) {
-      for (const value of advice) {
-        const said = b.call(SYS.madvise, start, end - start, value);
-        if (BINDING.includes(value)) binding.push(said);
+    for (const { start, end, of } of said.slice(first, first + ADVISED_AT_ONCE)) {
+      for (const value of of.advice) {
+        // The kernel itself has said this of memory that it may drop.
+        if (of.flags.has(VM.DROPPABLE) && BINDING.includes(value)) continue;
+        const told = b.call(SYS.madvise, start, end - start, value);
+        if (BINDING.includes(value)) binding.push(told);
       }
-      if (locked) binding.push(b.call(SYS.mlock2, start, end - start, MLOCK_ONFAULT));
+      // A lock that fails for want of pages is there all the same.
+      if (of.flags.has(VM.LOCKED))
+        b.call(SYS.mlock2, start, end - start, of.flags.has(VM.LOCKONFAULT) ? MLOCK_ONFAULT : 0);
     }
     const r = await b.run();
     for (const ref of binding) check(r.value(ref), `advising about memory of process ${tracee.tid}`);
+  }
+}
+
+/** Seals mappings that were sealed (mseal(2)): they can be changed no more. */
+export async function seal(tracee: Tracee, known: KnownMappings, mappings: readonly Range[]): Promise<void> {
+  const sealed = mappings.filter((m) => known.of(m)?.flags.has(VM.SEALED) === true);
+  for (let first = 0; first < sealed.length; first += ADVISED_AT_ONCE) {
+    const b = tracee.batch();
+    const calls = sealed
+      .slice(first, first + ADVISED_AT_ONCE)
+      .map(({ start, end }) => b.call(SYS.mseal, start, end - start, 0));
+    const r = await b.run();
+    for (const call of calls) check(r.value(call), `sealing memory of process ${tracee.tid}`);
   }
 }

@@ -10,6 +10,15 @@ export interface TargetVma extends Vma {
     | { readonly kind: 'file' }
     /** Shared mapping of memory that has no path: the object's key. */
     | { readonly kind: 'object'; readonly key: string };
+  /** How anonymous memory is made: what is not said of a mapping, but was when it was made. */
+  readonly made?: Made;
+}
+
+/** Flags of mmap(2), as far as they are known. */
+export interface Made {
+  readonly growsDown: boolean;
+  readonly noReserve: boolean;
+  readonly droppable: boolean;
 }
 
 /** Key of the memory object behind a shared mapping of something without a path. */
@@ -41,7 +50,9 @@ export const isFilePath = (path: string): boolean =>
 
 /** True if a mapping's file cannot be found by its path: shared anonymous memory, memfd, a deleted file. */
 export function isObject(v: Vma): boolean {
-  return isSegment(v) || (v.ino !== 0 && (v.deleted || v.path.startsWith('/memfd:')));
+  return (
+    isSegment(v) || (v.ino !== 0 && (v.deleted || v.path.startsWith('/memfd:') || v.path.startsWith('[anon_shmem:')))
+  );
 }
 
 /** Mappings of a process that another OS instance must make, without the kernel's own ones and without `except` (the runner). */
@@ -60,12 +71,17 @@ export function isWritable(v: Vma): boolean {
   return (v.prot & PROT.WRITE) !== 0 || v.mayWrite === true;
 }
 
+/** Whether a mapping becomes larger when somebody touches what lies below it. */
+export function growsDown(v: TargetVma): boolean {
+  return v.made?.growsDown ?? v.path === '[stack]';
+}
+
 /** What must be equal for a mapping that is there to serve as the wanted one, protection aside; offsets count from address 0. */
 export function identity(v: TargetVma): string {
   const share = v.shared ? (isWritable(v) ? 'sw' : 's') : 'p';
   switch (v.backing.kind) {
     case 'anonymous':
-      return `${share} anonymous ${v.path === '[stack]' ? 'stack' : ''}`;
+      return `${share} anonymous ${growsDown(v) ? 'grows' : ''} ${v.made?.droppable === true ? 'droppable' : ''} ${v.made?.noReserve === true ? 'unreserved' : ''}`;
     case 'file':
       return `${share} file ${v.offset - v.start} ${v.path}`;
     case 'object':

@@ -156,7 +156,7 @@ export async function makeObject(hands: Hands, object: MemoryObject): Promise<nu
   // Shared anonymous memory has a descriptor only through a mapping.
   const size = Math.ceil(object.size / PAGE) * PAGE;
   const at = check(
-    await hands.syscall(SYS.mmap, 0, size, PROT.READ | PROT.WRITE, MAP.SHARED | MAP.ANONYMOUS, -1, 0),
+    await hands.syscall(SYS.mmap, 0, size, PROT.READ | PROT.WRITE, MAP.SHARED | MAP.ANONYMOUS | MAP.NORESERVE, -1, 0),
     'making shared memory',
   );
   const b = hands.batch();

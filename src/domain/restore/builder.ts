@@ -3,7 +3,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { AT_FDCWD, MADV, MAP, O, PROT } from '../linux/flags.js';
 import type { Tracee } from '../trace/tracee.js';
-import { identity, isWritable, segmentOf, type TargetVma } from '../memory/layout.js';
+import { growsDown, identity, isWritable, segmentOf, type TargetVma } from '../memory/layout.js';
 import { attachSegments } from './segments.js';
 import { Protections } from './protections.js';
 import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
@@ -82,11 +82,14 @@ export class MemoryBuilder {
     const offset = vma.offset + (p.start - vma.start);
     switch (vma.backing.kind) {
       case 'anonymous': {
-        const extra = vma.path === '[stack]' ? MAP.GROWSDOWN | MAP.STACK : 0;
+        const { made } = vma;
+        const extra = growsDown(vma) ? MAP.GROWSDOWN : 0;
         // What the original was promised without being accounted for shall not be refused here.
-        const reserve = isReservation(vma) || length > LARGE ? MAP.NORESERVE : 0;
+        const unreserved = (made?.noReserve ?? isReservation(vma)) || length > LARGE;
+        const reserve = unreserved ? MAP.NORESERVE : 0;
+        const sort = made?.droppable === true ? MAP.DROPPABLE : share;
         return (b) => [
-          b.call(SYS.mmap, p.start, length, prot, share | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE | extra | reserve, -1, 0),
+          b.call(SYS.mmap, p.start, length, prot, sort | MAP.ANONYMOUS | MAP.FIXED_NOREPLACE | extra | reserve, -1, 0),
         ];
       }
       case 'file': {
@@ -112,7 +115,7 @@ export class MemoryBuilder {
 
   /** Makes private memory writable for the time until {@link protect}: every mapping that has a part in the ranges. */
   async open(ranges: readonly Range[]): Promise<void> {
-    const opened = touching(this.#pieces, ranges).filter((p) => !p.vma.shared && !isReservation(p.vma));
+    const opened = touching(this.#pieces, ranges).filter((p) => !p.vma.shared);
     await this.#give(opened, (p) => p.vma.prot | PROT.READ | PROT.WRITE, 'making memory writable');
   }
 
@@ -208,7 +211,7 @@ function segmentBehind({ backing }: TargetVma): number | undefined {
   return backing.kind === 'object' ? segmentOf(backing.key) : undefined;
 }
 
-/** Address space held free: no access, and (as far as we move it) no pages. */
+/** Address space held free: no access now. */
 function isReservation(v: TargetVma): boolean {
   return v.prot === PROT.NONE;
 }

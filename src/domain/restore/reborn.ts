@@ -7,7 +7,8 @@ import type { RebornProcess, RestoreContext } from '../kinds/kind.js';
 import { CLONE, F, MREMAP, O, PR, PROT } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
 import { check, open, readText } from '../linux/os.js';
-import { advise } from '../memory/advice.js';
+import { advise, KnownMappings, seal, VM } from '../memory/advice.js';
+import { nameMemory } from '../memory/names.js';
 import { MemoryBuilder } from './builder.js';
 import type { TargetVma } from '../memory/layout.js';
 import type { Move, ProcessSpace } from '../memory/mover.js';
@@ -43,6 +44,7 @@ interface VdsoPlan {
 export class Reborn implements RebornProcess {
   readonly threads = new Map<number, Tracee>();
   readonly #memory: MemoryBuilder;
+  readonly #known: KnownMappings;
   #handsFd = HANDS_FD;
   #objects = new Map<string, number>();
   #plan: VdsoPlan | undefined;
@@ -58,6 +60,7 @@ export class Reborn implements RebornProcess {
     readonly leader: Tracee,
   ) {
     this.threads.set(pid, leader);
+    this.#known = new KnownMappings(context.advice.get(pid) ?? []);
     this.#memory = new MemoryBuilder(leader, (key, writable) => this.#objectFd(key, writable));
   }
 
@@ -147,7 +150,9 @@ export class Reborn implements RebornProcess {
   #targets(vmas: readonly TargetVma[], active: VdsoImage): TargetVma[] {
     const plan = this.#plan;
     if (plan === undefined) throw new DomainError('state', 'the vDSO has no place yet');
-    const out = vmas.filter((v) => !plan.giveWay.some((g) => v.start < g.end && v.end > g.start));
+    const out = vmas
+      .filter((v) => !plan.giveWay.some((g) => v.start < g.end && v.end > g.start))
+      .map((v) => (v.backing.kind === 'anonymous' ? this.#asMade(v) : v));
     if (plan.keep.some((k) => k.vdso.start === active.vdso.start)) {
       const ordinary = (r: Range, prot: number): TargetVma => ({
         ...r,
@@ -163,6 +168,17 @@ export class Reborn implements RebornProcess {
       out.push(ordinary(active.vvar, PROT.READ), ordinary(active.vdso, PROT.READ | PROT.EXEC));
     }
     return out.sort((a, b) => a.start - b.start);
+  }
+
+  #asMade(v: TargetVma): TargetVma {
+    const flags = this.#known.of(v)?.flags;
+    if (flags === undefined) return v;
+    const made = {
+      growsDown: flags.has(VM.GROWSDOWN),
+      noReserve: flags.has(VM.NORESERVE),
+      droppable: flags.has(VM.DROPPABLE),
+    };
+    return { ...v, made };
   }
 
   /** Makes the mappings, and lets pages exist where the original has some. Can be repeated as the original changes. */
@@ -266,10 +282,11 @@ export class Reborn implements RebornProcess {
     const [, , , r] = await together([clocks, this.#sayAgain(image), this.#memory.protect(), c.run()]);
     check(r.value(set), 'PR_SET_MM_MAP');
     check(r.value(name), 'PR_SET_NAME');
+    await seal(this.leader, this.#known, image.vmas);
   }
 
-  #sayAgain(image: ProcessImage): Promise<void> {
-    return advise(this.leader, this.context.advice.get(this.pid) ?? [], image.vmas);
+  async #sayAgain(image: ProcessImage): Promise<void> {
+    await together([advise(this.leader, this.#known, image.vmas), nameMemory(this.leader, image.vmas)]);
   }
 
   /** The program that the process executes, also one whose name is gone. */

@@ -2,6 +2,8 @@
 export const SYS = {
   io_setup: 0,
   io_destroy: 1,
+  io_submit: 2,
+  io_getevents: 4,
   setxattr: 5,
   lsetxattr: 6,
   fsetxattr: 7,
@@ -226,4 +228,5 @@ export const SYS = {
   fchmodat2: 452,
   statmount: 457,
   listmount: 458,
+  mseal: 462,
 } as const;
