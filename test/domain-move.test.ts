@@ -75,7 +75,6 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   inotify: /inotify/,
   lock: /a file lock/,
   pty: /device .*pt/,
-  realtime: /scheduling policy/,
   namespace: /a uts namespace/,
   missing: /only-here/,
   closing: /being closed/,

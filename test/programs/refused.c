@@ -28,7 +28,6 @@ int main(int argc, char **argv) {
   if (!strcmp(what, "inotify")) CHECK(inotify_init() >= 0);
   if (!strcmp(what, "lock")) { int fd = open("/tmp/locked", O_RDWR | O_CREAT, 0600); CHECK(fd >= 0 && flock(fd, LOCK_EX) == 0); }
   if (!strcmp(what, "pty")) CHECK(posix_openpt(O_RDWR | O_NOCTTY) >= 0);
-  if (!strcmp(what, "realtime")) { struct sched_param p = {.sched_priority = 1}; CHECK(sched_setscheduler(0, SCHED_FIFO, &p) == 0); }
   // A parent whose child neither executes nor ends waits where no signal reaches it.
   if (!strcmp(what, "vfork")) { if (fork() == 0) { if (vfork() == 0) for (;;) pause(); _exit(0); } rest_ms(100); }
   if (!strcmp(what, "traced")) {

@@ -22,7 +22,7 @@ import type { Look } from './wait.js';
 import { rememberDisturbed, resumed, shorten, waitsOf } from './waits.js';
 
 /** Half of a checkpoint is in them: should the hands end, they must not go on. */
-const FROZEN_OPTIONS = PTRACE.O_TRACESYSGOOD | PTRACE.O_EXITKILL;
+const FROZEN_OPTIONS = PTRACE.O_TRACESYSGOOD | PTRACE.O_EXITKILL | PTRACE.O_SUSPEND_SECCOMP;
 
 /** Threads of processes, each process's first thread before its others. Ids in the hands' namespace. */
 async function threadsOf(hands: Hands, pids: readonly number[], held?: HeldFiles): Promise<number[][]> {

@@ -1,32 +1,33 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported } from '../errors.js';
-import { PR } from '../linux/flags.js';
+import { AT_FDCWD, O, PR } from '../linux/flags.js';
 import { check, writeText } from '../linux/os.js';
 import { together } from '../together.js';
 import { processKind } from './kind.js';
 
 const RLIMITS = 16;
-const PRIO_PROCESS = 0;
+/** What `/proc/PID/loginuid` says where nobody has logged in. */
+const NO_LOGIN = '4294967295';
 
 interface Surroundings {
   /** `struct rlimit64` for each resource: current u64, maximum u64. */
   readonly limits: readonly Uint8Array[];
-  readonly nice: number;
   readonly oomScoreAdj: number;
   readonly subreaper: number;
-  readonly thpDisable: number;
+  /** Which memory a core dump has: hexadecimal. */
+  readonly coreFilter: string;
+  /** Empty: nobody. */
+  readonly login: string;
 }
 
-/** Limits, niceness and other things a process inherits. */
+/** Limits and other things a process inherits. */
 export const surroundings = processKind<Surroundings>({
   name: 'surroundings',
-  keeps: 'limits, niceness, OOM score',
-  refuses: 'a controlling terminal, seccomp, real-time scheduling',
+  keeps: 'limits, OOM score, child subreaper, what a core dump has, login user',
+  refuses: 'a controlling terminal',
   stage: 'last',
   describe(view) {
     const where = `process ${view.pid}`;
-    if (view.stat.policy !== 0) throw unsupported('a real-time or batch scheduling policy', where);
-    if (view.status.seccomp !== 0) throw unsupported('seccomp', where);
     if (view.stat.ttyNr !== 0) throw unsupported('a controlling terminal', where);
   },
   async checkpoint({ context, view, leader }) {
@@ -38,25 +39,30 @@ export const surroundings = processKind<Surroundings>({
     const t = leader.batch();
     const subreaper = t.out(8);
     t.call(SYS.prctl, PR.GET_CHILD_SUBREAPER, subreaper, 0, 0, 0);
-    const thp = t.call(SYS.prctl, PR.GET_THP_DISABLE, 0, 0, 0, 0);
     const [r, tr] = await together([b.run(), t.run()]);
     for (const { n } of limits) check(r.value(n), 'reading limits');
     return {
       limits: limits.map(({ out }) => r.bytes(out)),
-      nice: view.stat.nice,
       oomScoreAdj: view.oomScoreAdj,
       subreaper: tr.view(subreaper).getInt32(0, true),
-      thpDisable: Math.max(0, tr.value(thp)),
+      coreFilter: view.coreFilter.trim(),
+      login: view.loginUid === NO_LOGIN ? '' : view.loginUid,
     };
   },
   async restore({ context, leader }, s) {
     const t = leader.batch();
     if (s.subreaper !== 0) t.call(SYS.prctl, PR.SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    if (s.thpDisable !== 0) t.call(SYS.prctl, PR.SET_THP_DISABLE, s.thpDisable, 0, 0, 0);
+    // Only the task itself may say so.
+    const login = s.login === '' ? undefined : t.call(SYS.openat, AT_FDCWD, t.str('/proc/self/loginuid'), O.WRONLY, 0);
+    const written = login === undefined ? undefined : t.call(SYS.write, login, t.str(s.login), s.login.length);
+    if (login !== undefined) t.call(SYS.close, login);
     const b = context.hands.batch();
     const refs = s.limits.map((limit, i) => b.call(SYS.prlimit64, leader.tid, i, b.bytes(limit), 0));
-    if (s.nice !== 0) refs.push(b.call(SYS.setpriority, PRIO_PROCESS, leader.tid, s.nice));
-    const [, r] = await together([t.run(), b.run()]);
+    const filter =
+      s.coreFilter === '' ? 0 : writeText(context.hands, `/proc/${leader.tid}/coredump_filter`, `0x${s.coreFilter}`);
+    const [tr, r, filtered] = await together([t.run(), b.run(), filter]);
+    if (written !== undefined) check(tr.value(written), `setting the login user ${s.login}`);
+    check(filtered, 'setting what a core dump has');
     for (const ref of refs) check(r.value(ref), 'setting limits');
     if (s.oomScoreAdj !== 0) await writeText(context.hands, `/proc/${leader.tid}/oom_score_adj`, String(s.oomScoreAdj));
   },

@@ -21,6 +21,7 @@ export interface Status {
   /** Signals that are pending for this thread, and for the whole process. */
   readonly pending: { readonly thread: bigint; readonly process: bigint };
   readonly seccomp: number;
+  readonly seccompFilters: number;
   readonly threads: number;
   readonly vmRssKiB: number;
   readonly rssAnonKiB: number;
@@ -73,6 +74,7 @@ export function parseStatus(text: string): Status {
     noNewPrivs: number('NoNewPrivs') !== 0,
     pending: { thread: mask('SigPnd'), process: mask('ShdPnd') },
     seccomp: number('Seccomp'),
+    seccompFilters: number('Seccomp_filters'),
     threads: number('Threads'),
     vmRssKiB: number('VmRSS'),
     rssAnonKiB: number('RssAnon'),

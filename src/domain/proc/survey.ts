@@ -62,6 +62,9 @@ export interface ProcessView {
   readonly timers: string;
   readonly namespaces: Readonly<Record<string, string>>;
   readonly oomScoreAdj: number;
+  /** As the files of `/proc` are named that tell it: hexadecimal; a decimal number. */
+  readonly coreFilter: string;
+  readonly loginUid: string;
   readonly dead: readonly DeadChild[];
   /** Children that live, by their ids in the domain, and were not among the processes to be looked at. */
   readonly strays: readonly number[];
@@ -82,7 +85,7 @@ const NAMESPACES = [
   'cgroup',
 ] as const;
 
-const PER_PROCESS = ['status', 'stat', 'timers', 'oom_score_adj'] as const;
+const PER_PROCESS = ['status', 'stat', 'timers', 'oom_score_adj', 'coredump_filter', 'loginuid'] as const;
 
 /** What {@link surveyProcesses} will read of processes that were looked at already, opened for it. */
 export function holdProc(hands: Hands, views: readonly ProcessView[]): Promise<HeldFiles> {
@@ -198,6 +201,8 @@ export async function surveyProcesses(
       timers: text(2),
       namespaces: Object.fromEntries(NAMESPACES.map((n, k) => [n, link(3 + k)])),
       oomScoreAdj: Number(text(3)),
+      coreFilter: text(4),
+      loginUid: text(5),
       dead: children.get(hostPid)?.dead ?? [],
       strays: children.get(hostPid)?.strays ?? [],
     };

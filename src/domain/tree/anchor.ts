@@ -3,7 +3,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { Cgroup } from './cgroup.js';
 import { DomainError } from '../errors.js';
-import { AT_FDCWD, CATCHABLE, CLONE, O, PTRACE, SIG } from '../linux/flags.js';
+import { AT_FDCWD, CATCHABLE, CLONE, O, PR, PTRACE, SIG } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
 import { parseMountinfo, type Mount } from '../mounts/mountinfo.js';
 import { check, open, readText, writeText } from '../linux/os.js';
@@ -38,7 +38,8 @@ export const RESTORATION_OPTIONS =
   PTRACE.O_TRACEFORK |
   PTRACE.O_TRACEVFORK |
   PTRACE.O_TRACEEXEC |
-  PTRACE.O_EXITKILL;
+  PTRACE.O_EXITKILL |
+  PTRACE.O_SUSPEND_SECCOMP;
 
 const SCHED_FIFO = 1;
 const SCHED_RESET_ON_FORK = 0x40000000;
@@ -197,6 +198,8 @@ export async function createAnchor(
     ['mount', addMount(t, 'cgroup2', '/sys/fs/cgroup', '')],
     ['mount', addMount(t, 'devpts', '/dev/pts', 'mode=620,ptmxmode=666,gid=5')],
     ['prctl', t.call(SYS.prctl, 15, t.str('domain'))],
+    // From the hands it has none, as they have a real-time priority: its children shall have what others have.
+    ['prctl', t.call(SYS.prctl, PR.SET_TIMERSLACK, 50_000, 0, 0, 0)],
   ] as const;
   if (spec.hostname !== undefined) t.call(SYS.sethostname, t.str(spec.hostname), spec.hostname.length);
   t.call(SYS.close_range, 0, 899, 0);
