@@ -13,6 +13,7 @@ const layers = {
   guest: ['interposition', 'partition', 'computer', 'hart'],
   domain: ['guest', 'partition', 'computer'],
   system: ['guest', 'interposition', 'partition', 'computer', 'net', 'image'],
+  trees: ['system', 'image'],
   remapping: ['domain', 'guest', 'partition', 'computer'],
   maintenance: ['system', 'remapping', 'domain', 'guest', 'partition', 'computer', 'net'],
   // Beside the floors, leaning on nothing above.

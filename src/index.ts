@@ -22,6 +22,12 @@ import {
   type PrepareOptions,
   type Profile,
 } from './image/index.js';
+import {
+  findTree as findInCache,
+  prepareTree as makeTree,
+  type PreparedTree,
+  type TreeOptions as PrepareTreeOptions,
+} from './trees/index.js';
 import { SystemComputer, type ComputerOptions, type SystemPlatform } from './system/index.js';
 
 /** A computer on this process: machine memory, harts on worker threads, devices, a network, and its VMM. */
@@ -35,6 +41,34 @@ export class Computer extends SystemComputer {
     // Behind a promise, because a platform may have to load something first.
     return Promise.resolve().then(() => new Computer(platform, rest));
   }
+}
+
+/** Options of `prepareTree`. */
+export type TreeOptions = ImageOptions & Pick<PrepareTreeOptions, 'name'>;
+
+/**
+ * A Debian system with these packages and all that they depend on, on a disk that guests mount read-only; from the cache,
+ * or made of Debian packages, whose scripts run in a guest. Throws ImageError.
+ *
+ *     const tree = await prepareTree(['nginx', 'memcached'], { name: 'web' });
+ *     const carrier = await Carrier.boot(computer, { name: 'a', image, trees: [tree] }); // there it is /trees/web
+ */
+export function prepareTree(install: readonly string[], options: TreeOptions = {}): Promise<PreparedTree> {
+  const { cacheFolder = defaultCacheFolder(), ...rest } = options;
+  return makeTree(install, {
+    ...rest,
+    cache: nodeCache(cacheFolder),
+    commands: nodeCommands,
+    computer: (need) => Computer.create({ ...need, network: false }),
+  });
+}
+
+/** A tree that was made before, by its name. Throws ImageError `not-found`, `corrupt`. */
+export function findTree(
+  name: string,
+  { cacheFolder = defaultCacheFolder() }: ImageOptions = {},
+): Promise<PreparedTree> {
+  return findInCache(name, { cache: nodeCache(cacheFolder) });
 }
 
 /** Options of `prepareImage` and `prepareImages`. */
@@ -149,9 +183,11 @@ export type { RateLimit } from './interposition/path/options.js';
 export { GuestError, type GuestErrorCode } from './guest/errors.js';
 export type { OsEnd, OsInstance } from './guest/os-instance.js';
 export { NetError, type Forward, type NetErrorCode } from './net/index.js';
-export { launch, type Program, type RunningDomain } from './domain/tree/launch.js';
+export { launch, type RunningDomain } from './domain/tree/launch.js';
+export type { Limit, LimitName, Limits, Program, User } from './domain/tree/program.js';
 export { STEPS, type MigrationReport, type Step } from './remapping/migrate.js';
-export type { DomainSpec } from './domain/tree/anchor.js';
+export type { DomainSpec, ProgramEnd } from './domain/tree/anchor.js';
+export { findObstacles, type Obstacle } from './remapping/survey.js';
 export type { DomainNetwork } from './domain/tree/netlink.js';
 export { DomainError, type DomainErrorCode } from './domain/errors.js';
 export {
@@ -182,6 +218,7 @@ export type {
   Lock,
 } from './image/host.js';
 export type { ImageManifest, KernelManifest, PackageVersion, UserlandManifest } from './image/manifest.js';
+export type { PreparedTree, TreeManifest } from './trees/index.js';
 export type { ModuleChoice } from './image/modules.js';
 export type { PrepareOptions } from './image/prepare.js';
 export type { Mirror, Mirrors } from './image/sources.js';

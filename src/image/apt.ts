@@ -12,14 +12,17 @@ import {
   parseDownloadStatus,
   parseIndexFetch,
   parseMadison,
+  parseOrder,
   parseShow,
   parseSimulation,
+  type InstallStep,
   type PackageRecord,
 } from './apttext.js';
 import { ImageError } from './errors.js';
 import type { CommandOptions, CommandResult, Commands, Files, OnProgress } from './host.js';
 import { findMirrors, parseSources, type Mirrors } from './sources.js';
 import { toText } from './bytes.js';
+import { alike } from './alike.js';
 
 const KEYRINGS = ['/usr/share/keyrings/debian-archive-keyring.gpg', '/usr/share/keyrings/debian-archive-keyring.pgp'];
 
@@ -27,6 +30,9 @@ const KEYRINGS = ['/usr/share/keyrings/debian-archive-keyring.gpg', '/usr/share/
 const BRING = 'Bring a kernel and an initramfs of your own: --kernel IMAGE --initrd CPIO.';
 
 const MAKE_ROOM = 'Make room, or set UNDERSTUDY_CACHE to a folder on another disk.';
+
+/** What no Debian system is without, as apt-patterns(7) has it. */
+const ESSENTIAL = '?essential';
 
 /** Other names of the same release, for a mirror that serves one name's index out of step. */
 const ALIASES = ['stable', 'oldstable'];
@@ -244,6 +250,38 @@ export class Apt {
   async plan(names: readonly string[]): Promise<PackageRecord[]> {
     const plan = parseSimulation(await this.#ask('apt-get', ['-q', '--simulate', '--yes', 'install', ...names]));
     return this.show(plan.map(({ name, version }) => `${name}=${version}`));
+  }
+
+  /**
+   * A whole Debian system with these packages: what no system is without, what they depend on, and the order in which
+   * all of it is unpacked and configured.
+   *
+   * @throws ImageError `not-found` for a package that does not exist, with names that are like it, or that cannot be
+   * installed.
+   */
+  async system(names: readonly string[]): Promise<{ records: PackageRecord[]; order: InstallStep[] }> {
+    let said: string;
+    try {
+      said = await this.#ask('apt-get', ['-q', '--simulate', '--yes', 'install', ESSENTIAL, ...names]);
+    } catch (error) {
+      throw await this.#withSuggestions(error, names);
+    }
+    const plan = parseSimulation(said).map(({ name, version }) => `${name.replace(/:.*/, '')}=${version}`);
+    return { records: await this.show(plan), order: parseOrder(said) };
+  }
+
+  /** The same error; where packages do not exist, with what may have been meant. */
+  async #withSuggestions(error: unknown, names: readonly string[]): Promise<unknown> {
+    if (!(error instanceof ImageError) || error.code !== 'not-found') return error;
+    const there = await this.names('');
+    const known = new Set(there);
+    const unknown = names.filter((name) => !known.has(name));
+    if (unknown.length === 0) return error;
+    const lines = unknown.map((name) => {
+      const like = alike(name, there);
+      return `${this.#release} has no package ${name}${like.length === 0 ? '' : `; did you mean ${like.join(', ')}?`}`;
+    });
+    return new ImageError('not-found', lines.join('\n'), { cause: error });
   }
 
   /**

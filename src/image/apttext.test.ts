@@ -7,6 +7,7 @@ import {
   parseDownloadStatus,
   parseIndexFetch,
   parseMadison,
+  parseOrder,
   parseShow,
   parseSimulation,
 } from './apttext.js';
@@ -19,7 +20,9 @@ Architecture: riscv64
 Pre-Depends: dpkg (>= 1.17)
 Depends: libc6 (>= 2.38), libzstd1 (>= 1.5.5) | libother, zlib1g:any (>= 1:1.1.4),
  libstdc++6
+Provides: libssl (= 3.5)
 Section: libs
+Installed-Size: 6000
 Size: 2238728
 SHA256: 3d8ce2dd
 
@@ -31,7 +34,10 @@ SHA256: 3d8ce2dd
     architecture: 'riscv64',
     section: 'libs',
     depends: ['dpkg', 'libc6', 'libzstd1', 'libother', 'zlib1g', 'libstdc++6'],
+    provides: ['libssl'],
     size: 2238728,
+    installed: 6144000,
+    essential: false,
     sha256: '3d8ce2dd',
   });
 });
@@ -45,6 +51,11 @@ Conf libc6 (2.41-12+deb13u4 Debian:13.7/stable [riscv64])
   assert.deepEqual(parseSimulation(text), [
     { name: 'gcc-14-base', version: '14.2.0-19' },
     { name: 'libc6', version: '2.41-12+deb13u4' },
+  ]);
+  assert.deepEqual(parseOrder(text), [
+    { act: 'unpack', name: 'gcc-14-base' },
+    { act: 'unpack', name: 'libc6' },
+    { act: 'configure', name: 'libc6' },
   ]);
 });
 
@@ -83,7 +94,10 @@ test('status lines, file names, errors', () => {
     architecture: 'riscv64',
     section: '',
     depends: [],
+    provides: [],
     size: 1,
+    installed: 1,
+    essential: false,
     sha256: '',
   };
   assert.equal(debName(record), 'a_5%3a8.0-1_riscv64.deb');

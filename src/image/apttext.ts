@@ -9,8 +9,14 @@ export interface PackageRecord {
   section: string;
   /** Names in Depends and Pre-Depends, alternatives included. */
   depends: string[];
+  /** Names that it answers to besides. */
+  provides: string[];
   /** Bytes of the .deb. */
   size: number;
+  /** Bytes of what it holds, roughly. */
+  installed: number;
+  /** No Debian system is without it, and nobody says that they depend on it. */
+  essential: boolean;
   sha256: string;
 }
 
@@ -20,14 +26,18 @@ export function parseShow(text: string): PackageRecord[] {
     const [name, version, sha256] = [s.get('package'), s.get('version'), s.get('sha256')];
     if (name === undefined || version === undefined || sha256 === undefined) return [];
     const relations = `${s.get('pre-depends') ?? ''},${s.get('depends') ?? ''}`;
-    const depends = relations.split(/[,|]/).flatMap((r) => /^\s*([a-z0-9][a-z0-9+.-]+)/.exec(r)?.[1] ?? []);
+    const namesIn = (text: string): string[] =>
+      text.split(/[,|]/).flatMap((r) => /^\s*([a-z0-9][a-z0-9+.-]+)/.exec(r)?.[1] ?? []);
     return {
       name,
       version,
       architecture: s.get('architecture') ?? '',
       section: s.get('section') ?? '',
-      depends,
+      depends: namesIn(relations),
+      provides: namesIn(s.get('provides') ?? ''),
       size: Number(s.get('size') ?? 0),
+      installed: Number(s.get('installed-size') ?? 0) * 1024,
+      essential: s.get('essential') === 'yes',
       sha256,
     };
   });
@@ -38,6 +48,20 @@ export function parseSimulation(text: string): { name: string; version: string }
   return text.split('\n').flatMap((line) => {
     const [, name, version] = /^Inst (\S+) (?:\[\S+\] )?\((\S+) /.exec(line) ?? [];
     return name === undefined || version === undefined ? [] : { name, version };
+  });
+}
+
+/** What dpkg is told to do with a package on the way of an installation. */
+export interface InstallStep {
+  readonly act: 'unpack' | 'configure';
+  readonly name: string;
+}
+
+/** `apt-get --simulate install`: the order in which apt would have packages unpacked and configured. */
+export function parseOrder(text: string): InstallStep[] {
+  return text.split('\n').flatMap((line) => {
+    const [, act, name] = /^(Inst|Conf) ([a-z0-9][a-z0-9+.-]+)(?::\S+)? /.exec(line) ?? [];
+    return name === undefined ? [] : { act: act === 'Inst' ? 'unpack' : 'configure', name };
   });
 }
 

@@ -11,10 +11,26 @@ export interface Files {
   /** Size in bytes, or undefined when there is no such file. */
   size(path: string): Promise<number | undefined>;
   makeFolder(path: string): Promise<void>;
+  /** Makes an empty file, and its folder, to be written piece by piece. */
+  create(path: string): Promise<FileWriter>;
+  /** The same of a file that is there. */
+  open(path: string): Promise<FileWriter>;
+  /** SHA-256 of a file in hexadecimal digits, read piece by piece; undefined when there is no such file. */
+  digest(path: string): Promise<string | undefined>;
+  /** Bytes that can still be written on the disk with this folder. */
+  free(folder: string): Promise<number>;
   /** Removes a file or a whole folder; nothing there is no error. */
   remove(path: string): Promise<void>;
   /** Atomic on one file system. A folder does not replace a folder that holds something. */
   rename(from: string, to: string): Promise<void>;
+}
+
+/** A large file while it is written. Pieces may come in any order; what none covers reads as zeroes, and takes no room. */
+export interface FileWriter {
+  write(at: number, data: Uint8Array): Promise<void>;
+  /** Sets the length. */
+  resize(bytes: number): Promise<void>;
+  close(): Promise<void>;
 }
 
 /** How a command of the host is run. */
@@ -59,7 +75,7 @@ export interface Cache {
 /** What happens while images are prepared. */
 export interface Progress {
   /** `plan` comes before the first package is fetched, and says how much all of them are. */
-  step: 'wait' | 'verify' | 'index' | 'plan' | 'download' | 'unpack' | 'build' | 'ready' | 'warning';
+  step: 'wait' | 'verify' | 'index' | 'plan' | 'download' | 'unpack' | 'build' | 'install' | 'ready' | 'warning';
   /** A line for people. */
   message: string;
   /** 0 to 1 of the step. */

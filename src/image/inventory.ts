@@ -40,7 +40,7 @@ export async function listImages(cache: Cache): Promise<CachedImage[]> {
 }
 
 /** Ours, and nothing else that may lie in a folder somebody named. */
-const PARTS = ['apt', 'blobs', 'images', 'kernels', 'userlands', 'tmp'];
+const PARTS = ['apt', 'blobs', 'images', 'kernels', 'userlands', 'trees', 'tmp'];
 
 /** Removes images, or with `packagesOnly` just what apt has fetched. Waits for whoever is preparing. */
 export async function cleanCache(

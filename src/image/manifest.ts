@@ -35,9 +35,10 @@ export interface ImageManifest {
 
 type Check<T> = (value: unknown) => T | undefined;
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null;
 
-const isBlob = (value: unknown): value is Blob =>
+export const isBlob = (value: unknown): value is Blob =>
   isRecord(value) &&
   typeof value['name'] === 'string' &&
   /^[\w.]+$/.test(value['name']) &&
@@ -45,10 +46,10 @@ const isBlob = (value: unknown): value is Blob =>
   /^[0-9a-f]{64}$/.test(value['sha256']) &&
   Number.isSafeInteger(value['bytes']);
 
-const isStrings = (value: unknown): value is string[] =>
+export const isStrings = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((v) => typeof v === 'string');
 
-const isPackages = (value: unknown): value is PackageVersion[] =>
+export const isPackages = (value: unknown): value is PackageVersion[] =>
   Array.isArray(value) &&
   value.every((v: unknown) => isRecord(v) && typeof v['name'] === 'string' && typeof v['version'] === 'string');
 

@@ -9,6 +9,7 @@
  * A blob or manifest appears whole under its name or not at all (written aside, then renamed).
  */
 import { sha256, toBytes, toText } from './bytes.js';
+import { ImageError } from './errors.js';
 import type { Cache } from './host.js';
 
 /** A file of the cache, known by its contents. */
@@ -37,6 +38,28 @@ export class Store {
   async write(name: string, data: Uint8Array): Promise<Blob> {
     const blob = { name, sha256: await sha256(data), bytes: data.length };
     if ((await this.read(blob)) === undefined) await this.#replace(this.path(blob), data);
+    return blob;
+  }
+
+  /** Whether the blob is as it was written; nothing of it is kept in memory. */
+  async isWhole(blob: Blob): Promise<boolean> {
+    const path = this.path(blob);
+    return (await this.cache.files.size(path)) === blob.bytes && (await this.cache.files.digest(path)) === blob.sha256;
+  }
+
+  /** A name for what is being written. The lock's owner alone may use it; what is left of it is swept away. */
+  temporary(name: string): string {
+    return `${this.cache.root}/tmp/${name}`;
+  }
+
+  /** Makes a file, written under a name of {@link temporary}, a blob. */
+  async adopt(name: string, temporary: string): Promise<Blob> {
+    const { files, root } = this.cache;
+    const [digest, bytes] = [await files.digest(temporary), await files.size(temporary)];
+    if (digest === undefined || bytes === undefined) throw new ImageError('corrupt', `${temporary} is gone`);
+    const blob = { name, sha256: digest, bytes };
+    await files.makeFolder(`${root}/blobs`);
+    await files.rename(temporary, this.path(blob));
     return blob;
   }
 

@@ -18,7 +18,16 @@ export type CarrierOptions = Omit<ImageBoot, 'name' | 'run' | 'ports'> & {
   readonly name: string;
   /** Milliseconds for the instance to come up; three minutes unless told. */
   readonly bootTimeout?: number;
+  /** Trees (`prepareTree`), mounted read-only at `/trees/NAME`. */
+  readonly trees?: readonly TreeDisk[];
 };
+
+/** A file system on a disk image, and the name of the folder where it is to be. */
+export interface TreeDisk {
+  readonly name: string;
+  /** Path of a raw image with ext4. */
+  readonly disk: string;
+}
 
 const BOOT_TIMEOUT = 180_000;
 const HANDS_PATH = '/opt/hands';
@@ -49,7 +58,8 @@ export class Carrier implements FlipSide {
    * `Computer.boot` throws; nothing of the instance is left then.
    */
   static async boot(computer: SystemComputer, options: CarrierOptions): Promise<Carrier> {
-    const { bootTimeout = BOOT_TIMEOUT, ...boot } = options;
+    const { bootTimeout = BOOT_TIMEOUT, trees = [], ...boot } = options;
+    const disks = boot.disks ?? [];
     checkTimeout(bootTimeout);
     const started = performance.now();
     const token = new Uint8Array(16);
@@ -57,6 +67,7 @@ export class Carrier implements FlipSide {
     const instance = await computer.boot({
       ...boot,
       bootArguments: `${BOOT_ARGUMENTS} ${boot.bootArguments ?? ''}`.trimEnd(),
+      disks: [...disks, ...trees.map(({ disk }) => ({ path: disk, raw: true, readOnly: true }))],
       ports: [{ name: 'hands' }],
       files: { ...boot.files, [HANDS_PATH]: { data: handsElf(token), mode: 0o700 } },
       run: RUN,
@@ -65,6 +76,7 @@ export class Carrier implements FlipSide {
       instance.os.mailbox.reset(token);
       const { hands, transport } = await takeHands(instance, bootTimeout);
       await setClock(hands);
+      await mountTrees(hands, trees, disks.length);
       const kernel = ((await readText(hands, '/proc/sys/kernel/osrelease')) ?? '').trim();
       return new Carrier(computer, instance, hands, transport, kernel, (performance.now() - started) / 1000);
     } catch (error) {
@@ -147,6 +159,29 @@ function bootFailure(instance: Instance, cause: unknown): MaintenanceError {
   const why = cause instanceof Error ? cause.message : String(cause);
   const message = `OS instance ${instance.name} did not come up: ${why}; ${instance.console.lastWords()}`;
   return new MaintenanceError('boot-failed', message, { cause });
+}
+
+/** `before`: how many disks the instance has before those of the trees. */
+async function mountTrees(hands: Hands, trees: readonly TreeDisk[], before: number): Promise<void> {
+  for (const [i, { name }] of trees.entries()) {
+    const b = hands.batch();
+    b.call(SYS.mkdirat, AT_FDCWD, b.str('/trees'), 0o755);
+    b.call(SYS.mkdirat, AT_FDCWD, b.str(`/trees/${name}`), 0o755);
+    const [from, to] = [b.str(diskPath(before + i)), b.str(`/trees/${name}`)];
+    const mounted = b.call(SYS.mount, from, to, b.str('ext4'), MS_RDONLY | MS_NODEV, b.str('noload'));
+    (await b.run()).ok(mounted, `mounting the tree ${name}`);
+  }
+}
+
+const AT_FDCWD = -100;
+const MS_RDONLY = 1;
+const MS_NODEV = 4;
+
+/** `/dev/vda` to `/dev/vdz`, then `/dev/vdaa` and so on. */
+function diskPath(index: number): string {
+  const letters = (n: number): string =>
+    (n < 26 ? '' : letters(Math.floor(n / 26) - 1)) + String.fromCharCode(97 + (n % 26));
+  return `/dev/vd${letters(index)}`;
 }
 
 async function setClock(hands: Hands): Promise<void> {

@@ -1,5 +1,5 @@
 /** Online maintenance: an understudy takes over the work of an OS instance in service. See docs/maintenance.md. */
-export { Carrier, type CarrierOptions } from './carrier.js';
+export { Carrier, type CarrierOptions, type TreeDisk } from './carrier.js';
 export { MaintenanceError, type MaintenanceErrorCode } from './errors.js';
 export type { MaintenanceEvent, OnMaintenance } from './events.js';
 export { switchGate } from './gate.js';

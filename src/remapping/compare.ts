@@ -6,6 +6,7 @@ import { check, statPath, type Stat } from '../domain/linux/os.js';
 import type { ProcessView } from '../domain/proc/survey.js';
 import { together } from '../domain/together.js';
 import { carriedPaths, isOrdinary } from '../domain/memory/carried.js';
+import { refusing, type OnRefusal } from '../domain/refusals.js';
 import { isObject } from '../domain/memory/layout.js';
 
 const S_IFMT = 0o170000;
@@ -17,9 +18,15 @@ const known = new WeakMap<Hands, Map<string, { readonly file: string; readonly d
 
 /**
  * Throws `mismatch` if a file that the domain maps or reads, but does not write, is missing in the destination, or
- * holds something else there. Each file is read once in each OS instance, as long as it does not change.
+ * holds something else there; or has `tell` told of each. Each file is read once in each OS instance, as long as it does
+ * not change.
  */
-export async function compareFiles(from: Hands, to: Hands, views: readonly ProcessView[]): Promise<void> {
+export async function compareFiles(
+  from: Hands,
+  to: Hands,
+  views: readonly ProcessView[],
+  tell?: OnRefusal,
+): Promise<void> {
   const carried = carriedPaths(views);
   const used = [...usedFiles(views)].filter(([path]) => !carried.has(path));
   const stats = await together(
@@ -32,12 +39,18 @@ export async function compareFiles(from: Hands, to: Hands, views: readonly Proce
     if (here === undefined) continue;
     // Folders are made for the files that go along.
     if (there === undefined && [...carried].some((c) => c.startsWith(`${path}/`))) continue;
-    if (there === undefined) throw mismatch(path, use, `is missing in ${to.name}`);
+    const refuse = (how: string): void =>
+      refusing(tell, () => {
+        throw mismatch(path, use, `${how} in ${to.name}`);
+      });
+    if (there === undefined) {
+      refuse('is missing');
+      continue;
+    }
     const regular = (here.mode & S_IFMT) === S_IFREG;
     const alike = (here.mode & S_IFMT) === (there.mode & S_IFMT) && (!regular || here.size === there.size);
     if (alike && !regular) continue;
-    if (!alike || (await digestOf(from, path, here)) !== (await digestOf(to, path, there)))
-      throw mismatch(path, use, `is another in ${to.name}`);
+    if (!alike || (await digestOf(from, path, here)) !== (await digestOf(to, path, there))) refuse('is another');
   }
 }
 

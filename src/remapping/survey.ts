@@ -10,6 +10,7 @@ import type { HeldFiles } from '../domain/linux/held-files.js';
 import { readText } from '../domain/linux/os.js';
 import { readAdvice, refuseFlags, type Advice } from '../domain/memory/advice.js';
 import { total } from '../domain/memory/ranges.js';
+import { refusingLater, type OnRefusal } from '../domain/refusals.js';
 import { surveyProcesses } from '../domain/proc/survey.js';
 import { together } from '../domain/together.js';
 import { compareFiles } from './compare.js';
@@ -43,25 +44,61 @@ async function compareMemory(to: Hands, outlines: readonly Outline[]): Promise<v
  * Refuses what cannot be moved, and outlines the processes, while the domain runs: what ends while it is looked at
  * makes the look begin again.
  */
-export async function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> {
-  const { hands, anchor } = domain;
+export function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> {
+  return again(domain, () => look(domain, to));
+}
+
+/** Something that is in the way of a move. */
+export interface Obstacle {
+  /** What it is, by name: the same as in the error of a move that it refuses. */
+  readonly resource: string;
+  /** What the domain has to do with it, in words. */
+  readonly message: string;
+  /** It may be over in a moment: a move waits for that. */
+  readonly passing: boolean;
+}
+
+/**
+ * Everything that is in the way of a move of a running domain, each once; nothing is changed. `to`: where it would go;
+ * undefined: only what the domain itself has is looked at. Throws DomainError `lost` if it is no more.
+ */
+export async function findObstacles(domain: RunningDomain, to?: Hands): Promise<Obstacle[]> {
+  const found = await again(domain, async () => {
+    const refusals: DomainError[] = [];
+    await look(domain, to, (refusal) => void refusals.push(refusal));
+    return refusals;
+  });
+  const all = found.map(({ resource, message, passing }) => ({ resource: resource ?? message, message, passing }));
+  return [...new Map(all.map((o) => [o.message, o])).values()];
+}
+
+/** One look. Throws the first refusal, or has `tell` told of all. */
+async function look({ hands, anchor, spec }: RunningDomain, to?: Hands, tell?: OnRefusal): Promise<Outline[]> {
+  const pids = await anchor.cgroup.processes();
+  // One that has ended and whose threads have too is its parent's to ask about.
+  const all = (await surveyProcesses(hands, pids)).filter((v) => v.status.state !== 'Z' || v.status.threads > 1);
+  const anchorView = all.find((v) => v.hostPid === anchor.pid);
+  if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
+  const views = await withTables(
+    hands,
+    all.filter((v) => v !== anchorView),
+  );
+  if (views.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
+  refuseUnsupported(views, anchorView, tell);
+  await inspectShared({ hands, anchor, views }, tell);
+  if (to !== undefined) await compareFiles(hands, to, views, tell);
+  const outlines = await together(views.map((v) => outlineProcess(hands, v)));
+  if (tell !== undefined) await refusingLater(tell, () => readAllAdvice(hands, outlines).then(() => undefined));
+  if (to !== undefined) await refusingLater(tell, () => compareMemory(to, outlines));
+  return outlines;
+}
+
+/** Looks, and again as long as something ends or is in between while it is looked at. */
+async function again<T>({ anchor }: RunningDomain, look: () => Promise<T>): Promise<T> {
   for (let turn = 0; ; turn++) {
     const pids = await anchor.cgroup.processes();
     try {
-      // One that has ended and whose threads have too is its parent's to ask about.
-      const all = (await surveyProcesses(hands, pids)).filter((v) => v.status.state !== 'Z' || v.status.threads > 1);
-      const anchorView = all.find((v) => v.hostPid === anchor.pid);
-      if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
-      const views = await withTables(
-        hands,
-        all.filter((v) => v !== anchorView),
-      );
-      refuseUnsupported(views, anchorView);
-      await inspectShared({ hands, anchor, views });
-      await compareFiles(hands, to, views);
-      const outlines = await together(views.map((v) => outlineProcess(hands, v)));
-      await compareMemory(to, outlines);
-      return outlines;
+      return await look();
     } catch (e) {
       const still = new Set(await anchor.cgroup.processes());
       // A process has no memory for a moment while it executes another program; descriptors and threads come and go.

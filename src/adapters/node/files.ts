@@ -1,11 +1,15 @@
 /** Node's file system for the image builder. */
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ImageError } from '../../image/errors.js';
-import type { Files } from '../../image/host.js';
+import type { Files, FileWriter } from '../../image/host.js';
 
 const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+const DIGEST_PIECE = 2 ** 20;
 
 /** There is no such file; a file where a folder should be means the same. */
 const isMissing = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(codeOf(error) ?? '');
@@ -69,6 +73,28 @@ async function attempt<T>(path: string, act: () => Promise<T>): Promise<T> {
   }
 }
 
+async function openWriter(path: string, flags: 'w' | 'r+'): Promise<FileWriter> {
+  await makeFolders(dirname(path));
+  const file = await open(path, flags);
+  return {
+    write: (at, data) =>
+      attempt(path, async () => {
+        for (let done = 0; done < data.length;) {
+          done += (await file.write(data, done, data.length - done, at + done)).bytesWritten;
+        }
+      }),
+    resize: (bytes) => attempt(path, () => file.truncate(bytes)),
+    close: () => attempt(path, () => file.close()),
+  };
+}
+
+/** Of a file of any size, with no more of it in memory than a piece. */
+async function digestOf(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of createReadStream(path, { highWaterMark: DIGEST_PIECE })) hash.update(piece as Uint8Array);
+  return hash.digest('hex');
+}
+
 export const nodeFiles: Files = {
   read: (path) => optional(path, () => readFile(path)),
   async write(path, data) {
@@ -91,6 +117,14 @@ export const nodeFiles: Files = {
   async makeFolder(path) {
     await attempt(path, () => makeFolders(path));
   },
+  create: (path) => attempt(path, () => openWriter(path, 'w')),
+  open: (path) => attempt(path, () => openWriter(path, 'r+')),
+  digest: (path) => optional(path, () => digestOf(path)),
+  free: (folder) =>
+    attempt(folder, async () => {
+      const { bavail, bsize } = await statfs(folder);
+      return bavail * bsize;
+    }),
   remove: (path) => attempt(path, () => rm(path, { recursive: true, force: true })),
   rename: (from, to) => attempt(to, () => rename(from, to)),
 };

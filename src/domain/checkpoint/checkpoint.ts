@@ -27,6 +27,7 @@ import { withTables } from './shared-tables.js';
 import { isVvar } from '../proc/maps.js';
 import { surveyProcesses, type ProcessView } from '../proc/survey.js';
 import { Sequence, together } from '../together.js';
+import { refusing, refusingLater, type OnRefusal } from '../refusals.js';
 import { birthOrder } from '../tree/tree.js';
 import type { Registers, Tracee } from '../trace/tracee.js';
 import type { Wait } from '../freeze/wait.js';
@@ -60,33 +61,41 @@ export interface DomainImage {
   close(): Promise<void>;
 }
 
-/** Looks at everything a running domain has, and refuses by name what cannot be moved. Throws `unsupported`. */
-export function refuseUnsupported(views: readonly ProcessView[], anchor: ProcessView): void {
-  refuseStrays([...views, anchor]);
-  birthOrder(views);
+/**
+ * Looks at everything a running domain has, and refuses by name what cannot be moved. Throws `unsupported`, or has `tell`
+ * told of all there is.
+ */
+export function refuseUnsupported(views: readonly ProcessView[], anchor: ProcessView, tell?: OnRefusal): void {
+  refusing(tell, () => refuseStrays([...views, anchor]));
+  refusing(tell, () => void birthOrder(views));
   for (const view of views) {
-    for (const t of view.threads) refuseState(t.status, `thread ${t.tid} of process ${view.pid}`);
-    refuseProcess(view, anchor.namespaces);
+    for (const t of view.threads) refusing(tell, () => refuseState(t.status, `thread ${t.tid} of process ${view.pid}`));
+    refuseProcess(view, anchor.namespaces, tell);
   }
 }
 
 /** Refuses what one process has, running or not. `namespaces`: the domain's own. */
-function refuseProcess(view: ProcessView, namespaces: ProcessView['namespaces'] | undefined): void {
-  for (const kind of processKinds) kind.describe?.(view);
-  for (const d of view.descriptors) kindOf(d, view).describe?.(d, view);
-  if (namespaces !== undefined) refuseNamespaces(view, namespaces);
+function refuseProcess(view: ProcessView, namespaces: ProcessView['namespaces'] | undefined, tell?: OnRefusal): void {
+  for (const kind of processKinds) refusing(tell, () => kind.describe?.(view));
+  for (const d of view.descriptors) refusing(tell, () => kindOf(d, view).describe?.(d, view));
+  if (namespaces !== undefined) refusing(tell, () => refuseNamespaces(view, namespaces));
 }
 
-/** Looks at what a running domain shares, and at its open files themselves, where /proc does not tell enough. Throws `unsupported`. */
-export async function inspectShared(context: LookContext): Promise<void> {
+/**
+ * Looks at what a running domain shares, and at its open files themselves, where /proc does not tell enough. Throws
+ * `unsupported`, or has `tell` told of all there is.
+ */
+export async function inspectShared(context: LookContext, tell?: OnRefusal): Promise<void> {
   const { hands, views } = context;
-  await together(domainKinds.map((kind) => kind.describe?.(context)));
-  const held = await holdFiles(hands, views);
+  await together(domainKinds.map((kind) => refusingLater(tell, () => kind.describe?.(context))));
+  // What no kind knows was refused already.
+  const held = await holdFiles(hands, tell === undefined ? views : views.map(onlyKnown));
   try {
     await together(
       held.map((f) => {
         const process = views.find((v) => v.pid === f.users[0]?.pid);
-        return process === undefined ? undefined : kindOf(f.view, process).inspect?.(context, f);
+        if (process === undefined) return undefined;
+        return refusingLater(tell, () => kindOf(f.view, process).inspect?.(context, f));
       }),
     );
   } finally {
@@ -95,6 +104,18 @@ export async function inspectShared(context: LookContext): Promise<void> {
       held.map((f) => f.held),
     );
   }
+}
+
+function onlyKnown(view: ProcessView): ProcessView {
+  const isKnown = (d: ProcessView['descriptors'][number]): boolean => {
+    let known = true;
+    refusing(
+      () => (known = false),
+      () => void kindOf(d, view),
+    );
+    return known;
+  };
+  return { ...view, descriptors: view.descriptors.filter(isKnown) };
 }
 
 /**

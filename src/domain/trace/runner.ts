@@ -1,4 +1,4 @@
-import { ECALL, RING, add, addi, auipc, bgez, bltz, j, ld, li, sd, words } from '../../guest/hands/code.js';
+import { ECALL, RING, add, addi, auipc, beqz, bgez, bltz, j, ld, li, sd, words } from '../../guest/hands/code.js';
 import type { LaidOut } from '../../guest/hands/batch.js';
 import { NOT_RUN, ZERO_FAILS } from '../../guest/hands/batch.js';
 import { SYS } from '../../guest/hands/syscalls.js';
@@ -25,9 +25,14 @@ export const AT_STOP = 0;
 export const AT_RUN = 4;
 /** The system call of {@link run}: after it, the runner goes on with its list. */
 export const AT_CALL = 36;
-export const AT_REAP = 0x100;
 export const AT_IDENTIFY = 0x140;
 const AT_HALT = 0x180;
+export const AT_REAP = 0x1c0;
+const SPARE = 0x800;
+/** Where it is kept how the domain's program ended: the status as wait4 gives it (i32), and 8 bytes further its id (u64), 0 before. */
+export const AT_ENDED = 0x808;
+/** Id of the domain's program in the domain: the first that the first process begets. */
+export const PROGRAM = 2;
 
 /** s0: the first row. Ends at AT_STOP. */
 const run = words(
@@ -55,21 +60,41 @@ const run = words(
   j(-80), //               84  → 4
 );
 
-/** What the first process of a PID namespace does for ever: takes leave of orphans; ends when there are none left to come. */
+/**
+ * What the first process of a PID namespace does for ever: takes leave of orphans. How the domain's program ended, whose
+ * id is {@link PROGRAM}, it keeps at AT_ENDED. When nobody is left to come it ends, or with s1 waits to be ended itself.
+ */
 const reap = words(
   li('a0', -1), //                  0
   auipc('a1', 0), //                4  a1 = area + AT_REAP + 4
-  addi('a1', 'a1', 0x800 - AT_REAP - 4), // 8 a1 = area + 0x800, the spare words
+  addi('a1', 'a1', SPARE - AT_REAP - 4), // 8 a1 = area + SPARE
   li('a2', 0), //                   12
   li('a3', 0), //                   16
   li('a7', SYS.wait4), //           20
   ECALL, //                         24
-  bgez('a0', -28), //               28 → 0
-  addi('t0', 'a0', 10), //          32  ECHILD ends it, an interruption does not
+  bltz('a0', 36), //                28 → 64
+  addi('t0', 'a0', -PROGRAM), //    32
   bltz('t0', -36), //               36 → 0
-  li('a0', 0), //                   40
-  li('a7', SYS.exit_group), //      44
-  ECALL, //                         48
+  addi('t0', 't0', -1), //          40
+  bgez('t0', -44), //               44 → 0
+  ld('t1', 0, 'a1'), //             48
+  sd('t1', AT_ENDED - SPARE, 'a1'), // 52
+  sd('a0', AT_ENDED - SPARE + 8, 'a1'), // 56
+  j(-60), //                        60 → 0
+  addi('t0', 'a0', 10), //          64  ECHILD ends it, an interruption does not
+  bltz('t0', -68), //               68 → 0
+  beqz('s1', 36), //                72 → 108
+  li('a0', 0), //                   76
+  li('a1', 0), //                   80
+  li('a2', 0), //                   84
+  li('a3', 0), //                   88
+  li('a7', SYS.ppoll), //           92
+  ECALL, //                         96
+  j(-100), //                       100 → 0
+  0, //                             104
+  li('a0', 0), //                   108
+  li('a7', SYS.exit_group), //      112
+  ECALL, //                         116
 );
 
 /** Shows the nonce in a0 and a1 to the VMM, then stops. */

@@ -10,9 +10,9 @@ import { check, open, readText, writeText } from '../linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
 import { findHole, isVdso, parseMaps, type Vma } from '../proc/maps.js';
 import { cloneArgs } from '../trace/clone.js';
-import { AREA_SIZE, AT_REAP } from '../trace/runner.js';
+import { AREA_SIZE, AT_ENDED, AT_REAP } from '../trace/runner.js';
 import { plantRunner } from '../trace/running.js';
-import { PC, Tracee } from '../trace/tracee.js';
+import { PC, REG, Tracee } from '../trace/tracee.js';
 import type { Undo } from '../undo.js';
 import type { Disturbed, Restarted } from '../freeze/wait.js';
 
@@ -21,9 +21,15 @@ export interface DomainSpec {
   /** Name of its cgroup; letters, digits, `-`, `_`. */
   readonly name: string;
   readonly hostname?: string;
+  /** When its last process has ended the domain stays, empty, until it is removed: how its program ended can be asked. */
+  readonly lingers?: boolean;
   /** Absent: the domain has its own network namespace with the loopback interface alone. */
   readonly network?: DomainNetwork;
 }
+
+/** How a program came to its end. */
+export type ProgramEnd =
+  { readonly kind: 'exited'; readonly status: number } | { readonly kind: 'killed'; readonly signal: number };
 
 /** Nanoseconds to add to the OS instance's clocks inside the domain (time_namespaces(7)). */
 export interface ClockOffsets {
@@ -79,10 +85,31 @@ export class Anchor {
     return this.tracee.tid;
   }
 
+  /**
+   * How the domain's program ended; undefined while it runs. Throws `lost` if that is not known any more: only a domain
+   * that lingers keeps it.
+   */
+  async programEnd(): Promise<ProgramEnd | undefined> {
+    const { hands, pid, tracee } = this;
+    const b = hands.batch();
+    const out = b.out(16);
+    const got = b.call(SYS.process_vm_readv, pid, b.iovec(out), 1, b.iovec([tracee.area + AT_ENDED, 16]), 1, 0);
+    const r = await b.run();
+    if (r.value(got) !== 16) throw new DomainError('lost', `domain ${this.spec.name} is gone`);
+    const view = r.view(out);
+    if (view.getBigUint64(8, true) === 0n) return undefined;
+    const status = view.getInt32(0, true);
+    // wait(2): the signal in the lowest seven bits, or the exit status in the next byte.
+    return (status & 0x7f) === 0
+      ? { kind: 'exited', status: (status >> 8) & 0xff }
+      : { kind: 'killed', signal: status & 0x7f };
+  }
+
   /** From now on it only buries orphans. It must be let go (PTRACE_DETACH) by the caller. */
   async becomeReaper(): Promise<void> {
     const regs = new BigUint64Array(32);
     regs[PC] = BigInt(this.tracee.area + AT_REAP);
+    regs[REG.s1] = this.spec.lingers === true ? 1n : 0n;
     await this.tracee.setRegisters(regs);
   }
 }

@@ -3,22 +3,16 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { type Anchor, createAnchor, type DomainSpec } from './anchor.js';
 import { DomainError } from '../errors.js';
 import { inTurn } from '../in-turn.js';
-import { AT_FDCWD, O, PTRACE, SIG } from '../linux/flags.js';
+import { PTRACE, SIG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { cloneArgs } from '../trace/clone.js';
+import { addSurroundings, checkProgram, type Program } from './program.js';
+import { PROGRAM } from '../trace/runner.js';
 import { SyscallRunner } from '../trace/running.js';
 import { Tracee } from '../trace/tracee.js';
 import { Undo } from '../undo.js';
 
-/** A program to run in a new domain. */
-export interface Program {
-  /** Path of the executable, then its arguments. */
-  readonly argv: readonly [string, ...string[]];
-  readonly env?: Readonly<Record<string, string>>;
-  readonly cwd?: string;
-  /** File that takes standard output and error; default `/dev/null`. */
-  readonly output?: string;
-}
+export type { Program } from './program.js';
 
 /** A domain running in an OS instance. */
 export interface RunningDomain {
@@ -38,6 +32,7 @@ export function launch(hands: Hands, spec: DomainSpec, program: Program): Promis
 }
 
 async function launchNow(hands: Hands, spec: DomainSpec, program: Program): Promise<RunningDomain> {
+  checkProgram(program);
   const undo = new Undo();
   try {
     const anchor = await createAnchor(hands, spec, { monotonic: 0n, boottime: 0n }, [], undo);
@@ -52,11 +47,30 @@ async function launchNow(hands: Hands, spec: DomainSpec, program: Program): Prom
   }
 }
 
+/** Environment of a program that is told none. */
+const ENVIRONMENT = { PATH: '/usr/bin:/usr/sbin:/bin:/sbin', HOME: '/' };
+/** Id of what runs before the program. */
+const BEFORE = 300;
+/** How often one looks whether it has ended (ms), and for how long. */
+const LOOK = 20;
+const PATIENCE = 120_000;
+
 /** Has the anchor beget a process that executes the program, in a session of its own, and lets it run. */
 async function startProgram(anchor: Anchor, program: Program): Promise<void> {
+  const env = program.env ?? ENVIRONMENT;
+  for (const argv of program.before ?? []) {
+    const { output, errors } = program;
+    const to = { ...(output !== undefined && { output }), ...(errors !== undefined && { errors }) };
+    await start(anchor, { argv, env, ...to }, BEFORE);
+    await awaitSuccess(anchor, argv[0]);
+  }
+  await start(anchor, { ...program, env }, PROGRAM);
+}
+
+async function start(anchor: Anchor, program: Program, setTid: number): Promise<void> {
   const { hands } = anchor;
   const t = anchor.tracee.batch();
-  const args = cloneArgs(t, { flags: 0n, exitSignal: SIG.CHLD });
+  const args = cloneArgs(t, { flags: 0n, exitSignal: SIG.CHLD, setTid });
   const pid = t.call(SYS.clone3, args, args.length);
   check((await t.run()).value(pid), 'making a process');
   const [born] = anchor.tracee.born;
@@ -65,16 +79,8 @@ async function startProgram(anchor: Anchor, program: Program): Promise<void> {
   await child.awaitStop();
 
   const c = child.batch();
-  const output = program.output ?? '/dev/null';
-  const out = c.call(SYS.openat, AT_FDCWD, c.str(output), O.WRONLY | O.CREAT | O.APPEND | O.NOCTTY, 0o644);
-  c.call(SYS.dup3, out, 1, 0);
-  c.call(SYS.dup3, 1, 2, 0);
-  const moved = c.call(SYS.chdir, c.str(program.cwd ?? '/'));
-  c.call(SYS.setsid);
-  c.call(SYS.close_range, 3, 0xffffffff, 0);
-  const r = await c.run();
-  check(r.value(out), `opening ${output}`);
-  check(r.value(moved), `chdir to ${program.cwd ?? '/'}`);
+  const surrounded = addSurroundings(c, program);
+  surrounded(await c.run());
 
   // execve does not come back to the runner: its success is an event.
   const e = child.batch();
@@ -83,9 +89,7 @@ async function startProgram(anchor: Anchor, program: Program): Promise<void> {
     texts.forEach((text, i) => e.pointer(pointers, 8 * i, e.str(text)));
     return pointers;
   };
-  const env = Object.entries(program.env ?? { PATH: '/usr/bin:/usr/sbin:/bin:/sbin', HOME: '/' }).map(
-    ([k, v]) => `${k}=${v}`,
-  );
+  const env = Object.entries(program.env ?? {}).map(([k, v]) => `${k}=${v}`);
   e.call(SYS.execve, e.str(program.argv[0]), vector(program.argv), vector(env));
   const stop = await child.runUntilEvent(e, PTRACE.EVENT_EXEC);
   if (stop !== undefined) {
@@ -97,3 +101,23 @@ async function startProgram(anchor: Anchor, program: Program): Promise<void> {
   await child.setSignalMask(0n);
   check(await hands.syscall(SYS.ptrace, PTRACE.DETACH, child.tid, 0, 0), 'letting the program go');
 }
+
+/** Waits for the anchor's only child. Throws `guest` unless it ended with status 0. */
+async function awaitSuccess(anchor: Anchor, name: string): Promise<void> {
+  for (const end = performance.now() + PATIENCE; performance.now() < end;) {
+    const t = anchor.tracee.batch();
+    const status = t.out(8);
+    const waited = t.call(SYS.wait4, -1, status, WNOHANG, 0);
+    const r = await t.run();
+    if (check(r.value(waited), `waiting for ${name}`) === 0) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK));
+      continue;
+    }
+    const code = r.view(status).getInt32(0, true);
+    if (code === 0) return;
+    const how = (code & 0x7f) === 0 ? `status ${(code >> 8) & 0xff}` : `signal ${code & 0x7f}`;
+    throw new DomainError('guest', `${name}, which prepares the domain, ended with ${how}`);
+  }
+  throw new DomainError('guest', `${name}, which prepares the domain, does not end`);
+}
+const WNOHANG = 1;

@@ -24,6 +24,10 @@ test('help, and wrong arguments', () => {
     ['--nosuch'],
     ['list', 'shell'],
     ['--security-mirror', 'x', 'prepare'],
+    ['build'],
+    ['build', '--install', ''],
+    ['list', '--install', 'nginx'],
+    ['build', '--install', 'nginx', '--kernel', 'trixie'],
   ]) {
     const wrong = images(...args);
     assert.deepEqual([wrong.status, wrong.stdout], [2, ''], args.join(' '));
@@ -33,8 +37,20 @@ test('help, and wrong arguments', () => {
 
 test('an empty cache is listed, for people and for programs', () => {
   assert.match(images().stdout, /no images yet/);
-  assert.deepEqual(JSON.parse(images('list', '--json').stdout), { cache, images: [] });
+  assert.deepEqual(JSON.parse(images('list', '--json').stdout), { cache, images: [], trees: [] });
   assert.deepEqual(JSON.parse(images('clean', '--json').stdout), { cache });
+});
+
+test('what cannot be a package or a tree is refused before anything is fetched', () => {
+  for (const args of [
+    ['--install', 'A'],
+    ['--install', 'nginx', '--name', '../x'],
+    ['--install', 'nginx=1.2'],
+  ]) {
+    const wrong = images('build', '--json', ...args);
+    assert.equal(wrong.status, 1, wrong.stderr);
+    assert.equal((JSON.parse(wrong.stdout) as { error: { code: string } }).error.code, 'invalid');
+  }
 });
 
 test('an error is one JSON object and one line', () => {

@@ -11,21 +11,28 @@ import {
   type PreparedImage,
   type Profile,
 } from '../../image/index.js';
+import { listTrees } from '../../trees/index.js';
 import { progressPrinter } from './progress.js';
+import { obtainTree } from './trees.js';
 import { parseCommandLine, UsageError } from './usage.js';
 
-const USAGE = `Usage: understudy images [list | prepare [PROFILE...] | clean] [options]
+const USAGE = `Usage: understudy images [list | prepare [PROFILE...] | build --install PACKAGES | clean] [options]
 
-Kernels and file systems of guests, made of Debian packages that apt fetches and verifies.
+Kernels and file systems of guests, made of Debian packages that apt fetches and verifies, and trees: whole Debian
+systems with packages of your choice, on a disk that guests mount read-only.
 They are kept in UNDERSTUDY_CACHE (or XDG_CACHE_HOME/understudy, or ~/.cache/understudy).
 
   list                     what the cache holds (the default)
   prepare [PROFILE...]     profiles: ${Object.keys(PROFILES).join(', ')}; all of them when none is named
+  build --install A,B      a tree with these packages and all that they depend on; their scripts run in a
+                           guest, none on this machine
   clean                    removes everything
 
 Options:
   --kernel KERNEL          trixie, backports, or a release such as 6.12.107+deb13-riscv64; may be
                            given several times; trixie and backports when it is not
+  --install PACKAGES       with build: names of Debian packages, with commas between; may be given several times
+  --name NAME              with build: what to call the tree; its packages in a row unless told
   --refresh                looks for newer versions of what is there
   --mirror URL             a mirror of Debian, instead of the one in this machine's apt configuration
   --security-mirror URL    the same for security updates
@@ -58,6 +65,8 @@ interface Options {
   kernels: string[];
   refresh: boolean;
   packages: boolean;
+  install: string[];
+  name: string | undefined;
   json: boolean;
   mirrors: Mirrors | undefined;
 }
@@ -72,19 +81,27 @@ function parse(args: string[]): Options | 'help' {
       mirror: { type: 'string' },
       'security-mirror': { type: 'string' },
       packages: { type: 'boolean', default: false },
+      install: { type: 'string', multiple: true },
+      name: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
   if (values.help) return 'help';
   const [command = 'list', ...profiles] = positionals;
-  if (!['list', 'prepare', 'clean'].includes(command)) throw new UsageError(`there is no "images ${command}"`);
+  if (!['list', 'prepare', 'build', 'clean'].includes(command)) throw new UsageError(`there is no "images ${command}"`);
   if (command !== 'prepare' && profiles.length > 0) throw new UsageError(`"images ${command}" takes no ${profiles[0]}`);
   for (const name of profiles) {
     if (!Object.hasOwn(PROFILES, name)) {
       throw new UsageError(`there is no profile "${name}"; there are ${Object.keys(PROFILES).join(', ')}`);
     }
   }
+  const install = (values.install ?? []).flatMap((names) => names.split(',')).filter((name) => name !== '');
+  if (command === 'build' && install.length === 0) throw new UsageError('"images build" wants --install PACKAGES');
+  if (command !== 'build' && (install.length > 0 || values.name !== undefined)) {
+    throw new UsageError('--install and --name go with "images build"');
+  }
+  if (command === 'build' && values.kernel !== undefined) throw new UsageError('a tree has no kernel of its own');
   const security = values['security-mirror'];
   if (security !== undefined && values.mirror === undefined) throw new UsageError('--security-mirror wants --mirror');
   const mirrors =
@@ -98,6 +115,8 @@ function parse(args: string[]): Options | 'help' {
     refresh: values.refresh,
     packages: values.packages,
     json: values.json,
+    install,
+    name: values.name,
     mirrors,
   };
 }
@@ -149,11 +168,26 @@ async function act(options: Options, signal: AbortSignal): Promise<{ text: strin
       (i) =>
         `${i.manifest.profile.padEnd(8)} Linux ${i.manifest.kernel.release.padEnd(26)} ${megabytes(i.bytes).padStart(9)}${i.whole ? '' : '  damaged'}\n`,
     );
+    const trees = await listTrees(cache);
+    const treeRows = trees.map(
+      ({ name, manifest, whole }) =>
+        `tree ${name}, ${manifest.packages.length} packages with ${manifest.install.join(', ')}: ${megabytes(manifest.used)}${whole ? '' : '  damaged'}\n`,
+    );
     const none = 'no images yet: understudy images prepare\n';
-    return { text: `${cache.root}\n${rows.length === 0 ? none : rows.join('')}`, json: { cache: cache.root, images } };
+    return {
+      text: `${cache.root}\n${rows.length === 0 ? none : rows.join('')}${treeRows.join('')}`,
+      json: { cache: cache.root, images, trees },
+    };
+  }
+  const mirrors = options.mirrors === undefined ? {} : { mirrors: options.mirrors };
+  if (options.command === 'build') {
+    const { install, name, refresh } = options;
+    const tree = await obtainTree({ install, signal, refresh, ...mirrors, ...(name !== undefined && { name }) });
+    const { packages, used } = tree.manifest;
+    const text = `tree ${tree.name}, ${packages.length} packages, ${megabytes(used)}\n  ${tree.disk}\n`;
+    return { text, json: { cache: cache.root, tree } };
   }
   const profiles = options.kernels.flatMap((kernel) => options.profiles.map((name) => PROFILES[name](kernel)));
-  const mirrors = options.mirrors === undefined ? {} : { mirrors: options.mirrors };
   const images = await obtainImages(profiles, { signal, refresh: options.refresh, ...mirrors });
   const rows = images.map((i) => `Linux ${i.kernelVersion}, ${i.manifest.profile}\n  ${i.kernel}\n  ${i.initramfs}\n`);
   return { text: rows.join(''), json: { cache: cache.root, images } };

@@ -1,7 +1,7 @@
 /** A host of our own: files in memory that can be full, and an apt with a mirror of made-up packages. */
 import { concatBytes, sha256, toBytes, toText } from '../bytes.js';
 import { ImageError } from '../errors.js';
-import type { Cache, CommandOptions, CommandResult, Commands, Files } from '../host.js';
+import type { Cache, CommandOptions, CommandResult, Commands, Files, FileWriter } from '../host.js';
 import { makeDynamic, makeModule } from './elf.js';
 import { makeTar, type TestFile } from './tar.js';
 
@@ -9,6 +9,8 @@ export class MemoryFiles implements Files {
   readonly all = new Map<string, Uint8Array>();
   /** How many more writes succeed; then the disk is full. */
   writesLeft = Infinity;
+  /** Bytes that are said to be free. */
+  room = 2 ** 40;
 
   read(path: string): Promise<Uint8Array | undefined> {
     return Promise.resolve(this.all.get(path));
@@ -29,6 +31,34 @@ export class MemoryFiles implements Files {
   }
   makeFolder(): Promise<void> {
     return Promise.resolve();
+  }
+  create(path: string): Promise<FileWriter> {
+    this.all.set(path, new Uint8Array(0));
+    return this.open(path);
+  }
+  open(path: string): Promise<FileWriter> {
+    const resized = (bytes: number): Uint8Array => {
+      const data = new Uint8Array(bytes);
+      data.set((this.all.get(path) ?? data).subarray(0, bytes));
+      this.all.set(path, data);
+      return data;
+    };
+    return Promise.resolve({
+      write: (at, data) => {
+        if (this.writesLeft-- <= 0) return Promise.reject(new ImageError('disk-full', `the disk is full: ${path}`));
+        resized(Math.max(this.all.get(path)?.length ?? 0, at + data.length)).set(data, at);
+        return Promise.resolve();
+      },
+      resize: (bytes) => Promise.resolve(void resized(bytes)),
+      close: () => Promise.resolve(),
+    });
+  }
+  digest(path: string): Promise<string | undefined> {
+    const data = this.all.get(path);
+    return data === undefined ? Promise.resolve(undefined) : sha256(data);
+  }
+  free(): Promise<number> {
+    return Promise.resolve(this.room);
   }
   remove(path: string): Promise<void> {
     for (const name of [...this.all.keys()]) if (name === path || name.startsWith(`${path}/`)) this.all.delete(name);
