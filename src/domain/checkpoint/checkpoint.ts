@@ -21,6 +21,7 @@ import type { FrameMover } from '../memory/mover.js';
 import { mappedObjects, type MemoryObject } from '../memory/objects.js';
 import { CLOCK_BYTES } from '../memory/vdso.js';
 import { refuseNamespaces } from './namespaces.js';
+import { ownersOf } from './file-owners.js';
 import { outlineProcess, type Foresight, type Outline } from './outline.js';
 import { refuseOrphansOutside, refuseStrays } from './strays.js';
 import { withTables } from './shared-tables.js';
@@ -175,16 +176,21 @@ async function checkpointFiles(context: CheckpointContext, held: OpenFile[]): Pr
     }),
   ]);
   const queue = new Sequence();
-  const saved = await together(
-    held.map((file) => {
+  const [byFile, ...saved] = await together([
+    ownersOf(context, held),
+    ...held.map((file) => {
       const process = views.find((v) => v.pid === file.users[0]?.pid);
       if (process === undefined) return undefined;
       const kind = kindOf(file.view, process);
       const work = (): Promise<SavedFile> => kind.checkpoint(context, file);
       return kind.independent === true ? work() : queue.run(work);
     }),
-  );
-  return saved.filter((f) => f !== undefined);
+  ]);
+  return saved.flatMap((f) => {
+    if (f === undefined) return [];
+    const owner = byFile.get(f.id);
+    return [owner === undefined ? f : { ...f, owner }];
+  });
 }
 
 /** The first data pages of the vDSO. Only the process itself can read them, and does so for us. */

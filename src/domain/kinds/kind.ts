@@ -1,5 +1,6 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import type { Anchor } from '../tree/anchor.js';
+import type { FileOwner } from '../checkpoint/file-owners.js';
 import type { FrozenProcess } from '../freeze/frozen-thread.js';
 import type { Advice } from '../memory/advice.js';
 import type { FrameMover } from '../memory/mover.js';
@@ -195,6 +196,8 @@ export interface SavedFile {
   readonly after: readonly string[];
   /** Files with the same one are made one after the other; others may be made at the same time. */
   readonly queue: string | undefined;
+  /** Who is told that something can be done with it: see checkpoint/file-owners.ts. */
+  readonly owner?: FileOwner;
 }
 
 export interface FileKind extends Described {

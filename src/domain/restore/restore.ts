@@ -12,6 +12,7 @@ import { check } from '../linux/os.js';
 import type { FlipReceipt } from '../memory/mover.js';
 import { segmentOf } from '../memory/layout.js';
 import { makeObject, ObjectTransfer, sealObject } from '../memory/objects.js';
+import { restoreOwners } from '../checkpoint/file-owners.js';
 import { end, forgetChildSignal } from '../tree/dead.js';
 import type { ProcessView } from '../proc/survey.js';
 import { Reborn } from './reborn.js';
@@ -191,6 +192,7 @@ export class Restoration {
         return kindNamed(fileKinds, f.kind).connect?.(this.#reborn(user.pid), user.fd, f);
       }),
     );
+    await restoreOwners(this.image.files, (pid) => this.#reborn(pid));
   }
 
   async #closeHeld(): Promise<void> {
