@@ -55,7 +55,10 @@ export interface RestoreContext {
   /** Descriptors of the hands for open files already made, by the file's id. */
   readonly fileFds: Map<string, number>;
   /** Both ends of pipes already made, by inode of the original; descriptors of the hands. */
-  readonly pipes: Map<string, { readonly read: number; readonly write: number; filled: boolean }>;
+  readonly pipes: Map<
+    string,
+    { readonly read: number; readonly write: number; filled: boolean; readonly taken: Set<number> }
+  >;
   /** What processes have told the kernel about their mappings, by their ids in the domain. */
   readonly advice: ReadonlyMap<number, readonly Advice[]>;
   readonly counters: { bytesCopied: number };
@@ -221,7 +224,7 @@ export interface FileKind extends Described {
 export function fileKind<S>(
   definition: Described & {
     independent?: boolean;
-    /** What a file that is not independent has to do with: those with the same are made one after the other. Default: its kind. */
+    /** What a file has to do with: those with the same are made one after the other. Default: its kind, unless independent. */
     queue?: (state: S) => string;
     matches: (view: DescriptorView) => boolean;
     describe?: (view: DescriptorView, process: ProcessView) => void;
@@ -257,7 +260,7 @@ export function fileKind<S>(
         users: file.users,
         data,
         after: after?.(data) ?? [],
-        queue: independent ? undefined : `${name} ${queue(data)}`,
+        queue: independent && definition.queue === undefined ? undefined : `${name} ${queue(data)}`,
       };
     },
     restore: (context, saved) => restore(context, saved.data as S, saved),
