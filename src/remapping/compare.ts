@@ -18,17 +18,18 @@ const known = new WeakMap<Hands, Map<string, { readonly file: string; readonly d
 
 /**
  * Throws `mismatch` if a file that the domain maps or reads, but does not write, is missing in the destination, or
- * holds something else there; or has `tell` told of each. Each file is read once in each OS instance, as long as it does
- * not change.
+ * holds something else there; or has `tell` told of each. `brought`: comes along with its file system. Each file is read
+ * once in each OS instance, as long as it does not change.
  */
 export async function compareFiles(
   from: Hands,
   to: Hands,
   views: readonly ProcessView[],
+  brought: (path: string) => boolean,
   tell?: OnRefusal,
 ): Promise<void> {
-  const carried = carriedPaths(views);
-  const used = [...usedFiles(views)].filter(([path]) => !carried.has(path));
+  const carried = carriedPaths(views, brought);
+  const used = [...usedFiles(views)].filter(([path]) => !carried.has(path) && !brought(path));
   const stats = await together(
     used.map(async ([path, use]) => {
       const [here, there] = await together([statPath(from, path), statPath(to, path)]);

@@ -2,10 +2,12 @@ import type { Hands } from '../guest/hands/hands.js';
 import { createAnchor, type DomainSpec } from '../domain/tree/anchor.js';
 import { checkpoint } from '../domain/checkpoint/checkpoint.js';
 import { DomainError } from '../domain/errors.js';
+import { broughtBy } from '../domain/checkpoint/foresee.js';
 import { FrozenDomain } from '../domain/freeze/frozen.js';
 import type { RestoreContext } from '../domain/kinds/kind.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
 import { ENOMEM } from '../domain/linux/flags.js';
+import { closeAll } from '../domain/linux/making.js';
 import { readText } from '../domain/linux/os.js';
 import { carriedPaths } from '../domain/memory/carried.js';
 import { total } from '../domain/memory/ranges.js';
@@ -146,7 +148,10 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
   try {
     await step('survey');
     killed = await oomKills(to);
-    const early = await lookAround(domain, to);
+    const kept: number[] = [];
+    const letGo = (): Promise<void> => closeAll(domain.hands, kept.splice(0));
+    undo.add('closing what was held of the original', letGo);
+    const { outlines: early, foreseen } = await lookAround(domain, to, (fd) => void kept.push(fd));
     const advice = await readAllAdvice(domain.hands, early);
 
     await step('prepare');
@@ -159,12 +164,18 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
         if (!(await to.hasEnded())) throw e;
       }
     });
-    const prepare = async (outlines: readonly Outline[]): Promise<Restoration> => {
+    const brought = broughtBy(foreseen);
+    const prepare = async (
+      outlines: readonly Outline[],
+      shares: ReadonlyMap<string, unknown>,
+    ): Promise<Restoration> => {
       const clocks = await clockOffsets(domain, to);
       const avoid = outlines.flatMap((o) => o.view.vmas);
       const anchor = await createAnchor(to, spec, clocks, avoid, skeletonUndo);
       const context: Omit<RestoreContext, 'processes'> = {
         hands: to,
+        source: domain.hands,
+        prepared: new Map(),
         anchor,
         undo: skeletonUndo,
         mover,
@@ -175,20 +186,24 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
         counters: { bytesCopied: 0 },
       };
       const restoration = new Restoration(anchor, context);
+      await restoration.prepare(shares);
       await restoration.bear(outlines);
-      const later = carriedPaths(outlines.map((o) => o.view));
+      const later = carriedPaths(
+        outlines.map((o) => o.view),
+        brought,
+      );
       await restoration.shape(outlines.map((o) => withoutObjects(o, later)));
       return restoration;
     };
     await step('bear');
-    let restoration = await prepare(early);
+    let restoration = await prepare(early, foreseen);
 
     const held = await holdProc(
       domain.hands,
       early.map((o) => o.view),
     );
     undo.add('closing files of /proc', () => held.close());
-    const foresight = { known: early, held };
+    const foresight = { known: early, held, shares: foreseen };
     await restoration.rehearseFlip(early);
     await new Promise<void>((resolve) => setTimeout(resolve, REST));
     await lookAgain(domain, early, held);
@@ -212,12 +227,13 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     const t2 = now();
 
     await step('shape');
-    if (!stillFits(early, image.processes)) {
-      // Processes or threads came or went since the outline: what was prepared is for another tree.
+    if (!stillFits(early, image.processes) || !restoration.fits(image.shares)) {
+      // Processes, threads or mounts came or went since the outline: what was prepared is for another tree.
       const stale = skeletonUndo;
       skeletonUndo = new Undo();
       await stale.run();
-      restoration = await prepare(image.processes);
+      const now = image.shares.filter((s) => foreseen.has(s.kind));
+      restoration = await prepare(image.processes, new Map(now.map((s) => [s.kind, s.data])));
     }
     restoration.image = image;
     await restoration.makeShared();
@@ -259,6 +275,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     await tidying.do('telling of the step bury', () => step('bury'));
     await tidying.do('closing what restored the domain', () => restoration.letGo());
     await tidying.do('closing what was held of the original', () => image.close());
+    await tidying.do('closing what was held since the first look', letGo);
     await tidying.do('closing files of /proc', () => held.close());
     await tidying.do('ending the original', () => frozen.kill(), MOST_TRIES);
     if (await to.hasEnded()) throw ended(spec, to);

@@ -1,11 +1,13 @@
 /** The look at a domain before it is moved, while it runs: what it has, and what the destination needs for it. */
 import type { Hands } from '../guest/hands/hands.js';
 import { inspectShared, refuseUnsupported } from '../domain/checkpoint/checkpoint.js';
+import { broughtBy, foreseeShares } from '../domain/checkpoint/foresee.js';
 import { NO_VDSO, outlineProcess, type Outline } from '../domain/checkpoint/outline.js';
 import { withTables } from '../domain/checkpoint/shared-tables.js';
 import { DomainError } from '../domain/errors.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
 import { EBADF, ENOENT, ESRCH } from '../domain/linux/flags.js';
+import { closeAll } from '../domain/linux/making.js';
 import type { HeldFiles } from '../domain/linux/held-files.js';
 import { readText } from '../domain/linux/os.js';
 import { readAdvice, refuseFlags, type Advice } from '../domain/memory/advice.js';
@@ -42,10 +44,16 @@ async function compareMemory(to: Hands, outlines: readonly Outline[]): Promise<v
 
 /**
  * Refuses what cannot be moved, and outlines the processes, while the domain runs: what ends while it is looked at
- * makes the look begin again.
+ * makes the look begin again. `hold`: notes descriptors of the source's hands that are closed when the move is over.
  */
-export function lookAround(domain: RunningDomain, to: Hands): Promise<Outline[]> {
-  return again(domain, () => look(domain, to));
+export function lookAround(domain: RunningDomain, to: Hands, hold: (fd: number) => void): Promise<Look> {
+  return again(domain, () => look(domain, hold, to));
+}
+
+/** What a look comes to: the processes, and what must be in the destination before they are. */
+interface Look {
+  readonly outlines: readonly Outline[];
+  readonly foreseen: ReadonlyMap<string, unknown>;
 }
 
 /** Something that is in the way of a move. */
@@ -65,7 +73,17 @@ export interface Obstacle {
 export async function findObstacles(domain: RunningDomain, to?: Hands): Promise<Obstacle[]> {
   const found = await again(domain, async () => {
     const refusals: DomainError[] = [];
-    await look(domain, to, (refusal) => void refusals.push(refusal));
+    const kept: number[] = [];
+    try {
+      await look(
+        domain,
+        (fd) => void kept.push(fd),
+        to,
+        (refusal) => void refusals.push(refusal),
+      );
+    } finally {
+      await closeAll(domain.hands, kept);
+    }
     return refusals;
   });
   const all = found.map(({ resource, message, passing }) => ({ resource: resource ?? message, message, passing }));
@@ -73,7 +91,12 @@ export async function findObstacles(domain: RunningDomain, to?: Hands): Promise<
 }
 
 /** One look. Throws the first refusal, or has `tell` told of all. */
-async function look({ hands, anchor, spec }: RunningDomain, to?: Hands, tell?: OnRefusal): Promise<Outline[]> {
+async function look(
+  { hands, anchor, spec }: RunningDomain,
+  hold: (fd: number) => void,
+  to?: Hands,
+  tell?: OnRefusal,
+): Promise<Look> {
   const pids = await anchor.cgroup.processes();
   // One that has ended and whose threads have too is its parent's to ask about.
   const all = (await surveyProcesses(hands, pids)).filter((v) => v.status.state !== 'Z' || v.status.threads > 1);
@@ -86,11 +109,15 @@ async function look({ hands, anchor, spec }: RunningDomain, to?: Hands, tell?: O
   if (views.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
   refuseUnsupported(views, anchorView, tell);
   await inspectShared({ hands, anchor, views }, tell);
-  if (to !== undefined) await compareFiles(hands, to, views, tell);
+  let foreseen: ReadonlyMap<string, unknown> = new Map();
+  await refusingLater(tell, async () => {
+    foreseen = await foreseeShares({ hands, anchor, views, hold });
+  });
+  if (to !== undefined) await compareFiles(hands, to, views, broughtBy(foreseen), tell);
   const outlines = await together(views.map((v) => outlineProcess(hands, v)));
   if (tell !== undefined) await refusingLater(tell, () => readAllAdvice(hands, outlines).then(() => undefined));
   if (to !== undefined) await refusingLater(tell, () => compareMemory(to, outlines));
-  return outlines;
+  return { outlines, foreseen };
 }
 
 /** Looks, and again as long as something ends or is in between while it is looked at. */

@@ -20,6 +20,7 @@ import { readFile } from '../linux/os.js';
 import type { FrameMover } from '../memory/mover.js';
 import { mappedObjects, type MemoryObject } from '../memory/objects.js';
 import { CLOCK_BYTES } from '../memory/vdso.js';
+import { broughtBy } from './foresee.js';
 import { refuseNamespaces } from './namespaces.js';
 import { ownersOf } from './file-owners.js';
 import { outlineProcess, type Foresight, type Outline } from './outline.js';
@@ -141,6 +142,7 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
   // What came since the look.
   refuseStrays(views);
   for (const view of views) refuseProcess(view, foresight?.known[0]?.view.namespaces);
+  const kept: number[] = [];
   const context: CheckpointContext = {
     hands,
     anchor,
@@ -149,11 +151,18 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
     frozen: new Map(frozen.processes.map((p) => [p.hostPid, p])),
     threadIds: new Map(views.flatMap((v) => v.threads.map((t) => [t.hostTid, t.tid]))),
     objects: new Map(),
+    foreseen: foresight?.shares ?? new Map<string, unknown>(),
+    brought: broughtBy(foresight?.shares),
+    hold: (fd) => void kept.push(fd),
   };
 
   const held: OpenFile[] = [];
   const close = async (): Promise<void> => {
-    const fds = [...held.splice(0).map((f) => f.held), ...[...context.objects.values()].map((o) => o.sourceFd)];
+    const fds = [
+      ...held.splice(0).map((f) => f.held),
+      ...[...context.objects.values()].map((o) => o.sourceFd),
+      ...kept.splice(0),
+    ];
     context.objects.clear();
     await closeAll(hands, fds);
   };

@@ -41,6 +41,8 @@ export interface Foresight {
   readonly known: readonly Outline[];
   /** Files that tell what they look like now. */
   readonly held: HeldFiles;
+  /** What must be in the destination beforehand, by the names of domain kinds. */
+  readonly shares: ReadonlyMap<string, unknown>;
 }
 
 /**

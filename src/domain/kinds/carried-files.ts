@@ -57,7 +57,7 @@ export const carriedFiles = domainKind<CarriedFiles>({
             throw unsupported('a large deleted file', f.place.path);
         await together(found.map((f) => otherNames(context, f)));
       }),
-      withPlaces(hands, rootOf(context), [...carriedPaths(views)], async (living) => {
+      withPlaces(hands, rootOf(context), [...carriedPaths(views, () => false)], async (living) => {
         for (const { path, inode } of living) {
           if (typeOf(inode) !== S_IF.REG) continue;
           if (inode.blocks * 512 > MOST_COPIED) throw unsupported('a large file that is written', path);
@@ -67,7 +67,7 @@ export const carriedFiles = domainKind<CarriedFiles>({
     ]);
   },
   async checkpoint(context) {
-    const { hands, views } = context;
+    const { hands, views, brought } = context;
     const root = rootOf(context);
     const takeAll = (paths: readonly string[]): Promise<Living[]> =>
       withPlaces(hands, root, paths, (places) =>
@@ -85,14 +85,14 @@ export const carriedFiles = domainKind<CarriedFiles>({
       );
     const [ghosts, living] = await together([
       withGhosts(context, (found) => together(found.map((f) => checkpointGhost(context, f)))),
-      takeAll([...carriedPaths(views)]),
+      takeAll([...carriedPaths(views, brought)]),
     ]);
     const keys = new Set(living.map((l) => l.inode.key));
-    const linked = ghosts.flatMap((g) => (keys.has(g.key) ? [] : g.names.slice(0, 1)));
+    const linked = ghosts.flatMap((g) => (keys.has(g.key) ? [] : g.names.slice(0, 1).filter((n) => !brought(n))));
     const all = linked.length === 0 ? living : [...living, ...(await takeAll(linked))];
     const folders = await foldersOf(hands, root, [
       ...all.flatMap((l) => [l.path, ...l.names]),
-      ...views.filter((v) => !v.gone.cwd).map((v) => `${v.cwd}/`),
+      ...views.filter((v) => !v.gone.cwd && !brought(v.cwd)).map((v) => `${v.cwd}/`),
     ]);
     return { folders, living: all, ghosts };
   },

@@ -32,8 +32,18 @@ export interface LookContext {
   readonly views: readonly ProcessView[];
 }
 
+/** A look that leaves something open in the source until the move is over. */
+export interface ForesightContext extends LookContext {
+  /** Notes a descriptor of the hands that is closed then. */
+  readonly hold: (fd: number) => void;
+}
+
 /** What the source of a checkpoint offers to a kind. */
-export interface CheckpointContext extends LookContext {
+export interface CheckpointContext extends ForesightContext {
+  /** What was foreseen, by the kinds' names ({@link DomainKind.foresee}). */
+  readonly foreseen: ReadonlyMap<string, unknown>;
+  /** Whether a file comes along with all that it holds, because the file system is the domain's own ({@link DomainKind.brings}). */
+  readonly brought: (path: string) => boolean;
   /** What the checkpoint changes and must be put back if the domain goes on here. */
   readonly undo: Undo;
   /** The processes, by their ids in the hands' PID namespace; each can be told to make calls by its leader. */
@@ -47,6 +57,10 @@ export interface CheckpointContext extends LookContext {
 /** What a restoration offers to a kind. */
 export interface RestoreContext {
   readonly hands: Hands;
+  /** The hands of where the domain comes from, if it is still there: large contents are fetched from it. */
+  readonly source?: Hands;
+  /** What has been prepared, by the kinds' names ({@link DomainKind.prepare}). */
+  readonly prepared: Map<string, unknown>;
   readonly anchor: Anchor;
   readonly undo: Undo;
   readonly mover: FrameMover;
@@ -146,6 +160,17 @@ export interface SavedShare {
 export interface DomainKind extends Described {
   /** Refuses what cannot be moved, while the domain still runs. Throws `unsupported`. */
   describe?(context: LookContext): Promise<void>;
+  /**
+   * What must be in the destination before anybody is born there, looked at while the domain runs; the same data as a
+   * checkpoint's. Throws `unsupported`.
+   */
+  foresee?(context: ForesightContext): Promise<unknown>;
+  /** Makes what was foreseen, when the domain has nothing yet but its first process. */
+  prepare?(context: RestoreContext, foreseen: unknown): Promise<void>;
+  /** Whether it brings the file at a path along. */
+  brings?(foreseen: unknown, path: string): boolean;
+  /** Whether what was prepared for the one can become the other. */
+  fits?(foreseen: unknown, now: unknown): boolean;
   checkpoint(context: CheckpointContext): Promise<SavedShare>;
   /** Makes it anew, when memory objects are made (still empty) and before anything is mapped or opened. */
   restore(context: RestoreContext, data: unknown): Promise<void>;
@@ -159,18 +184,28 @@ export interface DomainKind extends Described {
 export function domainKind<S>(
   definition: Described & {
     describe?: (context: LookContext) => Promise<void>;
+    foresee?: (context: ForesightContext) => Promise<S>;
+    prepare?: (context: RestoreContext, foreseen: S) => Promise<void>;
+    brings?: (foreseen: S, path: string) => boolean;
+    fits?: (foreseen: S, now: S) => boolean;
     checkpoint: (context: CheckpointContext) => Promise<S>;
     restore: (context: RestoreContext, state: S) => Promise<void>;
     finish?: (context: RestoreContext, state: S) => Promise<void>;
     activate?: (context: RestoreContext, state: S) => Promise<void>;
   },
 ): DomainKind {
-  const { name, keeps, refuses, describe, checkpoint, restore, finish, activate } = definition;
+  const { name, keeps, refuses, describe, foresee, prepare, brings, fits, checkpoint, restore, finish, activate } = definition;
   return {
     name,
     keeps,
     ...(refuses === undefined ? {} : { refuses }),
     ...(describe === undefined ? {} : { describe }),
+    ...(foresee === undefined ? {} : { foresee }),
+    ...(prepare === undefined
+      ? {}
+      : { prepare: (context: RestoreContext, data: unknown) => prepare(context, data as S) }),
+    ...(brings === undefined ? {} : { brings: (data: unknown, path: string) => brings(data as S, path) }),
+    ...(fits === undefined ? {} : { fits: (foreseen: unknown, now: unknown) => fits(foreseen as S, now as S) }),
     checkpoint: async (context) => ({ kind: name, data: await checkpoint(context) }),
     restore: (context, data) => restore(context, data as S),
     ...(finish === undefined ? {} : { finish: (context: RestoreContext, data: unknown) => finish(context, data as S) }),

@@ -11,9 +11,10 @@ export const isOrdinary = (d: DescriptorView): boolean =>
 
 /**
  * Paths of files that the domain may be changing: open for writing, or mapped so that writing reaches the
- * file. Their contents go along; any other file must be there already, the same.
+ * file. Their contents go along; any other file must be there already, the same. `brought`: comes along with its file
+ * system.
  */
-export function carriedPaths(views: readonly ProcessView[]): Set<string> {
+export function carriedPaths(views: readonly ProcessView[], brought: (path: string) => boolean): Set<string> {
   const out = new Set<string>();
   for (const view of views) {
     for (const d of view.descriptors) {
@@ -21,5 +22,6 @@ export function carriedPaths(views: readonly ProcessView[]): Set<string> {
     }
     for (const v of view.vmas) if (v.ino !== 0 && v.shared && isWritable(v) && !isObject(v)) out.add(v.path);
   }
+  for (const path of out) if (brought(path)) out.delete(path);
   return out;
 }

@@ -4,7 +4,7 @@ import type { Anchor } from '../tree/anchor.js';
 import type { DomainImage } from '../checkpoint/checkpoint.js';
 import type { Outline } from '../checkpoint/outline.js';
 import { DomainError } from '../errors.js';
-import type { RestoreContext, SavedFile, Stage } from '../kinds/kind.js';
+import type { RestoreContext, SavedFile, SavedShare, Stage } from '../kinds/kind.js';
 import { domainKinds, fileKinds, kindNamed, processKinds } from '../kinds/registry.js';
 import { CLONE, SIG } from '../linux/flags.js';
 import { closeAll } from '../linux/making.js';
@@ -49,6 +49,25 @@ export class Restoration {
   }
   set image(image: DomainImage) {
     this.#image = image;
+  }
+
+  /** What must be there before anybody is born. `foreseen`: by the names of domain kinds. */
+  async prepare(foreseen: ReadonlyMap<string, unknown>): Promise<void> {
+    for (const kind of domainKinds) {
+      if (!foreseen.has(kind.name)) continue;
+      const data = foreseen.get(kind.name);
+      this.context.prepared.set(kind.name, data);
+      await kind.prepare?.(this.context, data);
+    }
+  }
+
+  /** Whether what has been prepared can become what is shared now. */
+  fits(shares: readonly SavedShare[]): boolean {
+    const { prepared } = this.context;
+    return shares.every(({ kind: name, data }) => {
+      const kind = kindNamed(domainKinds, name);
+      return !prepared.has(name) || (kind.fits?.(prepared.get(name), data) ?? true);
+    });
   }
 
   /** Parents before children: every process with its id, empty but for the runner and the vDSO. */
@@ -217,7 +236,12 @@ export class Restoration {
           objectFds.set(o.key, await makeObject(hands, o));
         }),
     );
-    await together(this.image.shares.map((s) => kindNamed(domainKinds, s.kind).restore(this.context, s.data)));
+    const restoreAll = (some: readonly SavedShare[]): Promise<unknown> =>
+      together(some.map((s) => kindNamed(domainKinds, s.kind).restore(this.context, s.data)));
+    const isPrepared = (s: SavedShare): boolean => this.context.prepared.has(s.kind);
+    // Others may find files on what has been prepared, or make some there.
+    await restoreAll(this.image.shares.filter(isPrepared));
+    await restoreAll(this.image.shares.filter((s) => !isPrepared(s)));
   }
 
   async #closeObjects(): Promise<void> {

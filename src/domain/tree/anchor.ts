@@ -5,6 +5,7 @@ import { Cgroup } from './cgroup.js';
 import { DomainError } from '../errors.js';
 import { AT_FDCWD, CATCHABLE, CLONE, O, PR, PTRACE, SIG } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
+import { fileTime } from '../mounts/file-time.js';
 import { parseMountinfo, type Mount } from '../mounts/mountinfo.js';
 import { check, open, readText, writeText } from '../linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
@@ -71,6 +72,8 @@ export class Anchor {
     readonly clocks: ClockOffsets,
     /** What is mounted in its mount namespace before anybody in the domain mounts something. */
     readonly mounts: readonly Mount[],
+    /** The real time as files are stamped with it, in nanoseconds, when nobody was in the domain yet. */
+    readonly since: bigint,
   ) {}
 
   /** Threads that go on with a wait of before a move, by their ids in the hands' namespace. */
@@ -247,7 +250,7 @@ export async function createAnchor(
   if (spec.network === undefined) await loopbackUp(hands, netns);
   else await giveNic(hands, netns, spec.network);
   const mounts = parseMountinfo((await readText(hands, `/proc/${pid}/mountinfo`)) ?? '');
-  return new Anchor(spec, cgroup, tracee, netns, clocks, mounts);
+  return new Anchor(spec, cgroup, tracee, netns, clocks, mounts, await fileTime(hands));
 }
 
 /**

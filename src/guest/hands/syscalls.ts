@@ -13,6 +13,7 @@ export const SYS = {
   listxattr: 11,
   llistxattr: 12,
   flistxattr: 13,
+  lremovexattr: 15,
   getcwd: 17,
   eventfd2: 19,
   epoll_create1: 20,

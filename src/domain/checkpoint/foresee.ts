@@ -1,0 +1,16 @@
+import type { ForesightContext } from '../kinds/kind.js';
+import { domainKinds } from '../kinds/registry.js';
+import { together } from '../together.js';
+
+/** What must be in the destination before anybody is born there, by the names of the kinds. Throws `unsupported`. */
+export async function foreseeShares(context: ForesightContext): Promise<Map<string, unknown>> {
+  const kinds = domainKinds.filter((kind) => kind.foresee !== undefined);
+  const all = await together(kinds.map((kind) => kind.foresee?.(context)));
+  return new Map(kinds.map((kind, i) => [kind.name, all[i]]));
+}
+
+/** Whether a file comes along, with all that it holds, on a file system of the domain's own. */
+export function broughtBy(foreseen: ReadonlyMap<string, unknown> | undefined): (path: string) => boolean {
+  const kinds = domainKinds.filter((kind) => kind.brings !== undefined && foreseen?.has(kind.name) === true);
+  return (path) => kinds.some((kind) => kind.brings?.(foreseen?.get(kind.name), path));
+}

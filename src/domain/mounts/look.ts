@@ -1,0 +1,161 @@
+import { unsupported } from '../errors.js';
+import type { ForesightContext } from '../kinds/kind.js';
+import { readText } from '../linux/os.js';
+import { PROT } from '../linux/flags.js';
+import type { ProcessView } from '../proc/survey.js';
+import { together } from '../together.js';
+import { fileTime } from './file-time.js';
+import { below, parseMountinfo, type Mount } from './mountinfo.js';
+import { mountOrder, rootMount, widest } from './order.js';
+import { reachMounts } from './reach.js';
+import { inherited, layoutKey, type Beneath, type MountsState, type SavedPart } from './state.js';
+import { isSame, listTree, statAll, withContents, type FileTree } from './tree.js';
+
+/** File systems whose contents go along. */
+const WITH_CONTENTS = ['tmpfs', 'ramfs'];
+/** File systems whose contents the kernel makes up of what else the domain has. */
+const MADE_UP = [
+  ...['proc', 'sysfs', 'devpts', 'mqueue', 'cgroup2', 'devtmpfs'],
+  ...['securityfs', 'debugfs', 'tracefs', 'configfs', 'fusectl', 'pstore', 'efivarfs'],
+];
+const MOST_MOUNTS = 250;
+/** A file that changed at most so long before it was looked at may change again unnoticed: a clock's tick is 4 ms. */
+const TICKS = 50_000_000n;
+
+/**
+ * What is mounted in the domain, with the contents of what only the domain has; null: nothing has changed since it is in
+ * this OS instance. `known`: an earlier look, of which contents that are the same are not read again. Throws `unsupported`.
+ */
+export async function lookAtMounts(context: ForesightContext, known?: MountsState | null): Promise<MountsState | null> {
+  const { hands, anchor } = context;
+  const mounts = parseMountinfo((await readText(hands, `/proc/${anchor.pid}/mountinfo`)) ?? '');
+  const before = anchor.mounts;
+  if (JSON.stringify(mounts) === JSON.stringify(before)) return null;
+  refuseStrange(mounts, before);
+  const at = await fileTime(hands);
+  if (known !== undefined && known !== null) {
+    const bare = { ...known, at, mounts };
+    if (layoutKey(bare) === layoutKey(known)) {
+      const [own, bound] = await together([
+        together(
+          known.own.map(async (f) => ({
+            ...f,
+            parts: await together(f.parts.map((p) => partAgain(context, p, f.dev, known.at))),
+          })),
+        ),
+        together(
+          known.bound.map(async (p) => ({ ...(await partAgain(context, p, devOf(p.id, mounts), known.at)), id: p.id })),
+        ),
+      ]);
+      return { ...bare, own, bound };
+    }
+  }
+  return firstLook(context, mounts, at);
+}
+
+const devOf = (id: number, mounts: readonly Mount[]): string => mounts.find((m) => m.id === id)?.dev ?? '';
+
+async function firstLook(context: ForesightContext, mounts: readonly Mount[], at: bigint): Promise<MountsState> {
+  const { hands, anchor, hold } = context;
+  const before = anchor.mounts;
+  const old = inherited({ mounts, before });
+  const outside = new Set(before.map((m) => m.dev));
+  const made = mounts.filter((m) => !old.has(m.id));
+  const devs = [...new Set(made.map((m) => m.dev))].filter((dev) => !outside.has(dev));
+  const parts = new Map(devs.map((dev) => [dev, widest(made.filter((m) => m.dev === dev))]));
+  const full = (dev: string): boolean => WITH_CONTENTS.includes(made.find((m) => m.dev === dev)?.type ?? '');
+  const ofOutside = made.filter((m) => outside.has(m.dev));
+  const wanted = new Set([...devs.filter(full).flatMap((dev) => parts.get(dev) ?? []), ...ofOutside].map((m) => m.id));
+  const parents = new Set(made.map((m) => m.parent));
+  const under = mounts.filter((m) => parents.has(m.id) && outside.has(m.dev));
+  const reached = await reachMounts(hands, anchor.pid, mounts, (m) => wanted.has(m.id) || under.includes(m));
+  for (const fd of reached.values()) hold(fd);
+  const fdOf = (m: Mount): number => reached.get(m.id) ?? -1;
+
+  const own = await together(
+    devs.map(async (dev) => {
+      const [first] = parts.get(dev) ?? [];
+      const { type, source, options } = first ?? { type: '', source: '', options: [] };
+      const tops = full(dev) ? (parts.get(dev) ?? []) : [];
+      const saved = await together(tops.map((m) => part(context, m, fdOf(m), at)));
+      return { dev, type, source, options, parts: saved };
+    }),
+  );
+  const bound: (SavedPart & { id: number })[] = [];
+  for (const m of ofOutside) {
+    if (m.root === '/' || before.some((b) => b.dev === m.dev && b.root === m.root)) continue;
+    const [top] = await statAll(hands, fdOf(m), ['']);
+    if (top === undefined || top.btime < anchor.since) continue;
+    bound.push({ ...(await part(context, m, fdOf(m), at)), id: m.id });
+  }
+  const beneath = await together(
+    made.map(async (m): Promise<Beneath | undefined> => {
+      const parent = under.find((p) => p.id === m.parent);
+      const path = parent === undefined ? undefined : below(m.point, parent.point);
+      if (parent === undefined || path === undefined) return undefined;
+      const [f] = await statAll(hands, fdOf(parent), [path]);
+      return f === undefined ? undefined : { id: m.id, mode: f.mode, uid: f.uid, gid: f.gid };
+    }),
+  );
+  return { at, mounts, before, own, beneath: beneath.filter((x) => x !== undefined), bound };
+}
+
+async function part(context: ForesightContext, m: Mount, held: number, at: bigint): Promise<SavedPart> {
+  const { hands, views } = context;
+  const tree = await withContents(hands, held, await listTree(hands, held, m.point));
+  return { root: m.root, held, tree: { ...tree, touched: touchedFiles(tree, views, m.dev, at) } };
+}
+
+/** A part that is looked at again: with the contents of files that are not what they were. */
+async function partAgain(context: ForesightContext, before: SavedPart, dev: string, at: bigint): Promise<SavedPart> {
+  const { hands, views } = context;
+  const listed = await listTree(hands, before.held, before.root);
+  const touched = new Set([...before.tree.touched, ...touchedFiles(listed, views, dev, at)]);
+  const old = new Map(before.tree.files.map((f) => [`${f.ino} ${f.paths.join('\0')}`, f]));
+  const tree = await withContents(hands, before.held, listed, (f) => {
+    const known = old.get(`${f.ino} ${f.paths.join('\0')}`);
+    return known !== undefined && isSame(known, f) && !touched.has(f.ino);
+  });
+  return { ...before, tree: { ...tree, touched: [...touched] } };
+}
+
+function touchedFiles(tree: FileTree, views: readonly ProcessView[], dev: string, at: bigint): number[] {
+  const mapped = new Set<number>();
+  for (const view of views) {
+    for (const v of view.vmas) {
+      const [major = '', minor = ''] = v.dev.split(':');
+      const same = `${parseInt(major, 16)}:${parseInt(minor, 16)}` === dev;
+      // A mapping that may not be written now may have been a moment ago.
+      if (v.shared && same && (v.prot & PROT.EXEC) === 0) mapped.add(v.ino);
+    }
+  }
+  return tree.files.filter((f) => mapped.has(f.ino) || f.ctime > at - TICKS).map((f) => f.ino);
+}
+
+/** Throws `unsupported` for what cannot be mounted anew. */
+function refuseStrange(mounts: readonly Mount[], before: readonly Mount[]): void {
+  if (mounts.length > MOST_MOUNTS) throw unsupported(`more than ${MOST_MOUNTS} mounts`, 'the domain');
+  const root = rootMount(mounts);
+  if (root === undefined || mountOrder(mounts).length !== mounts.length)
+    throw unsupported('mounts that are not one tree', 'the domain');
+  const old = inherited({ mounts, before });
+  const outside = new Set(before.map((m) => m.dev));
+  const groups = new Set(mounts.map((m) => m.shared));
+  for (const m of mounts) {
+    const where = m.point;
+    if (m.master !== 0 && !groups.has(m.master)) throw unsupported('a mount that follows one elsewhere', where);
+    if (m !== root && m.point === '/') throw unsupported('a mount over the root directory', where);
+    if (old.has(m.id)) continue;
+    if (m.root.endsWith('//deleted')) throw unsupported('a mount of what is deleted', where);
+    if (m.root.startsWith('/..') || !m.root.startsWith('/')) throw unsupported(`a mount of ${m.type}`, where);
+    if (outside.has(m.dev)) continue;
+    if (![...WITH_CONTENTS, ...MADE_UP].includes(m.type)) throw unsupported(`a mount of ${m.type}`, where);
+  }
+  if (!old.has(root.id)) throw unsupported('another root than the OS instance has', 'the domain');
+  for (const b of before) {
+    const covered = before.some((x) => x !== b && x.parent === b.id && x.point === b.point);
+    const now = mounts.find((m) => m.id === b.id);
+    if (covered && now !== undefined && JSON.stringify({ ...now, parent: 0 }) !== JSON.stringify({ ...b, parent: 0 }))
+      throw unsupported('another way of a mount that is covered', b.point);
+  }
+}

@@ -1,0 +1,155 @@
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { AT_REMOVEDIR, ENOENT, O } from '../linux/flags.js';
+import { check } from '../linux/os.js';
+import { AT_SYMLINK_NOFOLLOW } from './flags.js';
+import { inBatches } from './in-batches.js';
+import { fileAt, isSame, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, type FileTree, type TreeFile } from './tree.js';
+
+const depth = (path: string): number => (path === '' ? 0 : path.split('/').length);
+const typeOf = (f: TreeFile): number => f.mode & S_IFMT;
+const isFolder = (f: TreeFile): boolean => typeOf(f) === S_IFDIR;
+const key = (f: TreeFile): string =>
+  JSON.stringify([
+    f.ino,
+    typeOf(f),
+    f.rdev.toString(),
+    f.target,
+    f.paths,
+    isFolder(f) ? [] : f.attributes.map(([name]) => name),
+  ]);
+
+/** What of a tree is to be made, where another is there. */
+export interface Difference {
+  readonly gone: readonly TreeFile[];
+  readonly made: readonly TreeFile[];
+  /** There, and not what they were: to get owners, modes, attributes and times. */
+  readonly changed: readonly TreeFile[];
+  /** Those of them that may have other contents. */
+  readonly rewritten: readonly TreeFile[];
+}
+
+export function compareTrees(before: FileTree | undefined, now: FileTree): Difference {
+  const there = new Map(before?.files.map((f) => [key(f), f]));
+  const still = new Set(now.files.map(key));
+  const touched = new Set(now.touched);
+  const made: TreeFile[] = [];
+  const changed: TreeFile[] = [];
+  const rewritten: TreeFile[] = [];
+  for (const f of now.files) {
+    const old = there.get(key(f));
+    const top = f.paths[0] === '' && isFolder(f);
+    if (old === undefined && !top) made.push(f);
+    else if (old === undefined) changed.push(f);
+    else {
+      const other = !isSame(old, f) || touched.has(f.ino);
+      if (other || old.atime !== f.atime) changed.push(f);
+      if (other && typeOf(f) === S_IFREG) rewritten.push(f);
+    }
+  }
+  return { gone: before?.files.filter((f) => !still.has(key(f)) && f.paths[0] !== '') ?? [], made, changed, rewritten };
+}
+
+/**
+ * Makes of what is below a descriptor of the hands what a tree holds, contents of large files aside. Throws `guest`.
+ */
+export async function plantTree(hands: Hands, fd: number, { gone, made, rewritten }: Difference): Promise<void> {
+  const leaving = gone.flatMap((f) => f.paths.map((path) => ({ path, folder: isFolder(f) })));
+  leaving.sort((a, b) => depth(b.path) - depth(a.path));
+  await inBatches(
+    hands,
+    leaving,
+    ({ path }) => path.length,
+    (b, { path, folder }) => {
+      const n = b.call(SYS.unlinkat, fd, b.str(path), folder ? AT_REMOVEDIR : 0);
+      return (r) => {
+        if (r.value(n) !== -ENOENT) check(r.value(n), `removing ${path}`);
+      };
+    },
+  );
+  const folders = made.filter(isFolder).sort((a, b) => depth(a.paths[0] ?? '') - depth(b.paths[0] ?? ''));
+  await inBatches(
+    hands,
+    folders,
+    (f) => f.paths[0]?.length ?? 0,
+    (b, f) => {
+      const path = f.paths[0] ?? '';
+      const n = b.call(SYS.mkdirat, fd, b.str(path), 0o700);
+      return (r) => void check(r.value(n), `making ${path}`);
+    },
+  );
+  const rest = made.filter((f) => !isFolder(f));
+  await inBatches(hands, rest, bytesOf, (b, f) => {
+    const [path = '', ...others] = f.paths;
+    const name = b.str(path);
+    const made =
+      typeOf(f) === S_IFREG
+        ? b.call(SYS.openat, fd, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW | O.CLOEXEC, 0o600)
+        : typeOf(f) === S_IFLNK
+          ? b.call(SYS.symlinkat, b.str(f.target ?? ''), fd, name)
+          : b.call(SYS.mknodat, fd, name, f.mode, f.rdev);
+    const wrote = typeOf(f) === S_IFREG ? addContents(b, made, f) : undefined;
+    const linked = others.map((other) => b.call(SYS.linkat, fd, name, fd, b.str(other), 0));
+    return (r) => {
+      check(r.value(made), `making ${path}`);
+      if (wrote !== undefined) check(r.value(wrote), `writing ${path}`);
+      for (const n of linked) check(r.value(n), `linking ${path}`);
+    };
+  });
+  await inBatches(hands, rewritten, bytesOf, (b, f) => {
+    const [path = ''] = f.paths;
+    const opened = b.call(SYS.openat, fd, b.str(path), O.WRONLY | O.TRUNC | O.NOFOLLOW | O.CLOEXEC, 0);
+    const wrote = addContents(b, opened, f);
+    return (r) => {
+      check(r.value(opened), `opening ${path}`);
+      check(r.value(wrote), `writing ${path}`);
+    };
+  });
+}
+
+/** Adds the contents of a small file, or the size of a large one, and closes it. */
+function addContents(
+  b: Parameters<Parameters<typeof inBatches>[3]>[0],
+  opened: ReturnType<typeof b.call>,
+  f: TreeFile,
+): ReturnType<typeof b.call> {
+  const c = f.contents;
+  const wrote =
+    c === undefined || c.length === 0
+      ? b.call(SYS.ftruncate, opened, f.size)
+      : b.call(SYS.pwrite64, opened, b.bytes(c), c.length, 0);
+  b.call(SYS.close, opened);
+  return wrote;
+}
+
+const bytesOf = (f: TreeFile): number =>
+  (f.contents?.length ?? 0) + f.paths.reduce((n, p) => n + p.length, f.target?.length ?? 0);
+
+/** Owners, modes, attributes and times of files that have their contents. */
+export async function dressTree(hands: Hands, fd: number, { made, changed }: Difference): Promise<void> {
+  const cost = (f: TreeFile): number => 64 + f.attributes.reduce((n, [, v]) => n + v.length + 300, 200);
+  await inBatches(hands, [...made, ...changed], cost, (b, f) => {
+    const [first = ''] = f.paths;
+    const path = first === '' ? '.' : first;
+    const name = b.str(path);
+    const calls = [b.call(SYS.fchownat, fd, name, f.uid, f.gid, AT_SYMLINK_NOFOLLOW)];
+    const link = typeOf(f) === S_IFLNK;
+    if (!link) calls.push(b.call(SYS.fchmodat, fd, name, f.mode & 0o7777));
+    for (const [attribute, value] of f.attributes)
+      calls.push(
+        b.call(
+          SYS.lsetxattr,
+          b.str(`${fileAt(fd, f)}${first === '' ? '/.' : ''}`),
+          b.str(attribute),
+          b.bytes(value),
+          value.length,
+          0,
+        ),
+      );
+    const times = new BigInt64Array([f.atime, f.mtime].flatMap((t) => [t / 1_000_000_000n, t % 1_000_000_000n]));
+    calls.push(b.call(SYS.utimensat, fd, name, b.bytes(new Uint8Array(times.buffer)), AT_SYMLINK_NOFOLLOW));
+    return (r) => {
+      for (const n of calls) check(r.value(n), `giving ${path} its owner, mode, attributes and times`);
+    };
+  });
+}

@@ -1,0 +1,84 @@
+import { SYS } from '../../guest/hands/syscalls.js';
+import { AT_EMPTY_PATH } from '../linux/flags.js';
+import { ask, type Standing } from './build.js';
+import { MOVE_MOUNT, MS, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, propagation } from './flags.js';
+import { below, type Mount } from './mountinfo.js';
+import type { MountsState } from './state.js';
+
+/**
+ * How mounts that are made later spread: groups of peers, and those that follow a group. When everything is mounted,
+ * for what is mounted below a shared mount would spread itself. `systems`: whole file systems in the yard, by device.
+ */
+export async function spread(
+  standing: Standing,
+  state: MountsState,
+  systems: ReadonlyMap<string, number>,
+  yard: number,
+  keep: (fd: number) => number,
+): Promise<void> {
+  const { anchor, fds } = standing;
+  const fdOf = (m: Mount): number => fds.get(m.id) ?? -1;
+  const set = (fd: number, kind: number, where: string): Promise<number> =>
+    ask(anchor, `setting how ${where} spreads`, (b) =>
+      b.call(SYS.mount_setattr, fd, b.str(''), AT_EMPTY_PATH, b.bytes(propagation(kind)), 32),
+    );
+  const join = (from: number, to: number, where: string): Promise<number> =>
+    ask(anchor, `joining ${where} to its peers`, (b) =>
+      b.call(
+        SYS.move_mount,
+        from,
+        b.str(''),
+        to,
+        b.str(''),
+        MOVE_MOUNT.SET_GROUP | MOVE_MOUNT.F_EMPTY_PATH | MOVE_MOUNT.T_EMPTY_PATH,
+      ),
+    );
+  // Some mount of each group that has been made: the first of its peers, or one in the yard that is wider than all of them.
+  const leaders = new Map<number, number>();
+  let places = 0;
+  const present = state.mounts.filter((m) => fds.has(m.id));
+  const groups = [...new Set(present.map((m) => m.shared).filter((g) => g !== 0))];
+  const membersOf = (g: number): Mount[] =>
+    present.filter((m) => m.shared === g).sort((a, b) => a.root.length - b.root.length);
+  const make = async (g: number): Promise<void> => {
+    if (leaders.has(g)) return;
+    const [first, ...others] = membersOf(g);
+    if (first === undefined) return;
+    leaders.set(g, -1);
+    if (first.master !== 0) await make(first.master);
+    const widest = others.every((m) => below(m.root, first.root) !== undefined);
+    const followers = present.filter((m) => m.master === g);
+    const wide = widest && followers.every((m) => below(m.root, first.root) !== undefined);
+    const system = systems.get(first.dev);
+    let leader = fdOf(first);
+    if (!wide && system !== undefined) {
+      leader = keep(
+        await ask(anchor, 'copying a mount', (b) =>
+          b.call(SYS.open_tree, system, b.str(''), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH),
+        ),
+      );
+      const name = `group ${places++}`;
+      await ask(anchor, 'making a place for a mount', (b) => b.call(SYS.mkdirat, yard, b.str(name), 0o700));
+      await ask(anchor, 'mounting a copy', (b) =>
+        b.call(SYS.move_mount, leader, b.str(''), yard, b.str(name), MOVE_MOUNT.F_EMPTY_PATH),
+      );
+    }
+    const master = first.master === 0 ? undefined : leaders.get(first.master);
+    if (master !== undefined) {
+      await join(master, leader, first.point);
+      await set(leader, MS.SLAVE, first.point);
+    }
+    await set(leader, MS.SHARED, first.point);
+    leaders.set(g, leader);
+    for (const m of [first, ...others]) if (fdOf(m) !== leader) await join(leader, fdOf(m), m.point);
+  };
+  for (const g of groups) await make(g);
+  for (const m of present) {
+    if (m.shared !== 0) continue;
+    const master = leaders.get(m.master);
+    if (m.master !== 0 && master !== undefined) {
+      await join(master, fdOf(m), m.point);
+      await set(fdOf(m), MS.SLAVE, m.point);
+    } else if (m.unbindable) await set(fdOf(m), MS.UNBINDABLE, m.point);
+  }
+}

@@ -1,0 +1,234 @@
+/** What a file system, or a part of it, holds: files with all that belongs to them, as plain data. */
+import type { Hands } from '../../guest/hands/hands.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import { unsupported } from '../errors.js';
+import { AT_EMPTY_PATH, AT_FDCWD, O } from '../linux/flags.js';
+import { askAll } from '../linux/ask-all.js';
+import { check, isFound, readDirs, readLinks } from '../linux/os.js';
+import { AT_SYMLINK_NOFOLLOW, O_NOATIME } from './flags.js';
+
+export const S_IFMT = 0o170000;
+export const S_IFREG = 0o100000;
+export const S_IFDIR = 0o040000;
+export const S_IFLNK = 0o120000;
+
+/** A file as statx(2) shows it. Times in nanoseconds. */
+export interface FileFacts {
+  readonly ino: number;
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly rdev: bigint;
+  readonly size: number;
+  /** Bytes that it takes. */
+  readonly room: number;
+  readonly atime: bigint;
+  readonly mtime: bigint;
+  readonly ctime: bigint;
+  readonly btime: bigint;
+  readonly dev: string;
+}
+
+/** One file, under all its names. */
+export interface TreeFile extends FileFacts {
+  /** From the top of the tree, without a slash at the start; '' is the top itself. */
+  readonly paths: readonly string[];
+  /** Of a symbolic link. */
+  readonly target?: string;
+  readonly attributes: readonly (readonly [name: string, value: Uint8Array])[];
+  /** Of a small file without holes. */
+  readonly contents?: Uint8Array;
+}
+
+export interface FileTree {
+  readonly files: readonly TreeFile[];
+  /** Inode numbers of files whose contents may have changed without a trace: they are mapped to be written, or had just been changed. */
+  readonly touched: readonly number[];
+}
+
+/** Files of one tree that are worth to be looked at one by one. */
+const MOST_FILES = 50_000;
+/** A file's contents up to this size travel with others'. */
+export const SMALL_FILE = 0x10000;
+const STATX_BASIC = 0x7ff;
+const STATX_BTIME = 0x800;
+const NAME_BYTES = 1024;
+
+/** `struct statx`: nlink u32 at 16, uid, gid, mode u16, ino u64 at 32, size, blocks, atime at 64 (s i64, ns u32), btime, ctime, mtime, rdev at 128, dev at 136. */
+export function parseStatx(v: DataView): FileFacts {
+  const time = (at: number): bigint => v.getBigInt64(at, true) * 1_000_000_000n + BigInt(v.getUint32(at + 8, true));
+  const [major, minor] = [v.getUint32(128, true), v.getUint32(132, true)];
+  return {
+    nlink: v.getUint32(16, true),
+    uid: v.getUint32(20, true),
+    gid: v.getUint32(24, true),
+    mode: v.getUint16(28, true),
+    ino: Number(v.getBigUint64(32, true)),
+    size: Number(v.getBigUint64(40, true)),
+    room: Number(v.getBigUint64(48, true)) * 512,
+    atime: time(64),
+    btime: time(80),
+    ctime: time(96),
+    mtime: time(112),
+    // As the kernel encodes it for user space: minor in bits 0-7 and 20-31, major in 8-19.
+    rdev: BigInt(minor & 0xff) | (BigInt(major) << 8n) | (BigInt(minor >>> 8) << 20n),
+    dev: `${v.getUint32(136, true)}:${v.getUint32(140, true)}`,
+  };
+}
+
+/** What files are, by paths that start at a descriptor of the hands ('' is what it leads to); undefined: there is none. */
+export function statAll(hands: Hands, fd: number, paths: readonly string[]): Promise<(FileFacts | undefined)[]> {
+  return askAll(hands, paths, 1, (b, path) => {
+    const out = b.out(256);
+    const flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
+    const n = b.call(SYS.statx, fd, b.str(path), flags, STATX_BASIC | STATX_BTIME, out);
+    return (r) => (isFound(r.value(n), `looking at ${path}`) ? parseStatx(r.view(out)) : undefined);
+  });
+}
+
+export const joined = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`);
+
+/** Everything below a descriptor of the hands (`O_PATH`), but for the contents of files. `where`: for messages. */
+export async function listTree(hands: Hands, fd: number, where: string): Promise<FileTree> {
+  const seen = new Map<string, { facts: FileFacts; paths: string[] }>();
+  const note = (facts: FileFacts, path: string): void => {
+    const key = String(facts.ino);
+    const known = seen.get(key);
+    if (known === undefined || (facts.mode & S_IFMT) === S_IFDIR)
+      seen.set(known === undefined ? key : `${key} ${path}`, { facts, paths: [path] });
+    else known.paths.push(path);
+  };
+  const [top] = await statAll(hands, fd, ['']);
+  if (top === undefined) return { files: [], touched: [] };
+  note(top, '');
+  let folders = (top.mode & S_IFMT) === S_IFDIR ? [''] : [];
+  let count = 0;
+  while (folders.length > 0) {
+    const names = await readDirs(
+      hands,
+      folders.map((f) => `/proc/self/fd/${fd}/${f}`),
+    );
+    const paths = folders.flatMap((f, i) => (names[i] ?? []).map((name) => joined(f, name)));
+    count += paths.length;
+    if (count > MOST_FILES) throw unsupported(`a file system of its own with more than ${MOST_FILES} files`, where);
+    const strange = paths.find((p) => p.includes('\ufffd'));
+    if (strange !== undefined) throw unsupported('a file name that is not UTF-8', `${where}/${strange}`);
+    const facts = await statAll(hands, fd, paths);
+    folders = [];
+    for (const [i, path] of paths.entries()) {
+      const f = facts[i];
+      // What is another file system's is its own.
+      if (f?.dev !== top.dev) continue;
+      note(f, path);
+      if ((f.mode & S_IFMT) === S_IFDIR) folders.push(path);
+    }
+  }
+  const files = [...seen.values()].map(({ facts, paths }) => ({ ...facts, paths: paths.sort() }));
+  const at = (path: string): string => `/proc/self/fd/${fd}${path === '' ? '' : `/${path}`}`;
+  const links = files.filter((f) => (f.mode & S_IFMT) === S_IFLNK);
+  const [targets, attributes] = [
+    await readLinks(
+      hands,
+      links.map((f) => at(f.paths[0] ?? '')),
+    ),
+    await readAttributes(hands, files, at),
+  ];
+  const targetOf = new Map(links.map((f, i) => [f, targets[i]]));
+  return {
+    touched: [],
+    files: files.map((f, i) => {
+      const target = targetOf.get(f);
+      return { ...f, attributes: attributes[i] ?? [], ...(target === undefined ? {} : { target }) };
+    }),
+  };
+}
+
+/** Extended attributes: all names first, for most files have none. */
+async function readAttributes(
+  hands: Hands,
+  files: readonly { readonly paths: readonly string[] }[],
+  at: (path: string) => string,
+): Promise<[string, Uint8Array][][]> {
+  const names = await askAll(hands, files, 1, (b, f) => {
+    const out = b.out(NAME_BYTES);
+    const path = f.paths[0] ?? '';
+    // The top is reached through a link of /proc, which is to be followed.
+    const n = b.call(path === '' ? SYS.listxattr : SYS.llistxattr, b.str(at(path)), out, NAME_BYTES);
+    return (r) =>
+      new TextDecoder()
+        .decode(r.bytes(out, Math.max(0, r.value(n))))
+        .split('\0')
+        .filter((x) => x !== '');
+  });
+  const wanted = files.flatMap((f, i) => (names[i] ?? []).map((name) => ({ i, name, path: f.paths[0] ?? '' })));
+  const values = await askAll(hands, wanted, 5, (b, { name, path }) => {
+    const out = b.out(4096);
+    const n = b.call(path === '' ? SYS.getxattr : SYS.lgetxattr, b.str(at(path)), b.str(name), out, 4096);
+    return (r) => (r.value(n) < 0 ? undefined : r.bytes(out, r.value(n)));
+  });
+  const all = files.map((): [string, Uint8Array][] => []);
+  wanted.forEach(({ i, name }, k) => {
+    const value = values[k];
+    if (value !== undefined) all[i]?.push([name, value]);
+  });
+  return all;
+}
+
+export const isLarge = (f: FileFacts): boolean =>
+  (f.mode & S_IFMT) === S_IFREG && (f.size > SMALL_FILE || f.room < f.size);
+
+/** The same tree with the contents of small files, but for those of which `known` says that they are known already. */
+export async function withContents(
+  hands: Hands,
+  fd: number,
+  tree: FileTree,
+  known: (f: TreeFile) => boolean = () => false,
+): Promise<FileTree> {
+  const small = tree.files.filter((f) => (f.mode & S_IFMT) === S_IFREG && !isLarge(f) && !known(f));
+  const contents = new Map<TreeFile, Uint8Array>();
+  for (let start = 0; start < small.length;) {
+    const b = hands.batch();
+    const reads: { f: TreeFile; done: () => void }[] = [];
+    let bytes = 0;
+    for (; start < small.length && reads.length < 150 && bytes < 4 * SMALL_FILE; start++) {
+      const f = small[start];
+      if (f === undefined) break;
+      bytes += f.size;
+      const out = b.out(Math.max(1, f.size));
+      const opened = b.call(SYS.openat, AT_FDCWD, b.str(fileAt(fd, f)), O.RDONLY | O.CLOEXEC | O_NOATIME, 0);
+      const n = b.call(SYS.pread64, opened, out, f.size, 0);
+      b.call(SYS.close, opened);
+      const path = f.paths[0] ?? '';
+      reads.push({
+        f,
+        done: () => {
+          const r = results[0];
+          if (r === undefined) return;
+          check(r.value(opened), `opening ${path}`);
+          contents.set(f, r.bytes(out, check(r.value(n), `reading ${path}`)));
+        },
+      });
+    }
+    const results = [await b.run()];
+    for (const { done } of reads) done();
+  }
+  return {
+    ...tree,
+    files: tree.files.map((f) => {
+      const c = contents.get(f);
+      return c === undefined ? f : { ...f, contents: c };
+    }),
+  };
+}
+
+/** A file of a tree, by a path that the hands can open it with. */
+export const fileAt = (fd: number, f: { readonly paths: readonly string[] }): string => {
+  const [path = ''] = f.paths;
+  return `/proc/self/fd/${fd}${path === '' ? '' : `/${path}`}`;
+};
+
+/** Whether a file is as it was: nothing about it has changed since, and it has the same names. */
+export function isSame(a: TreeFile, b: TreeFile): boolean {
+  return a.ino === b.ino && a.ctime === b.ctime && a.size === b.size && a.paths.join('\0') === b.paths.join('\0');
+}
