@@ -194,7 +194,8 @@ export function domainKind<S>(
     activate?: (context: RestoreContext, state: S) => Promise<void>;
   },
 ): DomainKind {
-  const { name, keeps, refuses, describe, foresee, prepare, brings, fits, checkpoint, restore, finish, activate } = definition;
+  const { name, keeps, refuses, describe, foresee, prepare, brings, fits, checkpoint, restore, finish, activate } =
+    definition;
   return {
     name,
     keeps,

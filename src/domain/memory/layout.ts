@@ -83,7 +83,7 @@ export function identity(v: TargetVma): string {
     case 'anonymous':
       return `${share} anonymous ${growsDown(v) ? 'grows' : ''} ${v.made?.droppable === true ? 'droppable' : ''} ${v.made?.noReserve === true ? 'unreserved' : ''}`;
     case 'file':
-      return `${share} file ${v.offset - v.start} ${v.path}`;
+      return `${share} file ${v.offset - v.start} ${v.ino} ${v.path}`;
     case 'object':
       return `${share} object ${v.offset - v.start} ${v.backing.key}`;
   }
