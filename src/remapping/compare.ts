@@ -2,7 +2,7 @@ import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import { DomainError } from '../domain/errors.js';
 import { AT_FDCWD, O } from '../domain/linux/flags.js';
-import { check, statPath, type Stat } from '../domain/linux/os.js';
+import { check, readDir, statPath, type Stat } from '../domain/linux/os.js';
 import type { ProcessView } from '../domain/proc/survey.js';
 import { together } from '../domain/together.js';
 import { carriedPaths, isOrdinary } from '../domain/memory/carried.js';
@@ -11,6 +11,7 @@ import { isObject } from '../domain/memory/layout.js';
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
+const S_IFDIR = 0o040000;
 const CHUNK = 0x80000;
 
 /** What has been read of an OS instance's files: by path, what the file was then, and the digest of its contents. */
@@ -40,6 +41,10 @@ export async function compareFiles(
     if (here === undefined) continue;
     // Folders are made for the files that go along.
     if (there === undefined && [...carried].some((c) => c.startsWith(`${path}/`))) continue;
+    const type = here.mode & S_IFMT;
+    // Nodes are made where they are missing, and folders in which there is nothing.
+    if (there === undefined && type !== S_IFREG && (type !== S_IFDIR || (await readDir(from, path))?.length === 0))
+      continue;
     const refuse = (how: string): void =>
       refusing(tell, () => {
         throw mismatch(path, use, `${how} in ${to.name}`);

@@ -62,8 +62,11 @@ export interface Inode {
 
 export const typeOf = (inode: { readonly mode: number }): number => inode.mode & S_IFMT;
 
-/** Looks at a file by any descriptor of the hands. Throws `guest`. */
-export async function lookAtInode(hands: Hands, fd: number, what: string): Promise<Inode> {
+/**
+ * Looks at a file by any descriptor of the hands. Throws `guest`. `follow`: where a symbolic link leads is asked too, which
+ * changes when it was last read.
+ */
+export async function lookAtInode(hands: Hands, fd: number, what: string, follow = false): Promise<Inode> {
   const b = hands.batch();
   const [stat, fs, names, target] = [b.out(128), b.out(120), b.out(MOST_NAMES), b.out(MOST_NAMES)];
   const looked = b.call(SYS.fstat, fd, stat);
@@ -71,7 +74,7 @@ export async function lookAtInode(hands: Hands, fd: number, what: string): Promi
   // Works for descriptors that are only a place (O_PATH) too.
   const path = `/proc/self/fd/${fd}`;
   const listed = b.call(SYS.listxattr, b.str(path), names, MOST_NAMES);
-  const led = b.call(SYS.readlinkat, fd, b.str(''), target, MOST_NAMES);
+  const led = follow ? b.call(SYS.readlinkat, fd, b.str(''), target, MOST_NAMES) : undefined;
   const r = await b.run();
   check(r.value(looked), `looking at ${what}`);
   check(r.value(fsLooked), `looking at the file system of ${what}`);
@@ -90,7 +93,10 @@ export async function lookAtInode(hands: Hands, fd: number, what: string): Promi
     blocks: Number(view.getBigUint64(64, true)),
     times: new Uint8Array(view.buffer, 72, 32).slice(),
     xattrs: await readXattrs(hands, path, list, what),
-    target: (mode & S_IFMT) === S_IF.LNK ? utf8.decode(r.bytes(target, check(r.value(led), what))) : undefined,
+    target:
+      led !== undefined && (mode & S_IFMT) === S_IF.LNK
+        ? utf8.decode(r.bytes(target, check(r.value(led), what)))
+        : undefined,
     inMemory: isInMemory(r.view(fs)),
   };
 }

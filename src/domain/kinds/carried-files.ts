@@ -18,7 +18,7 @@ import { AT_FDCWD, O } from '../linux/flags.js';
 import { askAll } from '../linux/ask-all.js';
 import { closeAll, making, whileOpen } from '../linux/making.js';
 import { check, open } from '../linux/os.js';
-import { carriedPaths } from '../memory/carried.js';
+import { carriedPaths, isOrdinary } from '../memory/carried.js';
 import { addObject } from '../memory/objects.js';
 import { together } from '../together.js';
 import { domainKind, type CheckpointContext, type LookContext } from './kind.js';
@@ -84,7 +84,7 @@ export const carriedFiles = domainKind<CarriedFiles>({
         ),
       );
     const [ghosts, living] = await together([
-      withGhosts(context, (found) => together(found.map((f) => checkpointGhost(context, f)))),
+      withGhosts(context, (found) => together(found.map((f) => checkpointGhost(context, f))), true),
       takeAll([...carriedPaths(views, brought)]),
     ]);
     const keys = new Set(living.map((l) => l.inode.key));
@@ -93,6 +93,7 @@ export const carriedFiles = domainKind<CarriedFiles>({
     const folders = await foldersOf(hands, root, [
       ...all.flatMap((l) => [l.path, ...l.names]),
       ...views.filter((v) => !v.gone.cwd && !brought(v.cwd)).map((v) => `${v.cwd}/`),
+      ...views.flatMap((v) => v.descriptors.filter((d) => isOrdinary(d) && !brought(d.link)).map((d) => d.link)),
     ]);
     return { folders, living: all, ghosts };
   },
@@ -134,6 +135,7 @@ const isCopied = ({ place, inode }: Found): boolean =>
 async function withGhosts<T>(
   { hands, views }: LookContext,
   work: (found: readonly (Found & { readonly fd: number })[]) => Promise<T>,
+  frozen = false,
 ): Promise<T> {
   const places = ghostPlaces(views);
   if (places.length === 0) return work([]);
@@ -145,7 +147,7 @@ async function withGhosts<T>(
     const looked = await together(
       places.map(async (place, i) => {
         const fd = check(fds[i] ?? -1, `finding ${place.path}`);
-        return { place, fd, inode: await lookAtInode(hands, fd, place.path) };
+        return { place, fd, inode: await lookAtInode(hands, fd, place.path, frozen) };
       }),
     );
     const found = new Map<string, Found & { fd: number }>();

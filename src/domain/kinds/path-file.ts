@@ -2,21 +2,20 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError, unsupported, unsupportedNow } from '../errors.js';
 import { NAMELESS } from '../files/ghost.js';
-import { inodeKey, S_IF, S_IFMT } from '../files/inode.js';
+import { lookIntoFifo, openFifo, settleFifo, type FifoState } from '../files/fifo.js';
+import { goBehind, namesBefore } from '../files/folder-position.js';
+import { inodeKey, lookAtInode, S_IF, S_IFMT, setTimes, type Inode } from '../files/inode.js';
+import { makeMissing } from '../files/node.js';
 import { AT_FDCWD, F, O } from '../linux/flags.js';
 import { check, parseStat, type Stat } from '../linux/os.js';
+import { making } from '../linux/making.js';
+import { together } from '../together.js';
 import { nameOf } from '../proc/survey.js';
 import { makerKey } from './carried-files.js';
-import { fileKind, type OpenFile } from './kind.js';
+import { fileKind, type OpenFile, type RestoreContext } from './kind.js';
 
-/** Character devices that are the same in every OS instance, by `major << 8 | minor`. */
-const PLAIN_DEVICES = new Map([
-  [0x103, '/dev/null'],
-  [0x105, '/dev/zero'],
-  [0x107, '/dev/full'],
-  [0x108, '/dev/random'],
-  [0x109, '/dev/urandom'],
-]);
+/** Character devices without a state, `major << 8 | minor`: null, zero, full, random, urandom. */
+const PLAIN_DEVICES = new Set([0x103, 0x105, 0x107, 0x108, 0x109]);
 
 interface PathFileState {
   readonly path: string;
@@ -24,6 +23,12 @@ interface PathFileState {
   readonly ghost: string | undefined;
   readonly flags: number;
   readonly pos: number;
+  /** Anything but a regular file: it is made where it is missing. */
+  readonly node: Inode | undefined;
+  /** Of an open end of a FIFO. */
+  readonly fifo: FifoState | undefined;
+  /** Of a folder that is being read: the names that were. */
+  readonly read: readonly string[] | undefined;
 }
 
 /** How a file was opened once, and what its description does not remember. */
@@ -34,8 +39,9 @@ const CHANGEABLE = O.APPEND | O.NONBLOCK | O.DIRECT | O.NOATIME;
 /** Files, directories and plain devices that are or were found by a path. What is in them is another kind's (carried-files.ts). */
 export const pathFile = fileKind<PathFileState>({
   name: 'file',
-  keeps: 'flags, offset',
-  refuses: 'file locks, devices with a state, open files of /proc and /sys, special files',
+  keeps:
+    'flags, offset, the place in a folder that is being read; named FIFOs with what waits in them; null, zero, full and random devices by any name; places (O_PATH)',
+  refuses: 'file locks, devices with a state, open files of /proc and /sys',
   independent: true,
   matches: (view) =>
     view.link.startsWith('/') && !view.link.startsWith('/memfd:') && !view.link.startsWith('/dev/pts/'),
@@ -53,40 +59,74 @@ export const pathFile = fileKind<PathFileState>({
     const stat = await statOf(hands, file.held, link);
     // What was opened since the look.
     refuseSpecial(file, stat);
+    const { flags, pos } = info;
+    const key = inodeKey(stat.dev, stat.ino);
+    const type = stat.mode & S_IFMT;
+    const isPlace = (flags & O.PATH) !== 0;
+    const [node, fifo, read] = await together([
+      type === S_IF.REG || deleted ? undefined : lookAtInode(hands, file.held, link, true),
+      type === S_IF.FIFO && !isPlace ? lookIntoFifo(hands, file.held, key, flags) : undefined,
+      type === S_IF.DIR && pos !== 0 ? namesBefore(hands, `/proc/self/fd/${file.held}`, pos) : undefined,
+    ]);
     return {
       path: nameOf(file.view),
-      ghost: deleted ? inodeKey(stat.dev, stat.ino) : undefined,
-      flags: info.flags & ~SETTLED,
-      pos: info.pos,
+      ghost: deleted ? key : undefined,
+      flags: flags & ~SETTLED,
+      pos,
+      node,
+      fifo,
+      read,
     };
   },
-  async restore({ hands, anchor, objectFds }, state) {
-    const b = hands.batch();
-    const { path, ghost, flags, pos } = state;
+  async restore(context, state) {
+    const { hands, objectFds } = context;
+    const { path, ghost, flags, pos, node, fifo, read } = state;
+    const at = wayTo(context, state);
+    if (node !== undefined) await makeMissing(hands, at, node);
+    // The place of a ghost is a link, which is to be followed.
+    const how = ghost === undefined ? flags : flags & ~O.NOFOLLOW;
+    if (fifo !== undefined) return openFifo(context, at, how, fifo);
     const maker = ghost === undefined ? undefined : objectFds.get(makerKey(ghost));
+    const b = hands.batch();
     let fd;
-    if (ghost === undefined) {
-      fd = b.must(SYS.openat, AT_FDCWD, b.str(`/proc/${anchor.pid}/root${path}`), flags | O.CLOEXEC, 0);
-    } else if ((flags & NAMELESS) !== 0 && maker !== undefined) {
+    if ((flags & NAMELESS) !== 0 && maker !== undefined) {
       fd = b.must(SYS.fcntl, maker, F.DUPFD_CLOEXEC, 0);
       b.call(SYS.fcntl, fd, F.SETFL, flags & CHANGEABLE);
     } else {
-      const made = objectFds.get(ghost);
-      if (made === undefined) throw new DomainError('state', `${path} was not made`);
-      // Its place is a link, which is to be followed.
-      fd = b.must(SYS.openat, AT_FDCWD, b.str(`/proc/self/fd/${made}`), (flags & ~O.NOFOLLOW) | O.CLOEXEC, 0);
+      fd = b.must(SYS.openat, AT_FDCWD, b.str(at), how | O.CLOEXEC, 0);
     }
-    if (pos !== 0) b.call(SYS.lseek, fd, pos, 0);
-    return check((await b.run()).value(fd), `opening ${path}`);
+    if (pos !== 0 && read === undefined) b.call(SYS.lseek, fd, pos, 0);
+    const opened = check((await b.run()).value(fd), `opening ${path}`);
+    if (read === undefined) return opened;
+    return making(hands, async (note) => {
+      await goBehind(hands, note(opened), read, path);
+      return opened;
+    });
+  },
+  async connect(user, _, state) {
+    const { fifo, node } = state;
+    if (fifo === undefined) return;
+    const at = wayTo(user.context, state);
+    await settleFifo(user.context, at, fifo);
+    // What was written into it shall not be seen.
+    if (node !== undefined) await setTimes(user.context.hands, at, node, false);
   },
 });
+
+/** Where the hands find the file. */
+function wayTo({ anchor, objectFds }: RestoreContext, { path, ghost }: PathFileState): string {
+  if (ghost === undefined) return `/proc/${anchor.pid}/root${path}`;
+  const made = objectFds.get(ghost);
+  if (made === undefined) throw new DomainError('state', `${path} was not made`);
+  return `/proc/self/fd/${made}`;
+}
 
 function refuseSpecial({ view }: OpenFile, { mode, rdev }: Stat): void {
   if ((view.info.flags & O.PATH) !== 0) return;
   const type = mode & S_IFMT;
   if (type === S_IF.CHR && PLAIN_DEVICES.has(Number(rdev))) return;
   if (type === S_IF.CHR || type === S_IF.BLK) throw unsupported(`the device ${view.link}`, `descriptor ${view.fd}`);
-  if (type !== S_IF.REG && type !== S_IF.DIR) throw unsupported('a special file', view.link);
+  if (type !== S_IF.REG && type !== S_IF.DIR && type !== S_IF.FIFO) throw unsupported('a special file', view.link);
 }
 
 async function statOf(hands: Hands, fd: number, what: string): Promise<Stat> {
