@@ -1,5 +1,5 @@
 import { DomainError } from '../errors.js';
-import { ofProcesses, sharedByProcesses } from './process/kinds.js';
+import { filesOfProcesses, ofProcesses, sharedByProcesses } from './process/kinds.js';
 import { carriedFiles } from './carried-files.js';
 import { credentials } from './credentials.js';
 import { epoll } from './epoll.js';
@@ -33,6 +33,7 @@ export const fileKinds: readonly FileKind[] = [
   socket,
   ...socketKinds,
   memoryFile,
+  ...filesOfProcesses,
   pathFile,
 ];
 
