@@ -1,6 +1,6 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError } from '../errors.js';
+import { DomainError, unsupported } from '../errors.js';
 import { holdFiles, kindOf } from './files.js';
 import type { FrozenDomain } from '../freeze/frozen.js';
 import type { FrozenProcess } from '../freeze/frozen-thread.js';
@@ -30,7 +30,8 @@ import { isVvar } from '../proc/maps.js';
 import { surveyProcesses, type ProcessView } from '../proc/survey.js';
 import { Sequence, together } from '../together.js';
 import { refusing, refusingLater, type OnRefusal } from '../refusals.js';
-import { birthOrder } from '../tree/tree.js';
+import { WCOREDUMP } from '../tree/dead.js';
+import { birthOrder, idsOf, placesOf } from '../tree/tree.js';
 import type { Registers, Tracee } from '../trace/tracee.js';
 import type { Wait } from '../freeze/wait.js';
 
@@ -69,7 +70,12 @@ export interface DomainImage {
  */
 export function refuseUnsupported(views: readonly ProcessView[], anchor: ProcessView, tell?: OnRefusal): void {
   refusing(tell, () => refuseStrays([...views, anchor]));
-  refusing(tell, () => void birthOrder(views));
+  refusing(tell, () => void birthOrder(placesOf(views), idsOf(views)));
+  for (const { pid, dead } of views)
+    if (dead.some((d) => (d.waitStatus & WCOREDUMP) !== 0))
+      refusing(tell, () => {
+        throw unsupported('a child that ended with a core dump', `process ${pid}`);
+      });
   for (const view of views) {
     for (const t of view.threads) refusing(tell, () => refuseState(t.status, `thread ${t.tid} of process ${view.pid}`));
     refuseProcess(view, anchor.namespaces, tell);

@@ -1,6 +1,6 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
-import { SIG, WNOHANG } from '../linux/flags.js';
+import { __WALL, SIG, WNOHANG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { continueJob, forgetSignal, stopJob } from '../trace/stop-job.js';
 import type { Tracee } from '../trace/tracee.js';
@@ -53,7 +53,7 @@ export const jobs = processKind<JobState>({
 async function ask(parent: Tracee, pid: number, what: number): Promise<number> {
   const b = parent.batch();
   const info = b.out(SIGINFO_SIZE);
-  const n = b.call(SYS.waitid, P_PID, pid, info, what | WNOHANG, 0);
+  const n = b.call(SYS.waitid, P_PID, pid, info, what | WNOHANG | __WALL, 0);
   const r = await b.run();
   check(r.value(n), `asking about process ${pid}`);
   // si_signo i32, si_errno i32, si_code i32.

@@ -106,11 +106,12 @@ export interface RebornProcess {
  * - `early`: before its memory is there; nothing later depends on the restoration state it ends.
  * - `late`: the memory is there, with its contents.
  * - `last`: takes rights away that everything else needed.
+ * - `end`: what taking rights away would have undone.
  *
  * Parts of a stage are restored at the same time. A part that takes rights away asks something of the hands first, so
  * that the calls of those before it are on their way.
  */
-export type Stage = 'early' | 'late' | 'last';
+export type Stage = 'early' | 'late' | 'last' | 'end';
 
 /** A part of a checkpoint, as plain data: the kind of its name makes it anew. */
 export interface SavedPart {

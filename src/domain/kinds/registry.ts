@@ -10,6 +10,7 @@ import type { DomainKind, FileKind, ProcessKind } from './kind.js';
 import { locksToCome } from './locks-to-come.js';
 import { memoryFile } from './memory-file.js';
 import { mounts } from './mounts.js';
+import { parentDeath } from './parent-death.js';
 import { pathFile } from './path-file.js';
 import { pipe } from './pipe.js';
 import { signalfd } from './signalfd.js';
@@ -47,6 +48,7 @@ export const processKinds: readonly ProcessKind[] = [
   surroundings,
   ...ofProcesses,
   credentials,
+  parentDeath,
   semaphoreAdjustments,
   semaphoreUsers,
   locksToCome,

@@ -16,7 +16,6 @@ interface ThreadState {
   readonly clearTid: bigint;
   readonly robust: { readonly head: bigint; readonly length: bigint };
   readonly rseq: { readonly pointer: bigint; readonly size: number; readonly signature: number };
-  readonly parentDeathSignal: number;
   readonly pending: readonly Uint8Array[];
 }
 
@@ -25,8 +24,7 @@ const RSEQ_CONFIG_SIZE = 24;
 /** What the kernel keeps for each thread: alternate stack, robust list, restartable sequences, pending signals. */
 export const threads = processKind<readonly ThreadState[]>({
   name: 'threads',
-  keeps:
-    'ids, names, registers with floating point, alternate stack, set_tid_address, robust list, rseq, parent-death signal',
+  keeps: 'ids, names, registers with floating point, alternate stack, set_tid_address, robust list, rseq',
   stage: 'late',
   async checkpoint({ context, view, frozen }) {
     const { hands } = context;
@@ -48,12 +46,7 @@ export const threads = processKind<readonly ThreadState[]>({
       const t = tracee.batch();
       const altStack = t.out(24);
       const clearTid = t.out(8);
-      const death = t.out(8);
-      const refs = [
-        t.call(SYS.sigaltstack, 0, altStack),
-        t.call(SYS.prctl, PR.GET_TID_ADDRESS, clearTid),
-        t.call(SYS.prctl, PR.GET_PDEATHSIG, death),
-      ];
+      const refs = [t.call(SYS.sigaltstack, 0, altStack), t.call(SYS.prctl, PR.GET_TID_ADDRESS, clearTid)];
       const status = statuses.get(tracee.tid);
       if (status === undefined) throw new DomainError('lost', `thread ${tracee.tid} is gone`);
       // A timer may have expired since the thread was looked at; nobody else sends it anything.
@@ -69,7 +62,6 @@ export const threads = processKind<readonly ThreadState[]>({
         name: status.name,
         altStack: tr.bytes(altStack),
         clearTid: tr.view(clearTid).getBigUint64(0, true),
-        parentDeathSignal: tr.view(death).getInt32(0, true),
         robust,
         rseq: {
           pointer: rseq.getBigUint64(0, true),
@@ -90,7 +82,6 @@ export const threads = processKind<readonly ThreadState[]>({
         b.call(SYS.sigaltstack, b.bytes(s.altStack), 0),
         b.call(SYS.set_robust_list, s.robust.head, s.robust.length),
         b.call(SYS.prctl, PR.SET_NAME, b.str(s.name)),
-        b.call(SYS.prctl, PR.SET_PDEATHSIG, s.parentDeathSignal),
       ];
       b.call(SYS.set_tid_address, s.clearTid);
       if (s.rseq.pointer !== 0n) refs.push(b.call(SYS.rseq, s.rseq.pointer, s.rseq.size, 0, s.rseq.signature));

@@ -102,6 +102,8 @@ export interface ProcStat {
   /** wait status a zombie keeps for its parent. */
   readonly exitCode: number;
   readonly policy: number;
+  /** What its parent is sent when it ends: SIGCHLD, unless clone(2) was asked for another. */
+  readonly exitSignal: number;
   readonly rtPriority: number;
   readonly mm: MmLayout;
 }
@@ -115,6 +117,7 @@ export function parseProcStat(text: string): ProcStat {
     nice: field(19),
     rtPriority: field(40),
     policy: field(41),
+    exitSignal: field(38),
     exitCode: field(52),
     mm: {
       startCode: field(26),

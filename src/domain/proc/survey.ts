@@ -29,6 +29,8 @@ export interface DeadChild {
   readonly waitStatus: number;
   readonly group: number;
   readonly session: number;
+  /** What its parent was sent. */
+  readonly exitSignal: number;
 }
 
 /** A thread of a process, by both its ids. */
@@ -257,9 +259,11 @@ async function otherChildren(
       others.strays.push(status.nsPid.at(-1) ?? -1);
       return;
     }
+    const { exitCode, exitSignal } = parseProcStat(texts[2 * i + 1] ?? '');
     others.dead.push({
       pid: status.nsPid.at(-1) ?? -1,
-      waitStatus: parseProcStat(texts[2 * i + 1] ?? '').exitCode,
+      waitStatus: exitCode,
+      exitSignal,
       group: status.nsPgid.at(-1) ?? -1,
       session: status.nsSid.at(-1) ?? -1,
     });

@@ -6,19 +6,20 @@ import type { Outline } from '../checkpoint/outline.js';
 import { DomainError } from '../errors.js';
 import type { RestoreContext, SavedFile, SavedShare, Stage } from '../kinds/kind.js';
 import { domainKinds, fileKinds, kindNamed, processKinds } from '../kinds/registry.js';
-import { CLONE, SIG } from '../linux/flags.js';
+import { CLONE, PR, SIG } from '../linux/flags.js';
 import { closeAll } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import type { FlipReceipt } from '../memory/mover.js';
 import { segmentOf } from '../memory/layout.js';
 import { makeObject, ObjectTransfer, sealObject } from '../memory/objects.js';
 import { restoreOwners } from '../checkpoint/file-owners.js';
-import { end, forgetChildSignal } from '../tree/dead.js';
+import { bury, end } from '../tree/dead.js';
+import { forgetSignal } from '../trace/stop-job.js';
 import type { ProcessView } from '../proc/survey.js';
 import { Reborn } from './reborn.js';
 import { Sequence, together } from '../together.js';
 import { cloneArgs } from '../trace/clone.js';
-import { ANCHOR, birthOrder } from '../tree/tree.js';
+import { ANCHOR, birthOrder, idsOf, placesOf } from '../tree/tree.js';
 import { SyscallRunner } from '../trace/running.js';
 import { Tracee } from '../trace/tracee.js';
 import { letGoHeld } from '../freeze/seize.js';
@@ -72,26 +73,19 @@ export class Restoration {
 
   /** Parents before children: every process with its id, empty but for the runner and the vDSO. */
   async bear(outlines: readonly Outline[]): Promise<void> {
-    const parentOf = new Map(outlines.flatMap((o) => o.view.dead.map((d) => [d.pid, o.view.pid])));
-    const sharing = new Map(outlines.map(({ view }) => [view.pid, sharedAtBirth(view)]));
-    for (const birth of birthOrder(outlines.map((o) => o.view))) {
-      if (birth.act === 'setsid') {
-        check(await this.#reborn(birth.pid).leader.syscall(SYS.setsid), 'setsid');
-        continue;
-      }
-      const by = birth.by === ANCHOR ? this.anchor.tracee : this.#reborn(birth.by).leader;
-      const tracee = await this.#beget(by, birth.pid, birth.sibling, sharing.get(birth.pid));
-      this.processes.set(birth.pid, new Reborn(this.context, birth.pid, tracee));
-    }
-    const dead = new Map<number, Tracee>();
-    for (const [pid, parent] of parentOf) dead.set(pid, await this.#beget(this.#reborn(parent).leader, pid, false));
-    await this.#joinGroups(outlines, dead);
-    for (const o of outlines) {
-      for (const d of o.view.dead) {
-        const tracee = dead.get(d.pid);
+    const views = outlines.map((o) => o.view);
+    const tracees = await this.#bearAll(views);
+    const dead = new Map(views.flatMap((v) => v.dead.map((d) => [d.pid, { ...d, tracee: tracees.get(d.pid) }])));
+    await this.#joinGroups(views, tracees);
+    for (const { pid, dead: children } of views) {
+      const signals = new Set<number>();
+      for (const d of children) {
+        const tracee = dead.get(d.pid)?.tracee;
         if (tracee !== undefined) await end(tracee, d.waitStatus);
+        signals.add(d.exitSignal);
       }
-      if (o.view.dead.length > 0) await forgetChildSignal(this.#reborn(o.view.pid).leader);
+      // It must not hear of them again.
+      for (const signal of signals) if (signal > 0) await forgetSignal(this.#reborn(pid).leader, signal);
     }
     const makeReady = async (p: Outline): Promise<void> => {
       const reborn = this.#reborn(p.view.pid);
@@ -106,10 +100,48 @@ export class Restoration {
     await together(outlines.filter((p) => hasOthersFiles(p.view)).map(makeReady));
   }
 
+  /** Brings processes to life, also those that have ended already. */
+  async #bearAll(views: readonly ProcessView[]): Promise<Map<number, Tracee>> {
+    const tracees = new Map<number, Tracee>([[ANCHOR, this.anchor.tracee]]);
+    const living = new Map(views.map((v) => [v.pid, v]));
+    const dead = new Map(views.flatMap((v) => v.dead.map((d) => [d.pid, d])));
+    const of = (pid: number): Tracee => {
+      const tracee = tracees.get(pid);
+      if (tracee === undefined) throw new DomainError('state', `process ${pid} was not made`);
+      return tracee;
+    };
+    for (const birth of birthOrder(placesOf(views), idsOf(views))) {
+      const { act, pid } = birth;
+      switch (act) {
+        case 'setsid':
+          check(await of(pid).syscall(SYS.setsid), 'setsid');
+          break;
+        case 'reaper':
+          check(await of(pid).syscall(SYS.prctl, PR.SET_CHILD_SUBREAPER, birth.on ? 1 : 0, 0, 0, 0), 'reaping');
+          break;
+        case 'end':
+          await end(of(pid), 0);
+          await bury(of(birth.by), pid);
+          tracees.delete(pid);
+          break;
+        case 'bear': {
+          const view = living.get(pid);
+          const exitSignal = view?.stat.exitSignal ?? dead.get(pid)?.exitSignal;
+          const shared = view === undefined ? 0 : sharedAtBirth(view);
+          const tracee = await this.#beget(of(birth.by), pid, birth.sibling, shared, exitSignal);
+          tracees.set(pid, tracee);
+          if (view !== undefined) this.processes.set(pid, new Reborn(this.context, pid, tracee));
+        }
+      }
+    }
+    return tracees;
+  }
+
   /** `shared`: flags of what it has in common with whom it is begotten by. */
-  async #beget(by: Tracee, pid: number, sibling: boolean, shared = 0): Promise<Tracee> {
+  async #beget(by: Tracee, pid: number, sibling: boolean, shared = 0, exitSignal: number = SIG.CHLD): Promise<Tracee> {
     const b = by.batch();
-    const how = sibling ? { flags: BigInt(CLONE.PARENT | shared) } : { flags: BigInt(shared), exitSignal: SIG.CHLD };
+    // A sibling says what the one who begets it says.
+    const how = sibling ? { flags: BigInt(CLONE.PARENT | shared) } : { flags: BigInt(shared), exitSignal };
     const args = cloneArgs(b, { ...how, setTid: pid });
     const made = b.call(SYS.clone3, args, args.length);
     check((await b.run()).value(made), `making process ${pid}`);
@@ -121,35 +153,30 @@ export class Restoration {
   }
 
   /** Process groups. A leader that is gone is made for as long as it takes the others to join its group. */
-  async #joinGroups(outlines: readonly Outline[], dead: ReadonlyMap<number, Tracee>): Promise<void> {
+  async #joinGroups(views: readonly ProcessView[], tracees: ReadonlyMap<number, Tracee>): Promise<void> {
     const members = new Map<number, Tracee[]>();
-    const join = (group: number, tracee: Tracee): void => {
-      members.set(group, [...(members.get(group) ?? []), tracee]);
+    const join = (pid: number, group: number, session: number): void => {
+      const tracee = tracees.get(pid);
+      // The leader of a session leads its group, and cannot leave it; the group of one that is gone is where all begin.
+      const there = session === pid || group === ANCHOR || (group === session && !tracees.has(group));
+      if (tracee !== undefined && !there) members.set(group, [...(members.get(group) ?? []), tracee]);
     };
-    for (const { view } of outlines) {
-      const group = view.status.nsPgid.at(-1) ?? -1;
-      // The leader of a session leads its group, and cannot leave it.
-      if (view.status.nsSid.at(-1) !== view.pid && group !== ANCHOR) join(group, this.#reborn(view.pid).leader);
-      for (const d of view.dead) {
-        const tracee = dead.get(d.pid);
-        if (tracee === undefined) continue;
-        if (d.session === d.pid) check(await tracee.syscall(SYS.setsid), 'setsid');
-        else if (d.group !== ANCHOR) join(d.group, tracee);
-      }
+    for (const { pid, status, dead } of views) {
+      join(pid, status.nsPgid.at(-1) ?? -1, status.nsSid.at(-1) ?? -1);
+      for (const d of dead) join(d.pid, d.group, d.session);
     }
-    for (const [group, tracees] of members) {
-      const leader = this.processes.get(group)?.leader ?? dead.get(group);
-      const [first] = tracees;
+    for (const [group, joining] of members) {
+      const leader = tracees.get(group);
+      const [first] = joining;
       if (first === undefined) continue;
       const ghost = leader === undefined ? await this.#beget(first, group, false) : undefined;
       const head = leader ?? ghost;
-      if (head !== undefined && (tracees.includes(head) || head === ghost))
+      if (head !== undefined && (joining.includes(head) || head === ghost))
         check(await head.syscall(SYS.setpgid, 0, 0), 'making a process group');
-      for (const t of tracees) if (t !== head) check(await t.syscall(SYS.setpgid, 0, group), 'joining a process group');
+      for (const t of joining) if (t !== head) check(await t.syscall(SYS.setpgid, 0, group), 'joining a process group');
       if (ghost === undefined) continue;
       await end(ghost, 0);
-      check(await first.syscall(SYS.wait4, group, 0, 0, 0), 'burying the leader of a process group');
-      await forgetChildSignal(first);
+      await bury(first, group);
     }
   }
 
@@ -275,6 +302,7 @@ export class Restoration {
       this.#parts('late'),
     ]);
     await together([...this.image.processes.map((p) => this.#reborn(p.view.pid).closeSpares()), this.#parts('last')]);
+    await this.#parts('end');
     await together([
       this.anchor.becomeReaper(),
       ...this.image.processes.map((p) => this.#reborn(p.view.pid).becomeOriginal(p)),

@@ -1,69 +1,230 @@
-import { unsupported } from '../errors.js';
+import { DomainError, unsupported } from '../errors.js';
 import type { ProcessView } from '../proc/survey.js';
 
 /** One step in making a process tree anew. Ids are the domain's; the anchor is `ANCHOR`. */
 export type Birth =
   /** `by` begets `pid`; as its child, or (`sibling`) as a child of its own parent. */
   | { readonly act: 'bear'; readonly pid: number; readonly by: number; readonly sibling: boolean }
-  | { readonly act: 'setsid'; readonly pid: number };
+  | { readonly act: 'setsid'; readonly pid: number }
+  /** One that was made only to beget others ends, and its parent `by` buries it. Its children are the next reaper's. */
+  | { readonly act: 'end'; readonly pid: number; readonly by: number }
+  /** Whether `pid` is the next reaper of those below it (PR_SET_CHILD_SUBREAPER). */
+  | { readonly act: 'reaper'; readonly pid: number; readonly on: boolean };
 
 /** Id of the first process of the domain's PID namespace, in its own. */
 export const ANCHOR = 1;
 
-/** What of a process decides its place in the tree. */
-export type Place = Pick<ProcessView, 'hostPid' | 'pid'> & {
-  readonly status: Pick<ProcessView['status'], 'ppid' | 'nsSid'>;
-};
+/** What of a process, living or dead, decides its place in the tree. */
+export interface Place {
+  readonly pid: number;
+  /** Its parent; whoever is not in the tree is the anchor. */
+  readonly parent: number;
+  readonly session: number;
+}
 
-const sessionOf = (p: Place): number => p.status.nsSid.at(-1) ?? -1;
+/** The places of processes, and of their children that have ended but still count. */
+export function placesOf(views: readonly ProcessView[]): Place[] {
+  const pids = new Map(views.map((v) => [v.hostPid, v.pid]));
+  return views.flatMap(({ pid, status, dead }) => [
+    { pid, parent: pids.get(status.ppid) ?? ANCHOR, session: status.nsSid.at(-1) ?? -1 },
+    ...dead.map((d) => ({ pid: d.pid, parent: pid, session: d.session })),
+  ]);
+}
+
+/** Ids that are in use for anything: nobody who is made for a moment may have one of them. */
+export function idsOf(views: readonly ProcessView[]): Set<number> {
+  return new Set(
+    views.flatMap((v) => [
+      ...v.threads.map((t) => t.tid),
+      v.status.nsPgid.at(-1) ?? -1,
+      v.status.nsSid.at(-1) ?? -1,
+      ...v.dead.flatMap((d) => [d.pid, d.group, d.session]),
+    ]),
+  );
+}
 
 /**
- * The order in which a tree comes to life. A session is inherited at birth and can only be left for one's own,
- * so a child that belongs to its parent's earlier session is born before the parent begins its own. A process
- * whose parent has died belongs to the anchor; it is born by the leader of its session as a sibling, if that
- * one is the anchor's child too. Throws `unsupported` for a tree that cannot be made so.
+ * The order in which a tree comes to life. A session is inherited at birth and can only be left for one's own:
+ *
+ * - A child that belongs to its parent's earlier session is born before the parent begins its own.
+ * - Any other that does not belong to its parent's session is born by somebody in its own: as a sibling, by one who has
+ *   the same parent; or as the child of one who then ends, so that it comes to its parent as orphans do.
+ * - A session whose leader is gone has one for as long as it takes its first members to be born.
+ *
+ * Throws `unsupported` for a tree that cannot be made so.
  */
-export function birthOrder(places: readonly Place[]): Birth[] {
-  const byHost = new Map(places.map((p) => [p.hostPid, p]));
-  const byPid = new Map(places.map((p) => [p.pid, p]));
-  const children = new Map<number, Place[]>();
-  const adopted = new Map<number, Place[]>();
-  const add = (map: Map<number, Place[]>, key: number, p: Place): void =>
-    void map.set(key, [...(map.get(key) ?? []), p]);
-  for (const p of places) {
-    const parent = byHost.get(p.status.ppid);
-    const session = sessionOf(p);
-    if (parent !== undefined) add(children, parent.pid, p);
-    else if (session === p.pid || session === ANCHOR) add(children, ANCHOR, p);
-    else {
-      const leader = byPid.get(session);
-      if (leader === undefined) throw unsupported('a session whose leader has ended', `process ${p.pid}`);
-      if (byHost.has(leader.status.ppid))
-        throw unsupported("an orphan in another process's session", `process ${p.pid}`);
-      add(adopted, session, p);
+export function birthOrder(places: readonly Place[], used: ReadonlySet<number> = new Set()): Birth[] {
+  try {
+    return new Births(places, used, true).make();
+  } catch (e) {
+    if (!(e instanceof DomainError)) throw e;
+    return new Births(places, used, false).make();
+  }
+}
+
+class Births {
+  readonly #byPid: ReadonlyMap<number, Place>;
+  readonly #children = new Map<number, Place[]>();
+  /** Sessions in which processes must be born that lead their own: that of a child whom they leave behind in it. */
+  readonly #wants = new Map<number, number>();
+  /** Those not born by their parent, by session. */
+  readonly #foreign = new Map<number, Place[]>();
+  readonly #adopted = new Set<Place>();
+  /** Sessions without leader, by the process whose child their leader will be for a moment. */
+  readonly #leaderless = new Map<number, number[]>();
+  readonly #births: Birth[] = [];
+  #nextId = ANCHOR;
+  #made = 0;
+
+  constructor(
+    readonly places: readonly Place[],
+    readonly used: ReadonlySet<number>,
+    /** Whether who has a child in a session without leader is taken to have been in it, where others were too. */
+    readonly stayed: boolean,
+  ) {
+    this.#byPid = new Map(places.map((p) => [p.pid, p]));
+    for (const p of places) add(this.#children, p.parent, p);
+  }
+
+  make(): Birth[] {
+    const top = this.#children.get(ANCHOR) ?? [];
+    this.#findWants(top);
+    for (const p of top) this.#findForeign(p, ANCHOR, ANCHOR);
+    for (const [session, members] of this.#foreign) {
+      if (this.#byPid.has(session) || session === ANCHOR) continue;
+      add(this.#leaderless, this.#deepestParent(members), session);
+    }
+    this.#bearForeign(ANCHOR, ANCHOR);
+    for (const p of top) if (!this.#adopted.has(p)) this.#visit(p, ANCHOR, false, ANCHOR);
+    this.#bearLeaderless(ANCHOR);
+    if (this.#made !== this.places.length) throw unsupported('a process tree with a cycle', 'the domain');
+    return this.#births;
+  }
+
+  /** The session in which a process is to be born; undefined: any. */
+  #wanted(p: Place): number | undefined {
+    return p.session === p.pid ? this.#wants.get(p.pid) : p.session;
+  }
+
+  /** Finds who was in another's session before it began its own: whose members are not all below it. */
+  #findWants(top: readonly Place[]): void {
+    // Parents before children; each with what is below it in one piece.
+    const order: Place[] = [];
+    const waiting = [...top].reverse();
+    for (let p = waiting.pop(); p !== undefined; p = waiting.pop()) {
+      order.push(p);
+      for (const c of this.#children.get(p.pid) ?? []) waiting.push(c);
+    }
+    const members = new Map<number, { first: number; last: number }>([[ANCHOR, { first: -1, last: -1 }]]);
+    order.forEach(({ session }, at) => {
+      const seen = members.get(session);
+      if (seen === undefined) members.set(session, { first: at, last: at });
+      else seen.last = at;
+    });
+    const below = new Map<number, number>();
+    for (let at = order.length - 1; at >= 0; at--) {
+      const p = order[at];
+      const own = this.#children.get(p.pid) ?? [];
+      const count = own.reduce((n, c) => n + (below.get(c.pid) ?? 0), 1);
+      below.set(p.pid, count);
+      if (p.session !== p.pid) continue;
+      const isBelow = (session: number): boolean => {
+        if (!this.stayed && session !== ANCHOR && !this.#byPid.has(session)) return true;
+        const { first, last } = members.get(session) ?? { first: -1, last: -1 };
+        return first > at && last < at + count;
+      };
+      const left = own.map((c) => this.#wanted(c));
+      const want = left.find((s) => s !== undefined && s !== p.pid && !isBelow(s));
+      if (want !== undefined) this.#wants.set(p.pid, want);
     }
   }
 
-  const births: Birth[] = [];
-  const visit = (p: Place, by: number, sibling: boolean, born: number): void => {
-    births.push({ act: 'bear', pid: p.pid, by, sibling });
-    const own = children.get(p.pid) ?? [];
-    let session = born;
-    let late = own;
-    if (sessionOf(p) === p.pid) {
-      const early = own.filter((c) => sessionOf(c) === born && born !== p.pid);
-      for (const c of early) visit(c, p.pid, false, born);
-      births.push({ act: 'setsid', pid: p.pid });
-      session = p.pid;
-      late = own.filter((c) => !early.includes(c));
-    } else if (sessionOf(p) !== born) {
-      throw unsupported('a session that its members did not inherit', `process ${p.pid}`);
+  /** `born`: the session that its parent was born in; `now`: the one that it is in. */
+  #findForeign(top: Place, born: number, now: number): void {
+    const work = [{ p: top, born, now }];
+    for (const { p, born: early, now: late } of work) {
+      const want = this.#wanted(p);
+      const direct = want === undefined || want === late || want === early;
+      if (!direct) {
+        add(this.#foreign, want, p);
+        this.#adopted.add(p);
+      }
+      const own = want ?? late;
+      for (const c of this.#children.get(p.pid) ?? []) work.push({ p: c, born: own, now: p.session });
     }
-    for (const c of late) visit(c, p.pid, false, session);
-    for (const c of adopted.get(p.pid) ?? []) visit(c, p.pid, true, session);
-  };
-  for (const p of children.get(ANCHOR) ?? []) visit(p, ANCHOR, false, ANCHOR);
-  if (births.filter((b) => b.act === 'bear').length !== places.length)
-    throw unsupported('a process tree with a cycle', 'the domain');
-  return births;
+  }
+
+  /** Of the parents of a session's first members the one that is below all the others. */
+  #deepestParent(members: readonly Place[]): number {
+    const parents = [...new Set(members.map((m) => m.parent))];
+    const deepest = parents.find((p) => parents.every((other) => other === p || this.#isAbove(other, p)));
+    if (deepest === undefined)
+      throw unsupported('a session whose leader has ended', `process ${members[0]?.pid ?? -1}`);
+    return deepest;
+  }
+
+  #isAbove(ancestor: number, pid: number): boolean {
+    if (ancestor === ANCHOR) return true;
+    let at = this.#byPid.get(pid)?.parent;
+    for (let turn = 0; at !== undefined && at !== ANCHOR && turn < this.places.length; turn++) {
+      if (at === ancestor) return true;
+      at = this.#byPid.get(at)?.parent;
+    }
+    return false;
+  }
+
+  /** `born`: the session that it is born in. */
+  #visit(p: Place, by: number, sibling: boolean, born: number): void {
+    this.#made++;
+    this.#births.push({ act: 'bear', pid: p.pid, by, sibling });
+    const own = (this.#children.get(p.pid) ?? []).filter((c) => !this.#adopted.has(c));
+    const early = p.session === p.pid ? own.filter((c) => this.#wanted(c) === born) : [];
+    for (const c of early) this.#visit(c, p.pid, false, born);
+    if (p.session === p.pid) this.#births.push({ act: 'setsid', pid: p.pid });
+    for (const c of own) if (!early.includes(c)) this.#visit(c, p.pid, false, p.session);
+    if (p.session === p.pid) this.#bearForeign(p.pid, p.parent);
+    this.#bearLeaderless(p.pid);
+  }
+
+  /** Those whose session is led by `leader`, whose parent is `above`, and who are not born by their own. */
+  #bearForeign(leader: number, above: number): void {
+    for (const p of this.#foreign.get(leader) ?? []) {
+      if (leader !== ANCHOR && p.parent === above) {
+        this.#visit(p, leader, true, leader);
+        continue;
+      }
+      // It is born to one who ends, and comes to its parent as to the next reaper above.
+      if (p.parent !== ANCHOR && (leader === ANCHOR || !this.#isAbove(p.parent, above)))
+        throw unsupported("an orphan in another process's session", `process ${p.pid}`);
+      const between = this.#freeId();
+      if (p.parent !== ANCHOR) this.#births.push({ act: 'reaper', pid: p.parent, on: true });
+      this.#births.push({ act: 'bear', pid: between, by: leader, sibling: false });
+      const rest = this.#births.length;
+      this.#visit(p, between, false, leader);
+      // It is its parent's at once, before it has children of its own that look for a reaper.
+      this.#births.splice(rest + 1, 0, { act: 'end', pid: between, by: leader });
+      if (p.parent !== ANCHOR) this.#births.splice(rest + 2, 0, { act: 'reaper', pid: p.parent, on: false });
+    }
+  }
+
+  /** Sessions whose leaders are gone, and were children of `parent` or of who ended below it. */
+  #bearLeaderless(parent: number): void {
+    for (const session of this.#leaderless.get(parent) ?? []) {
+      this.#births.push({ act: 'bear', pid: session, by: parent, sibling: false }, { act: 'setsid', pid: session });
+      this.#bearForeign(session, parent);
+      this.#births.push({ act: 'end', pid: session, by: parent });
+    }
+  }
+
+  /** An id that nobody has. */
+  #freeId(): number {
+    for (this.#nextId++; this.used.has(this.#nextId) || this.#byPid.has(this.#nextId);) this.#nextId++;
+    return this.#nextId;
+  }
+}
+
+function add<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
 }
