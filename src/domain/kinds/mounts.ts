@@ -1,6 +1,7 @@
 import { buildMounts, boundKey, closeToWriting, plant, rewriteFile, treeKey, wholeTree } from '../mounts/build.js';
-import { lookAtMounts } from '../mounts/look.js';
+import { lookAtMounts, readMounts } from '../mounts/look.js';
 import { isOwn, layoutKey, type MountsState } from '../mounts/state.js';
+import { refuseUnmounted } from '../mounts/unmounted.js';
 import { domainKind, type RestoreContext } from './kind.js';
 
 /** What the domain has mounted, and what it has changed of what was mounted before; null: nothing. */
@@ -10,6 +11,7 @@ export const mounts = domainKind<MountsState | null>({
     'tmpfs and ramfs with all that they hold, bind mounts, proc, sysfs and the like, in their order; flags, what is unmounted, how mounts spread',
   refuses:
     'mounts of other file systems, of deleted files, over the root directory; file names that are not UTF-8; an open file of what is unmounted',
+  describe: async (context) => refuseUnmounted(context, await readMounts(context)),
   foresee: (context) => lookAtMounts(context),
   brings: (state, path) => state !== null && isOwn(state, path),
   fits: (before, now) => (before === null || now === null ? before === now : layoutKey(before) === layoutKey(now)),

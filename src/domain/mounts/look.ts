@@ -1,14 +1,17 @@
+import type { Hands } from '../../guest/hands/hands.js';
 import { unsupported } from '../errors.js';
-import type { ForesightContext } from '../kinds/kind.js';
+import type { ForesightContext, LookContext } from '../kinds/kind.js';
 import { readText } from '../linux/os.js';
-import { PROT } from '../linux/flags.js';
+import { O, PROT } from '../linux/flags.js';
 import type { ProcessView } from '../proc/survey.js';
 import { together } from '../together.js';
+import { closeAll } from '../linux/making.js';
 import { fileTime } from './file-time.js';
 import { below, parseMountinfo, type Mount } from './mountinfo.js';
 import { mountOrder, rootMount, widest } from './order.js';
 import { reachMounts } from './reach.js';
 import { inherited, layoutKey, type Beneath, type MountsState, type SavedPart } from './state.js';
+import { addMark, addWatch, FAN_MARK_FILESYSTEM, inodeOf, readWatch } from './watch.js';
 import { isSame, listTree, statAll, withContents, type FileTree } from './tree.js';
 
 /** File systems whose contents go along. */
@@ -22,13 +25,17 @@ const MOST_MOUNTS = 250;
 /** A file that changed at most so long before it was looked at may change again unnoticed: a clock's tick is 4 ms. */
 const TICKS = 50_000_000n;
 
+export async function readMounts({ hands, anchor }: LookContext): Promise<Mount[]> {
+  return parseMountinfo((await readText(hands, `/proc/${anchor.pid}/mountinfo`)) ?? '');
+}
+
 /**
  * What is mounted in the domain, with the contents of what only the domain has; null: nothing has changed since it is in
  * this OS instance. `known`: an earlier look, of which contents that are the same are not read again. Throws `unsupported`.
  */
 export async function lookAtMounts(context: ForesightContext, known?: MountsState | null): Promise<MountsState | null> {
   const { hands, anchor } = context;
-  const mounts = parseMountinfo((await readText(hands, `/proc/${anchor.pid}/mountinfo`)) ?? '');
+  const mounts = await readMounts(context);
   const before = anchor.mounts;
   if (JSON.stringify(mounts) === JSON.stringify(before)) return null;
   refuseStrange(mounts, before);
@@ -36,15 +43,21 @@ export async function lookAtMounts(context: ForesightContext, known?: MountsStat
   if (known !== undefined && known !== null) {
     const bare = { ...known, at, mounts };
     if (layoutKey(bare) === layoutKey(known)) {
+      // Inode numbers of one file system are taken for those of another too: some files are copied for nothing.
+      const events = known.watch < 0 ? undefined : await readWatch(hands, known.watch);
+      const written = events === undefined ? undefined : new Set(events.map(inodeOf));
       const [own, bound] = await together([
         together(
           known.own.map(async (f) => ({
             ...f,
-            parts: await together(f.parts.map((p) => partAgain(context, p, f.dev, known.at))),
+            parts: await together(f.parts.map((p) => partAgain(context, p, f.dev, known.at, written))),
           })),
         ),
         together(
-          known.bound.map(async (p) => ({ ...(await partAgain(context, p, devOf(p.id, mounts), known.at)), id: p.id })),
+          known.bound.map(async (p) => ({
+            ...(await partAgain(context, p, devOf(p.id, mounts), known.at, written)),
+            id: p.id,
+          })),
         ),
       ]);
       return { ...bare, own, bound };
@@ -71,6 +84,11 @@ async function firstLook(context: ForesightContext, mounts: readonly Mount[], at
   const reached = await reachMounts(hands, anchor.pid, mounts, (m) => wanted.has(m.id) || under.includes(m));
   for (const fd of reached.values()) hold(fd);
   const fdOf = (m: Mount): number => reached.get(m.id) ?? -1;
+  const watch = await watchAll(
+    hands,
+    [...wanted].flatMap((id) => reached.get(id) ?? []),
+  );
+  hold(watch);
 
   const own = await together(
     devs.map(async (dev) => {
@@ -97,7 +115,7 @@ async function firstLook(context: ForesightContext, mounts: readonly Mount[], at
       return f === undefined ? undefined : { id: m.id, mode: f.mode, uid: f.uid, gid: f.gid };
     }),
   );
-  return { at, mounts, before, own, beneath: beneath.filter((x) => x !== undefined), bound };
+  return { at, watch, mounts, before, own, beneath: beneath.filter((x) => x !== undefined), bound };
 }
 
 async function part(context: ForesightContext, m: Mount, held: number, at: bigint): Promise<SavedPart> {
@@ -107,10 +125,17 @@ async function part(context: ForesightContext, m: Mount, held: number, at: bigin
 }
 
 /** A part that is looked at again: with the contents of files that are not what they were. */
-async function partAgain(context: ForesightContext, before: SavedPart, dev: string, at: bigint): Promise<SavedPart> {
+async function partAgain(
+  context: ForesightContext,
+  before: SavedPart,
+  dev: string,
+  at: bigint,
+  written: ReadonlySet<number> | undefined,
+): Promise<SavedPart> {
   const { hands, views } = context;
   const listed = await listTree(hands, before.held, before.root);
-  const touched = new Set([...before.tree.touched, ...touchedFiles(listed, views, dev, at)]);
+  const again = listed.files.filter((f) => written === undefined || written.has(f.ino)).map((f) => f.ino);
+  const touched = new Set([...before.tree.touched, ...touchedFiles(listed, views, dev, at), ...again]);
   const old = new Map(before.tree.files.map((f) => [`${f.ino} ${f.paths.join('\0')}`, f]));
   const tree = await withContents(hands, before.held, listed, (f) => {
     const known = old.get(`${f.ino} ${f.paths.join('\0')}`);
@@ -119,9 +144,22 @@ async function partAgain(context: ForesightContext, before: SavedPart, dev: stri
   return { ...before, tree: { ...tree, touched: [...touched] } };
 }
 
+/** Watches what is written on the file systems of these places; answers -1 if that cannot be. */
+async function watchAll(hands: Hands, fds: readonly number[]): Promise<number> {
+  const b = hands.batch();
+  const made = addWatch(b);
+  const marks = fds.map((fd) => addMark(b, made, FAN_MARK_FILESYSTEM, `/proc/self/fd/${fd}`));
+  const r = await b.run();
+  if (marks.every((m) => r.value(m) >= 0)) return r.value(made);
+  await closeAll(hands, [r.value(made)]);
+  return -1;
+}
+
 function touchedFiles(tree: FileTree, views: readonly ProcessView[], dev: string, at: bigint): number[] {
   const mapped = new Set<number>();
   for (const view of views) {
+    // By its inode number alone: one of another file system is copied for nothing.
+    for (const d of view.descriptors) if ((d.info.flags & O.ACCMODE) === O.RDWR) mapped.add(d.info.ino);
     for (const v of view.vmas) {
       const [major = '', minor = ''] = v.dev.split(':');
       const same = `${parseInt(major, 16)}:${parseInt(minor, 16)}` === dev;

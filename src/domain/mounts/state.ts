@@ -32,6 +32,8 @@ export interface Beneath {
 export interface MountsState {
   /** Nanoseconds of the real time at which it was looked at. */
   readonly at: bigint;
+  /** A descriptor of the source's hands that tells what is written since; -1: nothing does. */
+  readonly watch: number;
   readonly mounts: readonly Mount[];
   /** What had been mounted before anybody in the domain mounted something. */
   readonly before: readonly Mount[];

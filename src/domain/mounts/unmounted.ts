@@ -1,0 +1,54 @@
+import { unsupported } from '../errors.js';
+import type { LookContext } from '../kinds/kind.js';
+import { AT_FDCWD } from '../linux/flags.js';
+import { askAll } from '../linux/ask-all.js';
+import { parseStat } from '../linux/os.js';
+import { isOrdinary } from '../memory/carried.js';
+import { isObject } from '../memory/layout.js';
+import type { Mount } from './mountinfo.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+
+/** What a process has of a file system, by a path of the hands that leads to it itself, and by its name. */
+interface Use {
+  readonly through: string;
+  readonly name: string;
+  readonly where: string;
+}
+
+/**
+ * Refuses what is used of a file system that is mounted nowhere any more (umount2(2) with `MNT_DETACH`): its name leads to
+ * something else, or nowhere. Throws `unsupported`.
+ */
+export async function refuseUnmounted({ hands, views }: LookContext, mounts: readonly Mount[]): Promise<void> {
+  const ids = new Set(mounts.map((m) => m.id));
+  const devs = new Set(mounts.map((m) => m.dev));
+  const uses: Use[] = [];
+  for (const { hostPid, pid, cwd, gone, descriptors, vmas } of views) {
+    const at = (path: string): string => `/proc/${hostPid}/${path}`;
+    if (!gone.cwd) uses.push({ through: at('cwd'), name: at(`root${cwd}`), where: `process ${pid}, in ${cwd},` });
+    for (const { fd, link, info } of descriptors.filter(isOrdinary)) {
+      if (ids.has(info.mntId)) continue;
+      uses.push({ through: at(`fd/${fd}`), name: at(`root${link}`), where: `descriptor ${fd} (${link})` });
+    }
+    for (const v of vmas) {
+      const [major = '', minor = ''] = v.dev.split(':');
+      const plain = v.ino !== 0 && v.path.startsWith('/') && !v.deleted && !isObject(v);
+      if (plain && !devs.has(`${parseInt(major, 16)}:${parseInt(minor, 16)}`))
+        throw unsupported('a file of what is unmounted', `process ${pid}, with ${v.path} mapped,`);
+    }
+  }
+  const same = await askAll(hands, uses, 2, (b, { through, name }) => {
+    const stats = [through, name].map((path) => {
+      const out = b.out(128);
+      return { out, n: b.call(SYS.newfstatat, AT_FDCWD, b.str(path), out, 0) };
+    });
+    return (r) => {
+      const [here, there] = stats.map(({ out, n }) => (r.value(n) < 0 ? undefined : parseStat(r.view(out))));
+      // Gone meanwhile: nothing is known of it any more.
+      if (here === undefined) return true;
+      return here.dev === there?.dev && here.ino === there.ino;
+    };
+  });
+  const other = uses.find((_, i) => same[i] === false);
+  if (other !== undefined) throw unsupported('a file of what is unmounted', other.where);
+}
