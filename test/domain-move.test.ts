@@ -79,8 +79,6 @@ const REFUSED: Readonly<Record<string, RegExp>> = {
   missing: /only-here/,
   closing: /being closed/,
   unaccepted: /TCP connection that waits to be accepted/,
-  'unaccepted-unix': /UNIX connection that waits to be accepted/,
-  relative: /relative path/,
   vfork: /a wait that cannot be interrupted/,
   traced: /a debugger/,
   leaderless: /a process whose first thread has ended/,

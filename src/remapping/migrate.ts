@@ -14,6 +14,7 @@ import { total } from '../domain/memory/ranges.js';
 import type { FrameMover } from '../domain/memory/mover.js';
 import { holdProc } from '../domain/proc/survey.js';
 import { stillFits, withoutObjects, type Outline } from '../domain/checkpoint/outline.js';
+import { Actors } from '../domain/restore/actors.js';
 import { Restoration } from '../domain/restore/restore.js';
 import { Undo } from '../domain/undo.js';
 import { lookAtSleepers } from '../domain/freeze/waits.js';
@@ -183,6 +184,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
         fileFds: new Map(),
         pipes: new Map(),
         advice,
+        actors: new Actors(anchor),
         counters: { bytesCopied: 0 },
       };
       const restoration = new Restoration(anchor, context);

@@ -108,10 +108,10 @@ async function look(
   );
   if (views.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
   refuseUnsupported(views, anchorView, tell);
-  await inspectShared({ hands, anchor, views }, tell);
+  await inspectShared({ hands, anchor, views, files: [], inside: new Map() }, tell);
   let foreseen: ReadonlyMap<string, unknown> = new Map();
   await refusingLater(tell, async () => {
-    foreseen = await foreseeShares({ hands, anchor, views, hold });
+    foreseen = await foreseeShares({ hands, anchor, views, files: [], inside: new Map(), hold });
   });
   if (to !== undefined) await compareFiles(hands, to, views, broughtBy(foreseen), tell);
   const outlines = await together(views.map((v) => outlineProcess(hands, v)));

@@ -9,7 +9,6 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/mman.h>
 #include <sched.h>
 #include <signal.h>
@@ -56,19 +55,6 @@ int main(int argc, char **argv) {
     int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7004), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     CHECK(bind(server, (void *)&a, sizeof a) == 0 && listen(server, 1) == 0 && connect(client, (void *)&a, sizeof a) == 0);
-  }
-  if (!strcmp(what, "unaccepted-unix")) {
-    int server = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
-    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/tmp/unaccepted"};
-    unlink(a.sun_path);
-    CHECK(bind(server, (void *)&a, sizeof a) == 0 && listen(server, 1) == 0 && connect(client, (void *)&a, sizeof a) == 0);
-  }
-  if (!strcmp(what, "relative")) {
-    int server = socket(AF_UNIX, SOCK_STREAM, 0);
-    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "relative"};
-    CHECK(chdir("/tmp") == 0);
-    unlink(a.sun_path);
-    CHECK(bind(server, (void *)&a, sizeof a) == 0);
   }
   count(0);
 }

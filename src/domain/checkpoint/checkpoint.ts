@@ -1,19 +1,11 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError, unsupported } from '../errors.js';
-import { holdFiles, kindOf } from './files.js';
+import { holdFiles, kindOf, lookerAt } from './files.js';
 import type { FrozenDomain } from '../freeze/frozen.js';
 import type { FrozenProcess } from '../freeze/frozen-thread.js';
 import { refuseState } from '../freeze/stoppable.js';
-import type {
-  CheckpointContext,
-  LookContext,
-  OpenFile,
-  ProcessKind,
-  SavedFile,
-  SavedPart,
-  SavedShare,
-} from '../kinds/kind.js';
+import type { CheckpointContext, LookContext, ProcessKind, SavedFile, SavedPart, SavedShare } from '../kinds/kind.js';
 import { domainKinds, processKinds } from '../kinds/registry.js';
 import { closeAll } from '../linux/making.js';
 import { readFile } from '../linux/os.js';
@@ -96,20 +88,22 @@ function refuseProcess(view: ProcessView, namespaces: ProcessView['namespaces'] 
 export async function inspectShared(context: LookContext, tell?: OnRefusal): Promise<void> {
   const { hands, views } = context;
   await together(domainKinds.map((kind) => refusingLater(tell, () => kind.describe?.(context))));
+  const { files } = context;
   // What no kind knows was refused already.
-  const held = await holdFiles(hands, tell === undefined ? views : views.map(onlyKnown));
+  const looking = tell === undefined ? context : { ...context, views: views.map(onlyKnown) };
   try {
+    await refusingLater(tell, () => holdFiles(looking));
     await together(
-      held.map((f) => {
-        const process = views.find((v) => v.pid === f.users[0]?.pid);
+      files.map((f) => {
+        const process = lookerAt(f, views);
         if (process === undefined) return undefined;
-        return refusingLater(tell, () => kindOf(f.view, process).inspect?.(context, f));
+        return refusingLater(tell, () => kindOf(f.view, process).inspect?.(looking, f));
       }),
     );
   } finally {
     await closeAll(
       hands,
-      held.map((f) => f.held),
+      files.map((f) => f.held),
     );
   }
 }
@@ -160,12 +154,19 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
     foreseen: foresight?.shares ?? new Map<string, unknown>(),
     brought: broughtBy(foresight?.shares),
     hold: (fd) => void kept.push(fd),
+    files: [],
+    inside: new Map(),
+    leaders: new Map(
+      frozen.processes.flatMap((p) => {
+        const view = views.find((v) => v.hostPid === p.hostPid);
+        return view === undefined ? [] : [[view.pid, p.leader.tracee]];
+      }),
+    ),
   };
 
-  const held: OpenFile[] = [];
   const close = async (): Promise<void> => {
     const fds = [
-      ...held.splice(0).map((f) => f.held),
+      ...context.files.splice(0).map((f) => f.held),
       ...[...context.objects.values()].map((o) => o.sourceFd),
       ...kept.splice(0),
     ];
@@ -175,26 +176,21 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
   undo.add('closing held descriptors', close);
   const [processes, files, shares] = await together([
     together(frozen.processes.map((p) => checkpointProcess(context, mover, p, foresight))),
-    checkpointFiles(context, held),
+    checkpointFiles(context),
     together(domainKinds.map((kind) => kind.checkpoint(context))),
   ]);
   return { source: hands, processes, files, objects: [...context.objects.values()], shares, close };
 }
 
-/** Open files, and the memory objects that they and mappings lead to. `held`: is filled with what the hands hold of them. */
-async function checkpointFiles(context: CheckpointContext, held: OpenFile[]): Promise<SavedFile[]> {
-  const { hands, views, objects } = context;
-  await together([
-    mappedObjects(hands, views, objects),
-    holdFiles(hands, views).then((files) => {
-      held.push(...files);
-    }),
-  ]);
+/** Open files, and the memory objects that they and mappings lead to. */
+async function checkpointFiles(context: CheckpointContext): Promise<SavedFile[]> {
+  const { hands, views, objects, files } = context;
+  await together([mappedObjects(hands, views, objects), holdFiles(context)]);
   const queue = new Sequence();
   const [byFile, ...saved] = await together([
-    ownersOf(context, held),
-    ...held.map((file) => {
-      const process = views.find((v) => v.pid === file.users[0]?.pid);
+    ownersOf(context, files),
+    ...files.map((file) => {
+      const process = lookerAt(file, views);
       if (process === undefined) return undefined;
       const kind = kindOf(file.view, process);
       const work = (): Promise<SavedFile> => kind.checkpoint(context, file);

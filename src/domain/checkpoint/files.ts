@@ -1,11 +1,14 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { unsupported } from '../errors.js';
-import type { OpenFile } from '../kinds/kind.js';
+import { unsupported, unsupportedNow } from '../errors.js';
+import type { LookContext, OpenFile } from '../kinds/kind.js';
 import { fileKinds } from '../kinds/registry.js';
 import { KCMP, O } from '../linux/flags.js';
 import { closeAll } from '../linux/making.js';
-import { check } from '../linux/os.js';
+import { check, readLinks, readTexts } from '../linux/os.js';
+import { isOrdinary } from '../memory/carried.js';
+import { maybeDeleted } from '../proc/deleted.js';
+import { parseFdInfo } from '../proc/fdinfo.js';
 import type { DescriptorView, ProcessView } from '../proc/survey.js';
 import { together } from '../together.js';
 
@@ -17,26 +20,122 @@ export function kindOf(view: DescriptorView, process: ProcessView): (typeof file
 }
 
 interface Entry {
-  readonly process: ProcessView;
+  readonly process: Pick<ProcessView, 'hostPid' | 'pid'>;
   readonly view: DescriptorView;
+}
+
+/** A process in whose name an open file is looked at: its first user, or any where it has none. */
+export function lookerAt(file: OpenFile, views: readonly ProcessView[]): ProcessView | undefined {
+  return views.find((v) => v.pid === file.users[0]?.pid) ?? views[0];
 }
 
 /**
  * Holds every open file of the domain by a descriptor of the hands, and learns which descriptors share one
- * description (kcmp(2)). The caller closes {@link OpenFile.held}.
+ * description (kcmp(2)): fills `context.files`. The caller closes {@link OpenFile.held} of each, also if this fails.
  */
-export async function holdFiles(hands: Hands, views: readonly ProcessView[]): Promise<OpenFile[]> {
-  // Only descriptors that look alike can be the same description: what /proc says of it, but for what is of the descriptor.
-  const groups = new Map<string, Entry[]>();
-  for (const process of views) {
-    for (const view of process.descriptors) {
-      const key = lookOf(view);
-      const group = groups.get(key);
-      if (group === undefined) groups.set(key, [{ process, view }]);
-      else group.push({ process, view });
-    }
+export async function holdFiles(context: LookContext): Promise<void> {
+  const { hands, views, files } = context;
+  const entries = views.flatMap((process) => process.descriptors.map((view) => ({ process, view })));
+  files.push(...(await holdByDescriptors(hands, entries)));
+  // Closed only in the end: what one number stood for, another would stand for.
+  const spare: number[] = [];
+  try {
+    for (let fresh: readonly OpenFile[] = files.slice(); fresh.length > 0;)
+      fresh = await holdInside(context, fresh, spare);
+  } finally {
+    await closeAll(hands, spare);
   }
-  const found = await together([...groups.values()].map((entries) => sameDescriptions(hands, entries)));
+}
+
+/** More than the kernel lets wait in queues: each user has as many as the limit of descriptors (unix(7)). */
+const MOST_INSIDE = 100_000;
+
+/**
+ * Holds open files that wait inside of others, as descriptors on their way do. Answers those that were not known.
+ * `spare`: takes what is to be closed.
+ */
+async function holdInside(context: LookContext, carriers: readonly OpenFile[], spare: number[]): Promise<OpenFile[]> {
+  const { hands, views, files, inside } = context;
+  const fds: number[] = [];
+  try {
+    await together(
+      carriers.map(async (file) => {
+        const process = lookerAt(file, views);
+        if (process !== undefined) fds.push(...((await kindOf(file.view, process).carries?.(context, file)) ?? []));
+      }),
+    );
+  } catch (e) {
+    spare.push(...fds);
+    throw e;
+  }
+  if (fds.length === 0) return [];
+  const fresh: OpenFile[] = [];
+  try {
+    if (inside.size + fds.length > MOST_INSIDE) throw unsupported('too many descriptors on their way', 'the domain');
+    const hostPid = check(await hands.syscall(SYS.getpid), 'getpid');
+    const own = { hostPid, pid: -1 };
+    const [links, infos] = await together([
+      readLinks(
+        hands,
+        fds.map((fd) => `/proc/self/fd/${fd}`),
+      ),
+      readTexts(
+        hands,
+        fds.map((fd) => `/proc/self/fdinfo/${fd}`),
+        1,
+      ),
+    ]);
+    const waiting = fds.map((fd, i) => {
+      const link = links[i] ?? '';
+      return { fd, link, deleted: maybeDeleted(link), info: parseFdInfo(infos[i] ?? '') };
+    });
+    const known = new Map(files.map((f) => [f.held, f]));
+    const entries = [...files.map((f) => ({ ...f.view, fd: f.held })), ...waiting].map((view) => ({
+      process: own,
+      view,
+    }));
+    for (const same of (await together(alike(entries).map((group) => sameDescriptions(hands, group)))).flat()) {
+      const held = same.map((e) => e.view.fd);
+      const there = held.map((fd) => known.get(fd)).find((f) => f !== undefined);
+      const [first] = same;
+      if (there === undefined && first !== undefined) {
+        const id = `file ${files.length + fresh.length}`;
+        fresh.push({ id, view: first.view, held: first.view.fd, users: [] });
+      }
+      const id = (there ?? fresh.at(-1))?.id ?? '';
+      for (const fd of held) if (!known.has(fd)) inside.set(fd, id);
+    }
+  } finally {
+    const kept = new Set(fresh.map((f) => f.held));
+    files.push(...fresh);
+    spare.push(...fds.filter((fd) => !kept.has(fd)));
+  }
+  const [process] = views;
+  for (const { view } of fresh) {
+    if (process === undefined) break;
+    const kind = kindOf(view, process);
+    // What is done in the name of a user has none here; and what is in files is carried for those who have them.
+    if (kind.connect !== undefined || isOrdinary(view) || view.deleted)
+      throw unsupportedNow(`${view.link} that only waits in a UNIX socket`, `process ${process.pid}`);
+    kind.describe?.(view, process);
+  }
+  return fresh;
+}
+
+/** Descriptors in groups: only those that look alike can be of the same description, by what /proc says of that. */
+function alike(entries: readonly Entry[]): Entry[][] {
+  const groups = new Map<string, Entry[]>();
+  for (const entry of entries) {
+    const key = lookOf(entry.view);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [entry]);
+    else group.push(entry);
+  }
+  return [...groups.values()];
+}
+
+async function holdByDescriptors(hands: Hands, all: readonly Entry[]): Promise<OpenFile[]> {
+  const found = await together(alike(all).map((entries) => sameDescriptions(hands, entries)));
   const byProcess = new Map<number, Entry[][]>();
   for (const d of found.flat()) {
     const pid = d[0]?.process.hostPid ?? -1;

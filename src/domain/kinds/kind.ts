@@ -1,6 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import type { Anchor } from '../tree/anchor.js';
 import type { FileOwner } from '../checkpoint/file-owners.js';
+import type { Actors } from '../restore/actors.js';
 import type { FrozenProcess } from '../freeze/frozen-thread.js';
 import type { Advice } from '../memory/advice.js';
 import type { FrameMover } from '../memory/mover.js';
@@ -30,6 +31,10 @@ export interface LookContext {
   readonly hands: Hands;
   readonly anchor: Anchor;
   readonly views: readonly ProcessView[];
+  /** All open files, once they are held; those that nobody has but that wait in another file are among them. */
+  readonly files: OpenFile[];
+  /** Files by id that wait inside of others, by the descriptors of the hands that {@link FileKind.carries} has told. */
+  readonly inside: Map<number, string>;
 }
 
 /** A look that leaves something open in the source until the move is over. */
@@ -52,6 +57,8 @@ export interface CheckpointContext extends ForesightContext {
   readonly threadIds: ReadonlyMap<number, number>;
   /** Memory objects to be moved with the domain (shared anonymous memory, memfds, files in memory). */
   readonly objects: Map<string, MemoryObject>;
+  /** First threads of the domain's processes, by the ids the processes have in it: can be told to make system calls. */
+  readonly leaders: ReadonlyMap<number, Tracee>;
 }
 
 /** What a restoration offers to a kind. */
@@ -73,6 +80,8 @@ export interface RestoreContext {
     string,
     { readonly read: number; readonly write: number; filled: boolean; readonly taken: Set<number> }
   >;
+  /** Who makes what remembers its maker. */
+  readonly actors: Actors;
   /** What processes have told the kernel about their mappings, by their ids in the domain. */
   readonly advice: ReadonlyMap<number, readonly Advice[]>;
   readonly counters: { bytesCopied: number };
@@ -248,9 +257,18 @@ export interface FileKind extends Described {
   describe?(view: DescriptorView, process: ProcessView): void;
   /** As describe, for what only the file itself can tell; the domain may still run. Throws `unsupported`. */
   inspect?(context: LookContext, file: OpenFile): Promise<void>;
+  /**
+   * Descriptors of the hands, made here, for open files that wait inside of this one. The caller closes them. A look at a
+   * domain that still runs may miss some, but changes nothing.
+   */
+  carries?(context: LookContext | CheckpointContext, file: OpenFile): Promise<readonly number[]>;
   checkpoint(context: CheckpointContext, file: OpenFile): Promise<SavedFile>;
+  /** What all files of the kind need before the first of them is made anew, such as that two of them are made as one. */
+  prepare?(context: RestoreContext, files: readonly SavedFile[]): Promise<void>;
   /** Makes it anew; answers a descriptor of the destination's hands. */
   restore(context: RestoreContext, saved: SavedFile): Promise<number>;
+  /** What all files of the kind need when all open files are there, and no process has its descriptors yet. */
+  complete?(context: RestoreContext, files: readonly SavedFile[]): Promise<void>;
   /** What can only be done once the processes have their descriptors; in the name of its first user, whose is `fd`. */
   connect?(user: RebornProcess, fd: number, saved: SavedFile): Promise<void>;
   /** What makes the restoration visible outside: done when nothing can fail any more, just before all goes on. `fd`: of the hands. */
@@ -266,13 +284,16 @@ export function fileKind<S>(
     matches: (view: DescriptorView) => boolean;
     describe?: (view: DescriptorView, process: ProcessView) => void;
     inspect?: (context: LookContext, file: OpenFile) => Promise<void>;
+    carries?: (context: LookContext | CheckpointContext, file: OpenFile) => Promise<readonly number[]>;
     checkpoint: (context: CheckpointContext, file: OpenFile) => Promise<S>;
+    prepare?: (context: RestoreContext, states: readonly S[]) => Promise<void>;
     after?: (state: S) => readonly string[];
     restore: (
       context: RestoreContext,
       state: S,
       file: { readonly id: string; readonly users: OpenFile['users'] },
     ) => Promise<number>;
+    complete?: (context: RestoreContext, states: readonly S[]) => Promise<void>;
     /** `held`: the destination's hands' descriptor of it. */
     connect?: (user: RebornProcess, fd: number, state: S, held: number) => Promise<void>;
     activate?: (hands: Hands, fd: number, state: S) => Promise<void>;
@@ -280,6 +301,8 @@ export function fileKind<S>(
 ): FileKind {
   const { name, keeps, refuses, matches, describe, inspect, checkpoint, after, restore, connect, activate } =
     definition;
+  const { carries, prepare, complete } = definition;
+  const statesOf = (files: readonly SavedFile[]): S[] => files.map((f) => f.data as S);
   const { independent = false, queue = () => '' } = definition;
   return {
     name,
@@ -289,6 +312,7 @@ export function fileKind<S>(
     matches,
     ...(describe === undefined ? {} : { describe }),
     ...(inspect === undefined ? {} : { inspect }),
+    ...(carries === undefined ? {} : { carries }),
     async checkpoint(context, file) {
       const data = await checkpoint(context, file);
       return {
@@ -300,7 +324,13 @@ export function fileKind<S>(
         queue: independent && definition.queue === undefined ? undefined : `${name} ${queue(data)}`,
       };
     },
+    ...(prepare === undefined
+      ? {}
+      : { prepare: (context: RestoreContext, files: readonly SavedFile[]) => prepare(context, statesOf(files)) }),
     restore: (context, saved) => restore(context, saved.data as S, saved),
+    ...(complete === undefined
+      ? {}
+      : { complete: (context: RestoreContext, files: readonly SavedFile[]) => complete(context, statesOf(files)) }),
     ...(connect === undefined
       ? {}
       : {

@@ -19,7 +19,7 @@ interface Shown {
 }
 
 /** Whether a name may say that its file is gone: no memfd, no shared memory, nothing that never had a name. */
-const maybeDeleted = (name: string): boolean =>
+export const maybeDeleted = (name: string): boolean =>
   name.endsWith(DELETED) && name.startsWith('/') && !/^\/(memfd:|dev\/zero \(deleted\)$|SYSV[0-9a-f]{8} )/.test(name);
 
 /**

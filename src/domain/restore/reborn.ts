@@ -64,6 +64,11 @@ export class Reborn implements RebornProcess {
     this.#memory = new MemoryBuilder(leader, (key, writable) => this.#objectFd(key, writable));
   }
 
+  /** Where, in the process, the pidfd of the hands is. */
+  get handsFd(): number {
+    return this.#handsFd;
+  }
+
   /**
    * Frees the process of everything it has from the hands, and of descriptors but the way back to them. `highestFd`: the
    * highest it will have. `owner`: who has the same descriptors, and was freed of them.

@@ -4,7 +4,7 @@ import type { Anchor } from '../tree/anchor.js';
 import type { DomainImage } from '../checkpoint/checkpoint.js';
 import type { Outline } from '../checkpoint/outline.js';
 import { DomainError } from '../errors.js';
-import type { RestoreContext, SavedFile, SavedShare, Stage } from '../kinds/kind.js';
+import type { FileKind, RestoreContext, SavedFile, SavedShare, Stage } from '../kinds/kind.js';
 import { domainKinds, fileKinds, kindNamed, processKinds } from '../kinds/registry.js';
 import { CLONE, PR, SIG } from '../linux/flags.js';
 import { closeAll } from '../linux/making.js';
@@ -39,6 +39,7 @@ export class Restoration {
     context: Omit<RestoreContext, 'processes'>,
   ) {
     this.context = { ...context, processes: this.processes };
+    context.actors.begets((pid) => this.#beget(anchor.tracee, pid, false));
   }
 
   #image: DomainImage | undefined;
@@ -130,7 +131,10 @@ export class Restoration {
           const shared = view === undefined ? 0 : sharedAtBirth(view);
           const tracee = await this.#beget(of(birth.by), pid, birth.sibling, shared, exitSignal);
           tracees.set(pid, tracee);
-          if (view !== undefined) this.processes.set(pid, new Reborn(this.context, pid, tracee));
+          if (view === undefined) break;
+          const reborn = new Reborn(this.context, pid, tracee);
+          this.processes.set(pid, reborn);
+          this.context.actors.add(pid, () => ({ tracee, handsFd: reborn.handsFd }));
         }
       }
     }
@@ -205,6 +209,7 @@ export class Restoration {
   async openFiles(): Promise<void> {
     const { context } = this;
     context.undo.add('closing descriptors', () => this.#closeHeld());
+    await this.#jointly((kind, files) => kind.prepare?.(context, files));
     const made = new Map<string, Promise<void>>();
     const queues = new Map<string, Sequence>();
     await together(
@@ -220,6 +225,8 @@ export class Restoration {
         return done;
       }),
     );
+    await this.#jointly((kind, files) => kind.complete?.(context, files));
+    await context.actors.dismiss();
     await together(
       this.image.processes.map((p) => {
         if (hasOthersFiles(p.view)) return undefined;
@@ -239,6 +246,16 @@ export class Restoration {
       }),
     );
     await restoreOwners(this.image.files, (pid) => this.#reborn(pid));
+  }
+
+  /** What the files of each kind need together. */
+  async #jointly(work: (kind: FileKind, files: readonly SavedFile[]) => Promise<void> | undefined): Promise<void> {
+    await together(
+      fileKinds.map((kind) => {
+        const files = this.image.files.filter((f) => f.kind === kind.name);
+        return files.length === 0 ? undefined : work(kind, files);
+      }),
+    );
   }
 
   async #closeHeld(): Promise<void> {
