@@ -39,15 +39,18 @@ export interface EpollEntry {
   readonly tfd: number;
   readonly events: number;
   readonly data: bigint;
+  /** Of the file that is watched. */
+  readonly ino: number;
 }
 
 export function epollEntries(info: FdInfo): EpollEntry[] {
   const entries: EpollEntry[] = [];
   for (const [key, value] of info.lines) {
     if (key !== 'tfd') continue;
-    const m = /^(\d+)\s+events:\s*([0-9a-f]+)\s+data:\s*([0-9a-f]+)/.exec(value);
-    if (m !== null)
-      entries.push({ tfd: Number(m[1]), events: parseInt(m[2] ?? '0', 16), data: BigInt(`0x${m[3] ?? '0'}`) });
+    const m = /^(\d+)\s+events:\s*([0-9a-f]+)\s+data:\s*([0-9a-f]+)\s+pos:\s*\d+\s+ino:\s*([0-9a-f]+)/.exec(value);
+    if (m === null) continue;
+    const [, tfd, events = '', data = '', ino = ''] = m;
+    entries.push({ tfd: Number(tfd), events: parseInt(events, 16), data: BigInt(`0x${data}`), ino: parseInt(ino, 16) });
   }
   return entries;
 }
