@@ -64,6 +64,12 @@ export async function peekSignals(
   return found;
 }
 
+/** Those but of timers that are there: they send theirs again (timers.ts). */
+export function withoutTimers(infos: readonly Uint8Array[], timers: string): Uint8Array[] {
+  const there = new Set([...timers.matchAll(/^ID: (\d+)$/gm)].map((m) => Number(m[1])));
+  return infos.filter((info) => !there.has(timerOf(info) ?? -1));
+}
+
 /** What the source's kernel noted for itself about the timer must not lead another kernel to a timer. */
 function portable(info: Uint8Array): Uint8Array {
   if (timerOf(info) !== undefined) new DataView(info.buffer).setInt32(32, 0, true);

@@ -3,7 +3,7 @@ import { CATCHABLE } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { together } from '../together.js';
 import { processKind } from './kind.js';
-import { peekSignals, queueSignals } from './pending.js';
+import { peekSignals, queueSignals, withoutTimers } from './pending.js';
 
 /** `struct sigaction` of the kernel on RISC-V: handler u64, flags u64, mask u64. */
 const ACTION_SIZE = 24;
@@ -36,7 +36,7 @@ export const signals = processKind<SignalState>({
     });
     return {
       actions: actions.filter((a) => a.action.some((byte) => byte !== 0)),
-      pending,
+      pending: withoutTimers(pending, view.timers),
     };
   },
   async restore({ leader, pid }, state) {

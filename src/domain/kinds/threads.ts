@@ -5,7 +5,7 @@ import { askAll } from '../linux/ask-all.js';
 import { check } from '../linux/os.js';
 import { together } from '../together.js';
 import { processKind } from './kind.js';
-import { peekSignals, queueSignals } from './pending.js';
+import { peekSignals, queueSignals, withoutTimers } from './pending.js';
 
 interface ThreadState {
   readonly tid: number;
@@ -68,7 +68,7 @@ export const threads = processKind<readonly ThreadState[]>({
           size: rseq.getUint32(8, true),
           signature: rseq.getUint32(12, true),
         },
-        pending,
+        pending: withoutTimers(pending, view.timers),
       };
     });
     return (await together(states)).filter((s) => s !== undefined);
