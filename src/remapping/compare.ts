@@ -2,9 +2,11 @@ import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import { DomainError } from '../domain/errors.js';
 import { AT_FDCWD, O } from '../domain/linux/flags.js';
-import { check, readDir, statPath, type Stat } from '../domain/linux/os.js';
+import { check, statPath, type Stat } from '../domain/linux/os.js';
 import type { ProcessView } from '../domain/proc/survey.js';
 import { together } from '../domain/together.js';
+import { isEmpty } from '../domain/files/folder-position.js';
+import { wasCarried } from '../domain/files/living.js';
 import { carriedPaths, isOrdinary } from '../domain/memory/carried.js';
 import { refusing, type OnRefusal } from '../domain/refusals.js';
 import { isObject } from '../domain/memory/layout.js';
@@ -13,13 +15,18 @@ const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
 const CHUNK = 0x80000;
+/** Where programs write: what they have made there and only read now goes along too. */
+const WRITABLE = /^\/(tmp|var|run|home|root|srv|mnt|dev\/shm)\//;
+/** Bytes of such a file at most. */
+const MOST_CARRIED = 256 * 2 ** 20;
 
 /** What has been read of an OS instance's files: by path, what the file was then, and the digest of its contents. */
 const known = new WeakMap<Hands, Map<string, { readonly file: string; readonly digest: string }>>();
 
 /**
  * Throws `mismatch` if a file that the domain maps or reads, but does not write, is missing in the destination, or
- * holds something else there; or has `tell` told of each. `brought`: comes along with its file system. Each file is read
+ * holds something else there; or has `tell` told of each. Answers those that go along, as they lie where programs write and
+ * the destination lacks them. `brought`: comes along with its file system. Each file is read
  * once in each OS instance, as long as it does not change.
  */
 export async function compareFiles(
@@ -28,7 +35,9 @@ export async function compareFiles(
   views: readonly ProcessView[],
   brought: (path: string) => boolean,
   tell?: OnRefusal,
-): Promise<void> {
+): Promise<Set<string>> {
+  const lacking = new Set<string>();
+  const programs = new Set(views.map((v) => v.exe));
   const carried = carriedPaths(views, brought);
   const used = [...usedFiles(views)].filter(([path]) => !carried.has(path) && !brought(path));
   const stats = await together(
@@ -43,12 +52,17 @@ export async function compareFiles(
     if (there === undefined && [...carried].some((c) => c.startsWith(`${path}/`))) continue;
     const type = here.mode & S_IFMT;
     // Nodes are made where they are missing, and folders in which there is nothing.
-    if (there === undefined && type !== S_IFREG && (type !== S_IFDIR || (await readDir(from, path))?.length === 0))
-      continue;
+    if (there === undefined && type !== S_IFREG && (type !== S_IFDIR || (await isEmpty(from, path)))) continue;
     const refuse = (how: string): void =>
       refusing(tell, () => {
         throw mismatch(path, use, `${how} in ${to.name}`);
       });
+    // A program is executed before anything has gone along.
+    const writable = type === S_IFREG && WRITABLE.test(path) && !programs.has(path);
+    if (there === undefined && writable && here.size <= MOST_CARRIED) {
+      lacking.add(path);
+      continue;
+    }
     if (there === undefined) {
       refuse('is missing');
       continue;
@@ -56,8 +70,12 @@ export async function compareFiles(
     const regular = (here.mode & S_IFMT) === S_IFREG;
     const alike = (here.mode & S_IFMT) === (there.mode & S_IFMT) && (!regular || here.size === there.size);
     if (alike && !regular) continue;
-    if (!alike || (await digestOf(from, path, here)) !== (await digestOf(to, path, there))) refuse('is another');
+    if (!alike || (await digestOf(from, path, here)) !== (await digestOf(to, path, there))) {
+      if (writable && wasCarried(to, path)) lacking.add(path);
+      else refuse('is another');
+    }
   }
+  return lacking;
 }
 
 function mismatch(path: string, use: string, how: string): DomainError {
@@ -83,7 +101,7 @@ async function digestOf(hands: Hands, path: string, stat: Stat): Promise<string>
   const before = files.get(path);
   if (before?.file === file) return before.digest;
   const open = hands.batch();
-  const opened = open.call(SYS.openat, AT_FDCWD, open.str(path), O.RDONLY | O.CLOEXEC, 0);
+  const opened = open.call(SYS.openat, AT_FDCWD, open.str(path), O.RDONLY | O.NOATIME | O.CLOEXEC, 0);
   const fd = check((await open.run()).value(opened), `opening ${path}`);
   const digests: Uint8Array[] = [];
   try {

@@ -152,7 +152,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     const kept: number[] = [];
     const letGo = (): Promise<void> => closeAll(domain.hands, kept.splice(0));
     undo.add('closing what was held of the original', letGo);
-    const { outlines: early, foreseen } = await lookAround(domain, to, (fd) => void kept.push(fd));
+    const { outlines: early, foreseen, lacking } = await lookAround(domain, to, (fd) => void kept.push(fd));
     const advice = await readAllAdvice(domain.hands, early);
 
     await step('prepare');
@@ -190,10 +190,11 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
       const restoration = new Restoration(anchor, context);
       await restoration.prepare(shares);
       await restoration.bear(outlines);
-      const later = carriedPaths(
+      const written = carriedPaths(
         outlines.map((o) => o.view),
         brought,
       );
+      const later = new Set([...written, ...lacking]);
       await restoration.shape(outlines.map((o) => withoutObjects(o, later)));
       return restoration;
     };
@@ -205,7 +206,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
       early.map((o) => o.view),
     );
     undo.add('closing files of /proc', () => held.close());
-    const foresight = { known: early, held, shares: foreseen };
+    const foresight = { known: early, held, shares: foreseen, lacking };
     await restoration.rehearseFlip(early);
     await new Promise<void>((resolve) => setTimeout(resolve, REST));
     await lookAgain(domain, early, held);

@@ -54,6 +54,8 @@ export function lookAround(domain: RunningDomain, to: Hands, hold: (fd: number) 
 interface Look {
   readonly outlines: readonly Outline[];
   readonly foreseen: ReadonlyMap<string, unknown>;
+  /** Files that the destination lacks and that go along. */
+  readonly lacking: ReadonlySet<string>;
 }
 
 /** Something that is in the way of a move. */
@@ -113,11 +115,12 @@ async function look(
   await refusingLater(tell, async () => {
     foreseen = await foreseeShares({ hands, anchor, views, files: [], inside: new Map(), hold });
   });
-  if (to !== undefined) await compareFiles(hands, to, views, broughtBy(foreseen), tell);
+  const lacking =
+    to === undefined ? new Set<string>() : await compareFiles(hands, to, views, broughtBy(foreseen), tell);
   const outlines = await together(views.map((v) => outlineProcess(hands, v)));
   if (tell !== undefined) await refusingLater(tell, () => readAllAdvice(hands, outlines).then(() => undefined));
   if (to !== undefined) await refusingLater(tell, () => compareMemory(to, outlines));
-  return { outlines, foreseen };
+  return { outlines, foreseen, lacking };
 }
 
 /** Looks, and again as long as something ends or is in between while it is looked at. */

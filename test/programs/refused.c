@@ -25,7 +25,6 @@ int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
   if (!strcmp(what, "udp")) CHECK(socket(AF_INET, SOCK_DGRAM, 0) >= 0);
   if (!strcmp(what, "inotify")) CHECK(inotify_init() >= 0);
-  if (!strcmp(what, "lock")) { int fd = open("/tmp/locked", O_RDWR | O_CREAT, 0600); CHECK(fd >= 0 && flock(fd, LOCK_EX) == 0); }
   if (!strcmp(what, "pty")) CHECK(posix_openpt(O_RDWR | O_NOCTTY) >= 0);
   // A parent whose child neither executes nor ends waits where no signal reaches it.
   if (!strcmp(what, "vfork")) { if (fork() == 0) { if (vfork() == 0) for (;;) pause(); _exit(0); } rest_ms(100); }
@@ -36,7 +35,7 @@ int main(int argc, char **argv) {
   }
   if (!strcmp(what, "leaderless")) { pthread_t t; CHECK(pthread_create(&t, 0, count, 0) == 0); pthread_exit(0); }
   if (!strcmp(what, "namespace")) CHECK(unshare(CLONE_NEWUTS) == 0);
-  if (!strcmp(what, "missing")) { int fd = open("/tmp/only-here", O_RDWR | O_CREAT, 0600); CHECK(write(fd, "x", 1) == 1); mmap(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0); close(fd); }
+  if (!strcmp(what, "missing")) { int fd = open("/opt/only-here", O_RDWR | O_CREAT, 0600); CHECK(write(fd, "x", 1) == 1); mmap(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0); close(fd); }
   if (!strcmp(what, "mapping") || !strcmp(what, "reading")) {
     char page[4096];
     int fd = open("/tmp/must-be-same", O_RDWR | O_CREAT | O_TRUNC, 0600);

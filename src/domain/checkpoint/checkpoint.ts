@@ -153,6 +153,7 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
     objects: new Map(),
     foreseen: foresight?.shares ?? new Map<string, unknown>(),
     brought: broughtBy(foresight?.shares),
+    lacking: foresight?.lacking ?? new Set<string>(),
     hold: (fd) => void kept.push(fd),
     files: [],
     inside: new Map(),

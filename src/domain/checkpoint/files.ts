@@ -176,7 +176,10 @@ async function holdByDescriptors(hands: Hands, all: readonly Entry[]): Promise<O
 
 /** What is the same for all descriptors of one description. */
 function lookOf({ link, info }: DescriptorView): string {
-  const said = info.lines.map(([key, value]) => (key === 'flags' ? String(info.flags & ~O.CLOEXEC) : value));
+  // Locks of a process are told by its descriptors only.
+  const said = info.lines
+    .filter(([key]) => key !== 'lock')
+    .map(([key, value]) => (key === 'flags' ? String(info.flags & ~O.CLOEXEC) : value));
   return `${link} ${said.join(' ')}`;
 }
 

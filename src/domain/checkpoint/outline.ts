@@ -43,6 +43,8 @@ export interface Foresight {
   readonly held: HeldFiles;
   /** What must be in the destination beforehand, by the names of domain kinds. */
   readonly shares: ReadonlyMap<string, unknown>;
+  /** Files that the destination lacks and that go along, though the domain does not write them. */
+  readonly lacking: ReadonlySet<string>;
 }
 
 /**

@@ -26,6 +26,13 @@ export async function namesBefore(hands: Hands, at: string, position: number): P
   });
 }
 
+/** Whether there is nothing in a folder. */
+export async function isEmpty(hands: Hands, at: string): Promise<boolean> {
+  const fd = await open(hands, at, O.RDONLY | O.DIRECTORY | O.NOATIME);
+  const entries = await whileOpen(hands, fd, () => entriesOf(hands, fd, at));
+  return entries.every(({ name }) => name === '.' || name === '..');
+}
+
 /** Goes in a folder to where these names have been read: nothing is left out, where the order is another something comes again. */
 export async function goBehind(hands: Hands, fd: number, names: readonly string[], what: string): Promise<void> {
   const read = new Set(names);

@@ -22,6 +22,18 @@ export interface Living {
   readonly names: readonly string[];
 }
 
+/** Files that domains have had, by OS instance: what is left of one there is no other's. */
+const carriedBefore = new WeakMap<Hands, Set<string>>();
+
+/** Notes that a domain has a file, or had one. */
+export function noteCarried(hands: Hands, path: string): void {
+  const paths = carriedBefore.get(hands) ?? new Set();
+  carriedBefore.set(hands, paths.add(path));
+}
+
+/** Whether a file in an OS instance is what a domain has left there. */
+export const wasCarried = (hands: Hands, path: string): boolean => carriedBefore.get(hands)?.has(path) === true;
+
 /** A folder that something lies in that goes along. Plain data. */
 export interface Folder {
   readonly path: string;
@@ -50,6 +62,33 @@ export async function withPlaces<T>(
   } finally {
     await closeAll(hands, fds);
   }
+}
+
+/** The contents of a file that nobody may open, by a descriptor of the domain's own. */
+export async function readThrough(hands: Hands, of: Holder, inode: Inode, what: string): Promise<readonly Piece[]> {
+  const b = hands.batch();
+  const pidfd = b.must(SYS.pidfd_open, of.hostPid, 0);
+  const got = b.call(SYS.pidfd_getfd, pidfd, of.fd, 0);
+  b.call(SYS.close, pidfd);
+  const fd = check((await b.run()).value(got), `holding ${what}`);
+  // Its offset is the domain's: it is not looked for holes.
+  const pieces: Piece[] = [];
+  return whileOpen(hands, fd, async () => {
+    for (let at = 0; at < inode.size; at += SMALL) {
+      const c = hands.batch();
+      const buf = c.out(Math.min(SMALL, inode.size - at));
+      const n = c.call(SYS.pread64, fd, buf, buf.length, at);
+      const r = await c.run();
+      pieces.push({ at, bytes: r.bytes(buf, check(r.value(n), `reading ${what}`)) });
+    }
+    return pieces;
+  });
+}
+
+/** Who has a file open. */
+export interface Holder {
+  readonly hostPid: number;
+  readonly fd: number;
 }
 
 /** The contents of a regular file. `place`: a descriptor of the hands for it, by which nothing can be read. */
@@ -109,6 +148,7 @@ export async function putFolders(hands: Hands, root: string, folders: readonly F
 /** Makes a file by its names, or gives its contents to the one that is there. */
 export async function putLiving(hands: Hands, root: string, living: Living): Promise<void> {
   const { path, inode, names } = living;
+  noteCarried(hands, path);
   const at = root + path;
   const look = hands.batch();
   const stat = look.out(128);

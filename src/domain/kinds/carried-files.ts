@@ -4,11 +4,14 @@ import { makeGhost, type Ghost } from '../files/ghost.js';
 import { lookAtInode, S_IF, setTimes, typeOf, type Inode } from '../files/inode.js';
 import {
   foldersOf,
+  noteCarried,
   putFolders,
   putLiving,
   readContents,
+  readThrough,
   withPlaces,
   type Folder,
+  type Holder,
   type Living,
 } from '../files/living.js';
 import { namesOf } from '../files/names.js';
@@ -20,6 +23,8 @@ import { closeAll, making, whileOpen } from '../linux/making.js';
 import { check, open } from '../linux/os.js';
 import { carriedPaths, isOrdinary } from '../memory/carried.js';
 import { addObject } from '../memory/objects.js';
+import { locksOf } from '../proc/locks.js';
+import type { ProcessView } from '../proc/survey.js';
 import { together } from '../together.js';
 import { domainKind, type CheckpointContext, type LookContext } from './kind.js';
 
@@ -67,8 +72,9 @@ export const carriedFiles = domainKind<CarriedFiles>({
     ]);
   },
   async checkpoint(context) {
-    const { hands, views, brought } = context;
+    const { hands, views, brought, lacking } = context;
     const root = rootOf(context);
+    const leased = writeLeases(views);
     const takeAll = (paths: readonly string[]): Promise<Living[]> =>
       withPlaces(hands, root, paths, (places) =>
         together(
@@ -76,16 +82,19 @@ export const carriedFiles = domainKind<CarriedFiles>({
             .filter(({ inode }) => typeOf(inode) === S_IF.REG)
             .map(async ({ path, fd, inode }) => {
               const [pieces, names] = await together([
-                readContents(hands, fd, inode, path),
+                leased.has(path)
+                  ? readThrough(hands, leased.get(path) ?? NOBODY, inode, path)
+                  : readContents(hands, fd, inode, path),
                 inode.nlink === 1 ? [] : namesOf(context, inode, path),
               ]);
+              noteCarried(hands, path);
               return { path, inode, pieces, names: names.filter((n) => n !== path) };
             }),
         ),
       );
     const [ghosts, living] = await together([
       withGhosts(context, (found) => together(found.map((f) => checkpointGhost(context, f))), true),
-      takeAll([...carriedPaths(views, brought)]),
+      takeAll([...new Set([...carriedPaths(views, brought), ...lacking])]),
     ]);
     const keys = new Set(living.map((l) => l.inode.key));
     const linked = ghosts.flatMap((g) => (keys.has(g.key) ? [] : g.names.slice(0, 1).filter((n) => !brought(n))));
@@ -120,6 +129,20 @@ export const carriedFiles = domainKind<CarriedFiles>({
     ]);
   },
 });
+
+/** Who has a write lease of a file: anybody else who opened the file would break it. */
+function writeLeases(views: readonly ProcessView[]): Map<string, Holder> {
+  const out = new Map<string, Holder>();
+  for (const { hostPid, descriptors } of views) {
+    for (const d of descriptors.filter((x) => x.info.locked)) {
+      if (locksOf(d.info, d.link).some((l) => l.kind === 'lease' && l.type === 'write'))
+        out.set(d.link, { hostPid, fd: d.fd });
+    }
+  }
+  return out;
+}
+
+const NOBODY: Holder = { hostPid: -1, fd: -1 };
 
 /** The domain's root, as a path of the hands. */
 const rootOf = ({ anchor }: Pick<LookContext, 'anchor'>): string => `/proc/${anchor.pid}/root`;

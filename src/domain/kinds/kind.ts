@@ -49,6 +49,8 @@ export interface CheckpointContext extends ForesightContext {
   readonly foreseen: ReadonlyMap<string, unknown>;
   /** Whether a file comes along with all that it holds, because the file system is the domain's own ({@link DomainKind.brings}). */
   readonly brought: (path: string) => boolean;
+  /** Files that go along, as the destination lacks them. */
+  readonly lacking: ReadonlySet<string>;
   /** What the checkpoint changes and must be put back if the domain goes on here. */
   readonly undo: Undo;
   /** The processes, by their ids in the hands' PID namespace; each can be told to make calls by its leader. */

@@ -5,11 +5,13 @@ import { NAMELESS } from '../files/ghost.js';
 import { lookIntoFifo, openFifo, settleFifo, type FifoState } from '../files/fifo.js';
 import { goBehind, namesBefore } from '../files/folder-position.js';
 import { inodeKey, lookAtInode, S_IF, S_IFMT, setTimes, type Inode } from '../files/inode.js';
+import { addLock, checkLock } from '../files/locks.js';
 import { makeMissing } from '../files/node.js';
 import { AT_FDCWD, F, O } from '../linux/flags.js';
 import { check, parseStat, type Stat } from '../linux/os.js';
 import { making } from '../linux/making.js';
 import { together } from '../together.js';
+import { locksOf, type Lock } from '../proc/locks.js';
 import { nameOf } from '../proc/survey.js';
 import { makerKey } from './carried-files.js';
 import { fileKind, type OpenFile, type RestoreContext } from './kind.js';
@@ -23,6 +25,8 @@ interface PathFileState {
   readonly ghost: string | undefined;
   readonly flags: number;
   readonly pos: number;
+  /** Of the open file itself; those of a process are another kind's (record-locks.ts). */
+  readonly locks: readonly Lock[];
   /** Anything but a regular file: it is made where it is missing. */
   readonly node: Inode | undefined;
   /** Of an open end of a FIFO. */
@@ -40,8 +44,8 @@ const CHANGEABLE = O.APPEND | O.NONBLOCK | O.DIRECT | O.NOATIME;
 export const pathFile = fileKind<PathFileState>({
   name: 'file',
   keeps:
-    'flags, offset, the place in a folder that is being read; named FIFOs with what waits in them; null, zero, full and random devices by any name; places (O_PATH)',
-  refuses: 'file locks, devices with a state, open files of /proc and /sys',
+    'flags, offset, locks (flock, open file description locks), the place in a folder that is being read; named FIFOs with what waits in them; null, zero, full and random devices by any name; places (O_PATH)',
+  refuses: 'devices with a state, open files of /proc and /sys',
   independent: true,
   matches: (view) =>
     view.link.startsWith('/') && !view.link.startsWith('/memfd:') && !view.link.startsWith('/dev/pts/'),
@@ -49,7 +53,10 @@ export const pathFile = fileKind<PathFileState>({
     const where = `descriptor ${view.fd} (${view.link})`;
     if (view.link.startsWith('/proc/') || view.link.startsWith('/sys/'))
       throw unsupportedNow('an open file of /proc or /sys', where);
-    if (view.info.locked) throw unsupported('a file lock', where);
+    for (const { kind, type } of locksOf(view.info, where))
+      // Its contents can only be read by itself: whoever else opens the file breaks the lease.
+      if (kind === 'lease' && type === 'write' && (view.info.flags & O.ACCMODE) !== O.RDWR)
+        throw unsupported('a write lease by a descriptor that cannot read and write', where);
   },
   async inspect({ hands }, file) {
     refuseSpecial(file, await statOf(hands, file.held, file.view.link));
@@ -68,11 +75,13 @@ export const pathFile = fileKind<PathFileState>({
       type === S_IF.FIFO && !isPlace ? lookIntoFifo(hands, file.held, key, flags) : undefined,
       type === S_IF.DIR && pos !== 0 ? namesBefore(hands, `/proc/self/fd/${file.held}`, pos) : undefined,
     ]);
+    const locks = locksOf(info, link).filter((l) => l.kind === 'flock' || l.kind === 'ofd');
     return {
       path: nameOf(file.view),
       ghost: deleted ? key : undefined,
       flags: flags & ~SETTLED,
       pos,
+      locks,
       node,
       fifo,
       read,
@@ -80,12 +89,12 @@ export const pathFile = fileKind<PathFileState>({
   },
   async restore(context, state) {
     const { hands, objectFds } = context;
-    const { path, ghost, flags, pos, node, fifo, read } = state;
+    const { path, ghost, flags, pos, locks, node, fifo, read } = state;
     const at = wayTo(context, state);
     if (node !== undefined) await makeMissing(hands, at, node);
     // The place of a ghost is a link, which is to be followed.
     const how = ghost === undefined ? flags : flags & ~O.NOFOLLOW;
-    if (fifo !== undefined) return openFifo(context, at, how, fifo);
+    if (fifo !== undefined) return locked(hands, await openFifo(context, at, how, fifo), locks, path);
     const maker = ghost === undefined ? undefined : objectFds.get(makerKey(ghost));
     const b = hands.batch();
     let fd;
@@ -97,11 +106,11 @@ export const pathFile = fileKind<PathFileState>({
     }
     if (pos !== 0 && read === undefined) b.call(SYS.lseek, fd, pos, 0);
     const opened = check((await b.run()).value(fd), `opening ${path}`);
-    if (read === undefined) return opened;
     return making(hands, async (note) => {
-      await goBehind(hands, note(opened), read, path);
+      note(opened);
+      if (read !== undefined) await goBehind(hands, opened, read, path);
       return opened;
-    });
+    }).then((made) => locked(hands, made, locks, path));
   },
   async connect(user, _, state) {
     const { fifo, node } = state;
@@ -112,6 +121,19 @@ export const pathFile = fileKind<PathFileState>({
     if (node !== undefined) await setTimes(user.context.hands, at, node, false);
   },
 });
+
+/** Takes the locks that an open file has; answers it. */
+async function locked(hands: Hands, fd: number, locks: readonly Lock[], path: string): Promise<number> {
+  if (locks.length === 0) return fd;
+  return making(hands, async (note) => {
+    note(fd);
+    const b = hands.batch();
+    const refs = locks.map((lock) => addLock(b, fd, lock));
+    const r = await b.run();
+    for (const ref of refs) checkLock(r.value(ref), path);
+    return fd;
+  });
+}
 
 /** Where the hands find the file. */
 function wayTo({ anchor, objectFds }: RestoreContext, { path, ghost }: PathFileState): string {

@@ -13,6 +13,7 @@ import { mounts } from './mounts.js';
 import { parentDeath } from './parent-death.js';
 import { pathFile } from './path-file.js';
 import { pipe } from './pipe.js';
+import { recordLocks } from './record-locks.js';
 import { signalfd } from './signalfd.js';
 import { signals } from './signals.js';
 import { sysv } from './sysv/sysv.js';
@@ -45,6 +46,7 @@ export const processKinds: readonly ProcessKind[] = [
   signals,
   threads,
   workingDirectory,
+  recordLocks,
   surroundings,
   ...ofProcesses,
   credentials,
