@@ -17,6 +17,7 @@ export interface Advice extends Range {
 
 /** Letters of `VmFlags` that no call says but that a mapping is made with, or has for ever. */
 export const VM = {
+  MAYWRITE: 'mw',
   GROWSDOWN: 'gd',
   LOCKED: 'lo',
   LOCKONFAULT: 'lf',

@@ -46,7 +46,7 @@ export function isSegment(v: { readonly path?: string; readonly deleted?: boolea
 
 /** Whether what has no path any more was a file with a path: not a memfd, shared anonymous memory or a segment. */
 export const isFilePath = (path: string): boolean =>
-  !/^\/(memfd:|dev\/zero( \(deleted\))?$|SYSV[0-9a-f]{8}$)/.test(path);
+  !/^(\[anon_shmem:|\/(memfd:|dev\/zero( \(deleted\))?$|SYSV[0-9a-f]{8}$))/.test(path);
 
 /** True if a mapping's file cannot be found by its path: shared anonymous memory, memfd, a deleted file. */
 export function isObject(v: Vma): boolean {

@@ -1,6 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
+import { askAll } from '../linux/ask-all.js';
 import { AT_FDCWD, F, MADV, MAP, O, PROT } from '../linux/flags.js';
 import { making, whileOpen } from '../linux/making.js';
 import { check, parseStat } from '../linux/os.js';
@@ -18,6 +19,8 @@ const PAGE = 4096;
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
 const F_SEAL_SEAL = 1;
+/** How /proc shows a memfd: this, then its name. */
+const MEMFD = '/memfd:';
 
 /**
  * Memory that several processes can share and that no path leads to: shared anonymous memory, memfds,
@@ -29,6 +32,9 @@ export interface MemoryObject {
   readonly memfd: string | undefined;
   readonly size: number;
   readonly seals: number;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
   /** Where it has contents, in bytes from its start. */
   readonly data: readonly Range[];
   /** Was a file with a name: the kind of deleted files makes it (kinds/deleted-files.ts). */
@@ -36,6 +42,9 @@ export interface MemoryObject {
   /** A descriptor of the source's hands. */
   readonly sourceFd: number;
 }
+
+/** Where `struct stat` has the owner, before the group; u32 each. */
+const UID_AT = 24;
 
 /** Key of the object behind a descriptor of the hands, as {@link objectKey} makes it of a mapping. */
 export async function keyOfDescriptor(hands: Hands, fd: number): Promise<string> {
@@ -100,8 +109,8 @@ export async function addObject(
     b.call(SYS.fstatfs, fd, fs);
     const seals = b.call(SYS.fcntl, fd, F.GET_SEALS);
     const r = await b.run();
-    const { size } = parseStat(r.view(stat));
-    const memfd = path.startsWith('/memfd:') ? path.slice(7).replace(/ \(deleted\)$/, '') : undefined;
+    const { size, mode } = parseStat(r.view(stat));
+    const memfd = path.startsWith(MEMFD) ? path.slice(MEMFD.length) : undefined;
     const deletedFile = memfd === undefined && isFilePath(path);
     // What lies on a disk is copied by the kind that makes the file.
     const copied = deletedFile && !(exchanged && isInMemory(r.view(fs)));
@@ -117,6 +126,9 @@ export async function addObject(
       size,
       seals: memfd === undefined ? 0 : check(r.value(seals), `reading the seals of ${path}`),
       data,
+      mode: mode & 0o7777,
+      uid: r.view(stat).getUint32(UID_AT, true),
+      gid: r.view(stat).getUint32(UID_AT + 4, true),
       deletedFile,
       sourceFd: fd,
     });
@@ -149,7 +161,12 @@ export async function makeObject(hands: Hands, object: MemoryObject): Promise<nu
     fd = check((await b.run()).value(made), 'making a memfd');
     return making(hands, async (note) => {
       note(fd);
-      check(await hands.syscall(SYS.ftruncate, fd, object.size), 'sizing a memfd');
+      const c = hands.batch();
+      const sized = c.call(SYS.ftruncate, fd, object.size);
+      const owned = c.call(SYS.fchown, fd, object.uid, object.gid);
+      const allowed = c.call(SYS.fchmod, fd, object.mode);
+      const r = await c.run();
+      for (const ref of [sized, owned, allowed]) check(r.value(ref), 'sizing a memfd');
       return fd;
     });
   }
@@ -170,6 +187,7 @@ export async function makeObject(hands: Hands, object: MemoryObject): Promise<nu
 /** An object mapped into the hands of both sides, its pages present, so that they can be exchanged. */
 export class ObjectTransfer {
   readonly moves: Move[] = [];
+  readonly #targets = new Map<string, { readonly at: number; readonly size: number }>();
   readonly #unmap: { readonly hands: Hands; readonly at: number; readonly size: number }[] = [];
 
   async add(mover: FrameMover, source: Hands, object: MemoryObject, to: Hands, toFd: number): Promise<void> {
@@ -177,6 +195,7 @@ export class ObjectTransfer {
     if (object.data.length === 0 || size === 0) return;
     const fromAt = await this.#map(source, object.sourceFd, size, PROT.READ, object.data, MADV.POPULATE_READ);
     const toAt = await this.#map(to, toFd, size, PROT.READ | PROT.WRITE, object.data, MADV.POPULATE_WRITE);
+    this.#targets.set(object.key, { at: toAt, size });
     const from = await mover.handsSpace(source);
     const target = await mover.handsSpace(to);
     for (const r of object.data) {
@@ -200,11 +219,7 @@ export class ObjectTransfer {
   ): Promise<number> {
     const at = check(await hands.syscall(SYS.mmap, 0, size, prot, MAP.SHARED, fd, 0), 'mapping a memory object');
     this.#unmap.push({ hands, at, size });
-    for (const r of data) {
-      const populated = await hands.syscall(SYS.madvise, at + r.start, r.end - r.start, advice);
-      if (populated < 0)
-        throw new DomainError('guest', `populating a memory object: errno ${-populated}`, { errno: -populated });
-    }
+    await populate(hands, at, data, advice);
     return at;
   }
 
@@ -212,12 +227,43 @@ export class ObjectTransfer {
   async close(): Promise<void> {
     for (const { hands, at, size } of this.#unmap.splice(0)) await hands.syscall(SYS.munmap, at, size);
   }
+
+  /**
+   * Leaves an object of the destination that has its contents with nobody who could write it but the domain: while
+   * somebody can, it can neither be sealed against that nor be executed. `fd`: of the hands; can only be read from then on.
+   */
+  async settle(hands: Hands, fd: number, object: MemoryObject): Promise<void> {
+    if (object.memfd === undefined) return;
+    const target = this.#targets.get(object.key);
+    const b = hands.batch();
+    const now = b.call(SYS.fcntl, fd, F.GET_SEALS);
+    const only = b.must(SYS.openat, AT_FDCWD, b.str(`/proc/self/fd/${fd}`), O.RDONLY | O.CLOEXEC, 0);
+    // The frames must be found again if the move is taken back.
+    const mapped =
+      target === undefined
+        ? only
+        : b.must(SYS.mmap, target.at, target.size, PROT.READ, MAP.SHARED | MAP.FIXED, only, 0);
+    const r = await b.run();
+    check(r.value(only), 'opening a memfd');
+    check(r.value(mapped), 'mapping a memfd');
+    if (target !== undefined) await populate(hands, target.at, object.data, MADV.POPULATE_READ);
+    const c = hands.batch();
+    const missing = object.seals & ~Math.max(0, r.value(now));
+    const sealed = missing === 0 ? undefined : c.call(SYS.fcntl, fd, F.ADD_SEALS, missing);
+    const replaced = c.call(SYS.dup3, r.value(only), fd, O.CLOEXEC);
+    c.call(SYS.close, r.value(only));
+    const cr = await c.run();
+    if (sealed !== undefined) check(cr.value(sealed), 'sealing a memfd');
+    check(cr.value(replaced), 'closing a memfd');
+  }
 }
 
-/** Gives an object that has its contents the seals it had. */
-export async function sealObject(hands: Hands, fd: number, object: MemoryObject): Promise<void> {
-  if (object.memfd === undefined || object.seals === 0) return;
-  const now = await hands.syscall(SYS.fcntl, fd, F.GET_SEALS);
-  const missing = object.seals & ~Math.max(0, now);
-  if (missing !== 0) check(await hands.syscall(SYS.fcntl, fd, F.ADD_SEALS, missing), 'sealing a memfd');
+/** Has the pages of mapped memory be there. */
+async function populate(hands: Hands, at: number, data: readonly Range[], advice: number): Promise<void> {
+  const results = await askAll(hands, data, 1, (b, r) => {
+    const n = b.call(SYS.madvise, at + r.start, r.end - r.start, advice);
+    return (result) => result.value(n);
+  });
+  for (const result of results)
+    if (result < 0) throw new DomainError('guest', `populating a memory object: errno ${-result}`, { errno: -result });
 }

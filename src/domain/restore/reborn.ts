@@ -15,6 +15,7 @@ import type { Move, ProcessSpace } from '../memory/mover.js';
 import { normalize, subtract, type Range } from '../memory/ranges.js';
 import { isInEntry, isSameVdso, quietClocks, redirectVdso } from '../memory/vdso.js';
 import { DELETED } from '../proc/deleted.js';
+import type { ProcessView } from '../proc/survey.js';
 import { findHole, isVdso, isVvar, parseMaps, type Vma } from '../proc/maps.js';
 import { together } from '../together.js';
 import { cloneArgs } from '../trace/clone.js';
@@ -24,6 +25,11 @@ import { beginAgain, type Waiter } from '../freeze/waits.js';
 
 /** Descriptors the original may open between the outline and the freeze without being in the hands' way. */
 const SPARE_FDS = 64;
+
+/** Whether the program that a process executes cannot be found by a name: its name is gone, or it is a memfd. */
+export function isNameless({ gone, exe }: ProcessView): boolean {
+  return gone.exe || exe.startsWith('/memfd:');
+}
 
 /** Where the vDSOs of one process go in this OS instance. */
 interface VdsoPlan {
@@ -157,7 +163,7 @@ export class Reborn implements RebornProcess {
     if (plan === undefined) throw new DomainError('state', 'the vDSO has no place yet');
     const out = vmas
       .filter((v) => !plan.giveWay.some((g) => v.start < g.end && v.end > g.start))
-      .map((v) => (v.backing.kind === 'anonymous' ? this.#asMade(v) : v));
+      .map((v) => (v.backing.kind === 'anonymous' ? this.#asMade(v) : this.#asAllowed(v)));
     if (plan.keep.some((k) => k.vdso.start === active.vdso.start)) {
       const ordinary = (r: Range, prot: number): TargetVma => ({
         ...r,
@@ -173,6 +179,12 @@ export class Reborn implements RebornProcess {
       out.push(ordinary(active.vvar, PROT.READ), ordinary(active.vdso, PROT.READ | PROT.EXEC));
     }
     return out.sort((a, b) => a.start - b.start);
+  }
+
+  /** A seal of what is mapped may forbid to make it writable, though it was opened for that. */
+  #asAllowed(v: TargetVma): TargetVma {
+    const flags = this.#known.of(v)?.flags;
+    return v.mayWrite === true && flags?.has(VM.MAYWRITE) === false ? { ...v, mayWrite: false } : v;
   }
 
   #asMade(v: TargetVma): TargetVma {
@@ -296,7 +308,7 @@ export class Reborn implements RebornProcess {
 
   /** The program that the process executes, also one whose name is gone. */
   async #exeOf({ view, vmas }: ProcessImage): Promise<number> {
-    if (!view.gone.exe) return this.openExe(view.exe);
+    if (!isNameless(view)) return this.openExe(view.exe);
     const shown = vmas.find((v) => v.deleted && v.path + DELETED === view.exe);
     if (shown?.backing.kind !== 'object') throw unsupported('a deleted program that is not mapped', view.exe);
     return this.#objectFd(shown.backing.key, false);

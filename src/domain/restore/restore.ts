@@ -11,12 +11,12 @@ import { closeAll } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import type { FlipReceipt } from '../memory/mover.js';
 import { segmentOf } from '../memory/layout.js';
-import { makeObject, ObjectTransfer, sealObject } from '../memory/objects.js';
+import { makeObject, ObjectTransfer } from '../memory/objects.js';
 import { restoreOwners } from '../checkpoint/file-owners.js';
 import { bury, end } from '../tree/dead.js';
 import { forgetSignal } from '../trace/stop-job.js';
 import type { ProcessView } from '../proc/survey.js';
-import { Reborn } from './reborn.js';
+import { isNameless, Reborn } from './reborn.js';
 import { Sequence, together } from '../together.js';
 import { cloneArgs } from '../trace/clone.js';
 import { ANCHOR, birthOrder, idsOf, placesOf } from '../tree/tree.js';
@@ -94,7 +94,7 @@ export class Restoration {
       await reborn.strip(Math.max(-1, ...p.view.descriptors.map((d) => d.fd)), owner);
       await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
       await reborn.identify();
-      if (!p.view.gone.exe) await reborn.openExe(p.view.exe);
+      if (!isNameless(p.view)) await reborn.openExe(p.view.exe);
       for (const t of p.view.threads) if (t.tid !== p.view.pid) await reborn.bearThread(t.tid);
     };
     await together(outlines.filter((p) => !hasOthersFiles(p.view)).map(makeReady));
@@ -312,12 +312,12 @@ export class Restoration {
   async finish(): Promise<void> {
     await together(this.image.processes.map((p) => this.#reborn(p.view.pid).stopBy(p.frozen.signal)));
     await this.#parts('early');
-    await together(this.image.shares.map((s) => kindNamed(domainKinds, s.kind).finish?.(this.context, s.data)));
+    const { hands, objectFds } = this.context;
     await together([
-      ...this.image.objects.map((o) => sealObject(this.context.hands, this.context.objectFds.get(o.key) ?? -1, o)),
-      ...this.image.processes.map((p) => this.#reborn(p.view.pid).finishMemory(p)),
-      this.#parts('late'),
+      ...this.image.shares.map((s) => kindNamed(domainKinds, s.kind).finish?.(this.context, s.data)),
+      ...this.image.objects.map((o) => this.#transfer.settle(hands, objectFds.get(o.key) ?? -1, o)),
     ]);
+    await together([...this.image.processes.map((p) => this.#reborn(p.view.pid).finishMemory(p)), this.#parts('late')]);
     await together([...this.image.processes.map((p) => this.#reborn(p.view.pid).closeSpares()), this.#parts('last')]);
     await this.#parts('end');
     await together([

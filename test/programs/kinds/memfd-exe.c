@@ -1,0 +1,24 @@
+// A program that is executed out of a memfd.
+#include "kind.h"
+#include <sys/mman.h>
+extern char **environ;
+int main(int argc, char **argv) {
+  char text[4096];
+  if (argc < 2) {
+    int program = memfd_create("my program", MFD_CLOEXEC), self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    for (ssize_t n; (n = read(self, text, sizeof text)) > 0;) CHECK(write(program, text, n) == n);
+    sprintf(text, "/proc/self/fd/%d", program);
+    int readable = open(text, O_RDONLY);
+    CHECK(close(program) == 0 && close(self) == 0);
+    char *args[] = {"program", "now", 0};
+    execveat(readable, "", args, environ, AT_EMPTY_PATH);
+    CHECK(0);
+  }
+  static int data = 5;
+  data = 6;
+  moved();
+  memset(text, 0, sizeof text);
+  CHECK(readlink("/proc/self/exe", text, 99) > 0 && !strcmp(text, "/memfd:my program (deleted)"));
+  CHECK(data == 6);
+  right();
+}
