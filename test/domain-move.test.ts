@@ -73,7 +73,6 @@ for (const program of PROGRAMS.filter((p) => !['refused', 'restless', 'mappings'
 const REFUSED: Readonly<Record<string, RegExp>> = {
   udp: /type 2, protocol 17/,
   inotify: /inotify/,
-  pty: /device .*pt/,
   namespace: /a uts namespace/,
   missing: /only-here/,
   closing: /being closed/,

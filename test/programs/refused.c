@@ -25,7 +25,6 @@ int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
   if (!strcmp(what, "udp")) CHECK(socket(AF_INET, SOCK_DGRAM, 0) >= 0);
   if (!strcmp(what, "inotify")) CHECK(inotify_init() >= 0);
-  if (!strcmp(what, "pty")) CHECK(posix_openpt(O_RDWR | O_NOCTTY) >= 0);
   // A parent whose child neither executes nor ends waits where no signal reaches it.
   if (!strcmp(what, "vfork")) { if (fork() == 0) { if (vfork() == 0) for (;;) pause(); _exit(0); } rest_ms(100); }
   if (!strcmp(what, "traced")) {

@@ -138,6 +138,7 @@ export function stillFits(earlier: readonly Outline[], now: readonly Outline[]):
       o.view.dead,
       o.view.threads.map((t) => t.tid),
       o.view.tables,
+      o.view.stat.ttyNr,
       [o.vdso, ...o.keptVdsos].map((v) => [v.vvar, v.vdso]),
     ]);
   const keys = new Set(earlier.map(key));

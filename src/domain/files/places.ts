@@ -30,7 +30,8 @@ export function ghostPlaces(views: readonly ProcessView[]): GhostPlace[] {
     const cut = (shown: string): string => shown.slice(0, -' (deleted)'.length);
     return [
       ...view.descriptors
-        .filter((d) => d.deleted)
+        // The name of a terminal is gone when its master is: that is no file.
+        .filter((d) => d.deleted && !d.link.startsWith('/dev/pts/'))
         .map((d) => {
           const { flags } = d.info;
           const nameless = (flags & NAMELESS) === 0 ? undefined : flags & ~O.CLOEXEC;

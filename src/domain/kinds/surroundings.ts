@@ -1,5 +1,4 @@
 import { SYS } from '../../guest/hands/syscalls.js';
-import { unsupported } from '../errors.js';
 import { AT_FDCWD, O, PR } from '../linux/flags.js';
 import { check, writeText } from '../linux/os.js';
 import { together } from '../together.js';
@@ -24,12 +23,7 @@ interface Surroundings {
 export const surroundings = processKind<Surroundings>({
   name: 'surroundings',
   keeps: 'limits, OOM score, child subreaper, what a core dump has, login user',
-  refuses: 'a controlling terminal',
   stage: 'last',
-  describe(view) {
-    const where = `process ${view.pid}`;
-    if (view.stat.ttyNr !== 0) throw unsupported('a controlling terminal', where);
-  },
   async checkpoint({ context, view, leader }) {
     const b = context.hands.batch();
     const limits = Array.from({ length: RLIMITS }, (_, i) => {

@@ -98,6 +98,8 @@ export interface MmLayout {
 
 export interface ProcStat {
   readonly ttyNr: number;
+  /** The process group in the foreground of its terminal, in the hands' namespace. */
+  readonly foreground: number;
   readonly nice: number;
   /** wait status a zombie keeps for its parent. */
   readonly exitCode: number;
@@ -114,6 +116,7 @@ export function parseProcStat(text: string): ProcStat {
   const field = (n: number): number => Number(rest[n - 3] ?? '0');
   return {
     ttyNr: field(7),
+    foreground: field(8),
     nice: field(19),
     rtPriority: field(40),
     policy: field(41),

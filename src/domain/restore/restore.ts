@@ -16,6 +16,8 @@ import { restoreOwners } from '../checkpoint/file-owners.js';
 import { bury, end } from '../tree/dead.js';
 import { forgetSignal } from '../trace/stop-job.js';
 import type { ProcessView } from '../proc/survey.js';
+import { indexOf } from '../kinds/terminals/number.js';
+import { giveUpTerminal, pairsOf } from '../kinds/terminals/pairs.js';
 import { isNameless, Reborn } from './reborn.js';
 import { Sequence, together } from '../together.js';
 import { cloneArgs } from '../trace/clone.js';
@@ -106,6 +108,9 @@ export class Restoration {
     const tracees = new Map<number, Tracee>([[ANCHOR, this.anchor.tracee]]);
     const living = new Map(views.map((v) => [v.pid, v]));
     const dead = new Map(views.flatMap((v) => v.dead.map((d) => [d.pid, d])));
+    const terminalOf = new Map(
+      views.flatMap(({ pid, stat }) => (stat.ttyNr === 0 ? [] : [[pid, indexOf(stat.ttyNr)] as const])),
+    );
     const of = (pid: number): Tracee => {
       const tracee = tracees.get(pid);
       if (tracee === undefined) throw new DomainError('state', `process ${pid} was not made`);
@@ -116,6 +121,7 @@ export class Restoration {
       switch (act) {
         case 'setsid':
           check(await of(pid).syscall(SYS.setsid), 'setsid');
+          if (terminalOf.has(pid)) await pairsOf(this.context).control(of(pid), terminalOf.get(pid) ?? -1);
           break;
         case 'reaper':
           check(await of(pid).syscall(SYS.prctl, PR.SET_CHILD_SUBREAPER, birth.on ? 1 : 0, 0, 0, 0), 'reaping');
@@ -137,6 +143,10 @@ export class Restoration {
           this.context.actors.add(pid, () => ({ tracee, handsFd: reborn.handsFd }));
         }
       }
+    }
+    for (const { pid, stat, status } of views) {
+      const session = status.nsSid.at(-1) ?? -1;
+      if (stat.ttyNr === 0 && session !== pid && terminalOf.has(session)) await giveUpTerminal(of(pid));
     }
     return tracees;
   }

@@ -1,5 +1,8 @@
 /** The kinds of this folder, for the registry. */
 import type { DomainKind, FileKind, ProcessKind } from '../kind.js';
+import { controllingTerminal, terminals } from '../terminals/controlling.js';
+import { master } from '../terminals/master.js';
+import { slave } from '../terminals/slave.js';
 import { attributes } from './attributes.js';
 import { cgroupMembers } from './cgroup-members.js';
 import { cgroups } from './cgroups.js';
@@ -9,6 +12,12 @@ import { scheduling } from './scheduling.js';
 import { seccomp } from './seccomp.js';
 import { threadsApart } from './threads-apart.js';
 
-export const ofProcesses: readonly ProcessKind[] = [cgroupMembers, scheduling, attributes, seccomp];
-export const sharedByProcesses: readonly DomainKind[] = [cgroups, threadsApart];
-export const filesOfProcesses: readonly FileKind[] = [pidfd, namespaceFile];
+export const ofProcesses: readonly ProcessKind[] = [
+  cgroupMembers,
+  scheduling,
+  attributes,
+  seccomp,
+  controllingTerminal,
+];
+export const sharedByProcesses: readonly DomainKind[] = [cgroups, threadsApart, terminals];
+export const filesOfProcesses: readonly FileKind[] = [pidfd, namespaceFile, master, slave];
