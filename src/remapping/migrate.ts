@@ -2,7 +2,7 @@ import type { Hands } from '../guest/hands/hands.js';
 import { createAnchor, type DomainSpec } from '../domain/tree/anchor.js';
 import { checkpoint } from '../domain/checkpoint/checkpoint.js';
 import { DomainError } from '../domain/errors.js';
-import { broughtBy } from '../domain/checkpoint/foresee.js';
+import { broughtBy, stillForeseen } from '../domain/checkpoint/foresee.js';
 import { FrozenDomain } from '../domain/freeze/frozen.js';
 import type { RestoreContext } from '../domain/kinds/kind.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
@@ -190,11 +190,12 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
       const restoration = new Restoration(anchor, context);
       await restoration.prepare(shares);
       await restoration.bear(outlines);
-      const written = carriedPaths(
+      const carried = carriedPaths(
         outlines.map((o) => o.view),
         brought,
       );
-      const later = new Set([...written, ...lacking]);
+      // Where a file is written anew, pages of a mapping of it that are the process's own would be gone.
+      const later = (path: string): boolean => carried.has(path) || lacking.has(path) || brought(path);
       await restoration.shape(outlines.map((o) => withoutObjects(o, later)));
       return restoration;
     };
@@ -235,8 +236,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
       const stale = skeletonUndo;
       skeletonUndo = new Undo();
       await stale.run();
-      const now = image.shares.filter((s) => foreseen.has(s.kind));
-      restoration = await prepare(image.processes, new Map(now.map((s) => [s.kind, s.data])));
+      restoration = await prepare(image.processes, stillForeseen(foreseen, image.shares));
     }
     restoration.image = image;
     await restoration.makeShared();

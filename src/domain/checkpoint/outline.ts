@@ -121,8 +121,8 @@ async function keptVdsos(memory: Tracee, vmas: readonly TargetVma[]): Promise<Vd
  * An outline without what can only be made once the original stands still: memory objects, which others may
  * share, and mappings of files whose contents go along.
  */
-export function withoutObjects(o: Outline, carried: ReadonlySet<string>): Outline {
-  return { ...o, vmas: o.vmas.filter((v) => v.backing.kind !== 'object' && !carried.has(v.path)) };
+export function withoutObjects(o: Outline, carried: (path: string) => boolean): Outline {
+  return { ...o, vmas: o.vmas.filter((v) => v.backing.kind !== 'object' && !carried(v.path)) };
 }
 
 /** True if a process made after `earlier` can still become `now`: same place in the tree, same threads, same vDSOs. */

@@ -22,6 +22,7 @@ import { surroundings } from './surroundings.js';
 import { socket, socketKinds } from './socket.js';
 import { threads } from './threads.js';
 import { timerfd } from './timerfd.js';
+import { writtenFiles } from './written-files.js';
 import { workingDirectory } from './working-directory.js';
 import { timers } from './timers.js';
 
@@ -57,7 +58,7 @@ export const processKinds: readonly ProcessKind[] = [
 ];
 
 /** Kinds of what the domain has as a whole. */
-export const domainKinds: readonly DomainKind[] = [hostname, mounts, sysv, carriedFiles, ...sharedByProcesses];
+export const domainKinds: readonly DomainKind[] = [hostname, mounts, writtenFiles, sysv, carriedFiles, ...sharedByProcesses];
 
 /** The kind that saved something. Throws `state`. */
 export function kindNamed<K extends { readonly name: string }>(kinds: readonly K[], name: string): K {

@@ -6,6 +6,7 @@ import { DomainError } from '../errors.js';
 import { AT_FDCWD, CATCHABLE, CLONE, O, PR, PTRACE, SIG } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
 import { fileTime } from '../mounts/file-time.js';
+import { watchMounts, type Written } from '../mounts/written.js';
 import { parseMountinfo, type Mount } from '../mounts/mountinfo.js';
 import { check, open, readText, writeText } from '../linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
@@ -74,6 +75,8 @@ export class Anchor {
     readonly mounts: readonly Mount[],
     /** The real time as files are stamped with it, in nanoseconds, when nobody was in the domain yet. */
     readonly since: bigint,
+    /** What the domain has written and closed on file systems of the OS instance. */
+    readonly written: Written,
   ) {}
 
   /** Threads that go on with a wait of before a move, by their ids in the hands' namespace. */
@@ -250,7 +253,8 @@ export async function createAnchor(
   if (spec.network === undefined) await loopbackUp(hands, netns);
   else await giveNic(hands, netns, spec.network);
   const mounts = parseMountinfo((await readText(hands, `/proc/${pid}/mountinfo`)) ?? '');
-  return new Anchor(spec, cgroup, tracee, netns, clocks, mounts, await fileTime(hands));
+  const written = await watchMounts(tracee, mounts);
+  return new Anchor(spec, cgroup, tracee, netns, clocks, mounts, await fileTime(hands), written);
 }
 
 /**
