@@ -58,7 +58,14 @@ export const processKinds: readonly ProcessKind[] = [
 ];
 
 /** Kinds of what the domain has as a whole. */
-export const domainKinds: readonly DomainKind[] = [hostname, mounts, writtenFiles, sysv, carriedFiles, ...sharedByProcesses];
+export const domainKinds: readonly DomainKind[] = [
+  hostname,
+  mounts,
+  writtenFiles,
+  sysv,
+  carriedFiles,
+  ...sharedByProcesses,
+];
 
 /** The kind that saved something. Throws `state`. */
 export function kindNamed<K extends { readonly name: string }>(kinds: readonly K[], name: string): K {
