@@ -204,6 +204,15 @@ export {
   type Untidied,
 } from './maintenance/index.js';
 
+export {
+  Domain,
+  type DomainCheck,
+  type DomainEnd,
+  type RunOptions as DomainOptions,
+  type SeenObstacle,
+} from './maintenance/handle/domain.js';
+export { WRITABLE, type OwnFolder } from './domain/tree/folders.js';
+
 // Types that those above mention.
 export type { PortOptions as ConsolePortOptions } from './computer/virtio/console.js';
 export type { Arg, Batch, BatchResult, Buf, LaidOut, Place as BatchPlace, Ref } from './guest/hands/batch.js';

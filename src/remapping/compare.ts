@@ -26,14 +26,15 @@ const known = new WeakMap<Hands, Map<string, { readonly file: string; readonly d
 /**
  * Throws `mismatch` if a file that the domain maps or reads, but does not write, is missing in the destination, or
  * holds something else there; or has `tell` told of each. Answers those that go along, as they lie where programs write and
- * the destination lacks them. `brought`: comes along with its file system. Each file is read
- * once in each OS instance, as long as it does not change.
+ * the destination lacks them. `brought`: comes along with its file system. `root`: of the domain, in both instances. Each
+ * file is read once in each OS instance, as long as it does not change.
  */
 export async function compareFiles(
   from: Hands,
   to: Hands,
   views: readonly ProcessView[],
   brought: (path: string) => boolean,
+  root: string,
   tell?: OnRefusal,
 ): Promise<Set<string>> {
   const lacking = new Set<string>();
@@ -42,7 +43,7 @@ export async function compareFiles(
   const used = [...usedFiles(views)].filter(([path]) => !carried.has(path) && !brought(path));
   const stats = await together(
     used.map(async ([path, use]) => {
-      const [here, there] = await together([statPath(from, path), statPath(to, path)]);
+      const [here, there] = await together([statPath(from, root + path), statPath(to, root + path)]);
       return { path, use, here, there };
     }),
   );
@@ -52,7 +53,7 @@ export async function compareFiles(
     if (there === undefined && [...carried].some((c) => c.startsWith(`${path}/`))) continue;
     const type = here.mode & S_IFMT;
     // Nodes are made where they are missing, and folders in which there is nothing.
-    if (there === undefined && type !== S_IFREG && (type !== S_IFDIR || (await isEmpty(from, path)))) continue;
+    if (there === undefined && type !== S_IFREG && (type !== S_IFDIR || (await isEmpty(from, root + path)))) continue;
     const refuse = (how: string): void =>
       refusing(tell, () => {
         throw mismatch(path, use, `${how} in ${to.name}`);
@@ -70,7 +71,7 @@ export async function compareFiles(
     const regular = (here.mode & S_IFMT) === S_IFREG;
     const alike = (here.mode & S_IFMT) === (there.mode & S_IFMT) && (!regular || here.size === there.size);
     if (alike && !regular) continue;
-    if (!alike || (await digestOf(from, path, here)) !== (await digestOf(to, path, there))) {
+    if (!alike || (await digestOf(from, root + path, here)) !== (await digestOf(to, root + path, there))) {
       if (writable && wasCarried(to, path)) lacking.add(path);
       else refuse('is another');
     }

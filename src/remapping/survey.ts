@@ -116,7 +116,9 @@ async function look(
     foreseen = await foreseeShares({ hands, anchor, views, files: [], inside: new Map(), hold });
   });
   const lacking =
-    to === undefined ? new Set<string>() : await compareFiles(hands, to, views, broughtBy(foreseen), tell);
+    to === undefined
+      ? new Set<string>()
+      : await compareFiles(hands, to, views, broughtBy(foreseen), spec.root ?? '', tell);
   const outlines = await together(views.map((v) => outlineProcess(hands, v)));
   if (tell !== undefined) await refusingLater(tell, () => readAllAdvice(hands, outlines).then(() => undefined));
   if (to !== undefined) await refusingLater(tell, () => compareMemory(to, outlines));

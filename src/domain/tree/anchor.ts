@@ -23,6 +23,11 @@ export interface DomainSpec {
   /** Name of its cgroup; letters, digits, `-`, `_`. */
   readonly name: string;
   readonly hostname?: string;
+  /**
+   * Folder of the OS instance that is the domain's root, such as a tree's: with /dev, /proc and /sys of its own, and nothing
+   * else of the instance. Absent: the instance's own. It must be there in every instance that the domain moves to.
+   */
+  readonly root?: string;
   /** When its last process has ended the domain stays, empty, until it is removed: how its program ended can be asked. */
   readonly lingers?: boolean;
   /** Absent: the domain has its own network namespace with the loopback interface alone. */
@@ -54,6 +59,8 @@ const SCHED_RESET_ON_FORK = 0x40000000;
 const MS_NOSUID = 2;
 const MS_NOEXEC = 8;
 const MNT_DETACH = 2;
+const MS_BIND = 0x1000;
+const MS_MOVE = 0x2000;
 const MS_REC = 0x4000;
 const MS_PRIVATE = 0x40000;
 /** Where the hands' pidfd stands in every process in its restoration state. */
@@ -226,6 +233,7 @@ export async function createAnchor(
     ['setsid', t.call(SYS.setsid)],
     ['dup3', t.call(SYS.dup3, self, 900, O.CLOEXEC)],
     ['mount', t.call(SYS.mount, t.str('none'), t.str('/'), 0, MS_REC | MS_PRIVATE, 0)],
+    ...(spec.root === undefined ? [] : addRoot(t, spec.root)),
     ['mount', t.call(SYS.mount, t.str('proc'), t.str('/proc'), t.str('proc'), 0, 0)],
     ['unshare', t.call(SYS.unshare, CLONE.NEWCGROUP)],
     ['mount', addMount(t, 'cgroup2', '/sys/fs/cgroup', '')],
@@ -255,6 +263,26 @@ export async function createAnchor(
   const mounts = parseMountinfo((await readText(hands, `/proc/${pid}/mountinfo`)) ?? '');
   const written = await watchMounts(tracee, mounts);
   return new Anchor(spec, cgroup, tracee, netns, clocks, mounts, await fileTime(hands), written);
+}
+
+/**
+ * Adds taking a folder as the root. Where Linux began with an initramfs, the root itself cannot be exchanged: the folder is
+ * moved over it, and what was there is out of reach.
+ */
+function addRoot(t: Batch, root: string): (readonly [string, Ref])[] {
+  const mount = (from: string, to: string, type: string, flags: number): readonly [string, Ref] => [
+    `mount ${from}`,
+    t.call(SYS.mount, t.str(from), t.str(to), t.str(type), flags, 0),
+  ];
+  return [
+    mount(root, root, 'none', MS_BIND),
+    mount('/dev', `${root}/dev`, 'none', MS_BIND),
+    mount('sysfs', `${root}/sys`, 'sysfs', MS_NOSUID | MS_NOEXEC),
+    ['chdir', t.call(SYS.chdir, t.str(root))],
+    mount('.', '/', 'none', MS_MOVE),
+    ['chroot', t.call(SYS.chroot, t.str('.'))],
+    ['chdir', t.call(SYS.chdir, t.str('/'))],
+  ];
 }
 
 /**

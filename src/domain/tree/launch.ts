@@ -6,6 +6,7 @@ import { inTurn } from '../in-turn.js';
 import { PTRACE, SIG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { cloneArgs } from '../trace/clone.js';
+import { makeFolders } from './folders.js';
 import { addSurroundings, checkProgram, type Program } from './program.js';
 import { PROGRAM } from '../trace/runner.js';
 import { SyscallRunner } from '../trace/running.js';
@@ -58,12 +59,14 @@ const PATIENCE = 120_000;
 /** Has the anchor beget a process that executes the program, in a session of its own, and lets it run. */
 async function startProgram(anchor: Anchor, program: Program): Promise<void> {
   const env = program.env ?? ENVIRONMENT;
-  for (const argv of program.before ?? []) {
-    const { output, errors } = program;
+  const { output, errors } = program;
+  const before = async (argv: readonly [string, ...string[]]): Promise<void> => {
     const to = { ...(output !== undefined && { output }), ...(errors !== undefined && { errors }) };
     await start(anchor, { argv, env, ...to }, BEFORE);
     await awaitSuccess(anchor, argv[0]);
-  }
+  };
+  await makeFolders(anchor, program.folders ?? [], before);
+  for (const argv of program.before ?? []) await before(argv);
   await start(anchor, { ...program, env }, PROGRAM);
 }
 

@@ -2,6 +2,7 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import type { Batch, BatchResult, Ref } from '../../guest/hands/batch.js';
 import { DomainError } from '../errors.js';
+import type { OwnFolder } from './folders.js';
 import { AT_FDCWD, O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 
@@ -23,6 +24,8 @@ export interface Program {
   readonly limits?: Limits;
   /** Permissions that files it makes do not get; 0o022 unless told. */
   readonly umask?: number;
+  /** Folders of the domain's own, in memory, which go along. */
+  readonly folders?: readonly OwnFolder[];
   /** Programs that run in the domain before it, one after the other, as root and with its environment. */
   readonly before?: readonly (readonly [string, ...string[]])[];
 }

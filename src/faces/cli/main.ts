@@ -11,6 +11,7 @@ const HELP = `Usage: understudy COMMAND [options]
   demo io    the monitor steps in between a guest and its devices, and away again, while they are in use
   run        boots a Debian kernel, or one of yours, to a shell in this terminal
   io         devices of a running machine: who drives them; watch, limit, disturb, move, share
+  domain     programs that move, running, to another kernel: runs, lists, checks, moves, stops them
   images     the guests' kernels and file systems: prepares, lists, removes them
   keys       the keys that seal sessions
   version    the version of Understudy
@@ -24,6 +25,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import('./demo.js')).demoCommand,
   run: async () => (await import('./run.js')).runCommand,
   io: async () => (await import('./io.js')).ioCommand,
+  domain: async () => (await import('./domain.js')).domainCommand,
   images: async () => (await import('./images.js')).imagesCommand,
   keys: async () => (await import('./keys.js')).keysCommand,
   version: () => Promise.resolve(version),

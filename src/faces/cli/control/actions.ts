@@ -8,7 +8,7 @@ import type { Caller } from './caller.js';
 import { ControlError } from './errors.js';
 import type { JsonObject } from './lines.js';
 import { moveDisk } from './move.js';
-import type { Request } from './protocol.js';
+import type { DomainRequest, Request } from './protocol.js';
 import { shareDevice, type Room } from './share.js';
 
 /** A machine that can be spoken to. */
@@ -17,6 +17,8 @@ export interface Machine {
   readonly computer: Computer;
   /** The guest that runs now; it may boot again. */
   instance: Instance | undefined;
+  /** Who takes care of process domains; undefined: it carries none. */
+  readonly domains?: { perform(request: DomainRequest, caller: Caller): Promise<JsonObject> };
   /** For a second guest; undefined: there is none. */
   readonly room: Room | undefined;
   /** To be called at the machine's end, when its devices are gone. */
@@ -29,6 +31,12 @@ const MOST_RECORDS = 1000;
 
 /** Does what was asked for; resolves with what to say in the end. Throws ControlError, or what the library throws. */
 export async function perform(request: Request, machine: Machine, caller: Caller): Promise<JsonObject> {
+  if (isAboutDomains(request)) {
+    if (machine.domains === undefined) {
+      throw new ControlError('no-domains', `${machine.name} carries no domains; "understudy domain serve" does`);
+    }
+    return machine.domains.perform(request, caller);
+  }
   const instance = machine.instance;
   if (instance === undefined) throw new ControlError('no-guest', `${machine.name} has no guest at the moment`);
   if (request.do === 'list') return { machine: machine.name, devices: instance.os.devices.map(describe) };
@@ -55,6 +63,8 @@ export async function perform(request: Request, machine: Machine, caller: Caller
       return shareDevice(diskOrNic(device), request, machine, caller);
   }
 }
+
+const isAboutDomains = (request: Request): request is DomainRequest => request.do.startsWith('domain-');
 
 function describe({ id, kind, mode, user, counters, uses }: ComputerDevice): JsonObject {
   return { id, kind, mode, user: user ?? null, counters: { ...counters }, uses: uses.map(({ what }) => what) };

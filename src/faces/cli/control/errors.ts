@@ -10,6 +10,8 @@
  * | `invalid`     | a request, or an answer, that is none of this protocol                           |
  * | `no-guest`    | the machine has no guest at the moment: it boots, or has ended                   |
  * | `no-room`     | the machine has no memory or no hart for a second guest                          |
+ * | `no-domains`  | the machine does not carry process domains                                       |
+ * | `no-domain`   | it has no domain of that name                                                    |
  * | `exists`      | a disk was to move to a file that has something in it                            |
  * | `too-slow`    | who asked does not read what it asked for                                        |
  * | `gone`        | the machine ended before it answered                                             |
@@ -24,6 +26,8 @@ export type ControlErrorCode =
   | 'invalid'
   | 'no-guest'
   | 'no-room'
+  | 'no-domains'
+  | 'no-domain'
   | 'exists'
   | 'too-slow'
   | 'gone';

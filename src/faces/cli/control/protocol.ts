@@ -53,7 +53,38 @@ export type Request =
   | { readonly do: 'limit'; readonly device: string; readonly rule: LimitRule }
   | { readonly do: 'disturb'; readonly device: string; readonly rule: DisturbRule }
   | { readonly do: 'move'; readonly device: string; readonly path: string; readonly overwrite: boolean }
-  | { readonly do: 'share'; readonly device: string; readonly rule: ShareRule; readonly script: string };
+  | { readonly do: 'share'; readonly device: string; readonly rule: ShareRule; readonly script: string }
+  | DomainRequest;
+
+/** What is asked about process domains. */
+export type DomainRequest =
+  | {
+      readonly do: 'domain-run';
+      readonly argv: readonly string[];
+      readonly name?: string;
+      /** `user` or `user:group`. */
+      readonly user?: string;
+      /** `NAME=VALUE` each. */
+      readonly env?: readonly string[];
+      /** `NAME=SOFT` or `NAME=SOFT:HARD` each. */
+      readonly limits?: readonly string[];
+      readonly cwd?: string;
+      readonly tree?: string;
+      readonly root?: string;
+      readonly address?: string;
+      /** `PORT:GUESTPORT` each. */
+      readonly forwards?: readonly string[];
+      /** It goes on when who asked has gone. */
+      readonly detach: boolean;
+    }
+  | { readonly do: 'domain-ps' }
+  | { readonly do: 'domain-check'; readonly name: string; readonly kernel?: string }
+  | { readonly do: 'domain-move'; readonly name: string; readonly kernel?: string }
+  | { readonly do: 'domain-stop'; readonly name: string; readonly timeout?: number }
+  | { readonly do: 'domain-logs'; readonly name: string; readonly follow: boolean };
+
+/** What is asked about devices. */
+export type DeviceRequest = Exclude<Request, DomainRequest>;
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 const MOST_PATH = 4096;
@@ -94,6 +125,15 @@ const kinds: Check = (name, value) =>
     ? value.map((kind) => oneOf(...DISK_KINDS)(name, kind))
     : refuse(`"${name}" is a list of ${DISK_KINDS.join(', ')}`);
 
+/** Arguments of a program, at most, and characters of each. */
+const MOST_TEXTS = 4096;
+const texts: Check = (name, value) =>
+  Array.isArray(value) && value.length <= MOST_TEXTS
+    ? value.map((one: unknown) => (one === '' ? one : text(MOST_SCRIPT)(name, one)))
+    : refuse(`"${name}" is a list of at most ${MOST_TEXTS} texts`);
+const domain: Check = (name, value) =>
+  typeof value === 'string' && isName(value) ? value : refuse(`"${name}" is the name of a domain`);
+
 /** An hour. */
 const MOST_MS = 3_600_000;
 const range = { first: count, sectors: count };
@@ -128,6 +168,16 @@ const REQUESTS: Readonly<Record<Request['do'], { readonly needs: readonly string
   limit: { needs: ['device', 'rule'], device, rule: rule(LIMIT) },
   disturb: { needs: ['device', 'rule'], device, rule: rule(DISTURB) },
   move: { needs: ['device', 'path', 'overwrite'], device, path: text(MOST_PATH), overwrite: boolean },
+  'domain-run': {
+    needs: ['argv', 'detach'],
+    ...{ argv: texts, name: domain, user: text(256), env: texts, limits: texts, cwd: text(MOST_PATH) },
+    ...{ tree: text(64), root: text(MOST_PATH), address: text(64), forwards: texts, detach: boolean },
+  },
+  'domain-ps': { needs: [] },
+  'domain-check': { needs: ['name'], name: domain, kernel: text(64) },
+  'domain-move': { needs: ['name'], name: domain, kernel: text(64) },
+  'domain-stop': { needs: ['name'], name: domain, timeout: number(0, MOST_MS) },
+  'domain-logs': { needs: ['name', 'follow'], name: domain, follow: boolean },
   share: { needs: ['device', 'rule', 'script'], device, rule: rule(SHARE), script: text(MOST_SCRIPT) },
 };
 

@@ -1,6 +1,6 @@
 /** The command line of `understudy io`. */
 import { resolve } from 'node:path';
-import { isName, type DiskKind, type Request } from '../control/protocol.js';
+import { isName, type DeviceRequest, type DiskKind } from '../control/protocol.js';
 import { parseCount } from '../run-options.js';
 import { parseCommandLine, UsageError } from '../usage.js';
 import { parseByteRate, parseRate, parseShare, parseTime } from './quantities.js';
@@ -49,7 +49,7 @@ A use lasts as long as the command; then the monitor steps away, unless it was t
 `;
 
 export interface IoOptions {
-  readonly request: Request;
+  readonly request: DeviceRequest;
   readonly machine?: string;
   /** Milliseconds. */
   readonly lasts?: number;
@@ -85,7 +85,7 @@ const OPTIONS = {
 
 type Values = ReturnType<typeof read>['values'];
 type Name = keyof Values;
-type Command = Request['do'];
+type Command = DeviceRequest['do'];
 
 /** Options that go with each command, beside those of all. */
 const TAKES: Readonly<Record<Command, readonly Name[]>> = {
@@ -132,7 +132,7 @@ export function parseIoOptions(args: string[]): IoOptions | 'help' {
   };
 }
 
-function requestOf(command: Command, device: string | undefined, values: Values): Request {
+function requestOf(command: Command, device: string | undefined, values: Values): DeviceRequest {
   if (command === 'list') return { do: command };
   if (device === undefined) throw new UsageError(`"io ${command}" needs a device; "io list" shows them`);
   if (!isName(device)) throw new UsageError(`"${device}" is no device`);

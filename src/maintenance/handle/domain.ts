@@ -1,0 +1,370 @@
+/**
+ * A program in a domain of its own, for whoever runs it: what it writes, how it ends, whether it could move, the move.
+ *
+ *     const web = await Domain.run(carrier, { name: 'web', argv: ['/usr/sbin/nginx'], root: '/trees/web' });
+ *     const { obstacles } = await web.check();
+ *     await web.move(understudy);
+ *     await web.stop();
+ */
+import { DomainError } from '../../domain/errors.js';
+import { SIG } from '../../domain/linux/flags.js';
+import { readTexts } from '../../domain/linux/os.js';
+import type { DomainSpec, ProgramEnd } from '../../domain/tree/anchor.js';
+import { launch, type RunningDomain } from '../../domain/tree/launch.js';
+import { WRITABLE, type OwnFolder } from '../../domain/tree/folders.js';
+import { checkProgram, type Limits, type Program } from '../../domain/tree/program.js';
+import type { DomainNetwork } from '../../domain/tree/netlink.js';
+import { SYS } from '../../guest/hands/syscalls.js';
+import type { MigrationReport } from '../../remapping/migrate.js';
+import { findObstacles, type Obstacle } from '../../remapping/survey.js';
+import type { Carrier } from '../carrier.js';
+import { goesOn } from '../errors.js';
+import { moveDomain, type MoveOptions } from '../move.js';
+import { KeptOutput, OutputFile, type OnOutput } from './output.js';
+import { findAccount } from './users.js';
+
+export interface RunOptions {
+  /** Letters, digits, `-`, `_`: of its cgroup, and its host name. */
+  readonly name: string;
+  /** The executable, by its path as the domain sees it or by a name in PATH, then its arguments. */
+  readonly argv: readonly [string, ...string[]];
+  /** Beside PATH, HOME, USER and LOGNAME. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+  /** `user` or `user:group`, by name or number; root unless told. */
+  readonly user?: string;
+  readonly limits?: Limits;
+  readonly umask?: number;
+  /** File that it reads as its standard input; `/dev/null` unless told. */
+  readonly input?: string;
+  /** The end of its output that is kept (bytes); 1 MiB unless told. */
+  readonly keptOutput?: number;
+  readonly network?: DomainNetwork;
+  /** Folder of the OS instance that is its root, such as `/trees/NAME`; the instance's own unless told. */
+  readonly root?: string;
+  /**
+   * Folders of its own, in memory, which go along; with a root of its own /run, /tmp, /dev/shm, /etc and /var unless told.
+   * What it writes elsewhere stays behind, or it may not be moved for it.
+   */
+  readonly folders?: readonly OwnFolder[];
+  /** Programs that run in the domain before it, as root. */
+  readonly before?: readonly (readonly [string, ...string[]])[];
+}
+
+/** How a domain came to its end. `lost`: with its OS instance. */
+export type DomainEnd = ProgramEnd | { readonly kind: 'lost'; readonly message: string };
+
+export interface SeenObstacle extends Obstacle {
+  /** When it was seen first, at a check since which it has been seen at every other (ms since 1970). */
+  readonly since: number;
+}
+
+/** What a check of a domain comes to. */
+export interface DomainCheck {
+  readonly movable: boolean;
+  /** All that is in the way, not only what a move would be refused for first. */
+  readonly obstacles: readonly SeenObstacle[];
+}
+
+/** How often one looks for output and for the end (ms). */
+const LOOK = 150;
+const KEPT = 2 ** 20;
+/** Time to end by itself before it is killed (ms). */
+const GRACE = 10_000;
+/** For its output file to be emptied a domain stands still; whoever cannot is tried again (ms). */
+const MOST_FREEZE = 200;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
+
+export class Domain {
+  /** When it was started (ms since 1970). */
+  readonly since = Date.now();
+  /** How it ended; resolves when its last process has, and nothing of it is left in the instance. */
+  readonly ended: Promise<DomainEnd>;
+  #domain: RunningDomain;
+  #carrier: Carrier;
+  #end: DomainEnd | undefined;
+  readonly #output: KeptOutput;
+  readonly #file: OutputFile;
+  #seen = new Map<string, number>();
+  /** What is done at it waits for what was asked for before. */
+  #queue: Promise<unknown> = Promise.resolve();
+  #tellEnd: (end: DomainEnd) => void = () => undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  private constructor(domain: RunningDomain, carrier: Carrier, path: string, kept: number) {
+    this.#domain = domain;
+    this.#carrier = carrier;
+    this.#output = new KeptOutput(kept);
+    this.#file = new OutputFile(path, this.#output);
+    this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
+    this.#lookLater();
+  }
+
+  /** Starts a program as a domain in an OS instance. Throws DomainError; nothing of it is left then. */
+  static async run(carrier: Carrier, options: RunOptions): Promise<Domain> {
+    const { name, argv, user, network, root, keptOutput = KEPT } = options;
+    if (!NAME.test(name))
+      throw new DomainError('state', `a domain cannot be called "${name}": letters, digits, - and _`);
+    const { hands } = carrier;
+    const account = user === undefined ? undefined : await findAccount(hands, root ?? '', user);
+    const path = `/run/domain-${name}.out`;
+    const identity = account === undefined ? {} : { HOME: account.home, USER: account.name, LOGNAME: account.name };
+    const env = { PATH, HOME: '/root', ...identity, ...options.env };
+    const [executable, ...args] = argv;
+    const program: Program = {
+      argv: [await findProgram(hands, root ?? '', executable, env.PATH), ...args],
+      env,
+      output: path,
+      ...(account !== undefined && { user: account }),
+      folders: options.folders ?? (root === undefined ? [] : WRITABLE),
+      ...pick(options, ['cwd', 'limits', 'umask', 'input', 'before']),
+    };
+    checkProgram(program);
+    const spec: DomainSpec = {
+      ...{ name, hostname: name, lingers: true },
+      ...(root !== undefined && { root }),
+      ...(network !== undefined && { network }),
+    };
+    if (network !== undefined) carrier.keepAddresses(network);
+    await unlink(carrier, path);
+    return new Domain(await launch(hands, spec, program), carrier, path, keptOutput);
+  }
+
+  get name(): string {
+    return this.#domain.spec.name;
+  }
+  /** The OS instance that it is in. */
+  get carrier(): Carrier {
+    return this.#carrier;
+  }
+  /** As the library's lower floor has it; another one after a move. */
+  get running(): RunningDomain {
+    return this.#domain;
+  }
+  /** How it ended; undefined while it runs. */
+  get end(): DomainEnd | undefined {
+    return this.#end;
+  }
+
+  /** The end of what it has written, of standard output and error as they came. */
+  logs(): Uint8Array {
+    return this.#output.bytes();
+  }
+
+  /** Tells of what it writes from now on, wherever it is, until the function that this answers is called. */
+  onOutput(listener: OnOutput): () => void {
+    return this.#output.listen(listener);
+  }
+
+  /** Its processes, by their ids in the domain, with their names. Empty when it has ended. */
+  async processes(): Promise<{ pid: number; name: string }[]> {
+    return this.#inTurn(async () => {
+      if (this.#end !== undefined) return [];
+      const { hands, anchor } = this.#domain;
+      const own = (await anchor.cgroup.processes()).filter((pid) => pid !== anchor.pid);
+      const texts = await readTexts(
+        hands,
+        own.map((pid) => `/proc/${pid}/status`),
+        1,
+      );
+      return texts.flatMap((text) => {
+        const name = /^Name:\t(.*)$/m.exec(text ?? '')?.[1];
+        const pid = /^NSpid:.*\t(\d+)$/m.exec(text ?? '')?.[1];
+        return name === undefined || pid === undefined ? [] : [{ pid: Number(pid), name }];
+      });
+    });
+  }
+
+  /**
+   * Whether it could move, and everything that is in the way; nothing is changed. `to`: where it would go; undefined:
+   * anywhere. Throws DomainError `ended`.
+   */
+  async check(to?: Carrier): Promise<DomainCheck> {
+    return this.#inTurn(async () => {
+      this.#refuseEnded();
+      const now = Date.now();
+      const obstacles = (await findObstacles(this.#domain, to?.hands)).map((obstacle) => ({
+        ...obstacle,
+        since: this.#seen.get(obstacle.message) ?? now,
+      }));
+      this.#seen = new Map(obstacles.map(({ message, since }) => [message, since]));
+      return { movable: obstacles.every(({ passing }) => passing), obstacles };
+    });
+  }
+
+  /** Moves it to another OS instance of the computer. Throws as `moveDomain`; it goes on where it was then, unless it is `lost`. */
+  async move(to: Carrier, options: MoveOptions = {}): Promise<MigrationReport> {
+    return this.#inTurn(async () => {
+      this.#refuseEnded();
+      if (to === this.#carrier) throw new DomainError('state', `domain ${this.name} is in ${to.name} already`);
+      try {
+        const { domain, report } = await moveDomain(this.#domain, this.#carrier, to, options);
+        this.#domain = domain;
+        this.#carrier = to;
+        return report;
+      } catch (error) {
+        if (!goesOn(error)) this.#finish({ kind: 'lost', message: messageOf(error) });
+        throw error;
+      }
+    });
+  }
+
+  /** Sends its program a signal; where that has ended, all that is left. */
+  async signal(signal: number): Promise<void> {
+    await this.#inTurn(async () => {
+      this.#refuseEnded();
+      const { hands, anchor } = this.#domain;
+      const own = (await anchor.cgroup.processes()).filter((pid) => pid !== anchor.pid);
+      const texts = await readTexts(
+        hands,
+        own.map((pid) => `/proc/${pid}/status`),
+        1,
+      );
+      const program = own.filter((_, i) => /^NSpid:.*\t2$/m.test(texts[i] ?? ''));
+      for (const pid of program.length > 0 ? program : own) await hands.syscall(SYS.kill, pid, signal);
+    });
+  }
+
+  /** Ends it: SIGTERM, and when the time (ms) is over SIGKILL for all that is left. Answers how its program ended. */
+  async stop({ timeout = GRACE }: { timeout?: number } = {}): Promise<DomainEnd> {
+    if (this.#end !== undefined) return this.#end;
+    if (timeout > 0) {
+      await this.signal(SIGTERM).catch(() => undefined);
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const over = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), timeout)));
+      const end = await Promise.race([this.ended, over]);
+      clearTimeout(timer);
+      if (end !== undefined) return end;
+    }
+    await this.#inTurn(async () => {
+      if (this.#end === undefined) await this.#killAll();
+    });
+    return this.ended;
+  }
+
+  #refuseEnded(): void {
+    if (this.#end !== undefined) throw new DomainError('ended', `domain ${this.name} has ended`);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(work);
+    this.#queue = done.catch(() => undefined);
+    return done;
+  }
+
+  #lookLater(): void {
+    this.#timer = setTimeout(() => {
+      void this.#inTurn(() => this.#look())
+        .catch((error: unknown) => this.#lookFailed(error))
+        .finally(() => {
+          if (this.#end === undefined) this.#lookLater();
+        });
+    }, LOOK);
+  }
+
+  async #look(): Promise<void> {
+    if (this.#end !== undefined) return;
+    const domain = this.#domain;
+    await this.#file.drain(domain);
+    if (this.#file.isLong) await this.#emptyFile();
+    const end = await domain.anchor.programEnd();
+    if (end === undefined) return;
+    // What it has left behind goes on.
+    if ((await domain.anchor.cgroup.processes()).some((pid) => pid !== domain.anchor.pid)) return;
+    await this.#file.drain(domain);
+    await this.#remove();
+    this.#finish(end);
+  }
+
+  async #lookFailed(error: unknown): Promise<void> {
+    const { hands } = this.#domain;
+    if (await hands.hasEnded()) {
+      this.#finish({
+        kind: 'lost',
+        message: `OS instance ${this.#carrier.name} ended, and domain ${this.name} with it`,
+      });
+    } else if (error instanceof DomainError && error.code === 'lost') {
+      this.#finish({ kind: 'lost', message: error.message });
+    }
+  }
+
+  async #emptyFile(): Promise<void> {
+    const { cgroup } = this.#domain.anchor;
+    try {
+      await cgroup.freeze(MOST_FREEZE);
+      await this.#file.empty(this.#domain);
+    } catch {
+      // Somebody in it cannot stand still now: the next look tries again.
+    } finally {
+      await cgroup.thaw();
+    }
+  }
+
+  /** Ends all that is left, and with it the domain. */
+  async #killAll(): Promise<void> {
+    const domain = this.#domain;
+    const { hands, anchor } = domain;
+    for (const pid of await anchor.cgroup.processes())
+      if (pid !== anchor.pid) await hands.syscall(SYS.kill, pid, SIG.KILL);
+    // The anchor takes leave of them, and knows how the program ended.
+    for (let turn = 0; turn < 200; turn++) {
+      const left = (await anchor.cgroup.processes()).filter((pid) => pid !== anchor.pid);
+      if (left.length === 0) break;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    await this.#file.drain(domain);
+    const end = (await anchor.programEnd()) ?? { kind: 'killed' as const, signal: SIG.KILL };
+    await this.#remove();
+    this.#finish(end);
+  }
+
+  async #remove(): Promise<void> {
+    const { anchor, hands } = this.#domain;
+    await anchor.cgroup.kill();
+    await anchor.cgroup.remove();
+    await hands.syscall(SYS.close, anchor.netns);
+    await unlink(this.#carrier, `/run/domain-${this.name}.out`);
+  }
+
+  #finish(end: DomainEnd): void {
+    clearTimeout(this.#timer);
+    this.#end ??= end;
+    this.#tellEnd(this.#end);
+  }
+}
+
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** As a shell does: a name without a slash is looked for. Throws DomainError `state`. */
+async function findProgram(hands: Carrier['hands'], root: string, name: string, path: string): Promise<string> {
+  if (name.includes('/')) return name;
+  const b = hands.batch();
+  const stat = b.out(128);
+  const found = path
+    .split(':')
+    .filter((folder) => folder.startsWith('/'))
+    .map((folder) => {
+      const at = `${folder}/${name}`;
+      return { at, got: b.call(SYS.newfstatat, AT_FDCWD, b.str(root + at), stat, AT_SYMLINK_NOFOLLOW) };
+    });
+  const r = await b.run();
+  const [first] = found.filter(({ got }) => r.value(got) === 0);
+  if (first === undefined) throw new DomainError('state', `there is no program ${name} in ${path}`);
+  return first.at;
+}
+
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const SIGTERM = 15;
+
+async function unlink({ hands }: Carrier, path: string): Promise<void> {
+  const b = hands.batch();
+  b.call(SYS.unlinkat, AT_FDCWD, b.str(path), 0);
+  await b.run();
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(keys.filter((key) => from[key] !== undefined).map((key) => [key, from[key]])) as Pick<T, K>;
+}
