@@ -1,6 +1,7 @@
 import { DomainError } from '../errors.js';
 import { filesOfProcesses, ofProcesses, sharedByProcesses } from './process/kinds.js';
 import { carriedFiles } from './carried-files.js';
+import { aio } from './aio.js';
 import { credentials } from './credentials.js';
 import { epoll } from './epoll.js';
 import { eventfd } from './eventfd.js';
@@ -55,6 +56,7 @@ export const processKinds: readonly ProcessKind[] = [
   semaphoreAdjustments,
   semaphoreUsers,
   locksToCome,
+  aio,
 ];
 
 /** Kinds of what the domain has as a whole. */

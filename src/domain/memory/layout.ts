@@ -9,7 +9,9 @@ export interface TargetVma extends Vma {
     /** Private or shared mapping of a file found by its path. */
     | { readonly kind: 'file' }
     /** Shared mapping of memory that has no path: the object's key. */
-    | { readonly kind: 'object'; readonly key: string };
+    | { readonly kind: 'object'; readonly key: string }
+    /** The ring of an asynchronous I/O context: made with it (kinds/aio.ts), in its place meanwhile is nothing. */
+    | { readonly kind: 'ring' };
   /** How anonymous memory is made: what is not said of a mapping, but was when it was made. */
   readonly made?: Made;
 }
@@ -46,7 +48,12 @@ export function isSegment(v: { readonly path?: string; readonly deleted?: boolea
 
 /** Whether what has no path any more was a file with a path: not a memfd, shared anonymous memory or a segment. */
 export const isFilePath = (path: string): boolean =>
-  !/^(\[anon_shmem:|\/(memfd:|dev\/zero( \(deleted\))?$|SYSV[0-9a-f]{8}$))/.test(path);
+  !/^(\[anon_shmem:|\/(memfd:|\[aio\]$||dev\/zero( \(deleted\))?$|SYSV[0-9a-f]{8}$))/.test(path);
+
+/** True for the ring of an asynchronous I/O context (io_setup(2)). */
+export function isRing(v: { readonly path: string; readonly deleted: boolean }): boolean {
+  return v.deleted && v.path === '/[aio]';
+}
 
 /** True if a mapping's file cannot be found by its path: shared anonymous memory, memfd, a deleted file. */
 export function isObject(v: Vma): boolean {
@@ -60,6 +67,7 @@ export function targetVmas(vmas: readonly Vma[], except?: { start: number; end: 
   return vmas
     .filter((v) => !isVdso(v) && !isVvar(v) && !(except !== undefined && v.start < except.end && v.end > except.start))
     .map((v): TargetVma => {
+      if (isRing(v)) return { ...v, backing: { kind: 'ring' } };
       if (isObject(v)) return { ...v, backing: { kind: 'object', key: objectKey(v) } };
       if (v.ino === 0) return { ...v, backing: { kind: 'anonymous' } };
       return { ...v, backing: { kind: 'file' } };
@@ -82,6 +90,8 @@ export function identity(v: TargetVma): string {
   switch (v.backing.kind) {
     case 'anonymous':
       return `${share} anonymous ${growsDown(v) ? 'grows' : ''} ${v.made?.droppable === true ? 'droppable' : ''} ${v.made?.noReserve === true ? 'unreserved' : ''}`;
+    case 'ring':
+      return 'ring';
     case 'file':
       return `${share} file ${v.offset - v.start} ${v.ino} ${v.path}`;
     case 'object':

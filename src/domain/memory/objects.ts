@@ -11,7 +11,7 @@ import type { Vma } from '../proc/maps.js';
 import { together } from '../together.js';
 import { extentsOf } from '../files/extents.js';
 import { inodeKey, isInMemory } from '../files/inode.js';
-import { isFilePath, isObject, objectKey } from './layout.js';
+import { isFilePath, isObject, isRing, objectKey } from './layout.js';
 import type { FrameMover, Move } from './mover.js';
 import type { Range } from './ranges.js';
 
@@ -67,7 +67,7 @@ export async function mappedObjects(
   for (const view of views) {
     for (const vma of view.vmas) {
       const at = `/proc/${view.hostPid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
-      if (!isObject(vma)) continue;
+      if (!isObject(vma) || isRing(vma)) continue;
       const isProgram = view.gone.exe && vma.path + DELETED === view.exe;
       const before = found.get(objectKey(vma));
       found.set(objectKey(vma), { at, vma, exchanged: !isProgram && before?.exchanged !== false });

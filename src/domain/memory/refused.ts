@@ -6,7 +6,6 @@ import type { Vma } from '../proc/maps.js';
 function refusedName({ path }: Vma): string | undefined {
   if (path.startsWith('anon_inode:')) return path.slice('anon_inode:'.length);
   if (path.startsWith('socket:')) return 'a mapping of a socket';
-  if (path === '/[aio]') return 'asynchronous I/O (io_setup)';
   if (path === '/secretmem') return 'secret memory (memfd_secret)';
   if (path === '/anon_hugepage') return 'huge pages that were set aside (hugetlbfs)';
   const device = path.startsWith('/dev/') && path !== '/dev/zero' && !path.startsWith('/dev/shm/');

@@ -20,7 +20,9 @@ interface Shown {
 
 /** Whether a name may say that its file is gone: no memfd, no shared memory, nothing that never had a name. */
 export const maybeDeleted = (name: string): boolean =>
-  name.endsWith(DELETED) && name.startsWith('/') && !/^\/(memfd:|dev\/zero \(deleted\)$|SYSV[0-9a-f]{8} )/.test(name);
+  name.endsWith(DELETED) &&
+  name.startsWith('/') &&
+  !/^\/(memfd:|\[aio\] |dev\/zero \(deleted\)$|SYSV[0-9a-f]{8} )/.test(name);
 
 /**
  * Tells names of files that are gone from names that only look like it. Where there are none that could be meant, nothing

@@ -37,7 +37,9 @@ export class MemoryBuilder {
 
   /** Makes the mappings be those of `target`, which is in order, keeping what fits already. */
   async shape(target: readonly TargetVma[]): Promise<void> {
-    const wanted = target.map((vma): Piece => ({ start: vma.start, end: vma.end, id: identity(vma), vma }));
+    const wanted = target
+      .filter((vma) => vma.backing.kind !== 'ring')
+      .map((vma): Piece => ({ start: vma.start, end: vma.end, id: identity(vma), vma }));
     const { keep, make } = compareLayouts(this.#pieces, wanted);
     const drop = subtract(normalize(this.#pieces), normalize(keep));
 
@@ -81,6 +83,8 @@ export class MemoryBuilder {
     const share = vma.shared ? MAP.SHARED : MAP.PRIVATE;
     const offset = vma.offset + (p.start - vma.start);
     switch (vma.backing.kind) {
+      case 'ring':
+        throw new DomainError('state', 'a ring is made with its context');
       case 'anonymous': {
         const { made } = vma;
         const extra = growsDown(vma) ? MAP.GROWSDOWN : 0;

@@ -1,4 +1,3 @@
-// refused: asynchronous I/O
 // Asynchronous I/O: an idle context goes on.
 #include "kind.h"
 #include <linux/aio_abi.h>
@@ -17,7 +16,19 @@ int main(void) {
   // Done, and not yet asked about.
   cb.aio_data = 78;
   CHECK(syscall(SYS_io_submit, ctx, 1, &cbs) == 1);
+  // One with many events, wrapped around, and three that were not asked about.
+  aio_context_t many = 0;
+  CHECK(syscall(SYS_io_setup, 300, &many) == 0);
+  for (int i = 0; i < 700; i++) {
+    cb.aio_data = i;
+    CHECK(syscall(SYS_io_submit, many, 1, &cbs) == 1);
+    if (i < 697) CHECK(syscall(SYS_io_getevents, many, 1, 1, &e, 0) == 1 && e.data == (uint64_t)i);
+  }
+  cb.aio_data = 78;
   moved();
+  for (int i = 697; i < 700; i++) CHECK(syscall(SYS_io_getevents, many, 1, 1, &e, 0) == 1 && e.data == (uint64_t)i);
+  struct timespec none = {0, 0};
+  CHECK(syscall(SYS_io_getevents, many, 1, 1, &e, &none) == 0);
   CHECK(syscall(SYS_io_getevents, ctx, 1, 1, &e, 0) == 1 && e.data == 78 && e.res == 5);
   for (int i = 0; i < 300; i++) {
     CHECK(syscall(SYS_io_submit, ctx, 1, &cbs) == 1);
