@@ -72,7 +72,6 @@ for (const program of PROGRAMS.filter((p) => !['refused', 'restless', 'mappings'
 /** By the argument of `refused`: the name with which it is refused. */
 const REFUSED: Readonly<Record<string, RegExp>> = {
   udp: /type 2, protocol 17/,
-  inotify: /inotify/,
   namespace: /a uts namespace/,
   closing: /being closed/,
   unaccepted: /TCP connection that waits to be accepted/,

@@ -6,9 +6,10 @@ import { check, statPath, type Stat } from '../domain/linux/os.js';
 import type { ProcessView } from '../domain/proc/survey.js';
 import { together } from '../domain/together.js';
 import { isEmpty } from '../domain/files/folder-position.js';
+import { isInotify, watchesOf } from '../domain/files/watches.js';
 import { wasCarried } from '../domain/files/living.js';
 import { carriedPaths, isOrdinary } from '../domain/memory/carried.js';
-import { refusing, type OnRefusal } from '../domain/refusals.js';
+import { refusing, refusingLater, type OnRefusal } from '../domain/refusals.js';
 import { isObject } from '../domain/memory/layout.js';
 
 const S_IFMT = 0o170000;
@@ -40,7 +41,11 @@ export async function compareFiles(
   const lacking = new Set<string>();
   const programs = new Set(views.map((v) => v.exe));
   const carried = carriedPaths(views, brought);
-  const used = [...usedFiles(views)].filter(([path]) => !carried.has(path) && !brought(path));
+  const uses = usedFiles(views);
+  await refusingLater(tell, async () => {
+    for (const path of await watchedPaths(from, views)) if (!uses.has(path)) uses.set(path, 'watches');
+  });
+  const used = [...uses].filter(([path]) => !carried.has(path) && !brought(path));
   const stats = await together(
     used.map(async ([path, use]) => {
       const [here, there] = await together([statPath(from, root + path), statPath(to, root + path)]);
@@ -81,6 +86,13 @@ export async function compareFiles(
 
 function mismatch(path: string, use: string, how: string): DomainError {
   return new DomainError('mismatch', `${path}, which the domain ${use}, ${how}`, { resource: path });
+}
+
+/** What inotify watches for the domain. */
+async function watchedPaths(hands: Hands, views: readonly ProcessView[]): Promise<string[]> {
+  const instances = views.flatMap((view) => view.descriptors.filter(isInotify).map((d) => ({ view, d })));
+  const watches = await together(instances.map(({ view, d }) => watchesOf(hands, d, view.hostPid)));
+  return watches.flat().flatMap((w) => (w.ghost === undefined ? [w.path] : []));
 }
 
 /** Paths of files and folders that must be there, with what the domain does with them. */

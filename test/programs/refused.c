@@ -3,8 +3,6 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sys/file.h>
-#include <sys/inotify.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -24,7 +22,6 @@ static void *count(void *unused) {
 int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
   if (!strcmp(what, "udp")) CHECK(socket(AF_INET, SOCK_DGRAM, 0) >= 0);
-  if (!strcmp(what, "inotify")) CHECK(inotify_init() >= 0);
   // A parent whose child neither executes nor ends waits where no signal reaches it.
   if (!strcmp(what, "vfork")) { if (fork() == 0) { if (vfork() == 0) for (;;) pause(); _exit(0); } rest_ms(100); }
   if (!strcmp(what, "traced")) {

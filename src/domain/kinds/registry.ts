@@ -7,6 +7,7 @@ import { epoll } from './epoll.js';
 import { eventfd } from './eventfd.js';
 import { hostname } from './hostname.js';
 import { jobs } from './jobs.js';
+import { inotify, unreadEvents } from './inotify.js';
 import type { DomainKind, FileKind, ProcessKind } from './kind.js';
 import { locksToCome } from './locks-to-come.js';
 import { memoryFile } from './memory-file.js';
@@ -34,6 +35,7 @@ export const fileKinds: readonly FileKind[] = [
   timerfd,
   signalfd,
   epoll,
+  inotify,
   socket,
   ...socketKinds,
   memoryFile,
@@ -65,6 +67,7 @@ export const domainKinds: readonly DomainKind[] = [
   mounts,
   writtenFiles,
   sysv,
+  unreadEvents,
   carriedFiles,
   ...sharedByProcesses,
 ];
