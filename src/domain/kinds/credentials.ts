@@ -3,6 +3,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { PR } from '../linux/flags.js';
 import { check, readTexts } from '../linux/os.js';
 import { parseStatus, type Capabilities } from '../proc/status.js';
+import { together } from '../together.js';
 import { processKind } from './kind.js';
 
 const CAPABILITY_VERSION_3 = 0x20080522;
@@ -30,14 +31,18 @@ export const credentials = processKind<CredentialState>({
   name: 'credentials',
   keeps: 'ids, groups, capabilities, secure bits, no_new_privs, per thread',
   stage: 'last',
-  async checkpoint({ view, leader }) {
-    const b = leader.batch();
-    const dumpable = b.call(SYS.prctl, PR.GET_DUMPABLE, 0, 0, 0, 0);
-    const bits = b.call(SYS.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
-    const r = await b.run();
+  async checkpoint({ view, frozen, leader }) {
+    const [dumpable, ...bits] = await together([
+      leader.syscall(SYS.prctl, PR.GET_DUMPABLE, 0, 0, 0, 0),
+      ...frozen.threads.map(async ({ tracee }) => {
+        const value = await tracee.syscall(SYS.prctl, PR.GET_SECUREBITS, 0, 0, 0, 0);
+        return [tracee.tid, check(value, `asking for the secure bits of thread ${tracee.tid}`)] as const;
+      }),
+    ]);
+    const secureBits = new Map(bits);
     return {
-      dumpable: r.value(dumpable),
-      threads: view.threads.map(({ tid, status: s }) => {
+      dumpable,
+      threads: view.threads.map(({ tid, hostTid, status: s }) => {
         return {
           tid,
           uids: s.uids,
@@ -45,7 +50,7 @@ export const credentials = processKind<CredentialState>({
           groups: s.groups,
           caps: s.caps,
           noNewPrivs: s.noNewPrivs,
-          secureBits: Math.max(0, r.value(bits)),
+          secureBits: secureBits.get(hostTid) ?? 0,
         };
       }),
     };

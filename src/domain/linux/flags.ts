@@ -175,6 +175,7 @@ export const EMFILE = 24;
 export const ENFILE = 23;
 export const EFAULT = 14;
 export const EINTR = 4;
+export const EACCES = 13;
 export const EEXIST = 17;
 export const EINVAL = 22;
 

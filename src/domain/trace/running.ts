@@ -3,7 +3,7 @@ import { Gathering } from '../../guest/hands/gathering.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
-import { EEXIST, PTRACE } from '../linux/flags.js';
+import { AT_FDCWD, EACCES, EEXIST, O, PROT, PTRACE } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { AREA_SIZE, AT_RUN, LIST, ROW, encodeList, listSize, runnerCode } from './runner.js';
 import { describeStop, goOn, isRunnerStop, parseStatus, PC, REG } from './tracee.js';
@@ -64,6 +64,7 @@ export async function plantRunner(
   const at = await mapped(r);
   // Its mappings are not as they were seen: another look finds room.
   if (at === -EEXIST) throw new DomainError('changed', `process ${tid} has mapped other memory`, { passing: true });
+  if (at === -EACCES) return plantApart(tracee, ecallAt, runner, nonce);
   if (at !== area) throw new DomainError('guest', `no room for the runner at ${area.toString(16)}: ${at}`);
   tracee.runner = runner;
   const atOnce = r.value(put) === runnerCode.length;
@@ -71,6 +72,33 @@ export async function plantRunner(
   if (nonce === undefined || shown === undefined) return;
   if (atOnce) await shown(r);
   else await tracee.showNonce(nonce);
+}
+
+/**
+ * As {@link plantRunner}, in a process that may have no memory that is both written and executed (PR_SET_MDWE): the code
+ * has memory that only a tracer can write.
+ */
+async function plantApart(
+  tracee: Tracee,
+  ecallAt: number,
+  runner: SyscallRunner,
+  nonce: Uint8Array | undefined,
+): Promise<void> {
+  const { hands, tid } = tracee;
+  const { area } = runner;
+  const lists = await tracee.inject(ecallAt, SYS.mmap, area, AREA_SIZE, PROT.READ | PROT.WRITE, 0x100022, -1, 0);
+  const code = await tracee.inject(ecallAt, SYS.mmap, area, LIST, PROT.READ | PROT.EXEC, 0x32, -1, 0);
+  if (lists !== area || code !== area)
+    throw new DomainError('guest', `no room for the runner at ${area.toString(16)}: ${lists}, ${code}`);
+  const b = hands.batch();
+  const memory = b.must(SYS.openat, AT_FDCWD, b.str(`/proc/${tid}/mem`), O.RDWR | O.CLOEXEC, 0);
+  const put = b.call(SYS.pwrite64, memory, b.bytes(runnerCode), runnerCode.length, area);
+  b.call(SYS.close, memory);
+  const r = await b.run();
+  if (r.value(put) !== runnerCode.length)
+    throw new DomainError('guest', `cannot write the runner into process ${tid}: ${r.value(memory)}, ${r.value(put)}`);
+  tracee.runner = runner;
+  if (nonce !== undefined) await tracee.showNonce(nonce);
 }
 
 /**

@@ -1,4 +1,5 @@
 // A session on a terminal: its leader, jobs in the foreground and in the background, one that gave the terminal up.
+// hops: 4
 #include "kind.h"
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -24,7 +25,7 @@ static void job(int foreground) {
   signal(SIGINT, note);
   signal(SIGHUP, note);
   signal(SIGWINCH, note);
-  say("job\n");
+  say(foreground ? "job 1\n" : "job 0\n");
   sigset_t none, usr;
   sigemptyset(&none), sigemptyset(&usr), sigaddset(&usr, SIGUSR1);
   sigprocmask(SIG_BLOCK, &usr, 0);
@@ -35,7 +36,7 @@ static void job(int foreground) {
   CHECK(group > 0 && (group == getpgrp()) == foreground && tcgetsid(tty) == getsid(0));
   snprintf(line, sizeof line, "%s %d\n", foreground ? "front" : "back", got == 0);
   say(line);
-  for (got = 0; got == 0;) rest_ms(5);
+  while (got == 0) rest_ms(5);
   snprintf(line, sizeof line, "%s signal %d\n", foreground ? "front" : "back", (int)got);
   say(line);
   for (;;) pause();
@@ -83,7 +84,7 @@ static void leader(void) {
 static void expect(const char *want) {
   static char all[4096];
   static size_t length;
-  for (int turn = 0; turn < 2000; turn++) {
+  for (int turn = 0; turn < 600; turn++) {
     if (strstr(all, want)) return;
     struct pollfd p = {master, POLLIN, 0};
     if (poll(&p, 1, 5) == 1 && length < sizeof all - 1) {
@@ -102,7 +103,8 @@ int main(void) {
   CHECK(ioctl(master, TIOCSWINSZ, &w) == 0);
   pid_t pid = child(leader);
   CHECK(read(report[0], jobs, sizeof jobs) == sizeof jobs);
-  expect("job\r\njob\r\n");
+  expect("job 0\r\n");
+  expect("job 1\r\n");
   expect("none\r\n");
   moved();
   pid_t group, session;

@@ -62,19 +62,18 @@ export const seccomp = processKind<SeccompState>({
       const r = await b.run();
       for (const ref of refs) check(r.value(ref), `installing a filter of thread ${tracee.tid}`);
     };
-    await install(leader, (lists[0] ?? []).slice(0, common), FLAG_TSYNC);
-    await together(
-      filtered.map(([tid, filters]) => {
+    // All is asked for before anything is waited for: whoever takes rights away meanwhile comes after it.
+    await together([
+      install(leader, (lists[0] ?? []).slice(0, common), FLAG_TSYNC),
+      ...filtered.map(([tid, filters]) => {
         const tracee = threads.get(tid);
         return tracee === undefined ? undefined : install(tracee, filters.slice(common), 0);
       }),
-    );
-    await together(
-      strict.map(async (tid) => {
+      ...strict.map(async (tid) => {
         const set = await threads.get(tid)?.syscall(SYS.seccomp, SET_MODE_STRICT, 0, 0);
         check(set ?? 0, `making thread ${tid} strict`);
       }),
-    );
+    ]);
   },
 });
 
