@@ -13,6 +13,7 @@ import { locksToCome } from './locks-to-come.js';
 import { memoryFile } from './memory-file.js';
 import { mounts } from './mounts.js';
 import { parentDeath } from './parent-death.js';
+import { network } from './network/network.js';
 import { pathFile } from './path-file.js';
 import { pipe } from './pipe.js';
 import { recordLocks } from './record-locks.js';
@@ -64,6 +65,7 @@ export const processKinds: readonly ProcessKind[] = [
 /** Kinds of what the domain has as a whole. */
 export const domainKinds: readonly DomainKind[] = [
   hostname,
+  network,
   mounts,
   writtenFiles,
   sysv,

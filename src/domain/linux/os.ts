@@ -228,7 +228,7 @@ async function readSomeDirs(
 }
 
 /** `struct linux_dirent64`: ino u64, off u64, reclen u16, type u8, name. */
-function direntNames(bytes: Uint8Array): string[] {
+export function direntNames(bytes: Uint8Array): string[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const names: string[] = [];
   for (let at = 0; at + 19 <= bytes.length;) {
