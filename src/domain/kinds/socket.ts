@@ -1,19 +1,33 @@
 import type { CheckpointContext, FileKind, LookContext, OpenFile } from './kind.js';
 import { socketKind } from './socket-options.js';
 import { tcp } from './inet/tcp.js';
+import { AF_NETLINK, netlinkSocket } from './network/netlink-socket.js';
+import { otherFamily } from './network/other-families.js';
+import { AF_PACKET, packetSocket } from './network/packet-socket.js';
 import { unix } from './unix/unix.js';
 
 const AF_UNIX = 1;
+const AF_INET = 2;
+const AF_INET6 = 10;
 
 /** Kinds of sockets: what one of them has saved, it restores (registry.ts lists them too). */
-export const socketKinds: readonly FileKind[] = [tcp, unix];
+export const socketKinds: readonly FileKind[] = [tcp, unix, netlinkSocket, packetSocket];
 
+const kept = new Map<number, FileKind>([
+  [AF_UNIX, unix],
+  [AF_NETLINK, netlinkSocket],
+  [AF_PACKET, packetSocket],
+]);
 const known = new WeakMap<OpenFile, Promise<FileKind>>();
 
 /** Which kind takes care of a socket: all look alike in /proc, the socket itself says. It is asked once. */
 function kindOfSocket(context: LookContext | CheckpointContext, file: OpenFile): Promise<FileKind> {
   const kind =
-    known.get(file) ?? socketKind(context.hands, file.held).then(({ domain }) => (domain === AF_UNIX ? unix : tcp));
+    known.get(file) ??
+    socketKind(context.hands, file.held).then(({ domain }) => {
+      if (domain === AF_INET || domain === AF_INET6) return tcp;
+      return kept.get(domain) ?? otherFamily(domain);
+    });
   known.set(file, kind);
   return kind;
 }
