@@ -50,7 +50,7 @@ const pendingOf = (s: Status | undefined): bigint => (s === undefined ? 0n : s.p
 
 /** Milliseconds after which it is given up to stop a domain: it would serve nobody meanwhile. And for each thread. */
 const PATIENCE = 100;
-const PATIENCE_EACH = 0.5;
+const PATIENCE_EACH = 2;
 /** Attempts to let threads go: while all stand still, and when the domain runs again. */
 const RELEASES = 20;
 const LATE_RELEASES = 200;

@@ -9,7 +9,8 @@ import { peekSignals, queueSignals, withoutTimers } from './pending.js';
 
 interface ThreadState {
   readonly tid: number;
-  readonly name: string;
+  /** As the kernel has it: /proc shows some characters of it as others. */
+  readonly name: Uint8Array;
   /** `stack_t`: sp u64, flags i32, padding, size u64. */
   readonly altStack: Uint8Array;
   /** set_tid_address(2) */
@@ -20,6 +21,8 @@ interface ThreadState {
 }
 
 const RSEQ_CONFIG_SIZE = 24;
+/** TASK_COMM_LEN */
+const NAME_SIZE = 16;
 
 /** What the kernel keeps for each thread: alternate stack, robust list, restartable sequences, pending signals. */
 export const threads = processKind<readonly ThreadState[]>({
@@ -46,7 +49,12 @@ export const threads = processKind<readonly ThreadState[]>({
       const t = tracee.batch();
       const altStack = t.out(24);
       const clearTid = t.out(8);
-      const refs = [t.call(SYS.sigaltstack, 0, altStack), t.call(SYS.prctl, PR.GET_TID_ADDRESS, clearTid)];
+      const name = t.out(NAME_SIZE);
+      const refs = [
+        t.call(SYS.sigaltstack, 0, altStack),
+        t.call(SYS.prctl, PR.GET_TID_ADDRESS, clearTid),
+        t.call(SYS.prctl, PR.GET_NAME, name),
+      ];
       const status = statuses.get(tracee.tid);
       if (status === undefined) throw new DomainError('lost', `thread ${tracee.tid} is gone`);
       // A timer may have expired since the thread was looked at; nobody else sends it anything.
@@ -59,7 +67,7 @@ export const threads = processKind<readonly ThreadState[]>({
       const { rseq, robust } = look;
       return {
         tid: status.nsPid.at(-1) ?? -1,
-        name: status.name,
+        name: tr.bytes(name),
         altStack: tr.bytes(altStack),
         clearTid: tr.view(clearTid).getBigUint64(0, true),
         robust,
@@ -81,7 +89,7 @@ export const threads = processKind<readonly ThreadState[]>({
       const refs = [
         b.call(SYS.sigaltstack, b.bytes(s.altStack), 0),
         b.call(SYS.set_robust_list, s.robust.head, s.robust.length),
-        b.call(SYS.prctl, PR.SET_NAME, b.str(s.name)),
+        b.call(SYS.prctl, PR.SET_NAME, b.bytes(s.name)),
       ];
       b.call(SYS.set_tid_address, s.clearTid);
       if (s.rseq.pointer !== 0n) refs.push(b.call(SYS.rseq, s.rseq.pointer, s.rseq.size, 0, s.rseq.signature));

@@ -294,11 +294,9 @@ export class Reborn implements RebornProcess {
     const buf = c.bytes(map);
     c.pointer(buf, 88, c.bytes(image.auxv));
     const set = c.call(SYS.prctl, PR.SET_MM, PR.SET_MM_MAP, buf, 104, 0);
-    const name = c.call(SYS.prctl, PR.SET_NAME, c.str(image.view.status.name));
     // What is written is on its way before what it is written to is protected.
     const [, , , r] = await together([clocks, this.#sayAgain(image), this.#memory.protect(), c.run()]);
     check(r.value(set), 'PR_SET_MM_MAP');
-    check(r.value(name), 'PR_SET_NAME');
     await seal(this.leader, this.#known, image.vmas);
   }
 

@@ -87,4 +87,6 @@ test('what no history can have brought about is refused by name', () => {
   refused([place(2, 1, 2), place(3, 2, 2), place(4, 2, 2), place(5, 3, 9), place(6, 4, 9)], /leader has ended/);
   refused([place(2, 1, 2), place(3, 2, 2), place(4, 3, 1)], /orphan/);
   refused([place(2, 3, 2), place(3, 2, 2)], /cycle/);
+  refused([place(2, 1, 2), place(1, 2, 2)], /PID namespace/);
+  refused([place(2, 1, 2), place(3, 2, 2), place(3, 2, 3)], /PID namespace/);
 });

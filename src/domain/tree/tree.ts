@@ -83,6 +83,9 @@ class Births {
     readonly stayed: boolean,
   ) {
     this.#byPid = new Map(places.map((p) => [p.pid, p]));
+    // Their ids are those of a namespace below the domain's.
+    const alien = places.find((p) => p.pid <= ANCHOR || this.#byPid.get(p.pid) !== p);
+    if (alien !== undefined) throw unsupported('a PID namespace of its own', `process ${alien.pid}`);
     for (const p of places) add(this.#children, p.parent, p);
   }
 
