@@ -6,6 +6,7 @@ import { check, statPath, type Stat } from '../domain/linux/os.js';
 import type { ProcessView } from '../domain/proc/survey.js';
 import { together } from '../domain/together.js';
 import { isEmpty } from '../domain/files/folder-position.js';
+import { isKernelFile } from '../domain/files/kernel-files.js';
 import { isInotify, watchesOf } from '../domain/files/watches.js';
 import { wasCarried } from '../domain/files/living.js';
 import { carriedPaths, isOrdinary } from '../domain/memory/carried.js';
@@ -59,6 +60,7 @@ export async function compareFiles(
     const type = here.mode & S_IFMT;
     // Nodes are made where they are missing, and folders in which there is nothing.
     if (there === undefined && type !== S_IFREG && (type !== S_IFDIR || (await isEmpty(from, root + path)))) continue;
+    if (there !== undefined && isKernelFile(path)) continue;
     const refuse = (how: string): void =>
       refusing(tell, () => {
         throw mismatch(path, use, `${how} in ${to.name}`);
@@ -100,7 +102,12 @@ function usedFiles(views: readonly ProcessView[]): Map<string, string> {
   const out = new Map<string, string>();
   for (const view of views) {
     if (!view.gone.cwd) out.set(view.cwd, 'is in');
-    for (const d of view.descriptors) if (isOrdinary(d)) out.set(d.link, 'has open');
+    if (!view.gone.root) out.set(view.root, 'has as its root');
+    for (const d of view.descriptors) {
+      // Every process has the same files in /proc, and the domain's cgroup is made for it.
+      const ofKernel = isKernelFile(d.link) && !/^\/(proc\/\d+|sys\/fs\/cgroup)(\/|$)/.test(d.link);
+      if (isOrdinary(d) || ofKernel) out.set(d.link, 'has open');
+    }
     for (const v of view.vmas) if (v.ino !== 0 && !isObject(v)) out.set(v.path, 'maps');
   }
   return out;

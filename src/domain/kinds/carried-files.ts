@@ -102,6 +102,7 @@ export const carriedFiles = domainKind<CarriedFiles>({
     const folders = await foldersOf(hands, root, [
       ...all.flatMap((l) => [l.path, ...l.names]),
       ...views.filter((v) => !v.gone.cwd && !brought(v.cwd)).map((v) => `${v.cwd}/`),
+      ...views.filter((v) => !brought(v.root)).map((v) => `${v.root}/`),
       ...views.flatMap((v) => v.descriptors.filter((d) => isOrdinary(d) && !brought(d.link)).map((d) => d.link)),
     ]);
     return { folders, living: all, ghosts };

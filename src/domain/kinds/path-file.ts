@@ -1,7 +1,8 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError, unsupported, unsupportedNow } from '../errors.js';
+import { DomainError, unsupported } from '../errors.js';
 import { NAMELESS } from '../files/ghost.js';
+import { isKernelFile, openKernelFile, refuseKernelFile } from '../files/kernel-files.js';
 import { lookIntoFifo, openFifo, settleFifo, type FifoState } from '../files/fifo.js';
 import { goBehind, namesBefore } from '../files/folder-position.js';
 import { inodeKey, lookAtInode, S_IF, S_IFMT, setTimes, type Inode } from '../files/inode.js';
@@ -14,7 +15,7 @@ import { together } from '../together.js';
 import { locksOf, type Lock } from '../proc/locks.js';
 import { nameOf } from '../proc/survey.js';
 import { makerKey } from './carried-files.js';
-import { fileKind, type OpenFile, type RestoreContext } from './kind.js';
+import { fileKind, type LookContext, type OpenFile, type RestoreContext } from './kind.js';
 
 /** Character devices without a state, `major << 8 | minor`: null, zero, full, random, urandom. */
 const PLAIN_DEVICES = new Set([0x103, 0x105, 0x107, 0x108, 0x109]);
@@ -45,35 +46,35 @@ export const pathFile = fileKind<PathFileState>({
   name: 'file',
   keeps:
     'flags, offset, locks (flock, open file description locks), the place in a folder that is being read; named FIFOs with what waits in them; null, zero, full and random devices by any name; places (O_PATH)',
-  refuses: 'devices with a state, open files of /proc and /sys',
+  refuses: 'devices with a state; files of /proc of processes that have ended, and such with a state',
   independent: true,
   matches: (view) =>
     view.link.startsWith('/') && !view.link.startsWith('/memfd:') && !view.link.startsWith('/dev/pts/'),
   describe(view) {
     const where = `descriptor ${view.fd} (${view.link})`;
-    if (view.link.startsWith('/proc/') || view.link.startsWith('/sys/'))
-      throw unsupportedNow('an open file of /proc or /sys', where);
     for (const { kind, type } of locksOf(view.info, where))
       // Its contents can only be read by itself: whoever else opens the file breaks the lease.
       if (kind === 'lease' && type === 'write' && (view.info.flags & O.ACCMODE) !== O.RDWR)
         throw unsupported('a write lease by a descriptor that cannot read and write', where);
   },
-  async inspect({ hands }, file) {
-    refuseSpecial(file, await statOf(hands, file.held, file.view.link));
+  async inspect(context, file) {
+    refuseSpecial(context, file, await statOf(context.hands, file.held, file.view.link));
   },
-  async checkpoint({ hands }, file) {
+  async checkpoint(context, file) {
+    const { hands } = context;
     const { link, info, deleted } = file.view;
     const stat = await statOf(hands, file.held, link);
     // What was opened since the look.
-    refuseSpecial(file, stat);
+    refuseSpecial(context, file, stat);
     const { flags, pos } = info;
     const key = inodeKey(stat.dev, stat.ino);
     const type = stat.mode & S_IFMT;
+    const isKernel = isKernelFile(nameOf(file.view));
     const isPlace = (flags & O.PATH) !== 0;
     const [node, fifo, read] = await together([
-      type === S_IF.REG || deleted ? undefined : lookAtInode(hands, file.held, link, true),
+      type === S_IF.REG || deleted || isKernel ? undefined : lookAtInode(hands, file.held, link, true),
       type === S_IF.FIFO && !isPlace ? lookIntoFifo(hands, file.held, key, flags) : undefined,
-      type === S_IF.DIR && pos !== 0 ? namesBefore(hands, `/proc/self/fd/${file.held}`, pos) : undefined,
+      type === S_IF.DIR && pos !== 0 && !isKernel ? namesBefore(hands, `/proc/self/fd/${file.held}`, pos) : undefined,
     ]);
     const locks = locksOf(info, link).filter((l) => l.kind === 'flock' || l.kind === 'ofd');
     return {
@@ -90,6 +91,7 @@ export const pathFile = fileKind<PathFileState>({
   async restore(context, state) {
     const { hands, objectFds } = context;
     const { path, ghost, flags, pos, locks, node, fifo, read } = state;
+    if (isKernelFile(path)) return locked(hands, await reopen(context, path, flags, pos), locks, path);
     const at = wayTo(context, state);
     if (node !== undefined) await makeMissing(hands, at, node);
     // The place of a ghost is a link, which is to be followed.
@@ -122,6 +124,13 @@ export const pathFile = fileKind<PathFileState>({
   },
 });
 
+/** Opens a file of /proc or /sys again, at its place. What cannot be gone about in has none. */
+async function reopen(context: RestoreContext, path: string, flags: number, pos: number): Promise<number> {
+  const fd = await openKernelFile(context, path, flags);
+  if (pos !== 0) await context.hands.syscall(SYS.lseek, fd, pos, 0);
+  return fd;
+}
+
 /** Takes the locks that an open file has; answers it. */
 async function locked(hands: Hands, fd: number, locks: readonly Lock[], path: string): Promise<number> {
   if (locks.length === 0) return fd;
@@ -143,7 +152,8 @@ function wayTo({ anchor, objectFds }: RestoreContext, { path, ghost }: PathFileS
   return `/proc/self/fd/${made}`;
 }
 
-function refuseSpecial({ view }: OpenFile, { mode, rdev }: Stat): void {
+function refuseSpecial(context: LookContext, { view }: OpenFile, { mode, rdev }: Stat): void {
+  if (isKernelFile(nameOf(view))) return refuseKernelFile(context, nameOf(view), view.info.flags);
   if ((view.info.flags & O.PATH) !== 0) return;
   const type = mode & S_IFMT;
   if (type === S_IF.CHR && PLAIN_DEVICES.has(Number(rdev))) return;

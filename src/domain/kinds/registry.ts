@@ -26,7 +26,7 @@ import { socket, socketKinds } from './socket.js';
 import { threads } from './threads.js';
 import { timerfd } from './timerfd.js';
 import { writtenFiles } from './written-files.js';
-import { workingDirectory } from './working-directory.js';
+import { rootDirectory, workingDirectory } from './working-directory.js';
 import { timers } from './timers.js';
 
 /** Kinds of open files. The first that matches is asked. */
@@ -52,6 +52,7 @@ export const processKinds: readonly ProcessKind[] = [
   threads,
   workingDirectory,
   recordLocks,
+  rootDirectory,
   surroundings,
   ...ofProcesses,
   credentials,

@@ -1,5 +1,5 @@
 import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError, unsupported } from '../errors.js';
+import { DomainError } from '../errors.js';
 import { inodeKey } from '../files/inode.js';
 import { check, statPath } from '../linux/os.js';
 import { processKind } from './kind.js';
@@ -15,11 +15,7 @@ interface WorkingDirectory {
 export const workingDirectory = processKind<WorkingDirectory>({
   name: 'working directory',
   keeps: 'working directory, also one that is gone; umask',
-  refuses: 'another root',
   stage: 'late',
-  describe(view) {
-    if (view.root !== '/') throw unsupported('a root directory of its own', `process ${view.pid}`);
-  },
   async checkpoint({ context, view }) {
     const stat = view.gone.cwd ? await statPath(context.hands, `/proc/${view.hostPid}/cwd`) : undefined;
     return {
@@ -37,5 +33,20 @@ export const workingDirectory = processKind<WorkingDirectory>({
     const moved = fd === undefined ? b.call(SYS.chdir, b.str(cwd)) : b.call(SYS.fchdir, fd);
     b.call(SYS.umask, umask);
     check((await b.run()).value(moved), `changing to ${cwd}`);
+  },
+});
+
+/** The root directory of a process (chroot(2)). Whatever is found by a path from the outermost root is found before. */
+export const rootDirectory = processKind<string | undefined>({
+  name: 'root directory',
+  keeps: 'a root of its own',
+  stage: 'last',
+  // Who shares it with another has it from there.
+  checkpoint: ({ view }) => Promise.resolve(view.root === '/' || view.tables.fs !== view.pid ? undefined : view.root),
+  async restore({ leader }, root) {
+    if (root === undefined) return;
+    const b = leader.batch();
+    const changed = b.call(SYS.chroot, b.str(root));
+    check((await b.run()).value(changed), `changing the root to ${root}`);
   },
 });
