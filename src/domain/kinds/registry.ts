@@ -14,6 +14,8 @@ import { memoryFile } from './memory-file.js';
 import { mounts } from './mounts.js';
 import { parentDeath } from './parent-death.js';
 import { network } from './network/network.js';
+import { queueDescriptor } from './mqueue/descriptor.js';
+import { queues } from './mqueue/queues.js';
 import { pathFile } from './path-file.js';
 import { pipe } from './pipe.js';
 import { recordLocks } from './record-locks.js';
@@ -41,6 +43,7 @@ export const fileKinds: readonly FileKind[] = [
   ...socketKinds,
   memoryFile,
   ...filesOfProcesses,
+  queueDescriptor,
   pathFile,
 ];
 
@@ -71,6 +74,7 @@ export const domainKinds: readonly DomainKind[] = [
   writtenFiles,
   sysv,
   unreadEvents,
+  queues,
   carriedFiles,
   ...sharedByProcesses,
 ];

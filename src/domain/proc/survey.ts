@@ -7,6 +7,7 @@ import { DELETED, tellDeleted } from './deleted.js';
 import { parseFdInfo, type FdInfo } from './fdinfo.js';
 import { parseMaps, type Vma } from './maps.js';
 import { tellMayWrite } from './may-write.js';
+import { tellQueues } from './queues.js';
 import { parseProcStat, parseStatus, type ProcStat, type Status } from './status.js';
 
 /** An open descriptor of a process, as /proc shows it. */
@@ -209,7 +210,7 @@ export async function surveyProcesses(
       strays: children.get(hostPid)?.strays ?? [],
     };
   });
-  return tellDeleted(hands, views);
+  return tellDeleted(hands, await tellQueues(hands, views));
 }
 
 /** Which entries belong to each process. */

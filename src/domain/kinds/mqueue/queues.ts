@@ -1,0 +1,63 @@
+import type { Hands } from '../../../guest/hands/hands.js';
+import { SYS } from '../../../guest/hands/syscalls.js';
+import { CLONE } from '../../linux/flags.js';
+import { inside } from '../../linux/inside.js';
+import { whileOpen } from '../../linux/making.js';
+import { check, readDir } from '../../linux/os.js';
+import { together } from '../../together.js';
+import { domainKind, type LookContext } from '../kind.js';
+import { lookAtQueue, makeQueue, openQueue, queueKey, saveQueue, type SavedQueue } from './queue.js';
+
+const FSOPEN_CLOEXEC = 1;
+const FSMOUNT_CLOEXEC = 1;
+const FSCONFIG_CMD_CREATE = 6;
+
+/** Does something with each queue of the domain's IPC namespace that has a name. `work`: gets a path to it, and its name. */
+async function forEachQueue<T>(
+  { hands, anchor }: LookContext,
+  work: (path: string, name: string) => Promise<T>,
+): Promise<T[]> {
+  const folder = await mountQueues(hands, anchor.pid);
+  return whileOpen(hands, folder, async () => {
+    const path = `/proc/self/fd/${folder}`;
+    const names = (await readDir(hands, path)) ?? [];
+    return together(names.map((name) => work(`${path}/${name}`, name)));
+  });
+}
+
+/** A mount of the queues of an IPC namespace that is in no tree of mounts, by a descriptor of the hands. */
+function mountQueues(hands: Hands, pid: number): Promise<number> {
+  return inside(hands, pid, CLONE.NEWIPC, (b) => {
+    const context = b.call(SYS.fsopen, b.str('mqueue'), FSOPEN_CLOEXEC);
+    const made = b.call(SYS.fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0);
+    const mount = b.call(SYS.fsmount, context, FSMOUNT_CLOEXEC, 0);
+    b.call(SYS.close, context);
+    return (r) => {
+      check(r.value(made), 'looking for message queues');
+      return check(r.value(mount), 'looking at message queues');
+    };
+  });
+}
+
+/** POSIX message queues that have a name (mq_overview(7)), whether anybody has them open or not. */
+export const queues = domainKind<readonly SavedQueue[]>({
+  name: 'POSIX message queues',
+  keeps: 'names, limits, owners, permissions, messages with their priorities',
+  refuses: 'a queue that tells of messages (mq_notify), messages of more than 400 kB',
+  async describe(context) {
+    const { hands } = context;
+    await forEachQueue(context, async (path, name) => {
+      const fd = await openQueue(hands, path);
+      await whileOpen(hands, fd, () => lookAtQueue(hands, fd, name));
+    });
+  },
+  checkpoint: (context) => forEachQueue(context, (path, name) => saveQueue(context.hands, path, name)),
+  async restore({ hands, anchor, objectFds, counters }, saved) {
+    await together(
+      saved.map(async (queue) => {
+        objectFds.set(queueKey(queue), await makeQueue(hands, anchor.pid, queue));
+        counters.bytesCopied += queue.messages.reduce((n, m) => n + m.bytes.length, 0);
+      }),
+    );
+  },
+});
