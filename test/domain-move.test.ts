@@ -71,10 +71,8 @@ for (const program of PROGRAMS.filter((p) => !['refused', 'restless', 'mappings'
 
 /** By the argument of `refused`: the name with which it is refused. */
 const REFUSED: Readonly<Record<string, RegExp>> = {
-  udp: /type 2, protocol 17/,
+  multipath: /Multipath TCP/,
   namespace: /a uts namespace/,
-  closing: /being closed/,
-  unaccepted: /TCP connection that waits to be accepted/,
   vfork: /a wait that cannot be interrupted/,
   traced: /a debugger/,
   leaderless: /a process whose first thread has ended/,

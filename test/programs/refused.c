@@ -21,7 +21,7 @@ static void *count(void *unused) {
 
 int main(int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
-  if (!strcmp(what, "udp")) CHECK(socket(AF_INET, SOCK_DGRAM, 0) >= 0);
+  if (!strcmp(what, "multipath")) CHECK(socket(AF_INET, SOCK_STREAM, 262) >= 0);
   // A parent whose child neither executes nor ends waits where no signal reaches it.
   if (!strcmp(what, "vfork")) { if (fork() == 0) { if (vfork() == 0) for (;;) pause(); _exit(0); } rest_ms(100); }
   if (!strcmp(what, "traced")) {
@@ -35,17 +35,6 @@ int main(int argc, char **argv) {
     int fd = open("/tmp/must-be-same", O_RDONLY);
     CHECK(fd >= 0);
     if (!strcmp(what, "mapping")) { CHECK(mmap(0, 4096, PROT_READ, MAP_PRIVATE, fd, 0) != MAP_FAILED); close(fd); }
-  }
-  if (!strcmp(what, "closing")) {
-    int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7003), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    CHECK(bind(server, (void *)&a, sizeof a) == 0 && listen(server, 1) == 0 && connect(client, (void *)&a, sizeof a) == 0);
-    CHECK(accept(server, 0, 0) >= 0 && shutdown(client, SHUT_WR) == 0);
-  }
-  if (!strcmp(what, "unaccepted")) {
-    int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7004), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    CHECK(bind(server, (void *)&a, sizeof a) == 0 && listen(server, 1) == 0 && connect(client, (void *)&a, sizeof a) == 0);
   }
   count(0);
 }

@@ -66,7 +66,7 @@ export const inotify = fileKind<InotifyState>({
       return fd;
     });
   },
-  async activate(hands, fd, { flags }) {
+  async activate({ hands }, fd, { flags }) {
     // What the restoration itself has done to watched files.
     await hands.syscall(SYS.fcntl, fd, F.SETFL, flags | O.NONBLOCK);
     await drain(hands, fd);

@@ -274,7 +274,7 @@ export interface FileKind extends Described {
   /** What can only be done once the processes have their descriptors; in the name of its first user, whose is `fd`. */
   connect?(user: RebornProcess, fd: number, saved: SavedFile): Promise<void>;
   /** What makes the restoration visible outside: done when nothing can fail any more, just before all goes on. `fd`: of the hands. */
-  activate?(hands: Hands, fd: number, saved: SavedFile): Promise<void>;
+  activate?(context: RestoreContext, fd: number, saved: SavedFile): Promise<void>;
 }
 
 /** Makes a file kind of a typed set of functions. `S` is plain data. */
@@ -298,7 +298,7 @@ export function fileKind<S>(
     complete?: (context: RestoreContext, states: readonly S[]) => Promise<void>;
     /** `held`: the destination's hands' descriptor of it. */
     connect?: (user: RebornProcess, fd: number, state: S, held: number) => Promise<void>;
-    activate?: (hands: Hands, fd: number, state: S) => Promise<void>;
+    activate?: (context: RestoreContext, fd: number, state: S) => Promise<void>;
   },
 ): FileKind {
   const { name, keeps, refuses, matches, describe, inspect, checkpoint, after, restore, connect, activate } =
@@ -341,6 +341,8 @@ export function fileKind<S>(
         }),
     ...(activate === undefined
       ? {}
-      : { activate: (hands: Hands, fd: number, saved: SavedFile) => activate(hands, fd, saved.data as S) }),
+      : {
+          activate: (context: RestoreContext, fd: number, saved: SavedFile) => activate(context, fd, saved.data as S),
+        }),
   };
 }

@@ -1,6 +1,6 @@
 import type { CheckpointContext, FileKind, LookContext, OpenFile } from './kind.js';
 import { socketKind } from './socket-options.js';
-import { tcp } from './inet/tcp.js';
+import { inetKind, inetKinds } from './inet/inet-kinds.js';
 import { AF_NETLINK, netlinkSocket } from './network/netlink-socket.js';
 import { otherFamily } from './network/other-families.js';
 import { AF_PACKET, packetSocket } from './network/packet-socket.js';
@@ -11,7 +11,7 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 
 /** Kinds of sockets: what one of them has saved, it restores (registry.ts lists them too). */
-export const socketKinds: readonly FileKind[] = [tcp, unix, netlinkSocket, packetSocket];
+export const socketKinds: readonly FileKind[] = [...inetKinds, unix, netlinkSocket, packetSocket];
 
 const kept = new Map<number, FileKind>([
   [AF_UNIX, unix],
@@ -24,8 +24,9 @@ const known = new WeakMap<OpenFile, Promise<FileKind>>();
 function kindOfSocket(context: LookContext | CheckpointContext, file: OpenFile): Promise<FileKind> {
   const kind =
     known.get(file) ??
-    socketKind(context.hands, file.held).then(({ domain }) => {
-      if (domain === AF_INET || domain === AF_INET6) return tcp;
+    socketKind(context.hands, file.held).then((family) => {
+      const { domain } = family;
+      if (domain === AF_INET || domain === AF_INET6) return inetKind(family, `descriptor ${file.view.fd}`);
       return kept.get(domain) ?? otherFamily(domain);
     });
   known.set(file, kind);

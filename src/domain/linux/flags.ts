@@ -174,9 +174,9 @@ export const ECANCELED = 125;
 export const ENOSYS = 38;
 export const EMFILE = 24;
 export const ENFILE = 23;
+export const EACCES = 13;
 export const EFAULT = 14;
 export const EINTR = 4;
-export const EACCES = 13;
 export const EEXIST = 17;
 export const EINVAL = 22;
 

@@ -279,6 +279,8 @@ export interface Stat {
   readonly ino: bigint;
   readonly mode: number;
   readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
   readonly size: number;
   readonly rdev: bigint;
   /** When the contents last changed, and when anything about the file did, in nanoseconds. */
@@ -293,6 +295,8 @@ export function parseStat(view: DataView): Stat {
     ino: view.getBigUint64(8, true),
     mode: view.getUint32(16, true),
     nlink: view.getUint32(20, true),
+    uid: view.getUint32(24, true),
+    gid: view.getUint32(28, true),
     rdev: view.getBigUint64(32, true),
     size: Number(view.getBigInt64(48, true)),
     mtime: view.getBigInt64(88, true) * 1_000_000_000n + view.getBigInt64(96, true),

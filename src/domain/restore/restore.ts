@@ -359,7 +359,7 @@ export class Restoration {
     await together(
       this.image.files.map((f) => {
         const fd = this.context.fileFds.get(f.id);
-        return fd === undefined ? undefined : kindNamed(fileKinds, f.kind).activate?.(this.context.hands, fd, f);
+        return fd === undefined ? undefined : kindNamed(fileKinds, f.kind).activate?.(this.context, fd, f);
       }),
     );
     await shorten(

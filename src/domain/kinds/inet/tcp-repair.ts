@@ -44,7 +44,7 @@ export const STATE = {
 } as const;
 
 const RECV_QUEUE = 1;
-const SEND_QUEUE = 2;
+export const SEND_QUEUE = 2;
 const SIOCINQ = 0x541b;
 const SIOCOUTQ = 0x5411;
 const SIOCOUTQNSD = 0x894b;
@@ -102,7 +102,7 @@ function getOption(b: Batch, fd: number, name: number, out: Buf): Ref {
   return b.call(SYS.getsockopt, fd, IPPROTO_TCP, name, out, b.bytes(int(out.length)));
 }
 
-function setOption(b: Batch, fd: number, name: number, value: Uint8Array): Ref {
+export function setOption(b: Batch, fd: number, name: number, value: Uint8Array): Ref {
   return b.call(SYS.setsockopt, fd, IPPROTO_TCP, name, b.bytes(value), value.length);
 }
 
@@ -111,7 +111,7 @@ export interface Connection {
   readonly info: TcpInfo;
   readonly mss: number;
   readonly timestamp: number;
-  /** Sequence number after the last byte of each queue. */
+  /** Sequence number after the last byte of each queue; a FIN has one more, and is not counted here. */
   readonly receiveSeq: number;
   readonly sendSeq: number;
   readonly received: Uint8Array;
@@ -138,6 +138,11 @@ export function finReceived(state: number): boolean {
 /** True for a state in which our FIN is in the send queue or was acknowledged. */
 export function finSent(state: number): boolean {
   return state === STATE.FIN_WAIT1 || state === STATE.FIN_WAIT2 || state === STATE.CLOSING || state === STATE.LAST_ACK;
+}
+
+/** True for a state in which the other side has acknowledged our FIN. */
+export function finAcknowledged(state: number): boolean {
+  return state === STATE.FIN_WAIT2;
 }
 
 /**
@@ -167,8 +172,9 @@ export async function readConnection(hands: Hands, fd: number): Promise<Connecti
     const state = parseInfo(r.view(info));
     const counts = before(r);
     // A FIN in a queue counts as one byte that cannot be read.
-    const outBytes = Math.max(0, counts.outq - (finSent(state.state) && state.state !== STATE.FIN_WAIT2 ? 1 : 0));
-    const unsentBytes = Math.min(outBytes, counts.unsent);
+    const finWaits = finSent(state.state) && !finAcknowledged(state.state);
+    const outBytes = Math.max(0, counts.outq - (finWaits ? 1 : 0));
+    const unsentBytes = Math.min(outBytes, Math.max(0, counts.unsent - (finWaits ? 1 : 0)));
     const received = await peekQueue(hands, fd, RECV_QUEUE, counts.inq);
     const out = await peekQueue(hands, fd, SEND_QUEUE, outBytes);
     let after = during(r);
@@ -183,8 +189,8 @@ export async function readConnection(hands: Hands, fd: number): Promise<Connecti
       info: state,
       mss: u32(mss),
       timestamp: u32(timestamp),
-      receiveSeq: counts.receiveSeq,
-      sendSeq: counts.sendSeq,
+      receiveSeq: (counts.receiveSeq - (finReceived(state.state) ? 1 : 0)) >>> 0,
+      sendSeq: (counts.sendSeq - (finSent(state.state) ? 1 : 0)) >>> 0,
       received,
       sent: out.subarray(0, out.length - unsentBytes),
       unsent: out.subarray(out.length - unsentBytes),
@@ -238,7 +244,11 @@ export function agree(x: Connection, y: Connection): boolean {
     // RFC 9293, section 3.4: SND.UNA =< RCV.NXT =< SND.NXT, in arithmetic modulo 2^32.
     return ((to.receiveSeq - (sentEnd - from.sent.length)) | 0) >= 0 && ((sentEnd - to.receiveSeq) | 0) >= 0;
   };
-  return fits(x, y) && fits(y, x);
+  // Nobody has a FIN that was not sent, nor an answer to one that has not come.
+  const ends = (from: Connection, to: Connection): boolean =>
+    (!finReceived(to.info.state) || finSent(from.info.state)) &&
+    (!finAcknowledged(from.info.state) || finReceived(to.info.state));
+  return fits(x, y) && fits(y, x) && ends(x, y) && ends(y, x);
 }
 
 /**
@@ -300,9 +310,9 @@ async function peekLong(hands: Hands, fd: number, queue: number, length: number)
  * know yet that anything was sent: the kernel might send it again before the other end is there, and be refused.
  */
 export async function writeConnection(hands: Hands, fd: number, peer: Uint8Array, c: Connection): Promise<void> {
-  const { state, options, sendScale, receiveScale } = c.info;
-  const receiveStart = c.receiveSeq - c.received.length - (finReceived(state) ? 1 : 0);
-  const sendStart = c.sendSeq - c.sent.length - c.unsent.length - (finSent(state) ? 1 : 0);
+  const { options, sendScale, receiveScale } = c.info;
+  const receiveStart = c.receiveSeq - c.received.length;
+  const sendStart = c.sendSeq - c.sent.length - c.unsent.length;
   const b = hands.batch();
   const refs = [
     setOption(b, fd, TCP.REPAIR_QUEUE, int(RECV_QUEUE)),
@@ -314,7 +324,7 @@ export async function writeConnection(hands: Hands, fd: number, peer: Uint8Array
   ];
   if ((options & INFO_TIMESTAMPS) !== 0) refs.push(setOption(b, fd, TCP.TIMESTAMP, int(c.timestamp | 0)));
   // The window is that of after the queues are full.
-  if (c.received.length + c.sent.length === 0) refs.push(setOption(b, fd, TCP.REPAIR_WINDOW, c.window));
+  if (c.received.length + c.sent.length === 0) refs.push(setOption(b, fd, TCP.REPAIR_WINDOW, windowOf(c)));
   const r = await b.run();
   refs.forEach((ref, i) => check(r.value(ref), `restoring a TCP connection (${i})`));
   await fill(hands, fd, RECV_QUEUE, c.received);
@@ -326,8 +336,21 @@ export async function writeSent(hands: Hands, fd: number, c: Connection): Promis
   if (c.sent.length > 0) await makeRoom(hands, fd, AMPLE);
   await fill(hands, fd, SEND_QUEUE, c.sent);
   const b = hands.batch();
-  const window = setOption(b, fd, TCP.REPAIR_WINDOW, c.window);
+  const window = setOption(b, fd, TCP.REPAIR_WINDOW, windowOf(c));
   check((await b.run()).value(window), 'restoring a TCP window');
+}
+
+/** The window before the other side's FIN comes, which has room for it: `rcv_wup` not after it, `rcv_wnd` beyond it. */
+export function windowOf(c: Connection): Uint8Array {
+  if (!finReceived(c.info.state)) return c.window;
+  const out = c.window.slice();
+  const view = new DataView(out.buffer);
+  // snd_wl1, snd_wnd, max_window, rcv_wnd, rcv_wup: u32 each
+  const end = view.getUint32(16, true) + view.getUint32(12, true);
+  view.setUint32(16, c.receiveSeq, true);
+  view.setUint32(12, Math.max(1, (end - c.receiveSeq) | 0), true);
+  if (((view.getUint32(0, true) - c.receiveSeq) | 0) > 0) view.setUint32(0, c.receiveSeq, true);
+  return out;
 }
 
 /** Once {@link repairOff} has let it: sends what was to be sent. Throws `guest` rather than lose any of it. */

@@ -1,86 +1,104 @@
-import type { Ref } from '../../../guest/hands/batch.js';
+import type { BatchResult, Buf } from '../../../guest/hands/batch.js';
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
-import { DomainError, unsupported, unsupportedNow } from '../../errors.js';
-import { F, O } from '../../linux/flags.js';
+import { unsupported, unsupportedNow } from '../../errors.js';
 import { making } from '../../linux/making.js';
-import { check, isFound } from '../../linux/os.js';
-import { fileKind, type CheckpointContext } from '../kind.js';
+import { check } from '../../linux/os.js';
+import { fileKind, type LookContext, type OpenFile } from '../kind.js';
 import {
-  COMMON_OPTIONS,
   int,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_TCP,
-  addReadOptions,
+  readOptions,
   SO,
-  socketKind,
   SOL_SOCKET,
-  type OptionName,
   type SocketOption,
 } from '../socket-options.js';
-import { makeSocket } from '../make-socket.js';
+import { readQueue } from './accept-queue.js';
+import { isBound } from './address.js';
+import { addFilterLook, setFilter } from './filter.js';
+import { guard, unguard } from './guard.js';
+import { enqueue } from './handshake.js';
+import { sendEnds, writeEnds } from './half-closed.js';
+import { finishInetSocket, makeInetSocket, readInetSocket, type InetSocket } from './inet-socket.js';
+import { addSetNumber, IP, IPV6, numberOf, SO_BINDTODEVICE, SO_PEEK_OFF } from './options.js';
+import { addPoll, POLL } from './poll.js';
+import { noteShared } from './shared-ports.js';
+import { connectAgain, peerOf } from './syn-sent.js';
 import { endedConnection, readEnded, type Ended } from './tcp-ended.js';
+import { inAgreement, type Connected } from './tcp-pair.js';
 import {
   addInfo,
-  agree,
   finReceived,
-  finSent,
-  MOST_LOOKS,
   readConnection,
   repairOff,
-  settle,
   STATE,
   TCP,
-  tcpInfo,
   writeConnection,
   writeSent,
   writeUnsent,
-  type Connection,
+  type TcpInfo,
 } from './tcp-repair.js';
+import { NO_CLAMP } from './window-scale.js';
 
-const AF_INET = 2;
-const AF_INET6 = 10;
 const SOCK_STREAM = 1;
-const IPV6_V6ONLY = 26;
+const SHUT_RD = 0;
+const TCP_ULP = 31;
+/** What a socket without a connection says of the bytes in a segment where nobody has said anything (TCP_MSS_DEFAULT). */
+const DEFAULT_SEGMENT = 536;
+const FAMILY = { type: SOCK_STREAM, protocol: IPPROTO_TCP };
 
-const OPTIONS: readonly OptionName[] = [
-  ...COMMON_OPTIONS,
-  ...[
-    TCP.NODELAY,
-    TCP.CORK,
-    TCP.KEEPIDLE,
-    TCP.KEEPINTVL,
-    TCP.KEEPCNT,
-    TCP.SYNCNT,
-    TCP.LINGER2,
-    TCP.DEFER_ACCEPT,
-    TCP.USER_TIMEOUT,
-    TCP.FASTOPEN,
-    TCP.NOTSENT_LOWAT,
-  ].map((name): OptionName => [IPPROTO_TCP, name, 4]),
-  [IPPROTO_IP, 1, 4], // IP_TOS
-  [IPPROTO_IP, 2, 4], // IP_TTL
-  [IPPROTO_IP, 15, 4], // IP_FREEBIND
-];
-
-interface TcpState {
-  readonly domain: number;
-  readonly v6only: number;
-  readonly flags: number;
-  readonly options: readonly SocketOption[];
-  readonly sendBuffer: number;
-  readonly receiveBuffer: number;
-  readonly bufferLock: number;
-  /** Socket addresses as the kernel writes them; empty where there is none. */
-  readonly local: Uint8Array;
-  readonly peer: Uint8Array;
+interface TcpState extends InetSocket {
   readonly tcpState: number;
   readonly backlog: number;
-  /** Read again if the other end, read later, does not agree with it. */
-  connection: Connection | undefined;
+  /** The most bytes of a segment that the program wants; 0: it has not said. */
+  readonly segment: number;
+  /** The most bytes of its window; 0: the kernel decides. */
+  readonly clamp: number;
+  /** Others of the domain are bound to the same port. */
+  shared: boolean;
+  /** The program wants to receive no more (shutdown(2)). */
+  readonly deaf: boolean;
+  readonly connected: Connected | undefined;
   /** Where the connection has ended and the program does not know yet. */
   readonly ended: Ended | undefined;
+  /** Where a connection is being made to: a socket address. */
+  readonly connecting: Uint8Array | undefined;
+  /** Connections that wait to be accepted. */
+  readonly waiting: readonly Connected[];
+}
+
+const CONNECTING = 'a TCP connection that is being made from the other side';
+
+/** Refuses what cannot be moved. Throws `unsupported`. */
+async function refuse({ hands }: LookContext, file: OpenFile): Promise<void> {
+  const fd = file.held;
+  const where = `descriptor ${file.view.fd}`;
+  const b = hands.batch();
+  const info = addInfo(b, fd);
+  const filter = addFilterLook(b, fd, where);
+  const ulp = b.inout(new Uint8Array(16));
+  const layered = b.call(SYS.getsockopt, fd, IPPROTO_TCP, TCP_ULP, ulp, b.bytes(int(16)));
+  const device = b.inout(new Uint8Array(16));
+  b.call(SYS.getsockopt, fd, SOL_SOCKET, SO_BINDTODEVICE, device, b.bytes(int(16)));
+  const poll = addPoll(b, fd);
+  const peek = b.out(4);
+  const peeks = b.call(SYS.getsockopt, fd, SOL_SOCKET, SO_PEEK_OFF, peek, b.bytes(int(4)));
+  const r = await b.run();
+  filter(r);
+  if (r.value(peeks) >= 0 && r.view(peek).getInt32(0, true) >= 0)
+    throw unsupported('a TCP socket that remembers how far it was peeked at', where);
+  const bound = r.bytes(device)[0] !== 0;
+  refuseState(info(r), bound, where);
+  if (r.value(layered) >= 0 && r.bytes(ulp)[0] !== 0) throw unsupported('TLS or another protocol over TCP', where);
+  if ((poll(r) & POLL.PRI) !== 0) throw unsupportedNow('urgent data', where);
+}
+
+function refuseState(info: TcpInfo, boundToDevice: boolean, where: string): void {
+  if (info.state === STATE.SYN_RECV) throw unsupportedNow(CONNECTING, where);
+  if (info.state === STATE.LISTEN && info.unacked > 0 && boundToDevice)
+    throw unsupportedNow('a TCP connection that waits to be accepted from one device', where);
 }
 
 /**
@@ -91,60 +109,61 @@ interface TcpState {
 export const tcp = fileKind<TcpState>({
   name: 'tcp',
   keeps:
-    'listening sockets, several on one port too; connections with both queues, sequence numbers, window scale, SACK, timestamps, options; connections that the other side has ended, with what came last',
-  refuses: 'a connection that is being made or closed, or waits to be accepted',
+    'listening sockets, several on one port too, with the connections that wait to be accepted (without TCP timestamps from then on); connections with both queues, sequence numbers, window scale, SACK, timestamps; half closed ones; those that are being made; those that the other side has ended, with what came last; options, classic BPF filters',
+  refuses:
+    'a connection that waits to be accepted by a socket bound to a device; urgent data; TLS in the kernel; eBPF filters; Multipath TCP',
   independent: true,
   matches: (view) => view.link.startsWith('socket:['),
-  async inspect({ hands }, file) {
-    const kind = await socketKind(hands, file.held);
-    const where = `descriptor ${file.view.fd}`;
-    if (
-      (kind.domain !== AF_INET && kind.domain !== AF_INET6) ||
-      kind.type !== SOCK_STREAM ||
-      kind.protocol !== IPPROTO_TCP
-    ) {
-      throw unsupported(`a socket of domain ${kind.domain}, type ${kind.type}, protocol ${kind.protocol}`, where);
-    }
-    const { state, unacked } = await tcpInfo(hands, file.held);
-    if (state === STATE.LISTEN && unacked > 0)
-      throw unsupportedNow('a TCP connection that waits to be accepted', where);
-    if (state === STATE.SYN_SENT || state === STATE.SYN_RECV)
-      throw unsupportedNow('a TCP connection that is being made', where);
-    if (finReceived(state) || finSent(state)) throw unsupportedNow('a TCP connection that is being closed', where);
-  },
+  inspect: refuse,
   async checkpoint(context, file) {
     const { hands, undo } = context;
     const fd = file.held;
     const where = `descriptor ${file.view.fd}`;
-    const { info, ...socket } = await readSocket(hands, fd);
-    const base = { ...socket, flags: file.view.info.flags & ~O.CLOEXEC };
-    const other = { backlog: 0, connection: undefined, ended: undefined };
-    const closed = async () => ({
-      ...base,
-      ...other,
-      tcpState: STATE.CLOSE,
-      ended: isBound(base.local) ? await readEnded(hands, fd) : undefined,
+    const domain = await domainOf(hands, fd);
+    const { socket, more } = await readInetSocket(hands, file, { domain, ...FAMILY }, (b) => {
+      const [info, poll] = [addInfo(b, fd), addPoll(b, fd)];
+      const [segment, clamp] = [b.out(4), b.out(4)];
+      b.call(SYS.getsockopt, fd, IPPROTO_TCP, TCP.MAXSEG, segment, b.bytes(int(4)));
+      b.call(SYS.getsockopt, fd, IPPROTO_TCP, TCP.WINDOW_CLAMP, clamp, b.bytes(int(4)));
+      const number = (r: BatchResult, buf: Buf): number => r.view(buf).getInt32(0, true);
+      return (r) => ({ info: info(r), events: poll(r), segment: number(r, segment), clamp: number(r, clamp) });
     });
+    const { info, events } = more;
+    refuseState(info, hasDevice(socket.options), where);
+    if ((events & POLL.PRI) !== 0) throw unsupportedNow('urgent data', where);
+    const idle = info.state === STATE.CLOSE || info.state === STATE.LISTEN;
+    const base: TcpState = {
+      ...socket,
+      tcpState: info.state,
+      backlog: info.sacked,
+      clamp: more.clamp >= NO_CLAMP >> 1 ? 0 : more.clamp,
+      segment: idle && more.segment !== DEFAULT_SEGMENT ? more.segment : 0,
+      shared: false,
+      deaf: (events & POLL.RDHUP) !== 0,
+      connected: undefined,
+      ended: undefined,
+      connecting: undefined,
+      waiting: [],
+    };
     switch (info.state) {
-      case STATE.CLOSE:
-        return closed();
+      case STATE.CLOSE: {
+        const ended = isBound(base.local) ? await readEnded(hands, fd) : undefined;
+        return ended === undefined ? noteShared(context, base) : { ...base, ended };
+      }
       case STATE.LISTEN:
-        // Whoever waits in the queue has been told that it is connected, and no descriptor leads to it yet.
-        if (info.unacked > 0) throw unsupportedNow('a TCP connection that waits to be accepted', where);
-        return { ...base, ...other, tcpState: info.state, backlog: info.sacked };
+        if (info.unacked === 0) return noteShared(context, base);
+        return noteShared(context, { ...base, waiting: await readQueue(context, file, base, info.unacked) });
       case STATE.SYN_SENT:
-      case STATE.SYN_RECV:
-        throw unsupportedNow('a TCP connection that is being made', where);
+        return { ...base, connecting: await peerOf(context, file, base.local) };
       default: {
         undo.add('giving a connection back', () => repairOff(hands, fd, reuseOf(base.options)));
         const connection = await readConnection(hands, fd);
-        const { state } = connection.info;
         // The other side may have ended it since we looked.
-        if (state === STATE.CLOSE) return closed();
-        if (finReceived(state) || finSent(state)) throw unsupportedNow('a TCP connection that is being closed', where);
-        const saved: TcpState = { ...base, ...other, tcpState: state, connection };
-        await readPair(context, fd, saved);
-        return saved;
+        if (connection.info.state === STATE.CLOSE)
+          return { ...base, tcpState: STATE.CLOSE, ended: await readEnded(hands, fd) };
+        const connected: Connected = { local: base.local, peer: base.peer, connection };
+        await inAgreement(context, fd, connected);
+        return { ...base, connected };
       }
     }
   },
@@ -152,150 +171,84 @@ export const tcp = fileKind<TcpState>({
     making(hands, async (note) => {
       if (s.ended !== undefined) {
         const fd = note(await endedConnection(hands, anchor.netns, s.domain, s.local, s.ended));
-        await setOptions(hands, fd, s);
+        await finishInetSocket(hands, anchor, fd, s, onlyListening);
         counters.bytesCopied += s.ended.received.length;
         return fd;
       }
-      const fd = note(await makeSocket(hands, anchor.netns, s.domain));
-      const connected = s.connection !== undefined;
-      const b = hands.batch();
-      const refs = [];
-      if (s.domain === AF_INET6)
-        refs.push(b.call(SYS.setsockopt, fd, IPPROTO_IPV6, IPV6_V6ONLY, b.bytes(int(s.v6only)), 4));
-      refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.REUSEADDR, b.bytes(int(1)), 4));
-      // Several that listen on one port say so before they are bound.
-      const shared = s.options.find((o) => o.level === SOL_SOCKET && o.name === SO.REUSEPORT)?.value ?? int(0);
-      refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.REUSEPORT, b.bytes(shared), shared.length));
-      refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.SNDBUFFORCE, b.bytes(int(s.sendBuffer >> 1)), 4));
-      refs.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.RCVBUFFORCE, b.bytes(int(s.receiveBuffer >> 1)), 4));
-      if (connected) refs.push(b.call(SYS.setsockopt, fd, IPPROTO_TCP, TCP.REPAIR, b.bytes(int(1)), 4));
-      if (isBound(s.local)) refs.push(b.call(SYS.bind, fd, b.bytes(s.local), s.local.length));
-      const r = await b.run();
-      refs.forEach((ref, i) => check(r.value(ref), `making a TCP socket in state ${s.tcpState} (${i})`));
-      if (s.connection !== undefined) {
-        await writeConnection(hands, fd, s.peer, s.connection);
-        counters.bytesCopied += s.connection.received.length + s.connection.sent.length + s.connection.unsent.length;
+      const repair = s.connected !== undefined;
+      const fd = note(await makeInetSocket(hands, anchor, s, { repair, shared: s.shared }));
+      if (s.connected !== undefined) {
+        const { peer, connection: c } = s.connected;
+        await guard(hands, fd, s);
+        await writeConnection(hands, fd, peer, c);
+        counters.bytesCopied += c.received.length + c.sent.length + c.unsent.length;
       }
-      await setOptions(hands, fd, s);
+      await windowAndQueue(hands, fd, s);
+      await finishInetSocket(hands, anchor, fd, s, (o) =>
+        repair ? notUnderRepair(o) || onlyListening(o) : s.tcpState !== STATE.LISTEN && onlyListening(o),
+      );
+      if (!repair && s.filter !== undefined) await setFilter(hands, fd, s.filter);
       return fd;
     }),
   async connect(user, _fd, s, held) {
-    if (s.connection !== undefined) await writeSent(user.context.hands, held, s.connection);
+    const { hands, anchor, counters } = user.context;
+    if (s.connected !== undefined) {
+      await writeSent(hands, held, s.connected.connection);
+      await writeEnds(hands, anchor.netns, held, s.connected, s.connected.connection);
+    }
+    if (s.waiting.length > 0) {
+      await enqueue(hands, anchor.netns, held, s.waiting);
+      counters.bytesCopied += s.waiting.reduce((n, w) => n + w.connection.received.length, 0);
+    }
   },
-  async activate(hands, fd, s) {
-    if (s.connection === undefined) return;
+  async activate({ hands, anchor }, fd, s) {
+    if (s.connecting !== undefined) {
+      // Made within the very call it would not be what a program that waits in connect(2) waits for.
+      await guard(hands, fd, s);
+      await connectAgain(hands, fd, s.connecting, s.flags);
+      await unguard(hands, fd, s);
+    }
+    if (s.connected === undefined) return;
+    const { connection } = s.connected;
+    await unguard(hands, fd, s);
     await repairOff(hands, fd, reuseOf(s.options));
-    await writeUnsent(hands, fd, s.connection, { size: s.sendBuffer, lock: s.bufferLock });
+    await writeUnsent(hands, fd, connection, { size: s.sendBuffer, lock: s.bufferLock });
+    await sendEnds(hands, anchor.netns, fd, s.connected, connection);
+    if (s.deaf && !finReceived(connection.info.state)) await hands.syscall(SYS.shutdown, fd, SHUT_RD);
+    if (s.filter !== undefined) await setFilter(hands, fd, s.filter);
   },
 });
 
-interface ReadEnd {
-  readonly fd: number;
-  readonly state: TcpState;
-}
-/** Connections of a checkpoint by their addresses, here then there. */
-const readSoFar = new WeakMap<CheckpointContext, Map<string, ReadEnd>>();
-
-/**
- * Where both ends of a connection are in the domain, they are read one after the other, and the kernel may have sent
- * again, or acknowledged, between: then both are read anew.
- */
-async function readPair(context: CheckpointContext, fd: number, state: TcpState): Promise<void> {
-  const known = readSoFar.get(context) ?? new Map<string, ReadEnd>();
-  readSoFar.set(context, known);
-  const [local, peer] = [endpoint(state.local), endpoint(state.peer)];
-  known.set(`${local} ${peer}`, { fd, state });
-  const other = known.get(`${peer} ${local}`);
-  if (other === undefined) return;
-  for (let look = 0; look < MOST_LOOKS; look++) {
-    const [here, there] = [state.connection, other.state.connection];
-    if (here === undefined || there === undefined) return;
-    if (agree(here, there)) {
-      state.connection = settle(here, there);
-      other.state.connection = settle(there, here);
-      return;
-    }
-    other.state.connection = await readConnection(context.hands, other.fd);
-    state.connection = await readConnection(context.hands, fd);
-  }
-  throw new DomainError('state', 'a TCP connection between processes of the domain does not come to rest');
+/** Repair needs the one, {@link guard} the others. */
+function notUnderRepair({ level, name }: SocketOption): boolean {
+  return (
+    (level === SOL_SOCKET && name === SO.REUSEADDR) ||
+    (level === IPPROTO_IP && name === IP.MINTTL) ||
+    (level === IPPROTO_IPV6 && name === IPV6.MINHOPCOUNT)
+  );
 }
 
-/** A socket address as both families name it: an IPv4 address in an IPv6 socket (RFC 4291, section 2.5.5.2) is the same. */
-function endpoint(name: Uint8Array): string {
-  // Port at 2 in both; address at 4 in struct sockaddr_in, at 8 in struct sockaddr_in6.
-  const address = name.length < 24 ? name.subarray(4, 8) : name.subarray(8, 24);
-  const mapped = address.length === 16 && address.every((byte, i) => i >= 12 || byte === (i < 10 ? 0 : 0xff));
-  return String([...name.subarray(2, 4), ...(mapped ? address.subarray(12) : address)]);
-}
-
-/** What may be said last; and that it listens. */
-async function setOptions(hands: Hands, fd: number, s: TcpState): Promise<void> {
-  const connected = s.connection !== undefined;
-  const b = hands.batch();
-  const asked: Ref[] = [];
-  for (const { level, name, value } of s.options) {
-    if (level === SOL_SOCKET && name === SO.REUSEADDR && connected) continue; // repair needs it
-    if (level === IPPROTO_TCP && (name === TCP.FASTOPEN || name === TCP.DEFER_ACCEPT) && s.tcpState !== STATE.LISTEN)
-      continue;
-    asked.push(b.call(SYS.setsockopt, fd, level, name, b.bytes(value), value.length));
-  }
-  asked.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.BUF_LOCK, b.bytes(int(s.bufferLock)), 4));
-  const listening = s.tcpState === STATE.LISTEN ? b.call(SYS.listen, fd, s.backlog) : undefined;
-  const flagged = b.call(SYS.fcntl, fd, F.SETFL, s.flags);
-  const r = await b.run();
-  // A kernel may refuse an option that does not go with the state the connection is in.
-  for (const ref of asked) isFound(r.value(ref), 'setting an option of a TCP socket');
-  check(r.value(flagged), 'setting the flags of a TCP socket');
-  if (listening !== undefined) check(r.value(listening), 'listening');
-}
+const onlyListening = ({ level, name }: SocketOption): boolean =>
+  level === IPPROTO_TCP && (name === TCP.FASTOPEN || name === TCP.DEFER_ACCEPT);
 
 /** Leaving repair forgets SO_REUSEADDR: what it shall be. */
-function reuseOf(options: readonly SocketOption[]): Uint8Array {
-  return options.find((o) => o.level === SOL_SOCKET && o.name === SO.REUSEADDR)?.value ?? int(0);
+const reuseOf = (options: readonly SocketOption[]): Uint8Array =>
+  options.find((o) => o.level === SOL_SOCKET && o.name === SO.REUSEADDR)?.value ?? int(0);
+
+const hasDevice = (options: readonly SocketOption[]): boolean =>
+  options.some((o) => o.level === SOL_SOCKET && o.name === SO_BINDTODEVICE && o.value.some((byte) => byte !== 0));
+
+async function domainOf(hands: Hands, fd: number): Promise<number> {
+  return numberOf(await readOptions(hands, fd, [[SOL_SOCKET, SO.DOMAIN, 4]]), SOL_SOCKET, SO.DOMAIN);
 }
 
-/** Everything about a socket but its connection, in one batch. */
-async function readSocket(hands: Hands, fd: number) {
+/** That it listens is said while it may still be beside others: it is looked at once more then. */
+async function windowAndQueue(hands: Hands, fd: number, s: TcpState): Promise<void> {
   const b = hands.batch();
-  const address = (nr: number) => {
-    const bytes = b.out(128);
-    const length = b.inout(int(128));
-    return { bytes, length, n: b.call(nr, fd, bytes, length) };
-  };
-  const [local, peer] = [address(SYS.getsockname), address(SYS.getpeername)];
-  const info = addInfo(b, fd);
-  const options = addReadOptions(b, fd, OPTIONS);
-  const numbers = [
-    [SOL_SOCKET, SO.DOMAIN],
-    [SOL_SOCKET, SO.SNDBUF],
-    [SOL_SOCKET, SO.RCVBUF],
-    [SOL_SOCKET, SO.BUF_LOCK],
-    [IPPROTO_IPV6, IPV6_V6ONLY],
-  ].map(([level = 0, name = 0]) => {
-    const value = b.out(4);
-    return { value, n: b.call(SYS.getsockopt, fd, level, name, value, b.bytes(int(4))) };
-  });
+  // To set the size of the buffer may have clamped the window.
+  const refs = [addSetNumber(b, fd, IPPROTO_TCP, TCP.WINDOW_CLAMP, s.clamp)];
+  if (s.segment > 0) refs.push(addSetNumber(b, fd, IPPROTO_TCP, TCP.MAXSEG, s.segment));
+  if (s.tcpState === STATE.LISTEN) refs.push(b.call(SYS.listen, fd, s.backlog));
   const r = await b.run();
-  const bytesOf = (x: typeof local): Uint8Array =>
-    r.value(x.n) < 0 ? new Uint8Array(0) : r.bytes(x.bytes, r.view(x.length).getUint32(0, true));
-  const [domain = -1, sendBuffer = 0, receiveBuffer = 0, bufferLock = 0, v6only = 0] = numbers.map(({ value, n }) =>
-    r.value(n) < 0 ? 0 : r.view(value).getInt32(0, true),
-  );
-  return {
-    domain,
-    sendBuffer,
-    receiveBuffer,
-    bufferLock,
-    v6only,
-    local: bytesOf(local),
-    peer: bytesOf(peer),
-    info: info(r),
-    options: options(r),
-  };
-}
-
-/** True if a socket address has a port. `sockaddr_in` and `sockaddr_in6` keep it at the same place. */
-function isBound(address: Uint8Array): boolean {
-  return address.length >= 4 && (address[2] !== 0 || address[3] !== 0);
+  for (const ref of refs) check(r.value(ref), 'listening');
 }
