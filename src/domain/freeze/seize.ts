@@ -2,7 +2,7 @@
 import type { Batch, BatchResult } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError, unsupportedNow } from '../errors.js';
+import { DomainError, unsupported, unsupportedNow } from '../errors.js';
 import { ECHILD, NT_PRFPREG, NT_PRSTATUS, PTRACE, SIG, WNOHANG, __WALL } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { together } from '../together.js';
@@ -12,6 +12,8 @@ import type { FrozenThread } from './frozen-thread.js';
 
 /** Threads that fit into one batch, with all that is asked about each. */
 const THREADS_AT_ONCE = 100;
+/** `struct ptrace_sud_config`: mode, selector, offset, length u64. */
+const DISPATCH_SIZE = 32;
 /** What a thread needs to come to its stop, in nanoseconds. */
 const STOP_TIME = 100_000;
 const DETACHED_AT_ONCE = 500;
@@ -97,12 +99,18 @@ function addLook(b: Batch, hands: Hands, tid: number): (r: BatchResult) => Froze
     b.call(SYS.ptrace, PTRACE.GETREGSET, tid, NT_PRFPREG, b.iovec(fp)),
     b.call(SYS.ptrace, PTRACE.GETSIGMASK, tid, 8, mask),
   ];
+  // struct ptrace_sud_config: mode u64 first
+  const dispatch = b.out(DISPATCH_SIZE);
+  const told = b.call(SYS.ptrace, PTRACE.GET_SYSCALL_USER_DISPATCH_CONFIG, tid, DISPATCH_SIZE, dispatch);
   return (r) => {
     if (check(r.value(got), `waiting for thread ${tid}`) === 0) return undefined;
     const stop = parseStatus(r.view(status).getInt32(0, true));
     if (stop.kind !== 'stopped') throw new DomainError('changed', `thread ${tid} ended`, { passing: true });
     // PTRACE_INTERRUPT stops with SIGTRAP; any other signal is that of a job that stands still already (ptrace(2), group-stop).
     for (const ref of refs) check(r.value(ref), `reading registers of thread ${tid}`);
+    // Only a tracer is told. It would be given the calls that its runner makes.
+    if (r.value(told) >= 0 && r.view(dispatch).getBigUint64(0, true) !== 0n)
+      throw unsupported('system calls that a program has given back to it', `thread ${tid}`);
     return {
       tracee: new Tracee(hands, tid),
       regs: new BigUint64Array(r.bytes(regs).buffer, 0, 32),
