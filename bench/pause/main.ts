@@ -1,15 +1,17 @@
-// npm run bench:pause [-- --memory 16,64,256] [-- --rounds N] [-- --json]
+// npm run bench:pause [-- --memory 16,64,256] [-- --rounds N] [-- --many] [-- --json]
 // How long a Redis server stands still when it moves, against the memory it has. Each move is the first of a new
 // computer, as `understudy demo` makes it; the sizes take turns, so that what else the machine does falls on all alike.
 import { execFile } from 'node:child_process';
 import { availableParallelism, loadavg } from 'node:os';
 import { parseArgs, promisify } from 'node:util';
 import { median } from '../median.js';
+import { measureMany } from './many.js';
 
 const USAGE = `npm run bench:pause [-- OPTIONS]
 
   --memory LIST    MiB of data, of 16, 64 and 256 (default: all three)
   --rounds N       moves of each (default: 3)
+  --many           domains with very many descriptors, threads, processes and mappings instead
   --json           one JSON object on standard output
 `;
 /** A whole demonstration, on a machine that does much else (ms). */
@@ -44,11 +46,18 @@ async function main(): Promise<void> {
     options: {
       memory: { type: 'string', default: '16,64,256' },
       rounds: { type: 'string', default: '3' },
+      many: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return console.log(USAGE);
+  if (values.many) {
+    const rows = await measureMany();
+    if (values.json) console.log(JSON.stringify({ rows }));
+    else console.table(rows);
+    return;
+  }
   const sizes = values.memory.split(',').map(Number);
   const moves = new Map(sizes.map((size): [number, Move[]] => [size, []]));
   for (let i = 0; i < Number(values.rounds); i++) {

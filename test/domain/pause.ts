@@ -13,11 +13,11 @@ const MOST_MS = 5000;
 const MOST_TIMES = 15;
 
 /** Two systems with the domains that have many of something. */
-export function openStage(): Promise<Stage> {
+export function openStage(memory: readonly [number, number] = [512, 512]): Promise<Stage> {
   const programs = compilePrograms(['mappings', 'many']);
   return Stage.open(
     Object.fromEntries(Object.entries(programs).map(([n, data]) => [`/opt/${n}`, { data, mode: 0o755 }])),
-    [512, 512],
+    memory,
   );
 }
 
@@ -31,7 +31,7 @@ export async function assertInProportion(stage: Stage, program: string, args: st
 }
 
 /** Moves a new domain there and back a few times; answers how long it stood still at best, in milliseconds. */
-async function shortestPause(stage: Stage, name: string, program: string, ...args: string[]): Promise<number> {
+export async function shortestPause(stage: Stage, name: string, program: string, ...args: string[]): Promise<number> {
   let domain: RunningDomain = await launch(
     stage.sides[0].hands,
     { name },

@@ -7,6 +7,7 @@ import type { Tracee } from '../trace/tracee.js';
 import { together } from '../together.js';
 import { processKind, type CheckpointProcess } from './kind.js';
 import { peekSignals, timerOf } from './pending.js';
+import { STOP_SIGNAL } from '../trace/stop-signal.js';
 
 /** `struct itimerval` and `struct itimerspec`: interval, then value; seconds and fraction, i64 each. */
 const ITIMER_SIZE = 32;
@@ -55,7 +56,7 @@ interface TimerState {
 export const timers = processKind<TimerState>({
   name: 'timers',
   keeps: 'interval timers; POSIX timers with their ids, also such of processor time, with what is left of it',
-  refuses: `a thread's own timer of its processor time beside other threads, a timer with an id above ${HIGHEST_ID}`,
+  refuses: `a thread's own timer of its processor time beside other threads, a timer that sends SIGSTKFLT or with an id above ${HIGHEST_ID}`,
   stops: true,
   stage: 'late',
   describe(view) {
@@ -65,6 +66,8 @@ export const timers = processKind<TimerState>({
       if (t.clock >= 0 && !CLOCKS.has(t.clock)) throw unsupported(`a timer of clock ${t.clock}`, where);
       if (t.clock === CLOCK_OWN_THREAD && view.threads.length > 1)
         throw unsupported("a timer of a thread's own processor time", where);
+      // It could go off while runners stop by it.
+      if (t.signal === STOP_SIGNAL) throw unsupported('a timer that sends SIGSTKFLT', where);
       if (t.id > HIGHEST_ID) throw unsupported(`a timer with an id above ${HIGHEST_ID}`, where);
     }
   },
