@@ -24,6 +24,8 @@ export interface KindProgram {
   readonly hops: number;
   /** Steps at which moves fail before it is moved at last. */
   readonly fails: readonly string[];
+  /** What its domain is besides: `layer: yes`, `data: /data`. */
+  readonly own: { readonly layer?: boolean; readonly data?: string };
 }
 
 /** All programs, or those whose names hold one of `only`. */
@@ -37,7 +39,7 @@ export function kindPrograms(only?: readonly string[]): KindProgram[] {
   return names.map((name) => {
     const source = readFileSync(join(SOURCES, `${name}.c`), 'utf8');
     const said = (key: string): string | undefined => new RegExp(`^// ${key}: (.+)$`, 'm').exec(source)?.[1];
-    const refused = said('refused');
+    const [refused, layer, data] = [said('refused'), said('layer'), said('data')];
     return {
       name,
       executable: executables[name] ?? new Uint8Array(0),
@@ -45,17 +47,23 @@ export function kindPrograms(only?: readonly string[]): KindProgram[] {
       refused: refused === undefined ? undefined : new RegExp(refused),
       hops: Number(said('hops') ?? 2),
       fails: said('fails')?.split(' ') ?? [],
+      own: { ...(layer !== undefined && { layer: true, lingers: true }), ...(data !== undefined && { data }) },
     };
   });
 }
 
 export const pathOf = (program: KindProgram): string => `/opt/kinds/${program.name}`;
-const outputOf = (domain: RunningDomain): string => `/tmp/${domain.spec.name}.out`;
+const outputOf = ({ spec, anchor }: RunningDomain): string =>
+  `${spec.layer !== true ? '' : `/proc/${anchor.pid}/root`}/tmp/${spec.name}.out`;
 
 /** Starts a program in a domain; answers when it is ready, or at once. */
 export async function startKind(stage: Stage, program: KindProgram, whenReady = true): Promise<RunningDomain> {
   const name = `kind-${program.name}`;
-  const domain = await launch(stage.sides[0].hands, { name }, { argv: [pathOf(program)], output: `/tmp/${name}.out` });
+  const domain = await launch(
+    stage.sides[0].hands,
+    { name, ...program.own },
+    { argv: [pathOf(program)], output: `/tmp/${name}.out` },
+  );
   if (whenReady) await getReady(domain);
   return domain;
 }

@@ -16,6 +16,7 @@ import { parentDeath } from './parent-death.js';
 import { network } from './network/network.js';
 import { queueDescriptor } from './mqueue/descriptor.js';
 import { queues } from './mqueue/queues.js';
+import { ownRoot } from './own-root.js';
 import { pathFile } from './path-file.js';
 import { pipe } from './pipe.js';
 import { recordLocks } from './record-locks.js';
@@ -70,6 +71,7 @@ export const processKinds: readonly ProcessKind[] = [
 export const domainKinds: readonly DomainKind[] = [
   hostname,
   network,
+  ownRoot,
   mounts,
   writtenFiles,
   sysv,

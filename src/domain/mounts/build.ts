@@ -22,10 +22,21 @@ import {
 } from './flags.js';
 import { below, type Mount } from './mountinfo.js';
 import { mountOrder } from './order.js';
-import { compareTrees, dressTree, plantTree } from './plant.js';
+import { compareTrees, dressTree, plantTree, type Difference } from './plant.js';
 import { spread } from './spread.js';
 import { inherited, placeOf, type MountsState, type SavedFileSystem, type SavedPart } from './state.js';
-import { fileAt, isLarge, joined, listTree, S_IFDIR, S_IFMT, statAll, type FileTree } from './tree.js';
+import {
+  fileAt,
+  isLarge,
+  joined,
+  listTree,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFMT,
+  statAll,
+  type FileTree,
+  type TreeFile,
+} from './tree.js';
 
 /** Where mounts are gathered until they go to their places: a folder that is there for sure, the domain's own `/proc`. */
 const YARD = '/proc';
@@ -116,7 +127,7 @@ export async function buildMounts(context: RestoreContext, state: MountsState): 
 }
 
 /** A file system of a kind, mounted nowhere yet. */
-async function newFileSystem(tracee: Tracee, f: SavedFileSystem, keep: (fd: number) => number): Promise<number> {
+export async function newFileSystem(tracee: Tracee, f: SavedFileSystem, keep: (fd: number) => number): Promise<number> {
   const b = tracee.batch();
   const made = b.call(SYS.fsopen, b.str(f.type), FSOPEN_CLOEXEC);
   const fs = check((await b.run()).value(made), `making a file system of type ${f.type}`);
@@ -136,7 +147,7 @@ async function newFileSystem(tracee: Tracee, f: SavedFileSystem, keep: (fd: numb
   return keep(check(r.value(mounted), `mounting a file system of type ${f.type}`));
 }
 
-function moveTo(tracee: Tracee, fd: number, folder: number, path: string): Promise<number> {
+export function moveTo(tracee: Tracee, fd: number, folder: number, path: string): Promise<number> {
   const flags = MOVE_MOUNT.F_EMPTY_PATH | (path === '' ? MOVE_MOUNT.T_EMPTY_PATH : 0);
   return ask(tracee, `mounting ${path}`, (b) => b.call(SYS.move_mount, fd, b.str(''), folder, b.str(path), flags));
 }
@@ -208,9 +219,54 @@ export async function plant(
   now: FileTree,
   parts: readonly SavedPart[],
 ): Promise<void> {
+  await bringAbout(context, fd, compareTrees(before, now), parts, false);
+}
+
+/** As {@link plant}, for the upper layer of an overlay, by the overlay's own root: what is under it shows through. */
+export async function plantOver(
+  context: RestoreContext,
+  fd: number,
+  before: FileTree,
+  now: FileTree,
+  parts: readonly SavedPart[],
+): Promise<void> {
+  const { gone, made, changed, rewritten } = compareTrees(before, now);
+  const isHole = (f: TreeFile): boolean => (f.mode & S_IFMT) === S_IFCHR && f.rdev === 0n;
+  const away = [...gone.filter((f) => !isHole(f)), ...made.filter(isHole)];
+  for (const path of away.flatMap((f) => f.paths)) await removeAll(context.hands, fd, path);
+  // Marks of the overlay's own are made by it.
+  const bare = (files: readonly TreeFile[]): TreeFile[] =>
+    files
+      .filter((f) => !isHole(f))
+      .map((f) => ({ ...f, attributes: f.attributes.filter(([name]) => !name.startsWith('trusted.overlay.')) }));
+  const difference = { gone: [], made: bare(made), changed: bare(changed), rewritten: bare(rewritten) };
+  await bringAbout(context, fd, difference, parts, true);
+}
+
+/** Removes what is at a path, with all that is below. */
+async function removeAll(hands: Hands, fd: number, path: string): Promise<void> {
+  const b = hands.batch();
+  const opened = b.call(SYS.openat, fd, b.str(path), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
+  const top = (await b.run()).value(opened);
+  if (top < 0) return;
+  try {
+    const { files } = await listTree(hands, top, path, true);
+    const all = files.map((f) => ({ ...f, paths: f.paths.map((p) => (p === '' ? path : joined(path, p))) }));
+    await plantTree(hands, fd, { gone: all, made: [], changed: [], rewritten: [] });
+  } finally {
+    await closeAll(hands, [top]);
+  }
+}
+
+async function bringAbout(
+  context: RestoreContext,
+  fd: number,
+  difference: Difference,
+  parts: readonly SavedPart[],
+  over: boolean,
+): Promise<void> {
   const { hands, source, counters } = context;
-  const difference = compareTrees(before, now);
-  await plantTree(hands, fd, difference);
+  await plantTree(hands, fd, difference, over);
   for (const f of [...difference.made, ...difference.rewritten]) {
     if (f.contents !== undefined) counters.bytesCopied += f.contents.length;
     if (!isLarge(f)) continue;

@@ -103,7 +103,7 @@ async function firstLook(context: ForesightContext, mounts: readonly Mount[], at
   for (const m of ofOutside) {
     if (m.root === '/' || before.some((b) => b.dev === m.dev && b.root === m.root)) continue;
     const [top] = await statAll(hands, fdOf(m), ['']);
-    if (top === undefined || top.btime < anchor.since) continue;
+    if (top === undefined || top.btime < anchor.since || m.type === 'overlay') continue;
     bound.push({ ...(await part(context, m, fdOf(m), at)), id: m.id });
   }
   const beneath = await together(

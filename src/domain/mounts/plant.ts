@@ -1,6 +1,6 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { AT_REMOVEDIR, ENOENT, O } from '../linux/flags.js';
+import { AT_REMOVEDIR, EEXIST, ENOENT, O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { AT_SYMLINK_NOFOLLOW } from './flags.js';
 import { inBatches } from './in-batches.js';
@@ -51,9 +51,15 @@ export function compareTrees(before: FileTree | undefined, now: FileTree): Diffe
 }
 
 /**
- * Makes of what is below a descriptor of the hands what a tree holds, contents of large files aside. Throws `guest`.
+ * Makes of what is below a descriptor of the hands what a tree holds, contents of large files aside. `over`: what is to be
+ * made may be there, as it shows through from below. Throws `guest`.
  */
-export async function plantTree(hands: Hands, fd: number, { gone, made, rewritten }: Difference): Promise<void> {
+export async function plantTree(
+  hands: Hands,
+  fd: number,
+  { gone, made, rewritten }: Difference,
+  over = false,
+): Promise<void> {
   const leaving = gone.flatMap((f) => f.paths.map((path) => ({ path, folder: isFolder(f) })));
   leaving.sort((a, b) => depth(b.path) - depth(a.path));
   await inBatches(
@@ -75,13 +81,14 @@ export async function plantTree(hands: Hands, fd: number, { gone, made, rewritte
     (b, f) => {
       const path = f.paths[0] ?? '';
       const n = b.call(SYS.mkdirat, fd, b.str(path), 0o700);
-      return (r) => void check(r.value(n), `making ${path}`);
+      return (r) => void (over && r.value(n) === -EEXIST ? 0 : check(r.value(n), `making ${path}`));
     },
   );
   const rest = made.filter((f) => !isFolder(f));
   await inBatches(hands, rest, bytesOf, (b, f) => {
     const [path = '', ...others] = f.paths;
     const name = b.str(path);
+    for (const other of over ? f.paths : []) b.call(SYS.unlinkat, fd, b.str(other), 0);
     const made =
       typeOf(f) === S_IFREG
         ? b.call(SYS.openat, fd, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW | O.CLOEXEC, 0o600)

@@ -9,6 +9,7 @@ import { AT_SYMLINK_NOFOLLOW, O_NOATIME } from './flags.js';
 
 export const S_IFMT = 0o170000;
 export const S_IFREG = 0o100000;
+export const S_IFCHR = 0o020000;
 export const S_IFDIR = 0o040000;
 export const S_IFLNK = 0o120000;
 
@@ -89,8 +90,8 @@ export function statAll(hands: Hands, fd: number, paths: readonly string[]): Pro
 
 export const joined = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`);
 
-/** Everything below a descriptor of the hands (`O_PATH`), but for the contents of files. `where`: for messages. */
-export async function listTree(hands: Hands, fd: number, where: string): Promise<FileTree> {
+/** Everything below a descriptor of the hands (`O_PATH`), but for the contents of files. `where`: for messages; `layers`: its files are of several file systems, as on overlayfs. */
+export async function listTree(hands: Hands, fd: number, where: string, layers = false): Promise<FileTree> {
   const seen = new Map<string, { facts: FileFacts; paths: string[] }>();
   const note = (facts: FileFacts, path: string): void => {
     const key = String(facts.ino);
@@ -119,7 +120,7 @@ export async function listTree(hands: Hands, fd: number, where: string): Promise
     for (const [i, path] of paths.entries()) {
       const f = facts[i];
       // What is another file system's is its own.
-      if (f?.dev !== top.dev) continue;
+      if (f === undefined || (!layers && f.dev !== top.dev)) continue;
       note(f, path);
       if ((f.mode & S_IFMT) === S_IFDIR) folders.push(path);
     }

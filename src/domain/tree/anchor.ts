@@ -28,6 +28,13 @@ export interface DomainSpec {
    * else of the instance. Absent: the instance's own. It must be there in every instance that the domain moves to.
    */
   readonly root?: string;
+  /**
+   * What the domain writes below its root lies in a layer of its own, in memory, that moves with it; the folder that is its
+   * root is not changed, and the same in every instance. Its program's output is in the layer too.
+   */
+  readonly layer?: boolean;
+  /** A folder of the domain's own, in memory, empty at first, that moves with it: where it is mounted. */
+  readonly data?: string;
   /** When its last process has ended the domain stays, empty, until it is removed: how its program ended can be asked. */
   readonly lingers?: boolean;
   /** Absent: the domain has its own network namespace with the loopback interface alone. */
@@ -79,13 +86,15 @@ export class Anchor {
     readonly netns: number,
     readonly clocks: ClockOffsets,
     /** What is mounted in its mount namespace before anybody in the domain mounts something. */
-    readonly mounts: readonly Mount[],
+    public mounts: readonly Mount[],
     /** The real time as files are stamped with it, in nanoseconds, when nobody was in the domain yet. */
     readonly since: bigint,
     /** What the domain has written and closed on file systems of the OS instance. */
     readonly written: Written,
   ) {}
 
+  /** A descriptor of the first process: the layer of a root of the domain's own; -1: there is none. */
+  layer = -1;
   /** Threads that go on with a wait of before a move, by their ids in the hands' namespace. */
   readonly restarted = new Map<number, Restarted>();
   /** Waits that failed freezes have disturbed, by the ids of their threads. */
@@ -233,7 +242,7 @@ export async function createAnchor(
     ['setsid', t.call(SYS.setsid)],
     ['dup3', t.call(SYS.dup3, self, 900, O.CLOEXEC)],
     ['mount', t.call(SYS.mount, t.str('none'), t.str('/'), 0, MS_REC | MS_PRIVATE, 0)],
-    ...(spec.root === undefined ? [] : addRoot(t, spec.root)),
+    ...(spec.root === undefined || spec.layer === true ? [] : addRoot(t, spec.root)),
     ['mount', t.call(SYS.mount, t.str('proc'), t.str('/proc'), t.str('proc'), 0, 0)],
     ['unshare', t.call(SYS.unshare, CLONE.NEWCGROUP)],
     ['mount', addMount(t, 'cgroup2', '/sys/fs/cgroup', '')],

@@ -5,6 +5,7 @@ import { DomainError } from '../errors.js';
 import { inTurn } from '../in-turn.js';
 import { PTRACE, SIG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
+import { beginData, beginRoot } from '../mounts/own-root.js';
 import { cloneArgs } from '../trace/clone.js';
 import { makeFolders } from './folders.js';
 import { addSurroundings, checkProgram, type Program } from './program.js';
@@ -37,6 +38,8 @@ async function launchNow(hands: Hands, spec: DomainSpec, program: Program): Prom
   const undo = new Undo();
   try {
     const anchor = await createAnchor(hands, spec, { monotonic: 0n, boottime: 0n }, [], undo);
+    if (spec.layer === true) await beginRoot(anchor, spec.root ?? '/');
+    if (spec.data !== undefined) await beginData(anchor, spec.data);
     await startProgram(anchor, program);
     await anchor.becomeReaper();
     check(await hands.syscall(SYS.ptrace, PTRACE.DETACH, anchor.pid, 0, 0), 'letting the domain go');

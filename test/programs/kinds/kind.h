@@ -9,7 +9,8 @@
 //   }
 //
 // A first line `// refused: NAME` says that a move is refused by that name (a regular expression) before anything is frozen; the
-// program must be right then too. `// late` says that it is only after the freeze. A line `// hops: N` says how often it is moved, if not there and back (2). A line
+// program must be right then too. `// late` says that it is only after the freeze. Lines `// layer: yes` and `// data: PATH` give the
+// domain a layer over its root or a folder of its own. A line `// hops: N` says how often it is moved, if not there and back (2). A line
 // `// fails: STEP STEP` has moves fail before these steps first, and be undone.
 #pragma once
 #include "../domain.h"
