@@ -19,16 +19,18 @@ interface Use {
  * Refuses what is used of a file system that is mounted nowhere any more (umount2(2) with `MNT_DETACH`): its name leads to
  * something else, or nowhere. Throws `unsupported`.
  */
-export async function refuseUnmounted({ hands, views }: LookContext, mounts: readonly Mount[]): Promise<void> {
+export async function refuseUnmounted({ hands, anchor, views }: LookContext, mounts: readonly Mount[]): Promise<void> {
   const ids = new Set(mounts.map((m) => m.id));
   const devs = new Set(mounts.map((m) => m.dev));
   const uses: Use[] = [];
   for (const { hostPid, pid, cwd, gone, descriptors, vmas } of views) {
     const at = (path: string): string => `/proc/${hostPid}/${path}`;
-    if (!gone.cwd) uses.push({ through: at('cwd'), name: at(`root${cwd}`), where: `process ${pid}, in ${cwd},` });
+    // A process may have a root of its own; names are told from the domain's.
+    const named = (path: string): string => `/proc/${anchor.pid}/root${path}`;
+    if (!gone.cwd) uses.push({ through: at('cwd'), name: named(cwd), where: `process ${pid}, in ${cwd},` });
     for (const { fd, link, info } of descriptors.filter(isOrdinary)) {
       if (ids.has(info.mntId)) continue;
-      uses.push({ through: at(`fd/${fd}`), name: at(`root${link}`), where: `descriptor ${fd} (${link})` });
+      uses.push({ through: at(`fd/${fd}`), name: named(link), where: `descriptor ${fd} (${link})` });
     }
     for (const v of vmas) {
       const [major = '', minor = ''] = v.dev.split(':');
