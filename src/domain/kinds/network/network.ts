@@ -1,8 +1,7 @@
-import { unsupported } from '../../errors.js';
-import { readTexts } from '../../linux/os.js';
 import { together } from '../../together.js';
-import { domainKind, type LookContext } from '../kind.js';
+import { domainKind } from '../kind.js';
 import { applyNetwork, sameNetwork } from './apply.js';
+import { refuseRules } from './rules.js';
 import { lookAtNetwork, type NetworkState } from './state.js';
 import { applySettings, readSettings, type Settings } from './sysctls.js';
 
@@ -10,13 +9,6 @@ interface Network extends NetworkState {
   /** As they were before the freeze: there are some hundred, and nothing tells that one has changed. */
   readonly settings: Settings;
 }
-
-/** Files of /proc/PID/net that have lines only where somebody has made rules. */
-const RULES: readonly (readonly [file: string, what: string])[] = [
-  ['ip_tables_names', 'rules of iptables'],
-  ['ip6_tables_names', 'rules of ip6tables'],
-  ['arp_tables_names', 'rules of arptables'],
-];
 
 /**
  * The network namespace of the domain: interfaces, addresses, routes, rules, permanent neighbours. It is made before
@@ -26,7 +18,8 @@ export const network = domainKind<Network>({
   name: 'network',
   keeps:
     'interfaces (the loopback one, the NIC, veth pairs, dummies) with flags, MTU and address; addresses, routes, policy rules, permanent neighbours; settings in /proc/sys/net as of just before the freeze',
-  refuses: 'other kinds of interfaces, routes with several next hops, queueing disciplines, rules of iptables, XDP',
+  refuses:
+    'other kinds of interfaces, routes with several next hops, queueing disciplines, rules of iptables and nftables, IPsec, XDP',
   describe: refuseRules,
   async foresee({ hands, anchor }) {
     const [state, settings] = await together([lookAtNetwork(hands, anchor), readSettings(hands, anchor)]);
@@ -48,14 +41,3 @@ export const network = domainKind<Network>({
     await applyNetwork(hands, anchor, state);
   },
 });
-
-async function refuseRules({ hands, anchor }: LookContext): Promise<void> {
-  const texts = await readTexts(
-    hands,
-    RULES.map(([file]) => `/proc/${anchor.pid}/net/${file}`),
-    1,
-  );
-  RULES.forEach(([, what], i) => {
-    if ((texts[i] ?? '') !== '') throw unsupported(what, 'the network namespace');
-  });
-}
