@@ -6,6 +6,7 @@ import { EAGAIN } from '../../linux/flags.js';
 import { closeAll } from '../../linux/making.js';
 import { check, concat } from '../../linux/os.js';
 import { int, SO, SOL_SOCKET } from '../socket-options.js';
+import { withEmpty } from './empty-messages.js';
 import { NO_NAME, SOCK_STREAM, type Sender } from './state.js';
 
 export const SO_PEEK_OFF = 42;
@@ -141,7 +142,7 @@ export async function peekAll(
   fd: number,
   type: number,
   waiting: number,
-  options: { readonly peekOffset: number; readonly passCred: number; readonly reset: boolean },
+  options: { readonly inode: number; readonly peekOffset: number; readonly passCred: number; readonly reset: boolean },
   where: string,
 ): Promise<{ readonly messages: Peeked[]; readonly taken: readonly number[] }> {
   const out: Peeked[] = [];
@@ -152,6 +153,14 @@ export async function peekAll(
   const end = options.reset ? waiting : Infinity;
   if (end === 0) return { messages: out, taken: taken.fds };
   try {
+    const seen = async (): Promise<{ messages: Peeked[]; taken: readonly number[] }> => {
+      if (type === SOCK_STREAM) return { messages: out, taken: taken.fds };
+      await setNumbers(hands, fd, { [SO_PEEK_OFF]: -1 });
+      const b = hands.batch();
+      const asked = addPeek(b, fd, 8);
+      const head = takePeek(await b.run(), asked, taken).piece;
+      return { messages: withEmpty(hands, options.inode, out, head), taken: taken.fds };
+    };
     await setNumbers(hands, fd, { [SO_PEEK_OFF]: 0, [SO.PASSCRED]: 1 });
     for (let partial = false; ;) {
       const b = hands.batch();
@@ -161,7 +170,7 @@ export async function peekAll(
       for (const a of asked) {
         const { length, flags, piece } = takePeek(r, a, taken);
         const ended = length === 0 && (piece === undefined || type === SOCK_STREAM);
-        if (length === -EAGAIN || ended) return { messages: out, taken: taken.fds };
+        if (length === -EAGAIN || ended) return await seen();
         check(length, 'reading a UNIX socket');
         if (piece === undefined) continue;
         bytes += length;
@@ -175,7 +184,7 @@ export async function peekAll(
         const long = type !== SOCK_STREAM && (out.at(-1)?.data.length ?? 0) > LARGEST;
         if (unclear || long || (flags & MSG_CTRUNC) !== 0 || out.length > MOST_MESSAGES || bytes > MOST_BYTES)
           throw unsupported('too much in a UNIX socket', where);
-        if (bytes >= end) return { messages: out, taken: taken.fds };
+        if (bytes >= end) return await seen();
       }
       room = LARGEST;
     }

@@ -102,7 +102,7 @@ export const unix = fileKind<UnixState>({
     }
     refuse({ urgent: false, reset }, info, whereOf(file));
     looked.resets.set(file, reset);
-    const options = { peekOffset, passCred, reset };
+    const options = { inode: info.inode, peekOffset, passCred, reset };
     const { messages, taken } = await peekAll(hands, file.held, info.type, info.received, options, whereOf(file));
     looked.queues.set(file, messages);
     return taken;
@@ -322,6 +322,9 @@ async function queueOf(context: CheckpointContext, file: OpenFile): Promise<Mess
     from,
     files: fds.map((fd) => {
       const id = context.inside.get(fd);
+      // An empty message that was looked at before is not seen again, nor are its descriptors.
+      if (id === undefined && data.length === 0)
+        throw unsupportedNow('an empty message with descriptors', whereOf(file));
       if (id === undefined) throw new DomainError('state', 'a descriptor on its way is of no known file');
       return id;
     }),
