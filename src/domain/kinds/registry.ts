@@ -25,6 +25,7 @@ import { signals } from './signals.js';
 import { sysv } from './sysv/sysv.js';
 import { semaphoreAdjustments, semaphoreUsers } from './sysv/users.js';
 import { surroundings } from './surroundings.js';
+import { orphans } from './inet/orphans.js';
 import { socket, socketKinds } from './socket.js';
 import { threads } from './threads.js';
 import { timerfd } from './timerfd.js';
@@ -79,6 +80,7 @@ export const domainKinds: readonly DomainKind[] = [
   queues,
   carriedFiles,
   ...sharedByProcesses,
+  orphans,
 ];
 
 /** The kind that saved something. Throws `state`. */

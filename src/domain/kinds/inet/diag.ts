@@ -3,6 +3,7 @@ import { SYS } from '../../../guest/hands/syscalls.js';
 import { O } from '../../linux/flags.js';
 import { closeAll } from '../../linux/making.js';
 import { check } from '../../linux/os.js';
+import { together } from '../../together.js';
 import { makeSocket } from '../make-socket.js';
 import { endpointAt, type Endpoint } from './address.js';
 
@@ -46,10 +47,15 @@ export async function inetSockets(
   states: number,
   families: readonly number[],
 ): Promise<DiagSocket[]> {
+  const found = await together(families.map((family) => ofFamily(hands, netns, request(family, protocol, states))));
+  return found.flat();
+}
+
+async function ofFamily(hands: Hands, netns: number, asked: Uint8Array): Promise<DiagSocket[]> {
   const fd = await makeSocket(hands, netns, AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG);
   const out: DiagSocket[] = [];
   try {
-    for (const family of families) await dump(hands, fd, request(family, protocol, states), out);
+    await dump(hands, fd, asked, out);
     return out;
   } finally {
     await closeAll(hands, [fd]);
