@@ -32,6 +32,8 @@ const REFUSED = new Map([
   ['um', 'memory registered with userfaultfd'],
   ['uw', 'memory registered with userfaultfd'],
   ['ui', 'memory registered with userfaultfd'],
+  // Linux 6.12 has none.
+  ['gu', 'guard regions (MADV_GUARD_INSTALL)'],
   ['io', 'a mapping of a device'],
   ['pf', 'a mapping of a device'],
 ]);

@@ -1,3 +1,4 @@
+// fails: finish resume
 // Asynchronous I/O: an idle context goes on.
 #include "kind.h"
 #include <linux/aio_abi.h>

@@ -1,3 +1,4 @@
+// fails: finish resume
 // epoll: entries of descriptors that are closed or are something else by now, one-shot entries that have fired, edges that were
 // seen, sets in sets, a set watched by a child, the same description twice.
 #include "kind.h"

@@ -1,3 +1,4 @@
+// fails: finish resume
 // What a program has told the kernel about its memory: locks, advice, names, droppable memory, guards, memory that is sealed.
 #include "kind.h"
 #include <sys/mman.h>

@@ -1,3 +1,4 @@
+// fails: finish resume
 // Memory that nobody may touch now, with contents; memory that may only be written, or only be executed.
 #include "kind.h"
 #include <sys/mman.h>

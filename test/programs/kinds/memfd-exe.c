@@ -1,3 +1,4 @@
+// fails: finish resume
 // A program that is executed out of a memfd.
 #include "kind.h"
 #include <sys/mman.h>

@@ -1,3 +1,4 @@
+// fails: finish resume
 // memfds: permissions, owner, seals of every sort with mappings, positions and flags of several descriptions, names with spaces
 // and with "(deleted)", a sparse one of 3 GiB, one that can be executed at once.
 #include "kind.h"

@@ -1,3 +1,4 @@
+// fails: finish resume
 // POSIX message queues: open and not, with messages of several priorities, an owner, limits; one that has lost its name, two
 // descriptions of one queue.
 #include "kind.h"

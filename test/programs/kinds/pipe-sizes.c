@@ -1,3 +1,4 @@
+// fails: finish resume
 // Pipes: a full one of 1 MiB, packets, one opened for reading and writing, one without readers, one without writers, one shrunk,
 // spliced pages, hundreds.
 #include "kind.h"

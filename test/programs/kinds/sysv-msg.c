@@ -1,3 +1,4 @@
+// fails: finish resume
 // System V message queues: ids, keys, messages of several types in order, limits; a large one.
 #include "kind.h"
 #include <sys/ipc.h>

@@ -1,3 +1,4 @@
+// fails: finish resume
 // System V semaphores: ids, keys, values, who operated last, and what is undone when a process ends.
 #include "kind.h"
 #include <sys/ipc.h>

@@ -1,3 +1,4 @@
+// fails: finish resume
 // System V segments: the very first with id 0, one that nobody has attached, one read-only, one in two processes, one of which
 // only a part is left, one marked for destruction, one of an owner that is not root, a sparse one.
 #include "kind.h"
