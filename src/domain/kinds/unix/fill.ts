@@ -3,6 +3,7 @@ import { unsupported } from '../../errors.js';
 import { F } from '../../linux/flags.js';
 import { check, isFound } from '../../linux/os.js';
 import { together } from '../../together.js';
+import { setFilter } from '../inet/filter.js';
 import { int, SO, SOL_SOCKET } from '../socket-options.js';
 import type { Making } from './make.js';
 import { SO_PEEK_OFF, sendAll, type Outgoing } from './queue.js';
@@ -132,6 +133,7 @@ async function finish(making: Making, s: UnixState): Promise<void> {
   // A kernel may refuse an option that this kind of socket has by itself.
   for (const ref of asked) isFound(r.value(ref), 'setting an option of a UNIX socket');
   check(r.value(flagged), 'setting the flags of a UNIX socket');
+  if (s.filter !== undefined) await setFilter(hands, fd, s.filter);
 }
 
 const MSG_DONTWAIT = 0x40;

@@ -1,4 +1,5 @@
 import type { Maker } from '../../restore/actors.js';
+import type { SocketFilter } from '../inet/filter.js';
 import type { SocketOption } from '../socket-options.js';
 import type { UnixSocketInfo } from './diag.js';
 
@@ -67,6 +68,7 @@ export interface UnixState {
   readonly peekOffset: number;
   /** It has an error to tell, which is ECONNRESET: nothing else comes to a UNIX socket. */
   readonly reset: boolean;
+  readonly filter?: SocketFilter;
 }
 
 /** Where there is no name. */

@@ -6,6 +6,7 @@ import { check, readText } from '../../linux/os.js';
 import type { Maker } from '../../restore/actors.js';
 import { ANCHOR } from '../../tree/tree.js';
 import { together } from '../../together.js';
+import { addFilterLook, readFilter } from '../inet/filter.js';
 import { fileKind, type CheckpointContext, type LookContext, type OpenFile, type RestoreContext } from '../kind.js';
 import { addReadOptions, COMMON_OPTIONS, int, SO, SOL_SOCKET, type OptionName } from '../socket-options.js';
 import { STATE_ESTABLISHED, unixSockets, type UnixSocketInfo } from './diag.js';
@@ -79,7 +80,7 @@ const inodeOf = (file: OpenFile): number => Number(/\d+/.exec(file.view.link)?.[
 export const unix = fileKind<UnixState>({
   name: 'unix',
   keeps:
-    'pairs of every type, connections, also those that wait to be accepted, listening sockets, datagram sockets; what waits in them with descriptors, senders and their credentials; shut directions, names, relative ones too, owner and mode of their files, removed ones; whose they are (SO_PEERCRED)',
+    'pairs of every type, connections, also those that wait to be accepted, listening sockets, datagram sockets; what waits in them with descriptors, senders and their credentials; shut directions, names, relative ones too, owner and mode of their files, removed ones; whose they are (SO_PEERCRED), classic filters',
   refuses:
     'what was sent to a connection that is not accepted yet, an end outside the domain, a byte out of band, a file that was renamed',
   matches: () => false,
@@ -114,7 +115,9 @@ export const unix = fileKind<UnixState>({
     const local = addName(b, SYS.getsockname, file.held);
     const maker = addMaker(b, file.held);
     const more = addFurther(b, file.held);
+    const filtered = addFilterLook(b, file.held, whereOf(file));
     const r = await b.run();
+    filtered(r);
     refuse(more(r), info, whereOf(file));
     await lookAtFile(hands, context.anchor, file.held, local(r), whereOf(file));
     const found = maker(r);
@@ -132,6 +135,7 @@ export const unix = fileKind<UnixState>({
     const numbers = addReadOptions(b, file.held, NUMBERS);
     const maker = addMaker(b, file.held);
     const more = addFurther(b, file.held);
+    const filtered = addFilterLook(b, file.held, where);
     const statBuf = b.out(128);
     const stat = b.call(SYS.fstat, file.held, statBuf);
     const r = await b.run();
@@ -139,7 +143,8 @@ export const unix = fileKind<UnixState>({
     refuse(more(r), info, where);
     const reset = lookedOf(context).resets.get(file) ?? false;
     const [sendBuffer = 0, receiveBuffer = 0, peekOffset = -1] = numbersOf(numbers(r));
-    const [made, named, queue] = await together([
+    const [filter, made, named, queue] = await together([
+      readFilter(hands, file.held, filtered(r), where),
       makerInDomain(context, file, maker(r)),
       lookAtFile(hands, context.anchor, file.held, local(r), where),
       queueOf(context, file),
@@ -162,6 +167,7 @@ export const unix = fileKind<UnixState>({
       receiveBuffer,
       peekOffset,
       reset,
+      ...(filter !== undefined && { filter }),
     };
   },
   async prepare(context, states) {
