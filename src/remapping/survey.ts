@@ -126,7 +126,7 @@ async function look(
 }
 
 /** Looks, and again as long as something ends or is in between while it is looked at. */
-async function again<T>({ anchor }: RunningDomain, look: () => Promise<T>): Promise<T> {
+async function again<T>({ anchor, spec }: RunningDomain, look: () => Promise<T>): Promise<T> {
   for (let turn = 0; ; turn++) {
     const pids = await anchor.cgroup.processes();
     try {
@@ -137,10 +137,17 @@ async function again<T>({ anchor }: RunningDomain, look: () => Promise<T>): Prom
       const passing =
         e instanceof DomainError &&
         (e.passing || e.resource === NO_VDSO || (e.code === 'guest' && GONE.includes(e.errno)));
+      const isGone = passing && e.code === 'guest';
+      if (turn === MOST_LOOKS && (isGone || !pids.every((p) => still.has(p)))) throw comesAndGoes(spec.name, e);
       if (turn === MOST_LOOKS || (!passing && pids.every((p) => still.has(p)))) throw e;
       if (passing) await aMoment();
     }
   }
+}
+
+function comesAndGoes(name: string, cause: unknown): DomainError {
+  const message = `processes or files of domain ${name} come and go faster than they can be looked at`;
+  return new DomainError('changed', message, { resource: 'what comes and goes', passing: true, cause });
 }
 
 /** Looks before the one that counts. */

@@ -16,12 +16,11 @@ export interface OwnFolder {
   readonly contents: boolean | { readonly except: readonly string[] };
 }
 
-/** What a Debian system writes to, where its root cannot be written: all that lies outside of /usr but the homes. */
+/** What a Debian system writes to, where its root cannot be written: all that lies outside of /usr but /etc and the homes. */
 export const WRITABLE: readonly OwnFolder[] = [
   { path: '/run', contents: false },
   { path: '/tmp', mode: 0o1777, contents: false },
   { path: '/dev/shm', mode: 0o1777, contents: false },
-  { path: '/etc', contents: true },
   // What packages are installed is asked of the tree itself.
   { path: '/var', contents: { except: ['lib/dpkg', 'lib/apt', 'cache/apt', 'cache/debconf'] } },
 ];

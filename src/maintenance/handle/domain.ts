@@ -43,7 +43,7 @@ export interface RunOptions {
   /** Folder of the OS instance that is its root, such as `/trees/NAME`; the instance's own unless told. */
   readonly root?: string;
   /**
-   * Folders of its own, in memory, which go along; with a root of its own /run, /tmp, /dev/shm, /etc and /var unless told.
+   * Folders of its own, in memory, which go along; with a root of its own /run, /tmp, /dev/shm and /var unless told.
    * What it writes elsewhere stays behind, or it may not be moved for it.
    */
   readonly folders?: readonly OwnFolder[];

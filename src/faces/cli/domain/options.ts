@@ -17,7 +17,7 @@ with another kernel. "serve" is the machine that they run on; the others speak t
   run [options] -- PROGRAM ARGS
                               starts a program as a domain; its output is ours, and its exit status too. Ctrl-C stops it
     --name NAME               what to call it; the program's name unless told
-    --tree NAME               its root is this tree, with /etc, /var, /run and /tmp of its own in memory
+    --tree NAME               its root is this tree, with /var, /run and /tmp of its own in memory
     --root DIR                its root is this folder of the OS instance
     --user USER[:GROUP]       by name or number
     --limit NAME=SOFT[:HARD]  such as nofile=4096; may be given several times

@@ -1,0 +1,31 @@
+/** Debian's services as they are, as domains: what each needs, and how it is used while it moves. */
+import type { DomainOptions } from '../../src/index.js';
+import { memcached } from './memcached.js';
+import { nginx } from './nginx.js';
+import { postgresql } from './postgresql.js';
+import { redis } from './redis.js';
+import { sqlite } from './sqlite.js';
+
+/** What is used of a service under way. */
+export interface Load {
+  /** Ends it; answers what was not as it should be, in words: nothing, if all was. */
+  finish(): Promise<string[]>;
+}
+
+export interface Surroundings {
+  /** Port of this host that leads to the service's. */
+  readonly port: number;
+  /** The lines that the domain has written, whole ones. */
+  readonly lines: () => string[];
+}
+
+export interface Service {
+  readonly name: string;
+  readonly run: Omit<DomainOptions, 'name' | 'root' | 'network'>;
+  /** The port that it listens on; none: nobody connects. */
+  readonly port?: number;
+  /** Begins to use it; resolves when it answers. */
+  begin(surroundings: Surroundings): Promise<Load>;
+}
+
+export const SERVICES: readonly Service[] = [memcached, redis, nginx, sqlite, postgresql];
