@@ -48,7 +48,7 @@ export function isSegment(v: { readonly path?: string; readonly deleted?: boolea
 
 /** Whether what has no path any more was a file with a path: not a memfd, shared anonymous memory or a segment. */
 export const isFilePath = (path: string): boolean =>
-  !/^(\[anon_shmem:|\/(memfd:|\[aio\]$||dev\/zero( \(deleted\))?$|SYSV[0-9a-f]{8}$))/.test(path);
+  !/^(\[anon_shmem:|\/(memfd:|\[aio\]$|dev\/zero( \(deleted\))?$|SYSV[0-9a-f]{8}$))/.test(path);
 
 /** True for the ring of an asynchronous I/O context (io_setup(2)). */
 export function isRing(v: { readonly path: string; readonly deleted: boolean }): boolean {
