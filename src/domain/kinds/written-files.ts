@@ -48,7 +48,8 @@ export const writtenFiles = domainKind<WrittenFiles>({
     const { hands, anchor, hold } = context;
     const watch = await holdWatch(hands, anchor.pid, anchor.written);
     hold(watch);
-    return take(context, watch, undefined);
+    // What is open goes along later: to read it now would be told to who watches it, and would break a lease of it.
+    return take(context, watch, undefined, new Set(carriedPaths(context.views, () => false)));
   },
   brings: ({ living }, path) => living.some((l) => l.path === path || l.names.includes(path)),
   async prepare(context, state) {
