@@ -1,9 +1,9 @@
 /** Trees: whole Debian systems with packages of one's choice, on a disk that guests mount. */
 import { Apt } from '../image/apt.js';
-import type { PackageRecord } from '../image/apttext.js';
+import type { InstallStep, PackageRecord } from '../image/apttext.js';
 import { sha256 } from '../image/bytes.js';
 import { ImageError } from '../image/errors.js';
-import type { Cache, FileWriter, OnProgress } from '../image/host.js';
+import type { Cache, FileWriter, Lock, OnProgress } from '../image/host.js';
 import { prepareImage, type PrepareOptions } from '../image/prepare.js';
 import { Store } from '../image/store.js';
 import type { SystemComputer } from '../system/index.js';
@@ -53,18 +53,27 @@ export async function prepareTree(install: readonly string[], options: TreeOptio
     const found = await ready(store, wanted, onProgress);
     if (found !== undefined) return found;
   }
+  const lockCache = (): Promise<Lock> =>
+    cache.lock(signal, () =>
+      onProgress({ step: 'wait', message: 'another process is preparing images: waiting for it' }),
+    );
+  const build = new TreeBuild(store, wanted, { ...options, onProgress });
+  const planning = await lockCache();
+  try {
+    await build.plan();
+  } finally {
+    await planning.release();
+  }
   // The builder's own image takes the same lock.
   const image = await prepareImage(builderProfile(), { ...options, refresh: false, onProgress });
-  const lock = await cache.lock(signal, () =>
-    onProgress({ step: 'wait', message: 'another process is preparing images: waiting for it' }),
-  );
+  const lock = await lockCache();
   try {
     if (!refresh) {
       const found = await ready(store, wanted, onProgress);
       if (found !== undefined) return found;
     }
     await store.sweep();
-    const manifest = await new TreeBuild(store, wanted, { ...options, onProgress }).run(image);
+    const manifest = await build.run(image);
     onProgress({ step: 'ready', message: `tree ${manifest.name} ready, ${manifest.packages.length} packages` });
     return prepared(store, manifest);
   } catch (error) {
@@ -159,8 +168,16 @@ async function contentsKey(packages: readonly { name: string; version: string }[
   return (await sha256(JSON.stringify([BUILDER, lines]))).slice(0, 20);
 }
 
+interface Plan {
+  readonly records: readonly PackageRecord[];
+  readonly order: readonly InstallStep[];
+  /** Bytes, roughly. */
+  readonly installed: number;
+}
+
 class TreeBuild {
   readonly #apt: Apt;
+  #plan: Plan | undefined;
   constructor(
     private readonly store: Store,
     private readonly asked: Asked,
@@ -170,18 +187,26 @@ class TreeBuild {
     this.#apt = new Apt({ root: `${cache.root}/apt`, files: cache.files, commands, onProgress, signal, mirrors });
   }
 
+  /** Finds out what is needed, and whether there is room for it, before anything is fetched. */
+  async plan(): Promise<Plan> {
+    const { install } = this.asked;
+    await this.#apt.update({ needBackports: false, always: this.options.refresh === true });
+    const { records, order } = await this.#apt.system(install);
+    const installed = records.reduce((n, r) => n + r.installed, 0);
+    await this.#checkRoom(records, installed);
+    this.#plan = { records, order, installed };
+    return this.#plan;
+  }
+
   async run(image: Parameters<typeof buildInGuest>[0]['image']): Promise<TreeManifest> {
     const { store, options } = this;
     const { name, install } = this.asked;
     const apt = this.#apt;
-    await apt.update({ needBackports: false, always: options.refresh === true });
-    const { records, order } = await apt.system(install);
+    const { records, order, installed } = this.#plan ?? (await this.plan());
     const packages = records.map(({ name, version }) => ({ name, version })).sort((a, b) => (a.name < b.name ? -1 : 1));
     const contents = await contentsKey(packages);
     const known = await this.#known(contents);
     if (known !== undefined) return this.#keep({ ...known, name, install });
-    const installed = records.reduce((n, r) => n + r.installed, 0);
-    await this.#checkRoom(records, installed);
     await apt.announce(records);
     const debs = await apt.download(records);
 
@@ -209,8 +234,21 @@ class TreeBuild {
   }
 
   async #keep(manifest: TreeManifest): Promise<TreeManifest> {
-    await this.store.writeManifest('trees', manifest.name, manifest);
+    const { store } = this;
+    const before = await store.readManifest('trees', manifest.name, checkTree);
+    await store.writeManifest('trees', manifest.name, manifest);
+    // Hundreds of megabytes that nobody asks for any more. A guest that has it goes on with what it has open.
+    if (before !== undefined && !(await this.#isUsed(before))) await store.cache.files.remove(store.path(before.disk));
     return manifest;
+  }
+
+  async #isUsed({ disk }: TreeManifest): Promise<boolean> {
+    const { store } = this;
+    for (const file of await store.cache.files.list(`${store.cache.root}/trees`)) {
+      const manifest = await store.readManifest('trees', file.replace(/\.json$/, ''), checkTree);
+      if (manifest?.disk.sha256 === disk.sha256) return true;
+    }
+    return false;
   }
 
   /** The same packages at the same versions, made before under whatever name. */

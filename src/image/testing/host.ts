@@ -346,7 +346,9 @@ export class TestHost implements Commands {
       for (const dependency of found.depends.split(',')) await add(dependency.trim().split(' ')[0]);
       return true;
     };
-    for (const name of names) if (!(await add(name))) return [100, '', `E: Unable to locate package ${name}\n`];
+    // A pattern, such as all that is essential: there is none.
+    for (const name of names.filter((n) => !n.startsWith('?')))
+      if (!(await add(name))) return [100, '', `E: Unable to locate package ${name}\n`];
     return [
       0,
       [...plan.values()].map((p) => `Inst ${p.name} (${p.version} Debian:13/stable [riscv64])\n`).join(''),
