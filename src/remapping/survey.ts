@@ -19,6 +19,8 @@ import { compareFiles } from './compare.js';
 
 /** How often a look at a domain whose processes come and go is begun again. */
 const MOST_LOOKS = 20;
+/** From this look on those are left out who come and go. */
+const STEADY_FROM = 3;
 /** Errors of a look at what a running domain has that mean: not any more. */
 const GONE: readonly number[] = [ENOENT, ESRCH, EBADF];
 export const aMoment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
@@ -47,7 +49,7 @@ async function compareMemory(to: Hands, outlines: readonly Outline[]): Promise<v
  * makes the look begin again. `hold`: notes descriptors of the source's hands that are closed when the move is over.
  */
 export function lookAround(domain: RunningDomain, to: Hands, hold: (fd: number) => void): Promise<Look> {
-  return again(domain, () => look(domain, hold, to));
+  return again(domain, (pids) => look(domain, pids, hold, to));
 }
 
 /** What a look comes to: the processes, and what must be in the destination before they are. */
@@ -73,12 +75,13 @@ export interface Obstacle {
  * undefined: only what the domain itself has is looked at. Throws DomainError `lost` if it is no more.
  */
 export async function findObstacles(domain: RunningDomain, to?: Hands): Promise<Obstacle[]> {
-  const found = await again(domain, async () => {
+  const found = await again(domain, async (pids) => {
     const refusals: DomainError[] = [];
     const kept: number[] = [];
     try {
       await look(
         domain,
+        pids,
         (fd) => void kept.push(fd),
         to,
         (refusal) => void refusals.push(refusal),
@@ -92,24 +95,25 @@ export async function findObstacles(domain: RunningDomain, to?: Hands): Promise<
   return [...new Map(all.map((o) => [o.message, o])).values()];
 }
 
-/** One look. Throws the first refusal, or has `tell` told of all. */
+/** One look, at these processes. Throws the first refusal, or has `tell` told of all. */
 async function look(
   { hands, anchor, spec }: RunningDomain,
+  pids: readonly number[],
   hold: (fd: number) => void,
   to?: Hands,
   tell?: OnRefusal,
 ): Promise<Look> {
-  const pids = await anchor.cgroup.processes();
   // One that has ended and whose threads have too is its parent's to ask about.
   const all = (await surveyProcesses(hands, pids)).filter((v) => v.status.state !== 'Z' || v.status.threads > 1);
   const anchorView = all.find((v) => v.hostPid === anchor.pid);
   if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
-  const views = await withTables(
-    hands,
-    all.filter((v) => v !== anchorView),
-  );
+  const inGroup = new Set(await anchor.cgroup.processes());
+  // Whoever came meanwhile, or was left out, is no stray: when all stand still it is looked at again who is.
+  const partial = pids.length < inGroup.size || !pids.every((pid) => inGroup.has(pid));
+  const seen = all.filter((v) => v !== anchorView).map((v) => (partial ? { ...v, strays: [] } : v));
+  const views = await withTables(hands, seen);
   if (views.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
-  refuseUnsupported(views, anchorView, tell);
+  refuseUnsupported(views, partial ? { ...anchorView, strays: [] } : anchorView, tell);
   await inspectShared({ hands, anchor, views, files: [], inside: new Map() }, tell);
   let foreseen: ReadonlyMap<string, unknown> = new Map();
   await refusingLater(tell, async () => {
@@ -125,12 +129,19 @@ async function look(
   return { outlines, foreseen, lacking };
 }
 
-/** Looks, and again as long as something ends or is in between while it is looked at. */
-async function again<T>({ anchor, spec }: RunningDomain, look: () => Promise<T>): Promise<T> {
+/**
+ * Looks, and again as long as something ends or is in between while it is looked at. Where there is always somebody who
+ * ends, such as a shell's commands, those that came since the first look are left out: whoever of them is there when all
+ * stand still is looked at then.
+ */
+async function again<T>({ anchor, spec }: RunningDomain, look: (pids: readonly number[]) => Promise<T>): Promise<T> {
+  let always: readonly number[] | undefined;
   for (let turn = 0; ; turn++) {
     const pids = await anchor.cgroup.processes();
+    always = always?.filter((pid) => pids.includes(pid)) ?? pids;
+    const staying = turn < STEADY_FROM ? pids : always;
     try {
-      return await look();
+      return await look(staying);
     } catch (e) {
       const still = new Set(await anchor.cgroup.processes());
       // A process has no memory for a moment while it executes another program; descriptors and threads come and go.

@@ -5,6 +5,7 @@ import { nginx } from './nginx.js';
 import { postgresql } from './postgresql.js';
 import { redis } from './redis.js';
 import { sqlite } from './sqlite.js';
+import { tail } from './tail.js';
 
 /** What is used of a service under way. */
 export interface Load {
@@ -28,4 +29,4 @@ export interface Service {
   begin(surroundings: Surroundings): Promise<Load>;
 }
 
-export const SERVICES: readonly Service[] = [memcached, redis, nginx, sqlite, postgresql];
+export const SERVICES: readonly Service[] = [memcached, redis, nginx, sqlite, postgresql, tail];
