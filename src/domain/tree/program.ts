@@ -30,6 +30,7 @@ export interface Program {
   readonly before?: readonly (readonly [string, ...string[]])[];
 }
 
+/** Whom a program runs as, in numbers. */
 export interface User {
   readonly uid: number;
   readonly gid: number;
