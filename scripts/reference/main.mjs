@@ -1,8 +1,9 @@
-// Writes docs/reference out of the compiled types, a page for each entry point: npm run reference
+// Writes docs/reference out of the compiled types, a page for each entry point, and the table of kinds: npm run reference
 // With --check it writes nothing, and fails where a page is not as it would write it, or something is missing.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { faults, readApi } from './api.mjs';
+import { tableOfKinds } from './kinds.mjs';
 import { pageName, renderPage } from './page.mjs';
 
 const FOLDER = 'docs/reference';
@@ -24,5 +25,6 @@ for (const [name, text] of pages) {
   if (check) wrong.push(`${path} is not current: npm run reference`);
   else writeFileSync(path, text);
 }
+wrong.push(...(await tableOfKinds(check)));
 for (const line of wrong) console.error(line);
 if (wrong.length > 0) process.exitCode = 1;
