@@ -127,7 +127,7 @@ async function refuseUnread({ hands, views }: LookContext): Promise<void> {
     return (r) => (r.value(got) < 0 ? 0 : r.view(length).getInt32(0, true));
   });
   waiting.forEach((bytes, i) => {
-    const { pid = 0, fd = 0 } = all[i] ?? {};
-    if (bytes > 0) throw unsupportedNow('unread inotify events', `descriptor ${fd} of process ${pid}`);
+    const one = all[i];
+    if (bytes > 0) throw unsupportedNow('unread inotify events', `descriptor ${one?.fd} of process ${one?.pid}`);
   });
 }

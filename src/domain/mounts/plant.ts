@@ -81,7 +81,9 @@ export async function plantTree(
     (b, f) => {
       const path = f.paths[0] ?? '';
       const n = b.call(SYS.mkdirat, fd, b.str(path), 0o700);
-      return (r) => void (over && r.value(n) === -EEXIST ? 0 : check(r.value(n), `making ${path}`));
+      return (r) => {
+        if (!over || r.value(n) !== -EEXIST) check(r.value(n), `making ${path}`);
+      };
     },
   );
   const rest = made.filter((f) => !isFolder(f));

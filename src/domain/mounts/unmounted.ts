@@ -51,6 +51,6 @@ export async function refuseUnmounted({ hands, anchor, views }: LookContext, mou
       return here.dev === there?.dev && here.ino === there.ino;
     };
   });
-  const other = uses.find((_, i) => same[i] === false);
+  const other = uses.find((_, i) => !(same[i] ?? true));
   if (other !== undefined) throw unsupported('a file of what is unmounted', other.where);
 }

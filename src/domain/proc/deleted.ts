@@ -42,7 +42,7 @@ export async function tellDeleted(hands: Hands, views: readonly ProcessView[]): 
   });
   if (shown.length === 0) return [...views];
   const answers = await areDeleted(hands, shown);
-  const there = new Set(shown.filter((_, i) => answers[i] === false).map((s) => s.through));
+  const there = new Set(shown.filter((_, i) => !(answers[i] ?? true)).map((s) => s.through));
   return views.map((view) => {
     const gone = (name: string, through: string): boolean => maybeDeleted(name) && !there.has(through);
     const at = `/proc/${view.hostPid}`;

@@ -107,7 +107,7 @@ export async function dumpAll(hands: Hands, anchor: Anchor, dumps: readonly Dump
     return await together(
       asked.map(async ({ fd, sent, parts }, i) => {
         const out: Entry[] = [];
-        const { size = 0 } = dumps[i] ?? {};
+        const size = dumps[i]?.size ?? 0;
         if (fd < 0 || sent < 0) return out;
         let ended = parts.some((p) => parse(p, size, out));
         for (let turn = 0; !ended && turn < MOST_PARTS; turn++) {
