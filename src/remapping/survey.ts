@@ -112,8 +112,8 @@ async function look(
   const partial = pids.length < inGroup.size || !pids.every((pid) => inGroup.has(pid));
   const seen = all.filter((v) => v !== anchorView).map((v) => (partial ? { ...v, strays: [] } : v));
   const views = await withTables(hands, seen);
-  if (views.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
   refuseUnsupported(views, partial ? { ...anchorView, strays: [] } : anchorView, tell);
+  if (views.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
   await inspectShared({ hands, anchor, views, files: [], inside: new Map() }, tell);
   let foreseen: ReadonlyMap<string, unknown> = new Map();
   await refusingLater(tell, async () => {

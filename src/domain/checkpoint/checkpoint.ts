@@ -11,6 +11,7 @@ import { closeAll } from '../linux/making.js';
 import { readFile } from '../linux/os.js';
 import type { FrameMover } from '../memory/mover.js';
 import { mappedObjects, type MemoryObject } from '../memory/objects.js';
+import { refuseMappings } from '../memory/refused.js';
 import { CLOCK_BYTES } from '../memory/vdso.js';
 import { broughtBy } from './foresee.js';
 import { refuseNamespaces } from './namespaces.js';
@@ -76,6 +77,7 @@ export function refuseUnsupported(views: readonly ProcessView[], anchor: Process
 
 /** Refuses what one process has, running or not. `namespaces`: the domain's own. */
 function refuseProcess(view: ProcessView, namespaces: ProcessView['namespaces'] | undefined, tell?: OnRefusal): void {
+  refusing(tell, () => refuseMappings(view));
   for (const kind of processKinds) refusing(tell, () => kind.describe?.(view));
   for (const d of view.descriptors) refusing(tell, () => kindOf(d, view).describe?.(d, view));
   if (namespaces !== undefined) refusing(tell, () => refuseNamespaces(view, namespaces));

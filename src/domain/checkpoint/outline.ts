@@ -5,7 +5,6 @@ import type { HeldFiles } from '../linux/held-files.js';
 import { targetVmas, type TargetVma } from '../memory/layout.js';
 import type { PageLook } from '../memory/mover.js';
 import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
-import { refuseMappings } from '../memory/refused.js';
 import { ownPages } from '../memory/scan.js';
 import { keptVvarPages } from '../memory/vdso.js';
 import { isVdso, isVvar } from '../proc/maps.js';
@@ -57,7 +56,6 @@ export async function outlineProcess(
   area = -1,
   look?: (ranges: readonly Range[]) => Promise<PageLook>,
 ): Promise<Outline> {
-  refuseMappings(view);
   const memory = new Tracee(hands, view.hostPid);
   const vmas = targetVmas(view.vmas, area < 0 ? undefined : { start: area, end: area + AREA_SIZE });
   const vdsoVma = view.vmas.find(isVdso);

@@ -1,7 +1,8 @@
 /** What processes made by clone(2) may share beside memory that is mapped: tables of descriptors, and working directories. */
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { unsupported } from '../errors.js';
+import { unsupported, unsupportedNow } from '../errors.js';
+import { VFORK } from '../freeze/stoppable.js';
 import { KCMP } from '../linux/flags.js';
 import { askAll } from '../linux/ask-all.js';
 import type { ProcessView, Tables } from '../proc/survey.js';
@@ -28,14 +29,21 @@ export async function withTables(
     groups(hands, asked, KCMP.FILES, (v) => v.descriptors.map((d) => `${d.fd} ${d.link}`).join()),
     groups(hands, asked, KCMP.FS, (v) => `${v.status.umask} ${v.root} ${v.cwd}`),
   ]);
-  for (const [pid, first] of memory)
-    if (pid !== first) throw unsupported('memory that another process has too (CLONE_VM)', `process ${pid}`);
+  for (const [pid, first] of memory) if (pid !== first) refuseSharedMemory(pid, views);
   const out = views.map((v) => ({
     ...v,
     tables: { files: files.get(v.pid) ?? v.pid, fs: fs.get(v.pid) ?? v.pid },
   }));
   refuseStrangers(out);
   return out;
+}
+
+/** Whoever is about to execute a program may have its parent's memory for a moment (vfork(2), posix_spawn(3)). */
+function refuseSharedMemory(pid: number, views: readonly ProcessView[]): never {
+  const parent = views.find((v) => v.hostPid === views.find((child) => child.pid === pid)?.status.ppid);
+  const waits = parent?.threads.some((t) => t.status.state === 'D') ?? false;
+  const what = waits ? VFORK : 'memory that another process has too (CLONE_VM)';
+  throw unsupportedNow(what, `process ${pid}`);
 }
 
 const isApart = (pid: number, { files, fs }: Tables): boolean => files === pid && fs === pid;

@@ -5,6 +5,9 @@ import type { HeldFiles } from '../linux/held-files.js';
 import { readTexts } from '../linux/os.js';
 import { parseStatus, type Status } from '../proc/status.js';
 
+/** What a parent in vfork(2) is refused by. */
+export const VFORK = 'a wait that cannot be interrupted (vfork)';
+
 /** What a thread is named by when it is refused: `thread 12`. */
 type Where = string;
 
@@ -18,7 +21,7 @@ export function refuseState(status: Status, where: Where): void {
   if (status.tracer !== 0) throw unsupported('a debugger of its own', where);
   switch (status.state) {
     case 'D':
-      throw unsupportedNow('a wait that cannot be interrupted (vfork)', where);
+      throw unsupportedNow(VFORK, where);
     case 'Z':
     case 'X':
       // A thread is in this state for no time, but for the first one of a process, whose others live on.

@@ -30,6 +30,7 @@ const RTM = {
 const NLM_F = { REPLACE: 0x100, EXCL: 0x200, CREATE: 0x400 } as const;
 const VETH_INFO_PEER = 1;
 const IFA_F_NODAD = 2;
+const IFA_F_TENTATIVE = 0x40;
 const AF_INET6 = 10;
 const EADDRNOTAVAIL = 99;
 const ENOENT = 2;
@@ -129,6 +130,9 @@ function tableChanges(there: NetworkState, wanted: NetworkState): Change[] {
     header: Uint8Array.from([...entry.header.subarray(0, 8), 0, 0, 0, 0]),
     attributes: link === '' ? entry.attributes : [...entry.attributes, [OIF, u32(indices.get(link) ?? 0)]],
   });
+  // What the kernel gave an interface that came up is still being tried: it makes way for what was tried long ago.
+  const onTrial = new Set(there.addresses.filter(isOnTrial).map((a) => identityOf('addresses', a)));
+  const tried = wanted.addresses.filter((a) => onTrial.has(identityOf('addresses', a)) && !isOnTrial(a));
   const gone = (table: 'addresses' | 'routes' | 'rules' | 'neighbours'): Tied[] => missing(table, there, wanted);
   const fresh = (table: 'addresses' | 'routes' | 'rules' | 'neighbours'): Tied[] => missing(table, wanted, there);
   const all = (
@@ -144,8 +148,10 @@ function tableChanges(there: NetworkState, wanted: NetworkState): Change[] {
     .filter((r) => !isKernels(r.entry))
     .sort((a, b) => b.entry.header[6] - a.entry.header[6]);
   return [
-    ...all('taking an address away', RTM.DELADDR, 0, gone('addresses').map(tied), [EADDRNOTAVAIL]),
-    ...all('adding an address', RTM.NEWADDR, add, fresh('addresses').map(tied).flatMap(untried), [EEXIST]),
+    ...all('taking an address away', RTM.DELADDR, 0, [...gone('addresses'), ...tried].map(tied), [EADDRNOTAVAIL]),
+    ...all('adding an address', RTM.NEWADDR, add, [...tried, ...fresh('addresses')].map(tied).flatMap(untried), [
+      EEXIST,
+    ]),
     ...all('taking a route away', RTM.DELROUTE, 0, gone('routes').map(routed), [ESRCH, ENOENT]),
     ...all('adding a route', RTM.NEWROUTE, NLM_F.CREATE, routes.map(routed), [EEXIST]),
     ...all(
@@ -182,5 +188,9 @@ function untried({ header, attributes }: Entry): Entry[] {
   const first = { header: own, attributes: [...attributes.filter(([t]) => t !== IFA.FLAGS), flagged(flags)] };
   return [first, { header, attributes }];
 }
+
+/** Whether an IPv6 address may turn out to be somebody else's, as far as is known yet. */
+const isOnTrial = ({ entry: { header, attributes } }: Tied): boolean =>
+  header[0] === AF_INET6 && (readU32(attributes.find(([t]) => t === IFA.FLAGS)?.[1]) & IFA_F_TENTATIVE) !== 0;
 
 const flagged = (flags: number): Attribute => [IFA.FLAGS, u32(flags)];
