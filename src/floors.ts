@@ -30,6 +30,9 @@ export type { NetCounters, NetOptions, VirtioNet } from './computer/virtio/net.j
 export type { QueueOwner, Virtqueue } from './computer/virtio/queue.js';
 export type { Asleep, Disturbed, Restarted, Wait as InterruptedWait } from './domain/freeze/wait.js';
 export type { CallRunner, Registers, Stop, Tracee } from './domain/trace/tracee.js';
+export type { Mount } from './domain/mounts/mountinfo.js';
+export type { FileHandle } from './domain/mounts/watch.js';
+export type { Written } from './domain/mounts/written.js';
 export type { Anchor, ClockOffsets } from './domain/tree/anchor.js';
 export type { Cgroup } from './domain/tree/cgroup.js';
 export type { Mailbox } from './guest/hands/mailbox.js';

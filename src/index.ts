@@ -22,12 +22,7 @@ import {
   type PrepareOptions,
   type Profile,
 } from './image/index.js';
-import {
-  findTree as findInCache,
-  prepareTree as makeTree,
-  type PreparedTree,
-  type TreeOptions as PrepareTreeOptions,
-} from './trees/index.js';
+import { findTree as findInCache, prepareTree as makeTree, type PreparedTree } from './trees/index.js';
 import { SystemComputer, type ComputerOptions, type SystemPlatform } from './system/index.js';
 
 /** A computer on this process: machine memory, harts on worker threads, devices, a network, and its VMM. */
@@ -44,7 +39,10 @@ export class Computer extends SystemComputer {
 }
 
 /** Options of `prepareTree`. */
-export type TreeOptions = ImageOptions & Pick<PrepareTreeOptions, 'name'>;
+export interface TreeOptions extends ImageOptions {
+  /** Under which it is kept and mounted; letters, digits, `-`, `_`, `.`. Default: made of the packages' names. */
+  readonly name?: string;
+}
 
 /**
  * A Debian system with these packages and all that they depend on, on a disk that guests mount read-only; from the cache,
@@ -183,6 +181,7 @@ export type { RateLimit } from './interposition/path/options.js';
 export { GuestError, type GuestErrorCode } from './guest/errors.js';
 export type { OsEnd, OsInstance } from './guest/os-instance.js';
 export { NetError, type Forward, type NetErrorCode } from './net/index.js';
+export { LIMITS } from './domain/tree/program.js';
 export { launch, type RunningDomain } from './domain/tree/launch.js';
 export type { Limit, LimitName, Limits, Program, User } from './domain/tree/program.js';
 export { STEPS, type MigrationReport, type Step } from './remapping/migrate.js';
@@ -224,6 +223,7 @@ export type {
   CommandResult as HostCommandResult,
   Commands,
   Files,
+  FileWriter,
   Lock,
 } from './image/host.js';
 export type { ImageManifest, KernelManifest, PackageVersion, UserlandManifest } from './image/manifest.js';
@@ -232,6 +232,8 @@ export type { ModuleChoice } from './image/modules.js';
 export type { PrepareOptions } from './image/prepare.js';
 export type { Mirror, Mirrors } from './image/sources.js';
 export type { Blob } from './image/store.js';
+export type { TreeDisk } from './maintenance/carrier.js';
+export type { OnOutput } from './maintenance/handle/output.js';
 export type { MoveOptions } from './maintenance/move.js';
 export type { Subnet } from './net/address.js';
 export type { Clock } from './net/clock.js';

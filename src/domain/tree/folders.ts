@@ -7,6 +7,7 @@ import { DomainError } from '../errors.js';
 import { check } from '../linux/os.js';
 import type { Anchor } from './anchor.js';
 
+/** A folder that a domain has to itself, in memory that goes along with it. */
 export interface OwnFolder {
   /** Absolute, as the domain sees it; it must be there. */
   readonly path: string;

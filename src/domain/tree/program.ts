@@ -43,6 +43,7 @@ export const LIMITS = [
   ...(['cpu', 'fsize', 'data', 'stack', 'core', 'rss', 'nproc', 'nofile', 'memlock', 'as', 'locks'] as const),
   ...(['sigpending', 'msgqueue', 'nice', 'rtprio', 'rttime'] as const),
 ] as const;
+/** A resource that a process can be limited in: `nofile` is RLIMIT_NOFILE (getrlimit(2)). */
 export type LimitName = (typeof LIMITS)[number];
 
 /** A limit: for both, or the one in force and the one up to which the program may raise it itself. */

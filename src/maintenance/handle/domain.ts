@@ -23,6 +23,7 @@ import { moveDomain, type MoveOptions } from '../move.js';
 import { KeptOutput, OutputFile, type OnOutput } from './output.js';
 import { findAccount } from './users.js';
 
+/** Options of {@link Domain.run}: a program, and what its domain is. */
 export interface RunOptions {
   /** Letters, digits, `-`, `_`: of its cgroup, and its host name. */
   readonly name: string;
@@ -54,6 +55,7 @@ export interface RunOptions {
 /** How a domain came to its end. `lost`: with its OS instance. */
 export type DomainEnd = ProgramEnd | { readonly kind: 'lost'; readonly message: string };
 
+/** Something in the way of a move, and since when it has been seen there. */
 export interface SeenObstacle extends Obstacle {
   /** When it was seen first, at a check since which it has been seen at every other (ms since 1970). */
   readonly since: number;
@@ -75,6 +77,13 @@ const GRACE = 10_000;
 const MOST_FREEZE = 200;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
 
+/**
+ * A program that runs as a process domain, in whichever OS instance that is: started, listened to, checked, moved, ended.
+ *
+ *     const domain = await Domain.run(carrier, { name: 'web', argv: ['/usr/sbin/nginx', '-g', 'daemon off;'] });
+ *     const { pauseMs } = await domain.move(other);
+ *     await domain.stop();
+ */
 export class Domain {
   /** When it was started (ms since 1970). */
   readonly since = Date.now();
