@@ -4,6 +4,7 @@ import type { Described } from '../kinds/kind.js';
 export const tree: Described = {
   name: 'the process tree',
   keeps:
-    'parents, sessions, process groups (also of a leader that is gone), children that have ended and were not asked about',
-  refuses: 'a session whose leader has ended, an orphan in a session that is no child of the first process',
+    'parents, sessions and process groups, also of leaders that are gone or zombies; orphans; exit signals; tables of descriptors and working directories that processes share (CLONE_FILES, CLONE_FS); children that have ended and were not asked about',
+  refuses:
+    'a parent in vfork that stays there, a first thread that has ended, a debugger of its own, namespaces of a process’s own, a child that ended with a core dump',
 };
