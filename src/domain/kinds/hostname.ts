@@ -1,3 +1,4 @@
+import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { CLONE } from '../linux/flags.js';
 import { inside } from '../linux/inside.js';
@@ -17,28 +18,39 @@ interface HostnameState {
 export const hostname = domainKind<HostnameState>({
   name: 'host name',
   keeps: 'the host name and the NIS domain name, whoever set them',
-  checkpoint: ({ hands, anchor }) =>
-    inside(hands, anchor.pid, CLONE.NEWUTS, (b) => {
-      const out = b.out(UTSNAME);
-      const asked = b.call(SYS.uname, out);
-      return (r) => {
-        check(r.value(asked), 'asking for the host name');
-        const field = (i: number): Uint8Array => {
-          const bytes = r.bytes(out).slice(i * FIELD, (i + 1) * FIELD);
-          const end = bytes.indexOf(0);
-          return bytes.subarray(0, end < 0 ? FIELD - 1 : end);
-        };
-        return { nodename: field(1), domainname: field(5) };
-      };
-    }),
-  restore: ({ hands, anchor }, state) =>
-    inside(hands, anchor.pid, CLONE.NEWUTS, (b) => {
-      const calls = [
-        b.call(SYS.sethostname, b.bytes(state.nodename), state.nodename.length),
-        b.call(SYS.setdomainname, b.bytes(state.domainname), state.domainname.length),
-      ];
-      return (r) => {
-        for (const call of calls) check(r.value(call), 'setting the host name');
-      };
-    }),
+  foresee: ({ hands, anchor }) => namesOf(hands, anchor.pid),
+  prepare: ({ hands, anchor }, state) => giveNames(hands, anchor.pid, state),
+  checkpoint: ({ hands, anchor }) => namesOf(hands, anchor.pid),
+  async restore({ hands, anchor, prepared }, state) {
+    const before = prepared.get('host name') as HostnameState | undefined;
+    const isSame = String(before?.nodename) === String(state.nodename);
+    if (isSame && String(before?.domainname) === String(state.domainname)) return;
+    await giveNames(hands, anchor.pid, state);
+  },
 });
+
+const namesOf = (hands: Hands, pid: number): Promise<HostnameState> =>
+  inside(hands, pid, CLONE.NEWUTS, (b) => {
+    const out = b.out(UTSNAME);
+    const asked = b.call(SYS.uname, out);
+    return (r) => {
+      check(r.value(asked), 'asking for the host name');
+      const field = (i: number): Uint8Array => {
+        const bytes = r.bytes(out).slice(i * FIELD, (i + 1) * FIELD);
+        const end = bytes.indexOf(0);
+        return bytes.subarray(0, end < 0 ? FIELD - 1 : end);
+      };
+      return { nodename: field(1), domainname: field(5) };
+    };
+  });
+
+const giveNames = (hands: Hands, pid: number, names: HostnameState): Promise<void> =>
+  inside(hands, pid, CLONE.NEWUTS, (b) => {
+    const calls = [
+      b.call(SYS.sethostname, b.bytes(names.nodename), names.nodename.length),
+      b.call(SYS.setdomainname, b.bytes(names.domainname), names.domainname.length),
+    ];
+    return (r) => {
+      for (const call of calls) check(r.value(call), 'setting the host name');
+    };
+  });

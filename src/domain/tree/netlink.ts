@@ -1,14 +1,11 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
-import { CLONE, O } from '../linux/flags.js';
+import { AF_NETLINK, CLONE, MSG_DONTWAIT, O, SOCK_RAW } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
 import { check, open } from '../linux/os.js';
 
-const AF_NETLINK = 16;
-const SOCK_RAW = 3;
 const SOCK_CLOEXEC = O.CLOEXEC;
-const MSG_DONTWAIT = 0x40;
 const NETLINK_ROUTE = 0;
 const NLM_F_REQUEST = 1;
 const NLM_F_ACK = 4;

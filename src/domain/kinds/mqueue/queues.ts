@@ -5,24 +5,25 @@ import { inside } from '../../linux/inside.js';
 import { whileOpen } from '../../linux/making.js';
 import { check, readDir } from '../../linux/os.js';
 import { together } from '../../together.js';
-import { domainKind, type LookContext } from '../kind.js';
+import { domainKind } from '../kind.js';
 import { lookAtQueue, makeQueue, openQueue, queueKey, saveQueue, type SavedQueue } from './queue.js';
 
 const FSOPEN_CLOEXEC = 1;
 const FSMOUNT_CLOEXEC = 1;
 const FSCONFIG_CMD_CREATE = 6;
 
-/** Does something with each queue of the domain's IPC namespace that has a name. `work`: gets a path to it, and its name. */
+/** Mounts of queues that are open from the look before the freeze to the end of the move, by what was foreseen with them. */
+const mounted = new WeakMap<object, number>();
+
+/** Does something with each queue that has a name. `folder`: a mount of them; `work`: gets a path to it, and its name. */
 async function forEachQueue<T>(
-  { hands, anchor }: LookContext,
+  hands: Hands,
+  folder: number,
   work: (path: string, name: string) => Promise<T>,
 ): Promise<T[]> {
-  const folder = await mountQueues(hands, anchor.pid);
-  return whileOpen(hands, folder, async () => {
-    const path = `/proc/self/fd/${folder}`;
-    const names = (await readDir(hands, path)) ?? [];
-    return together(names.map((name) => work(`${path}/${name}`, name)));
-  });
+  const path = `/proc/self/fd/${folder}`;
+  const names = (await readDir(hands, path)) ?? [];
+  return together(names.map((name) => work(`${path}/${name}`, name)));
 }
 
 /** A mount of the queues of an IPC namespace that is in no tree of mounts, by a descriptor of the hands. */
@@ -44,14 +45,26 @@ export const queues = domainKind<readonly SavedQueue[]>({
   name: 'POSIX message queues',
   keeps: 'names, limits, owners, permissions, messages with their priorities',
   refuses: 'a queue that tells of messages (mq_notify), messages of more than 400 kB',
-  async describe(context) {
-    const { hands } = context;
-    await forEachQueue(context, async (path, name) => {
-      const fd = await openQueue(hands, path);
-      await whileOpen(hands, fd, () => lookAtQueue(hands, fd, name));
-    });
+  async describe({ hands, anchor }) {
+    const folder = await mountQueues(hands, anchor.pid);
+    await whileOpen(hands, folder, () =>
+      forEachQueue(hands, folder, async (path, name) => {
+        const fd = await openQueue(hands, path);
+        await whileOpen(hands, fd, () => lookAtQueue(hands, fd, name));
+      }),
+    );
   },
-  checkpoint: (context) => forEachQueue(context, (path, name) => saveQueue(context.hands, path, name)),
+  async foresee({ hands, anchor, hold }) {
+    const folder = await mountQueues(hands, anchor.pid);
+    hold(folder);
+    const foreseen: readonly SavedQueue[] = [];
+    mounted.set(foreseen, folder);
+    return foreseen;
+  },
+  checkpoint: ({ hands, foreseen }) =>
+    forEachQueue(hands, mounted.get(foreseen.get('POSIX message queues') as object) ?? -1, (path, name) =>
+      saveQueue(hands, path, name),
+    ),
   async restore({ hands, anchor, objectFds, counters }, saved) {
     await together(
       saved.map(async (queue) => {

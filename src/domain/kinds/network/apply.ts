@@ -31,6 +31,7 @@ const NLM_F = { REPLACE: 0x100, EXCL: 0x200, CREATE: 0x400 } as const;
 const VETH_INFO_PEER = 1;
 const IFA_F_NODAD = 2;
 const IFA_F_TENTATIVE = 0x40;
+const MOST_TURNS = 3;
 const AF_INET6 = 10;
 const EADDRNOTAVAIL = 99;
 const ENOENT = 2;
@@ -50,11 +51,21 @@ function linkHeader(index: number, flags = 0, changed = 0): Uint8Array {
 /** Makes a network namespace that has what a new domain's has be as another was. */
 export async function applyNetwork(hands: Hands, anchor: Anchor, wanted: NetworkState): Promise<void> {
   let there = await lookAtNetwork(hands, anchor);
-  if (sameNetwork(there, wanted)) return;
+  if (sameNetwork(there, wanted) && onTrial(there, wanted).length === 0) return;
   await change(hands, anchor, linkChanges(there, wanted));
-  // What comes by itself with an interface that is up is there now.
-  there = await lookAtNetwork(hands, anchor);
-  await change(hands, anchor, tableChanges(there, wanted));
+  // What comes by itself with an interface that is up is there now, or in the middle of all this.
+  for (let turn = 0; turn < MOST_TURNS; turn++) {
+    there = await lookAtNetwork(hands, anchor);
+    const changes = tableChanges(there, wanted);
+    if (changes.length === 0) return;
+    await change(hands, anchor, changes);
+  }
+}
+
+/** Wanted addresses that are being tried: the kernel's own, of an interface that just came up. They were tried long ago. */
+function onTrial(there: NetworkState, wanted: NetworkState): Tied[] {
+  const tried = new Set(there.addresses.filter(isOnTrial).map((a) => identityOf('addresses', a)));
+  return wanted.addresses.filter((a) => tried.has(identityOf('addresses', a)) && !isOnTrial(a));
 }
 
 const indexless = (l: Link): string =>
@@ -130,9 +141,7 @@ function tableChanges(there: NetworkState, wanted: NetworkState): Change[] {
     header: Uint8Array.from([...entry.header.subarray(0, 8), 0, 0, 0, 0]),
     attributes: link === '' ? entry.attributes : [...entry.attributes, [OIF, u32(indices.get(link) ?? 0)]],
   });
-  // What the kernel gave an interface that came up is still being tried: it makes way for what was tried long ago.
-  const onTrial = new Set(there.addresses.filter(isOnTrial).map((a) => identityOf('addresses', a)));
-  const tried = wanted.addresses.filter((a) => onTrial.has(identityOf('addresses', a)) && !isOnTrial(a));
+  const tried = onTrial(there, wanted);
   const gone = (table: 'addresses' | 'routes' | 'rules' | 'neighbours'): Tied[] => missing(table, there, wanted);
   const fresh = (table: 'addresses' | 'routes' | 'rules' | 'neighbours'): Tied[] => missing(table, wanted, there);
   const all = (

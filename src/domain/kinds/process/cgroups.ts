@@ -5,6 +5,7 @@ import { AT_FDCWD } from '../../linux/flags.js';
 import { askAll } from '../../linux/ask-all.js';
 import { check, readTexts, writeText } from '../../linux/os.js';
 import { pathBelow, pathInHierarchy } from '../../tree/cgroup-below.js';
+import type { Anchor } from '../../tree/anchor.js';
 import { domainKind, type LookContext } from '../kind.js';
 
 /**
@@ -87,32 +88,12 @@ export const cgroups = domainKind<CgroupState>({
       });
     }
   },
-  async checkpoint({ hands, anchor }) {
-    const { cgroup } = anchor;
-    const below = cgroup.isNested ? await cgroup.below() : [];
-    const frozen = new Set(cgroup.frozenBelow);
-    const all = [cgroup.path, ...below];
-    const texts = await readTexts(
-      hands,
-      all.flatMap((path) => ['cgroup.type', ...SETTINGS.map(([file]) => file)].map((file) => `${path}/${file}`)),
-      1,
-    );
-    const first = below.length === 0 ? '' : pathBelow((await ownCgroups(hands, [anchor.pid]))[0], cgroup);
-    const owners = below.length === 0 ? [] : await ownersOf(hands, all);
-    const each = SETTINGS.length + 1;
-    return {
-      first,
-      cgroups: all.map((path, i) => ({
-        path: path.slice(cgroup.path.length),
-        threaded: texts[each * i]?.trim() === 'threaded',
-        frozen: frozen.has(path),
-        settings: SETTINGS.flatMap(([file, atFirst], k) => {
-          const text = texts[each * i + 1 + k]?.trim();
-          return text === undefined || text === atFirst ? [] : [[file, text] as const];
-        }),
-        owners: owners[i] ?? [],
-      })),
-    };
+  foresee: async ({ hands, anchor }) => lookAtCgroups(hands, anchor, await anchor.cgroup.below()),
+  async checkpoint({ hands, anchor, foreseen }) {
+    const before = foreseen.get('cgroups') as CgroupState | undefined;
+    // There is none below, nor was: the settings of the domain's own are those of just before.
+    if (!anchor.cgroup.isNested && before?.cgroups.length === 1) return before;
+    return lookAtCgroups(hands, anchor, anchor.cgroup.isNested ? await anchor.cgroup.below() : []);
   },
   async restore({ hands, anchor: { cgroup } }, state) {
     for (const { path, threaded, owners } of state.cgroups) {
@@ -137,6 +118,34 @@ export const cgroups = domainKind<CgroupState>({
       if (frozen) check(await writeText(hands, `${cgroup.path}${path}/cgroup.freeze`, '1'), `freezing ${path}`);
   },
 });
+
+/** `below`: paths of the cgroups below the domain's own. */
+async function lookAtCgroups(hands: Hands, anchor: Anchor, below: readonly string[]): Promise<CgroupState> {
+  const { cgroup } = anchor;
+  const frozen = new Set(cgroup.frozenBelow);
+  const all = [cgroup.path, ...below];
+  const texts = await readTexts(
+    hands,
+    all.flatMap((path) => ['cgroup.type', ...SETTINGS.map(([file]) => file)].map((file) => `${path}/${file}`)),
+    1,
+  );
+  const first = below.length === 0 ? '' : pathBelow((await ownCgroups(hands, [anchor.pid]))[0], cgroup);
+  const owners = below.length === 0 ? [] : await ownersOf(hands, all);
+  const each = SETTINGS.length + 1;
+  return {
+    first,
+    cgroups: all.map((path, i) => ({
+      path: path.slice(cgroup.path.length),
+      threaded: texts[each * i]?.trim() === 'threaded',
+      frozen: frozen.has(path),
+      settings: SETTINGS.flatMap(([file, atFirst], k) => {
+        const text = texts[each * i + 1 + k]?.trim();
+        return text === undefined || text === atFirst ? [] : [[file, text] as const];
+      }),
+      owners: owners[i] ?? [],
+    })),
+  };
+}
 
 /** Writes one setting, as the file shows it. */
 async function set(hands: Hands, at: string, file: string, text: string): Promise<void> {

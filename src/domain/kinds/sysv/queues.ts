@@ -4,8 +4,8 @@ import { DomainError } from '../../errors.js';
 import { AT_FDCWD, IPC_SET, IPC_STAT, O } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
 import type { CheckpointContext, RestoreContext } from '../kind.js';
+import { readInside } from './inside-files.js';
 import { eachInside, makeEach, ownership, PERM_BYTES } from './make.js';
-import { SYSCTLS } from './sysctls.js';
 import { ipcOf, type IpcEntry } from './tables.js';
 
 const IPC_NOWAIT = 0o4000;
@@ -60,8 +60,8 @@ async function messagesOf(context: CheckpointContext, queue: IpcEntry): Promise<
 }
 
 /** How many bytes a message may have now; one that was sent before may have more. */
-const mostBytes = async (context: CheckpointContext): Promise<number> =>
-  Number((await ipcOf(context)).sysctls[SYSCTLS.findIndex((s) => s.path === MSGMAX)]);
+const mostBytes = async ({ hands, anchor }: CheckpointContext): Promise<number> =>
+  Number((await readInside(hands, anchor.pid, [MSGMAX]))[0]);
 const MSGMAX = '/proc/sys/kernel/msgmax';
 
 /** Adds the copying of a message. The kernel copies none that is longer than a message may be now: for this call, it may be. */

@@ -3,6 +3,7 @@ import { SYS } from '../../../guest/hands/syscalls.js';
 import { AT_FDCWD, CLONE, O } from '../../linux/flags.js';
 import { inside } from '../../linux/inside.js';
 import { check } from '../../linux/os.js';
+import { readInside } from './inside-files.js';
 
 /** A setting that each IPC namespace has for itself. */
 interface Sysctl {
@@ -21,7 +22,7 @@ const kernel = (name: string, initial: string, atEnd = false): Sysctl => ({
 const mqueue = (name: string, initial: string): Sysctl => ({ path: `/proc/sys/fs/mqueue/${name}`, initial });
 
 /** Settings of an IPC namespace. */
-export const SYSCTLS: readonly Sysctl[] = [
+const SYSCTLS: readonly Sysctl[] = [
   kernel('shmmax', '18446744073692774399'),
   kernel('shmall', '18446744073692774399'),
   kernel('shmmni', '4096'),
@@ -41,9 +42,14 @@ export const SYSCTLS: readonly Sysctl[] = [
 ];
 
 /** Those of the settings that a new namespace does not have, by path. */
-export function changed(values: readonly string[]): [path: string, value: string][] {
+export async function changedSettings(hands: Hands, pid: number): Promise<[path: string, value: string][]> {
+  const values = await readInside(
+    hands,
+    pid,
+    SYSCTLS.map((s) => s.path),
+  );
   return SYSCTLS.flatMap(({ path, initial }, i) => {
-    const value = values[i] ?? '';
+    const value = (values[i] ?? '').trim().replace(/\s+/g, ' ');
     return value === '' || value === initial ? [] : [[path, value]];
   });
 }

@@ -3,18 +3,20 @@ import { domainKind } from '../kind.js';
 import { checkpointQueues, restoreQueues, type Queue } from './queues.js';
 import { checkpointSegments, finishSegments, refuseSegments, restoreSegments, type Segment } from './segments.js';
 import { checkpointSemaphores, restoreSemaphores, type SemaphoreSet } from './semaphores.js';
-import { changed, makeRoom, settle, SYSCTLS } from './sysctls.js';
+import { changedSettings, makeRoom, settle } from './sysctls.js';
 import { ipcOf } from './tables.js';
 
 interface SysvState {
   readonly segments: readonly Segment[];
   readonly semaphores: readonly SemaphoreSet[];
   readonly queues: readonly Queue[];
-  /** Settings of the namespace that a new one would not have: path, value. */
+  /** Settings of the namespace that a new one would not have, as of just before the freeze: path, value. */
   readonly settings: readonly (readonly [string, string])[];
 }
 
-const FORCED = SYSCTLS.findIndex((s) => s.path.endsWith('/shm_rmid_forced'));
+/** Whether segments go with the last process that has them attached. */
+const isForced = (settings: SysvState['settings']): boolean =>
+  settings.some(([path, value]) => path.endsWith('/shm_rmid_forced') && value === '1');
 
 /** What an IPC namespace has that no path leads to, with its ids, keys, owners and permissions. */
 export const sysv = domainKind<SysvState>({
@@ -23,18 +25,25 @@ export const sysv = domainKind<SysvState>({
     'shared memory segments, attached or not, marked for destruction or locked; semaphores with their values; message queues with what waits in them; ids, keys, owners, permissions; the settings of the namespace',
   refuses: 'an unattached segment under kernel.shm_rmid_forced',
   async describe(context) {
-    const tables = await ipcOf(context);
-    refuseSegments(tables, tables.sysctls[FORCED] === '1', context.views);
+    const { hands, anchor, views } = context;
+    const [tables, settings] = await together([ipcOf(context), changedSettings(hands, anchor.pid)]);
+    refuseSegments(tables, isForced(settings), views);
   },
+  foresee: async ({ hands, anchor }) => ({
+    segments: [],
+    semaphores: [],
+    queues: [],
+    settings: await changedSettings(hands, anchor.pid),
+  }),
   async checkpoint(context) {
-    const tables = await ipcOf(context);
-    refuseSegments(tables, tables.sysctls[FORCED] === '1', context.views);
+    const { settings } = context.foreseen.get('System V IPC') as SysvState;
+    refuseSegments(await ipcOf(context), isForced(settings), context.views);
     const [segments, semaphores, queues] = await together([
       checkpointSegments(context),
       checkpointSemaphores(context),
       checkpointQueues(context),
     ]);
-    return { segments, semaphores, queues, settings: changed(tables.sysctls) };
+    return { segments, semaphores, queues, settings };
   },
   async restore(context, { segments, semaphores, queues, settings }) {
     await makeRoom(context.hands, context.anchor.pid, settings);

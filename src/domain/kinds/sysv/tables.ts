@@ -1,6 +1,5 @@
 import type { CheckpointContext, LookContext } from '../kind.js';
 import { readInside } from './inside-files.js';
-import { SYSCTLS } from './sysctls.js';
 
 /** Who owns a segment, a set or a queue, and who may use it: `struct ipc64_perm`. */
 export interface IpcEntry {
@@ -21,8 +20,6 @@ export interface IpcTables {
   readonly segments: readonly IpcEntry[];
   readonly semaphores: readonly IpcEntry[];
   readonly queues: readonly IpcEntry[];
-  /** In the order of {@link SYSCTLS}. */
-  readonly sysctls: readonly string[];
 }
 
 const FILES = ['shm', 'sem', 'msg'].map((name) => `/proc/sysvipc/${name}`);
@@ -33,13 +30,11 @@ export function ipcOf(context: LookContext | CheckpointContext): Promise<IpcTabl
   const before = known.get(context);
   if (before !== undefined) return before;
   const tables = (async () => {
-    const paths = [...FILES, ...SYSCTLS.map((s) => s.path)];
-    const [shm, sem, msg, ...sysctls] = await readInside(context.hands, context.anchor.pid, paths);
+    const [shm, sem, msg] = await readInside(context.hands, context.anchor.pid, FILES);
     return {
       segments: parseTable(shm ?? ''),
       semaphores: parseTable(sem ?? ''),
       queues: parseTable(msg ?? ''),
-      sysctls: sysctls.map((s) => s.trim().replace(/\s+/g, ' ')),
     };
   })();
   known.set(context, tables);
