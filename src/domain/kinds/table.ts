@@ -3,7 +3,7 @@ import { memory } from '../memory/described.js';
 import { tree } from '../tree/described.js';
 import type { Described } from './kind.js';
 import { domainKinds, fileKinds, processKinds } from './registry.js';
-import { socket } from './socket.js';
+import { socket } from './sockets/socket.js';
 
 /** All kinds, in the order of the table. */
 export const described: readonly Described[] = [

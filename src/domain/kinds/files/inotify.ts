@@ -1,0 +1,133 @@
+import type { Hands } from '../../../guest/hands/hands.js';
+import { SYS } from '../../../guest/hands/syscalls.js';
+import { DomainError, unsupported, unsupportedNow } from '../../errors.js';
+import { ghostPlaces } from '../../files/places.js';
+import { isInotify, watchesOf, type Watch } from '../../files/watches.js';
+import { F, O } from '../../linux/flags.js';
+import { askAll } from '../../linux/ask-all.js';
+import { making } from '../../linux/making.js';
+import { check } from '../../linux/os.js';
+import { domainKind, fileKind, type LookContext, type OpenFile } from '../kind.js';
+
+const FIONREAD = 0x541b;
+const IN_DONT_FOLLOW = 0x02000000;
+/** Numbers skipped in one batch, by two calls each. */
+const SKIPS = 200;
+const EVENTS = 0x8000;
+
+interface InotifyState {
+  readonly flags: number;
+  readonly watches: readonly Watch[];
+}
+
+async function lookAtWatches({ hands, views }: LookContext, file: OpenFile): Promise<Watch[]> {
+  const user = views.find((v) => v.pid === file.users[0]?.pid);
+  if (user === undefined) throw new DomainError('lost', 'a process is gone');
+  const watches = await watchesOf(hands, file.view, user.hostPid);
+  const places = new Set(ghostPlaces(views).map((p) => p.path));
+  for (const w of watches)
+    if (w.ghost !== undefined && !places.has(w.path)) throw unsupported('a watch of a deleted file', w.path);
+  return watches;
+}
+
+/** Watches of files and folders (inotify(7)), with their numbers. */
+export const inotify = fileKind<InotifyState>({
+  name: 'inotify',
+  keeps: 'watches with their numbers and masks, also of deleted files that are open',
+  refuses: 'events that were not read; a watch of a file that is not found by its handle',
+  independent: true,
+  matches: isInotify,
+  async inspect(context, file) {
+    await lookAtWatches(context, file);
+  },
+  async checkpoint(context, file) {
+    return { flags: file.view.info.flags & ~O.CLOEXEC, watches: await lookAtWatches(context, file) };
+  },
+  async restore({ hands, anchor, objectFds }, { flags, watches }) {
+    const b = hands.batch();
+    const made = b.call(SYS.inotify_init1, O.NONBLOCK | O.CLOEXEC);
+    const fd = check((await b.run()).value(made), 'making an inotify instance');
+    return making(hands, async (note) => {
+      note(fd);
+      let next = 1;
+      for (const { wd, mask, path, ghost } of watches) {
+        const at =
+          ghost === undefined ? `/proc/${anchor.pid}/root${path}` : `/proc/self/fd/${objectFds.get(ghost) ?? -1}`;
+        const how = ghost === undefined ? mask | IN_DONT_FOLLOW : mask;
+        next = await skip(hands, fd, at, next, wd);
+        const c = hands.batch();
+        const watched = c.call(SYS.inotify_add_watch, fd, c.str(at), how >>> 0);
+        const number = check((await c.run()).value(watched), `watching ${path}`);
+        if (number !== wd) throw new DomainError('guest', `the watch of ${path} has another number`);
+        next++;
+      }
+      await drain(hands, fd);
+      check(await hands.syscall(SYS.fcntl, fd, F.SETFL, flags), 'setting the flags of an inotify instance');
+      return fd;
+    });
+  },
+  async activate({ hands }, fd, { flags }) {
+    // What the restoration itself has done to watched files.
+    await hands.syscall(SYS.fcntl, fd, F.SETFL, flags | O.NONBLOCK);
+    await drain(hands, fd);
+    await hands.syscall(SYS.fcntl, fd, F.SETFL, flags);
+  },
+});
+
+/** Uses up numbers, which the kernel gives out one after the other. */
+async function skip(hands: Hands, fd: number, at: string, from: number, to: number): Promise<number> {
+  let next = from;
+  while (next < to) {
+    const b = hands.batch();
+    const name = b.str(at);
+    for (let i = 0; i < SKIPS && next < to; i++, next++)
+      b.call(SYS.inotify_rm_watch, fd, b.call(SYS.inotify_add_watch, fd, name, 1));
+    await b.run();
+    await drain(hands, fd);
+  }
+  return next;
+}
+
+/** Takes all events out. The descriptor does not block. */
+async function drain(hands: Hands, fd: number): Promise<void> {
+  for (;;) {
+    const b = hands.batch();
+    const n = b.call(SYS.read, fd, b.out(EVENTS), EVENTS);
+    if ((await b.run()).value(n) <= 0) return;
+  }
+}
+
+/**
+ * Refuses events that were not read. They are looked for before anybody opens a file to read it, which may be watched.
+ */
+export const unreadEvents = domainKind<null>({
+  name: 'unread events',
+  keeps: 'nothing: an event of inotify cannot be made again',
+  refuses: 'unread inotify events',
+  describe: refuseUnread,
+  async checkpoint(context) {
+    await refuseUnread(context);
+    return null;
+  },
+  restore: () => Promise.resolve(),
+});
+
+async function refuseUnread({ hands, views }: LookContext): Promise<void> {
+  const all = views.flatMap(({ hostPid, pid, descriptors }) =>
+    descriptors.filter(isInotify).map((d) => ({ hostPid, pid, fd: d.fd })),
+  );
+  if (all.length === 0) return;
+  const waiting = await askAll(hands, all, 5, (b, { hostPid, fd }) => {
+    const length = b.out(8);
+    const pidfd = b.call(SYS.pidfd_open, hostPid, 0);
+    const got = b.call(SYS.pidfd_getfd, pidfd, fd, 0);
+    b.call(SYS.ioctl, got, FIONREAD, length);
+    b.call(SYS.close, got);
+    b.call(SYS.close, pidfd);
+    return (r) => (r.value(got) < 0 ? 0 : r.view(length).getInt32(0, true));
+  });
+  waiting.forEach((bytes, i) => {
+    const one = all[i];
+    if (bytes > 0) throw unsupportedNow('unread inotify events', `descriptor ${one?.fd} of process ${one?.pid}`);
+  });
+}

@@ -1,0 +1,26 @@
+import type { Hands } from '../../../../guest/hands/hands.js';
+import { netSysctl } from './net-sysctl.js';
+
+const BUFFERS = 'ipv4/tcp_rmem';
+
+/** What makes a kernel choose a window scale for a connection that it takes: not more than that is to be told by it. */
+export const clampFor = (scale: number): number => 0xffff << scale;
+
+/** As good as no clamp, for a socket that listens and cannot go back to none. */
+export const NO_CLAMP = 0x7fff_ffff;
+
+/**
+ * Work during which the kernel may choose a window scale as large as `scale` for connections of a network namespace: it
+ * does so for the sake of the largest buffer that it lets them have (tcp(7), tcp_rmem).
+ */
+export async function allowingScale<T>(hands: Hands, netns: number, scale: number, work: () => Promise<T>): Promise<T> {
+  const before = await netSysctl(hands, netns, BUFFERS);
+  const [least = '', usual = '', most = ''] = before.trim().split(/\s+/);
+  if (Number(most) >= clampFor(scale)) return work();
+  await netSysctl(hands, netns, BUFFERS, `${least} ${usual} ${clampFor(scale)}`);
+  try {
+    return await work();
+  } finally {
+    await netSysctl(hands, netns, BUFFERS, before);
+  }
+}

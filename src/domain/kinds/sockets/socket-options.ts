@@ -1,0 +1,92 @@
+import type { Batch, BatchResult } from '../../../guest/hands/batch.js';
+import type { Hands } from '../../../guest/hands/hands.js';
+import { SYS } from '../../../guest/hands/syscalls.js';
+
+export const SOL_SOCKET = 1;
+export const IPPROTO_IP = 0;
+export const IPPROTO_TCP = 6;
+export const IPPROTO_IPV6 = 41;
+
+export const SO = {
+  REUSEADDR: 2,
+  TYPE: 3,
+  ERROR: 4,
+  BROADCAST: 6,
+  SNDBUF: 7,
+  RCVBUF: 8,
+  KEEPALIVE: 9,
+  OOBINLINE: 10,
+  PRIORITY: 12,
+  LINGER: 13,
+  REUSEPORT: 15,
+  PASSCRED: 16,
+  RCVLOWAT: 18,
+  RCVTIMEO: 20,
+  SNDTIMEO: 21,
+  SNDBUFFORCE: 32,
+  RCVBUFFORCE: 33,
+  MARK: 36,
+  PROTOCOL: 38,
+  DOMAIN: 39,
+  BUF_LOCK: 72,
+} as const;
+
+/** One option as setsockopt(2) takes it. */
+export interface SocketOption {
+  readonly level: number;
+  readonly name: number;
+  readonly value: Uint8Array;
+}
+
+/** An option to be kept: level, name, bytes. */
+export type OptionName = readonly [level: number, name: number, size: number];
+
+/** Options every socket has. Buffer sizes are kept apart: asking for one and setting it are not the same. */
+export const COMMON_OPTIONS: readonly OptionName[] = [
+  [SOL_SOCKET, SO.REUSEADDR, 4],
+  [SOL_SOCKET, SO.REUSEPORT, 4],
+  [SOL_SOCKET, SO.BROADCAST, 4],
+  [SOL_SOCKET, SO.KEEPALIVE, 4],
+  [SOL_SOCKET, SO.OOBINLINE, 4],
+  [SOL_SOCKET, SO.PRIORITY, 4],
+  [SOL_SOCKET, SO.LINGER, 8],
+  [SOL_SOCKET, SO.RCVLOWAT, 4],
+  [SOL_SOCKET, SO.RCVTIMEO, 16],
+  [SOL_SOCKET, SO.SNDTIMEO, 16],
+  [SOL_SOCKET, SO.MARK, 4],
+];
+
+/** Adds the reading of options to a batch; one the socket does not have is left out of the answer. */
+export function addReadOptions(b: Batch, fd: number, names: readonly OptionName[]): (r: BatchResult) => SocketOption[] {
+  const reads = names.map(([level, name, size]) => {
+    const value = b.out(size);
+    const length = b.inout(int(size));
+    return { level, name, value, length, n: b.call(SYS.getsockopt, fd, level, name, value, length) };
+  });
+  return (r) =>
+    reads.flatMap(({ level, name, value, length, n }) =>
+      r.value(n) < 0 ? [] : [{ level, name, value: r.bytes(value, r.view(length).getUint32(0, true)) }],
+    );
+}
+
+export async function readOptions(hands: Hands, fd: number, names: readonly OptionName[]): Promise<SocketOption[]> {
+  const b = hands.batch();
+  const answer = addReadOptions(b, fd, names);
+  return answer(await b.run());
+}
+
+export function int(value: number): Uint8Array {
+  return new Uint8Array(new Int32Array([value]).buffer);
+}
+
+/** Domain, type and protocol of a socket. */
+export async function socketKind(
+  hands: Hands,
+  fd: number,
+): Promise<{ domain: number; type: number; protocol: number }> {
+  const names = [SO.DOMAIN, SO.TYPE, SO.PROTOCOL].map((name): OptionName => [SOL_SOCKET, name, 4]);
+  const [domain = -1, type = -1, protocol = -1] = (await readOptions(hands, fd, names)).map((o) =>
+    new DataView(o.value.buffer).getInt32(0, true),
+  );
+  return { domain, type, protocol };
+}

@@ -1,0 +1,46 @@
+import type { CheckpointContext, FileKind, LookContext, OpenFile } from '../kind.js';
+import { socketKind } from './socket-options.js';
+import { inetKind, inetKinds } from './inet/inet-kinds.js';
+import { AF_NETLINK, netlinkSocket } from './other/netlink-socket.js';
+import { otherFamily } from './other/other-families.js';
+import { AF_PACKET, packetSocket } from './other/packet-socket.js';
+import { unix } from './unix/unix.js';
+
+const AF_UNIX = 1;
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+/** Kinds of sockets: what one of them has saved, it restores (registry.ts lists them too). */
+export const socketKinds: readonly FileKind[] = [...inetKinds, unix, netlinkSocket, packetSocket];
+
+const kept = new Map<number, FileKind>([
+  [AF_UNIX, unix],
+  [AF_NETLINK, netlinkSocket],
+  [AF_PACKET, packetSocket],
+]);
+const known = new WeakMap<OpenFile, Promise<FileKind>>();
+
+/** Which kind takes care of a socket: all look alike in /proc, the socket itself says. It is asked once. */
+function kindOfSocket(context: LookContext | CheckpointContext, file: OpenFile): Promise<FileKind> {
+  const kind =
+    known.get(file) ??
+    socketKind(context.hands, file.held).then((family) => {
+      const { domain } = family;
+      if (domain === AF_INET || domain === AF_INET6) return inetKind(family, `descriptor ${file.view.fd}`);
+      return kept.get(domain) ?? otherFamily(domain);
+    });
+  known.set(file, kind);
+  return kind;
+}
+
+/** Sockets of every sort, as long as nobody has asked of which. */
+export const socket: FileKind = {
+  name: 'socket',
+  keeps: 'what the kind of its family keeps',
+  independent: true,
+  matches: (view) => view.link.startsWith('socket:['),
+  inspect: async (context, file) => (await kindOfSocket(context, file)).inspect?.(context, file),
+  carries: async (context, file) => (await (await kindOfSocket(context, file)).carries?.(context, file)) ?? [],
+  checkpoint: async (context, file) => (await kindOfSocket(context, file)).checkpoint(context, file),
+  restore: () => Promise.reject(new Error('a socket is restored by its own kind')),
+};
