@@ -187,8 +187,3 @@ export const IPC_EXCL = 0o2000;
 export const IPC_RMID = 0;
 export const IPC_SET = 1;
 export const IPC_STAT = 2;
-
-/** Of sockets (socket(2), recv(2)). */
-export const AF_NETLINK = 16;
-export const SOCK_RAW = 3;
-export const MSG_DONTWAIT = 0x40;

@@ -1,12 +1,12 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
-import { AF_NETLINK, CLONE, MSG_DONTWAIT, O, SOCK_RAW } from '../linux/flags.js';
+import { CLONE, O } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
 import { check, open } from '../linux/os.js';
+import { AF_INET6, AF_NETLINK, MSG_DONTWAIT, NETLINK_ROUTE, SOCK_RAW } from '../linux/socket-numbers.js';
 
 const SOCK_CLOEXEC = O.CLOEXEC;
-const NETLINK_ROUTE = 0;
 const NLM_F_REQUEST = 1;
 const NLM_F_ACK = 4;
 const NLM_F_REPLACE = 0x100;
@@ -21,7 +21,6 @@ const IFLA_NET_NS_FD = 28;
 const IFLA_AF_SPEC = 26;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const IN6_ADDR_GEN_MODE_NONE = 1;
-const AF_INET6 = 10;
 
 /** How a domain is to be reached: a NIC of the OS instance, handed to the domain alone. */
 export interface DomainNetwork {

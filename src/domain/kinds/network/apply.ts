@@ -15,6 +15,7 @@ import {
   type NetworkState,
   type Tied,
 } from './state.js';
+import { AF_INET6 } from '../../linux/socket-numbers.js';
 
 const RTM = {
   NEWLINK: 16,
@@ -32,7 +33,6 @@ const VETH_INFO_PEER = 1;
 const IFA_F_NODAD = 2;
 const IFA_F_TENTATIVE = 0x40;
 const MOST_TURNS = 3;
-const AF_INET6 = 10;
 const EADDRNOTAVAIL = 99;
 const ENOENT = 2;
 

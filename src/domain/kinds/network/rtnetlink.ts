@@ -3,12 +3,13 @@ import type { BatchResult, Buf, Ref } from '../../../guest/hands/batch.js';
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError } from '../../errors.js';
-import { AF_NETLINK, CLONE, MSG_DONTWAIT, O, SOCK_RAW } from '../../linux/flags.js';
+import { CLONE, O } from '../../linux/flags.js';
 import { inside } from '../../linux/inside.js';
 import { closeAll } from '../../linux/making.js';
 import { check } from '../../linux/os.js';
 import { together } from '../../together.js';
 import type { Anchor } from '../../tree/anchor.js';
+import { AF_NETLINK, MSG_DONTWAIT, SOCK_RAW } from '../../linux/socket-numbers.js';
 
 const NLM_F_REQUEST = 1;
 const NLM_F_ACK = 4;

@@ -3,10 +3,8 @@ import type { Hands } from '../../../guest/hands/hands.js';
 import { unsupported } from '../../errors.js';
 import type { Anchor } from '../../tree/anchor.js';
 import { attributeOf, attributesIn, dumpAll, readU32, type Dump, type Entry } from './rtnetlink.js';
+import { AF_INET, AF_INET6, NETLINK_ROUTE } from '../../linux/socket-numbers.js';
 
-export const AF_INET = 2;
-const AF_INET6 = 10;
-const NETLINK_ROUTE = 0;
 const RTM = { GETLINK: 18, GETADDR: 22, GETROUTE: 26, GETNEIGH: 30, GETRULE: 34, GETQDISC: 38 } as const;
 export const IFLA = {
   ADDRESS: 1,

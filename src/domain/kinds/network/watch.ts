@@ -1,12 +1,12 @@
 /** Whether a network namespace is as it was: it is told, as asking for all of it would take most of a pause. */
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
-import { AF_NETLINK, CLONE, EAGAIN, MSG_DONTWAIT, O, SOCK_RAW } from '../../linux/flags.js';
+import { CLONE, EAGAIN, O } from '../../linux/flags.js';
 import { inside } from '../../linux/inside.js';
 import { check } from '../../linux/os.js';
 import type { Anchor } from '../../tree/anchor.js';
+import { AF_NETLINK, MSG_DONTWAIT, NETLINK_ROUTE, SOCK_RAW } from '../../linux/socket-numbers.js';
 
-const NETLINK_ROUTE = 0;
 /** Groups of rtnetlink(7), by their numbers: links, neighbours, queueing disciplines, addresses, routes and rules of both families. */
 const GROUPS = [1, 3, 4, 5, 7, 8, 9, 11, 19].reduce((mask, group) => mask | (1 << (group - 1)), 0);
 /** More news than these are not read: then all is looked at. */

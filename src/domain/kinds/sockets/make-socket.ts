@@ -3,8 +3,7 @@ import { SYS } from '../../../guest/hands/syscalls.js';
 import { CLONE, O } from '../../linux/flags.js';
 import { making } from '../../linux/making.js';
 import { check } from '../../linux/os.js';
-
-const SOCK_STREAM = 1;
+import { SOCK_STREAM } from '../../linux/socket-numbers.js';
 
 /** A socket of the domain's network namespace, made by the hands. */
 export async function makeSocket(

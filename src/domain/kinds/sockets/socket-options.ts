@@ -4,7 +4,6 @@ import { SYS } from '../../../guest/hands/syscalls.js';
 
 export const SOL_SOCKET = 1;
 export const IPPROTO_IP = 0;
-export const IPPROTO_TCP = 6;
 export const IPPROTO_IPV6 = 41;
 
 export const SO = {

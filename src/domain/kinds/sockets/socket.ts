@@ -1,14 +1,11 @@
 import type { CheckpointContext, FileKind, LookContext, OpenFile } from '../kind.js';
 import { socketKind } from './socket-options.js';
 import { inetKind, inetKinds } from './inet/inet-kinds.js';
-import { AF_NETLINK, netlinkSocket } from './other/netlink-socket.js';
+import { netlinkSocket } from './other/netlink-socket.js';
 import { otherFamily } from './other/other-families.js';
 import { AF_PACKET, packetSocket } from './other/packet-socket.js';
 import { unix } from './unix/unix.js';
-
-const AF_UNIX = 1;
-const AF_INET = 2;
-const AF_INET6 = 10;
+import { AF_INET, AF_INET6, AF_NETLINK, AF_UNIX } from '../../linux/socket-numbers.js';
 
 /** Kinds of sockets: what one of them has saved, it restores (registry.ts lists them too). */
 export const socketKinds: readonly FileKind[] = [...inetKinds, unix, netlinkSocket, packetSocket];

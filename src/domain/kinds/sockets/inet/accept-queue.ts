@@ -3,12 +3,13 @@ import { SYS } from '../../../../guest/hands/syscalls.js';
 import { F, O } from '../../../linux/flags.js';
 import { check } from '../../../linux/os.js';
 import type { CheckpointContext, OpenFile } from '../../kind.js';
-import { int, IPPROTO_TCP } from '../socket-options.js';
+import { int } from '../socket-options.js';
 import { guard, unguard } from './guard.js';
 import type { InetSocket } from './inet-socket.js';
 import { enqueue } from './handshake.js';
 import { readConnection, STATE, TCP, tcpInfo } from './tcp-repair.js';
 import { inAgreement, type Connected } from './tcp-pair.js';
+import { IPPROTO_TCP } from '../../../linux/socket-numbers.js';
 
 /** More connections than that do not wait in one batch. */
 const AT_ONCE = 64;

@@ -1,5 +1,4 @@
-export const AF_INET = 2;
-export const AF_INET6 = 10;
+import { AF_INET, AF_INET6 } from '../../../linux/socket-numbers.js';
 
 /** Where an end of a connection is: an address of 4 or 16 bytes, and a port. */
 export interface Endpoint {

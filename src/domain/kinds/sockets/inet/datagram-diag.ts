@@ -1,6 +1,6 @@
 import type { CheckpointContext, OpenFile } from '../../kind.js';
-import { AF_INET, AF_INET6 } from './address.js';
 import { inetSockets, type DiagSocket } from './diag.js';
+import { AF_INET, AF_INET6 } from '../../../linux/socket-numbers.js';
 
 const ALL_STATES = 0xffff_ffff;
 const looks = new WeakMap<CheckpointContext, Map<number, Promise<DiagSocket[]>>>();

@@ -8,9 +8,8 @@ import { Injector } from './inject.js';
 import type { InetSocket } from './inet-socket.js';
 import { addSetNumber, IPPROTO_UDP, numberOf, UDP_GRO } from './options.js';
 import { ipPacket } from './segment.js';
+import { MSG_DONTWAIT, MSG_TRUNC } from '../../../linux/socket-numbers.js';
 
-const MSG_DONTWAIT = 0x40;
-const MSG_TRUNC = 0x20;
 /** Control messages: names of what is asked for, and of what then comes. */
 const ASKED = { TTL: 12, TOS: 13, WHERE: 20 } as const;
 const ASKED6 = { HOPS: 51, CLASS: 66, WHERE: 74 } as const;

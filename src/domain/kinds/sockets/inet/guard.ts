@@ -1,10 +1,10 @@
 import type { Hands } from '../../../../guest/hands/hands.js';
 import { check } from '../../../linux/os.js';
 import { IPPROTO_IP, IPPROTO_IPV6 } from '../socket-options.js';
-import { AF_INET6 } from './address.js';
 import type { InetSocket } from './inet-socket.js';
 import { addSetNumber, IP, IPV6, numberOf } from './options.js';
 import { NEAREST } from './segment.js';
+import { AF_INET6 } from '../../../linux/socket-numbers.js';
 
 /**
  * Only what has come from so near as nothing that a kernel sends by itself reaches the socket (ip(7), IP_MINTTL): while

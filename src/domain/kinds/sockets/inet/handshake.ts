@@ -6,7 +6,7 @@ import { check } from '../../../linux/os.js';
 import { together } from '../../../together.js';
 import { makeSocket } from '../make-socket.js';
 import { int } from '../socket-options.js';
-import { AF_INET, AF_INET6, endpointKey, endpointOf, socketAddress } from './address.js';
+import { endpointKey, endpointOf, socketAddress } from './address.js';
 import { inetSockets } from './diag.js';
 import { fromPeer } from './half-closed.js';
 import { Injector } from './inject.js';
@@ -14,12 +14,12 @@ import { FLAG, type Segment } from './segment.js';
 import type { Connected } from './tcp-pair.js';
 import { allowingScale, clampFor, NO_CLAMP } from './window-scale.js';
 import { addInfo, finReceived, SEND_QUEUE, setOption, STATE, TCP, type Connection } from './tcp-repair.js';
+import { AF_INET, AF_INET6, IPPROTO_TCP } from '../../../linux/socket-numbers.js';
 
 const RECV_QUEUE = 1;
 const SHUT_WR = 1;
 const INFO_SACK = 2;
 const INFO_WSCALE = 4;
-const IPPROTO_TCP = 6;
 /** Bytes of data in one segment across the loopback interface. */
 const SEGMENT = 16_000;
 /** Segments in one batch. */

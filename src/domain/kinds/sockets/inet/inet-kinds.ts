@@ -1,17 +1,20 @@
 import { unsupported } from '../../../errors.js';
 import type { FileKind } from '../../kind.js';
-import { IPPROTO_TCP } from '../socket-options.js';
-import { AF_INET, AF_INET6 } from './address.js';
 import { IPPROTO_UDP, type SocketFamily } from './options.js';
 import { raw } from './raw.js';
 import { tcp } from './tcp.js';
 import { udp } from './udp.js';
+import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPPROTO_TCP,
+  SOCK_DGRAM,
+  SOCK_RAW,
+  SOCK_STREAM,
+} from '../../../linux/socket-numbers.js';
 
-const SOCK_STREAM = 1;
-const SOCK_DGRAM = 2;
-const SOCK_RAW = 3;
-const IPPROTO_ICMP = 1;
-const IPPROTO_ICMPV6 = 58;
 /** What is refused, beside what has no name: newer kernels have no UDP-Lite any more. */
 const NAMES: Readonly<Record<number, string>> = { 33: 'DCCP', 136: 'UDP-Lite', 132: 'SCTP', 262: 'Multipath TCP' };
 

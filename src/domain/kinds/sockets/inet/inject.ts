@@ -4,10 +4,10 @@ import { SYS } from '../../../../guest/hands/syscalls.js';
 import { closeAll } from '../../../linux/making.js';
 import { check } from '../../../linux/os.js';
 import { makeSocket } from '../make-socket.js';
-import { AF_INET, AF_INET6, socketAddress } from './address.js';
+import { socketAddress } from './address.js';
 import { segmentPacket, type Segment } from './segment.js';
+import { AF_INET, AF_INET6, SOCK_RAW } from '../../../linux/socket-numbers.js';
 
-const SOCK_RAW = 3;
 const IPPROTO_RAW = 255;
 
 /**

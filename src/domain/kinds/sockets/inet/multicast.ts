@@ -4,8 +4,8 @@ import { unsupportedNow } from '../../../errors.js';
 import { check, readTexts } from '../../../linux/os.js';
 import type { CheckpointContext } from '../../kind.js';
 import { int, IPPROTO_IP, IPPROTO_IPV6 } from '../socket-options.js';
-import { AF_INET, AF_INET6 } from './address.js';
 import type { InetSocket } from './inet-socket.js';
+import { AF_INET, AF_INET6 } from '../../../linux/socket-numbers.js';
 
 const MCAST_JOIN_GROUP = 42;
 const MCAST_MSFILTER = 48;

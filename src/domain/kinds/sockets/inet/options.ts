@@ -10,28 +10,30 @@ import {
   int,
   IPPROTO_IP,
   IPPROTO_IPV6,
-  IPPROTO_TCP,
   SO,
   SOL_SOCKET,
   type OptionName,
   type SocketOption,
 } from '../socket-options.js';
-import { AF_INET6 } from './address.js';
 import { TCP } from './tcp-repair.js';
+import {
+  AF_INET6,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPPROTO_TCP,
+  SOCK_RAW,
+  SOCK_STREAM,
+  SO_PEEK_OFF,
+} from '../../../linux/socket-numbers.js';
 
-const SOCK_STREAM = 1;
-const SOCK_RAW = 3;
 const SOL_RAW = 255;
-const IPPROTO_ICMP = 1;
 export const IPPROTO_UDP = 17;
-const IPPROTO_ICMPV6 = 58;
 export const UDP_GRO = 104;
 
 /** Names of socket(7), ip(7), ipv6(7), as the uapi headers number them. */
 export const IP = { TOS: 1, FREEBIND: 15, TRANSPARENT: 19, MINTTL: 21 } as const;
 export const IPV6 = { V6ONLY: 26, TCLASS: 67, MINHOPCOUNT: 73, TRANSPARENT: 75, FREEBIND: 78 } as const;
 export const SO_BINDTODEVICE = 25;
-export const SO_PEEK_OFF = 42;
 const SO_INCOMING_CPU = 49;
 const TCP_CONGESTION = 13;
 

@@ -1,9 +1,8 @@
 import { unsupportedNow } from '../../../errors.js';
 import { domainKind, type LookContext } from '../../kind.js';
-import { IPPROTO_TCP } from '../socket-options.js';
-import { AF_INET, AF_INET6 } from './address.js';
 import { inetSockets } from './diag.js';
 import { STATE } from './tcp-repair.js';
+import { AF_INET, AF_INET6, IPPROTO_TCP } from '../../../linux/socket-numbers.js';
 
 /** States in which our FIN, and what comes before it, has yet to be acknowledged. */
 const ENDING = (1 << STATE.FIN_WAIT1) | (1 << STATE.CLOSING) | (1 << STATE.LAST_ACK);

@@ -10,8 +10,7 @@ import { finishInetSocket, makeInetSocket, readInetSocket, type InetSocket } fro
 import { rawPeers } from './raw-peers.js';
 import { netSysctl } from './net-sysctl.js';
 import { joinAll, readMemberships, type Membership } from './multicast.js';
-
-const SOCK_RAW = 3;
+import { SOCK_RAW } from '../../../linux/socket-numbers.js';
 
 interface RawState extends InetSocket {
   readonly memberships: readonly Membership[];

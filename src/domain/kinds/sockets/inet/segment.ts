@@ -1,6 +1,6 @@
 import type { Endpoint } from './address.js';
+import { IPPROTO_TCP } from '../../../linux/socket-numbers.js';
 
-const IPPROTO_TCP = 6;
 /** What no other host's packet that was forwarded can have, nor what a kernel sends by itself (its default is 64). */
 export const NEAREST = 255;
 

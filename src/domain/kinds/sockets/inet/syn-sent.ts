@@ -4,10 +4,10 @@ import { F, O } from '../../../linux/flags.js';
 import { unsupportedNow } from '../../../errors.js';
 import { check } from '../../../linux/os.js';
 import type { CheckpointContext, OpenFile } from '../../kind.js';
-import { IPPROTO_TCP } from '../socket-options.js';
-import { AF_INET, AF_INET6, socketAddress } from './address.js';
+import { socketAddress } from './address.js';
 import { inetSockets, type DiagSocket } from './diag.js';
 import { STATE } from './tcp-repair.js';
+import { AF_INET, AF_INET6, IPPROTO_TCP } from '../../../linux/socket-numbers.js';
 
 const looks = new WeakMap<CheckpointContext, Promise<DiagSocket[]>>();
 

@@ -3,12 +3,11 @@ import { SYS } from '../../../../guest/hands/syscalls.js';
 import { DomainError } from '../../../errors.js';
 import { check } from '../../../linux/os.js';
 import { makeSocket } from '../make-socket.js';
-import { addReadOptions, int, IPPROTO_TCP, SO, SOL_SOCKET } from '../socket-options.js';
+import { addReadOptions, int, SO, SOL_SOCKET } from '../socket-options.js';
 import { addInfo, STATE, TCP, writeConnection, writeSent, type Connection } from './tcp-repair.js';
+import { AF_INET, IPPROTO_TCP, MSG_PEEK_NOW } from '../../../linux/socket-numbers.js';
 
-const AF_INET = 2;
 const SIOCINQ = 0x541b;
-const MSG_PEEK_NOW = 0x42; // MSG_PEEK | MSG_DONTWAIT
 const POLLERR = 8;
 const POLLRDHUP = 0x2000;
 const WINDOW = 0xffff;

@@ -3,7 +3,8 @@ import type { Hands } from '../../../../guest/hands/hands.js';
 import { SYS } from '../../../../guest/hands/syscalls.js';
 import { DomainError } from '../../../errors.js';
 import { check } from '../../../linux/os.js';
-import { int, IPPROTO_TCP, SO, SOL_SOCKET } from '../socket-options.js';
+import { int, SO, SOL_SOCKET } from '../socket-options.js';
+import { IPPROTO_TCP, MSG_DONTWAIT } from '../../../linux/socket-numbers.js';
 
 /** TCP options and states, as include/uapi/linux/tcp.h names them. */
 export const TCP = {
@@ -49,7 +50,6 @@ const SIOCINQ = 0x541b;
 const SIOCOUTQ = 0x5411;
 const SIOCOUTQNSD = 0x894b;
 const MSG_PEEK = 2;
-const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const INFO_SIZE = 104;
 const CHUNK = 0x10000;

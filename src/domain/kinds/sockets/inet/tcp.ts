@@ -5,16 +5,7 @@ import { unsupported, unsupportedNow } from '../../../errors.js';
 import { making } from '../../../linux/making.js';
 import { check } from '../../../linux/os.js';
 import { fileKind, type LookContext, type OpenFile } from '../../kind.js';
-import {
-  int,
-  IPPROTO_IP,
-  IPPROTO_IPV6,
-  IPPROTO_TCP,
-  readOptions,
-  SO,
-  SOL_SOCKET,
-  type SocketOption,
-} from '../socket-options.js';
+import { int, IPPROTO_IP, IPPROTO_IPV6, readOptions, SO, SOL_SOCKET, type SocketOption } from '../socket-options.js';
 import { readQueue } from './accept-queue.js';
 import { isBound } from './address.js';
 import { addFilterLook, setFilter } from './filter.js';
@@ -22,7 +13,7 @@ import { guard, unguard } from './guard.js';
 import { enqueue } from './handshake.js';
 import { sendEnds, writeEnds } from './half-closed.js';
 import { finishInetSocket, makeInetSocket, readInetSocket, type InetSocket } from './inet-socket.js';
-import { addSetNumber, IP, IPV6, numberOf, SO_BINDTODEVICE, SO_PEEK_OFF } from './options.js';
+import { addSetNumber, IP, IPV6, numberOf, SO_BINDTODEVICE } from './options.js';
 import { addPoll, POLL } from './poll.js';
 import { noteShared } from './shared-ports.js';
 import { connectAgain, peerOf } from './syn-sent.js';
@@ -41,8 +32,8 @@ import {
   type TcpInfo,
 } from './tcp-repair.js';
 import { NO_CLAMP } from './window-scale.js';
+import { IPPROTO_TCP, SOCK_STREAM, SO_PEEK_OFF } from '../../../linux/socket-numbers.js';
 
-const SOCK_STREAM = 1;
 const SHUT_RD = 0;
 const TCP_ULP = 31;
 /** What a socket without a connection says of the bytes in a segment where nobody has said anything (TCP_MSS_DEFAULT). */

@@ -7,8 +7,8 @@ import { fileKind, type LookContext, type OpenFile } from '../../kind.js';
 import { makeSocket } from '../make-socket.js';
 import { int, SO, SOL_SOCKET, type OptionName } from '../socket-options.js';
 import { addReadPlain, addSetPlain, inodeOf, whereOf, type PlainSocket } from './plain-socket.js';
+import { AF_NETLINK } from '../../../linux/socket-numbers.js';
 
-export const AF_NETLINK = 16;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_LIST_MEMBERSHIPS = 9;

@@ -8,6 +8,7 @@ import { makeSocket } from '../make-socket.js';
 import type { OptionName } from '../socket-options.js';
 import { addReadPlain, addSetPlain, inodeOf, whereOf, type PlainSocket } from './plain-socket.js';
 import { attributeOf, dumpAll, u32, readU32, type Entry } from '../../network/rtnetlink.js';
+import { NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY } from '../../../linux/socket-numbers.js';
 
 export const AF_PACKET = 17;
 const SOCK_PACKET = 10;
@@ -19,8 +20,6 @@ const OPTIONS: readonly OptionName[] = [7, 8, 9, 10, 12, 14, 15, 17, 19, 20, 23]
   n,
   4,
 ]);
-const NETLINK_SOCK_DIAG = 4;
-const SOCK_DIAG_BY_FAMILY = 20;
 /** PACKET_SHOW_INFO, _MCLIST, _RING_CFG and _FANOUT. */
 const SHOW = 1 | 2 | 4 | 8;
 const DIAG = { INFO: 0, MCLIST: 1, RX_RING: 2, TX_RING: 3, FANOUT: 4 } as const;

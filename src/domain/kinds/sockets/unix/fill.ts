@@ -6,8 +6,9 @@ import { together } from '../../../together.js';
 import { setFilter } from '../inet/filter.js';
 import { int, SO, SOL_SOCKET } from '../socket-options.js';
 import type { Making } from './make.js';
-import { SO_PEEK_OFF, sendAll, type Outgoing } from './queue.js';
-import { isNamed, key, NO_NAME, SOCK_DGRAM, type Message, type UnixState } from './state.js';
+import { sendAll, type Outgoing } from './queue.js';
+import { isNamed, key, NO_NAME, type Message, type UnixState } from './state.js';
+import { MSG_DONTWAIT, SOCK_DGRAM, SO_PEEK_OFF } from '../../../linux/socket-numbers.js';
 
 const AF_UNSPEC = new Uint8Array(16);
 
@@ -135,5 +136,3 @@ async function finish(making: Making, s: UnixState): Promise<void> {
   check(r.value(flagged), 'setting the flags of a UNIX socket');
   if (s.filter !== undefined) await setFilter(hands, fd, s.filter);
 }
-
-const MSG_DONTWAIT = 0x40;

@@ -9,8 +9,9 @@ import { together } from '../../../together.js';
 import type { RestoreContext } from '../../kind.js';
 import { hasPath, makeSockets, nameThrough, Naming } from './names.js';
 import { planOf, type Accepted, type Pair, type Plan } from './plan.js';
-import { AF_UNIX, isNamed, key, NO_NAME, SIOCUNIXFILE, SOCK_STREAM, type UnixState } from './state.js';
+import { isNamed, key, NO_NAME, SIOCUNIXFILE, type UnixState } from './state.js';
 import { STATE_LISTEN } from './diag.js';
+import { AF_UNIX, SOCK_STREAM } from '../../../linux/socket-numbers.js';
 
 /** While connections are made to one that listens, however many there were. */
 const ROOMY_BACKLOG = 4096;

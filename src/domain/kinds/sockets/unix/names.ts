@@ -7,7 +7,8 @@ import { closeAll } from '../../../linux/making.js';
 import { check, readLinks } from '../../../linux/os.js';
 import type { Anchor } from '../../../tree/anchor.js';
 import { HANDS_FD } from '../../../tree/anchor.js';
-import { AF_UNIX, isNamed, pathOf, SIOCUNIXFILE, type SocketFile, type UnixState } from './state.js';
+import { isNamed, pathOf, SIOCUNIXFILE, type SocketFile, type UnixState } from './state.js';
+import { AF_UNIX } from '../../../linux/socket-numbers.js';
 
 const UMASK = 0o022;
 const FSCONFIG_CMD_CREATE = 6;

@@ -1,5 +1,6 @@
 import { STATE_ESTABLISHED, STATE_LISTEN } from './diag.js';
-import { isNamed, key, SOCK_DGRAM, type UnixState } from './state.js';
+import { isNamed, key, type UnixState } from './state.js';
+import { SOCK_DGRAM } from '../../../linux/socket-numbers.js';
 
 /** Two ends that are made as one; `b` is undefined where nobody has the other end any more. */
 export interface Pair {

@@ -7,14 +7,12 @@ import { closeAll } from '../../../linux/making.js';
 import { check, concat } from '../../../linux/os.js';
 import { int, SO, SOL_SOCKET } from '../socket-options.js';
 import { withEmpty } from './empty-messages.js';
-import { NO_NAME, SOCK_STREAM, type Sender } from './state.js';
+import { NO_NAME, type Sender } from './state.js';
+import { MSG_PEEK_NOW, MSG_TRUNC, SOCK_STREAM, SO_PEEK_OFF } from '../../../linux/socket-numbers.js';
 
-export const SO_PEEK_OFF = 42;
 const MSG_OOB = 1;
-const MSG_PEEK_NOW = 0x42; // MSG_PEEK | MSG_DONTWAIT
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const MSG_CTRUNC = 8;
-const MSG_TRUNC = 0x20;
 const SCM_RIGHTS = 1;
 const SCM_CREDENTIALS = 2;
 const SCM_PIDFD = 4;

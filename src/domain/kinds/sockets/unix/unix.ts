@@ -13,8 +13,9 @@ import { STATE_ESTABLISHED, unixSockets, type UnixSocketInfo } from './diag.js';
 import { complete } from './fill.js';
 import { Making } from './make.js';
 import { fileStat, lookAtFile } from './names.js';
-import { addHasUrgent, peekAll, peekFirst, SO_PEEK_OFF, type Peeked } from './queue.js';
-import { NO_NAME, SOCK_DGRAM, SOCK_STREAM, type Message, type Sender, type UnixState } from './state.js';
+import { addHasUrgent, peekAll, peekFirst, type Peeked } from './queue.js';
+import { NO_NAME, type Message, type Sender, type UnixState } from './state.js';
+import { MSG_PEEK_NOW, SOCK_DGRAM, SOCK_STREAM, SO_PEEK_OFF } from '../../../linux/socket-numbers.js';
 
 const SO_PEERCRED = 17;
 const SO_PEERGROUPS = 59;
@@ -387,5 +388,3 @@ async function senderAt(b: Batch, fd: number, offset: number): Promise<number> {
   check(r.value(n), 'looking for the sender of a message');
   return r.view(control).getInt32(16, true);
 }
-
-const MSG_PEEK_NOW = 0x42; // MSG_PEEK | MSG_DONTWAIT
