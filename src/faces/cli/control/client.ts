@@ -26,7 +26,8 @@ export async function whichMachine(machine: string | undefined, folder = control
   const running = await machinesIn(folder);
   const [only] = running;
   if (only === undefined) {
-    throw new ControlError('no-machine', 'no machine with a name runs; "understudy run --name NAME" starts one');
+    const start = '"understudy run --name NAME" starts one, "understudy domain serve --name NAME" one for domains';
+    throw new ControlError('no-machine', `no machine with a name runs; ${start}`);
   }
   if (running.length > 1) {
     throw new ControlError('which', `several machines run, and --machine says which: ${running.join(', ')}`);
