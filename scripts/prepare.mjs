@@ -10,4 +10,5 @@ if (!existsSync(COMPILER)) {
   await import('./stale-output.mjs');
   const { status } = spawnSync(process.execPath, [COMPILER, '-p', '.'], { stdio: 'inherit' });
   process.exitCode = status ?? 1;
+  if (status === 0) await import('./strip-comments.mjs');
 }
