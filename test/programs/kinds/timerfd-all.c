@@ -17,7 +17,8 @@ static long left(int fd, long *every) {
   struct itimerspec t;
   CHECK(timerfd_gettime(fd, &t) == 0);
   if (every) *every = t.it_interval.tv_sec * 1000 + t.it_interval.tv_nsec / 1000000;
-  return t.it_value.tv_sec * 1000 + t.it_value.tv_nsec / 1000000;
+  // Rounded up: one that is armed has something left.
+  return t.it_value.tv_sec * 1000 + (t.it_value.tv_nsec + 999999) / 1000000;
 }
 static void info(int fd, const char *want) {
   char path[60], text[100];
