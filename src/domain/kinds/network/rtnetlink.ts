@@ -1,12 +1,12 @@
-/** rtnetlink(7): dumps of what a network namespace has, and requests to change it. */
-import type { BatchResult, Buf, Ref } from '../../../guest/hands/batch.js';
+/** netlink(7): dumps of what a network namespace has, and requests to change it. */
+import type { Batch, BatchResult, Ref } from '../../../guest/hands/batch.js';
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError } from '../../errors.js';
 import { CLONE, O } from '../../linux/flags.js';
 import { inside } from '../../linux/inside.js';
 import { closeAll } from '../../linux/making.js';
-import { check } from '../../linux/os.js';
+import { check, isFound } from '../../linux/os.js';
 import { together } from '../../together.js';
 import type { Anchor } from '../../tree/anchor.js';
 import { AF_NETLINK, MSG_DONTWAIT, SOCK_RAW } from '../../linux/socket-numbers.js';
@@ -16,11 +16,20 @@ const NLM_F_ACK = 4;
 const NLM_F_DUMP = 0x300;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
+/** `struct nlmsghdr`: length u32, type u16, flags u16, sequence u32, port u32. */
+const HEADER = 16;
 const NLA_TYPE_MASK = 0x3fff;
-/** A dump's parts are no longer than that, if no more is asked for at once (NLMSG_GOODSIZE). */
+/**
+ * A dump's parts are no longer than that, if no more is asked for at once (NLMSG_GOODSIZE). The first is there when it was
+ * asked for, each other when the one before has been read: one that is short is over with the first two.
+ */
 const PART = 0x2000;
 const READS = 2;
-const MOST_PARTS = 2000;
+/** As long as the kernel makes parts of a dump that is not short (netlink_recvmsg), and how many of them are read at once. */
+const LONG_PART = 0x8000;
+const LONG_READS = 8;
+/** Batches, each of a thousand entries or more, that are read at most. */
+const MOST_BATCHES = 1000;
 
 export type Attribute = readonly [type: number, value: Uint8Array];
 
@@ -36,6 +45,8 @@ export interface Dump {
   readonly type: number;
   readonly header: Uint8Array;
   readonly size: number;
+  /** A kernel that does not know the request is an error, not one that has nothing of that sort. */
+  readonly needed?: boolean;
 }
 
 export const u32 = (n: number): Uint8Array => new Uint8Array(new Uint32Array([n]).buffer);
@@ -86,37 +97,34 @@ function encode(type: number, flags: number, { header, attributes }: Entry): Uin
   return bytes;
 }
 
-/** All dumps of the domain's network namespace, in one batch where they are short. One whose protocol is not there is empty. */
+/**
+ * All dumps of the domain's network namespace, in one batch where they are short. One whose protocol is not there is empty,
+ * unless it is needed. Throws `guest`.
+ */
 export async function dumpAll(hands: Hands, anchor: Anchor, dumps: readonly Dump[]): Promise<Entry[][]> {
-  const asked = await inside(hands, anchor.pid, CLONE.NEWNET, (b) => {
+  const { r, asked } = await inside(hands, anchor.pid, CLONE.NEWNET, (b) => {
     const refs = dumps.map((d) => {
       const fd = b.call(SYS.socket, AF_NETLINK, SOCK_RAW | O.CLOEXEC, d.protocol);
       const m = encode(d.type, NLM_F_DUMP, { header: d.header, attributes: [] });
       const sent = b.call(SYS.sendto, fd, b.bytes(m), m.length, 0, 0, 0);
-      const parts = Array.from({ length: READS }, () => {
-        const buf = b.out(PART);
-        return { buf, n: b.call(SYS.recvfrom, fd, buf, PART, MSG_DONTWAIT, 0, 0) };
-      });
-      return { fd, sent, parts };
+      const parts = Array.from({ length: READS }, () => addRead(b, fd, PART));
+      return { d, fd, sent, parts };
     });
-    return (r) => refs.map(({ fd, sent, parts }) => ({ fd: r.value(fd), sent: r.value(sent), parts: take(r, parts) }));
+    return (r) => ({ r, asked: refs.map((ref) => ({ ...ref, fd: r.value(ref.fd) })) });
   });
   try {
     return await together(
-      asked.map(async ({ fd, sent, parts }, i) => {
+      asked.map(async ({ d, fd, sent, parts }) => {
         const out: Entry[] = [];
-        const size = dumps[i]?.size ?? 0;
-        if (fd < 0 || sent < 0) return out;
-        let ended = parts.some((p) => parse(p, size, out));
-        for (let turn = 0; !ended && turn < MOST_PARTS; turn++) {
+        for (const result of [fd, r.value(sent)]) if (!isThere(d, result)) return out;
+        if (parts.some((part) => isLast(d, part(r), out))) return out;
+        for (let turn = 0; turn < MOST_BATCHES; turn++) {
           const b = hands.batch();
-          const buf = b.out(PART);
-          const n = b.call(SYS.recvfrom, fd, buf, PART, MSG_DONTWAIT, 0, 0);
-          const r = await b.run();
-          check(r.value(n), 'reading the state of the network');
-          ended = take(r, [{ buf, n }]).some((p) => parse(p, size, out));
+          const more = Array.from({ length: LONG_READS }, () => addRead(b, fd, LONG_PART));
+          const got = await b.run();
+          if (more.some((part) => isLast(d, part(got), out))) return out;
         }
-        return out;
+        throw new DomainError('guest', 'more in the network of the domain than can be read');
       }),
     );
   } finally {
@@ -127,20 +135,36 @@ export async function dumpAll(hands: Hands, anchor: Anchor, dumps: readonly Dump
   }
 }
 
-const take = (r: BatchResult, parts: readonly { buf: Buf; n: Ref }[]): Uint8Array[] =>
-  parts.map(({ buf, n }) => r.bytes(buf, Math.max(0, r.value(n))));
+/** Adds the reading of a part of a dump; nothing waits for one that does not come. */
+function addRead(b: Batch, fd: number | Ref, room: number): (r: BatchResult) => Uint8Array {
+  const buf = b.out(room);
+  const n = b.call(SYS.recvfrom, fd, buf, room, MSG_DONTWAIT, 0, 0);
+  return (r) => r.bytes(buf, check(r.value(n), 'reading the state of the network'));
+}
 
-/** Answers true at the end of the dump. */
-function parse(part: Uint8Array, headerSize: number, out: Entry[]): boolean {
+/** Whether what a dump asks for is there, by what the kernel has answered. */
+const isThere = (d: Dump, result: number): boolean =>
+  isFound(d.needed === true ? check(result, ASKING) : result, ASKING);
+const ASKING = 'asking for the state of the network';
+
+/** Goes through the messages of a part; answers true at the end of the dump. */
+function isLast(d: Dump, part: Uint8Array, out: Entry[]): boolean {
   const view = new DataView(part.buffer, part.byteOffset, part.length);
-  for (let at = 0; at + 16 <= part.length;) {
+  for (let at = 0; at + HEADER <= part.length;) {
     const size = view.getUint32(at, true);
     const type = view.getUint16(at + 4, true);
-    if (type === NLMSG_DONE || type === NLMSG_ERROR) return true;
-    if (size < 16 + headerSize || at + size > part.length) return true;
+    const isEnd = type === NLMSG_DONE || type === NLMSG_ERROR;
+    if (size < HEADER + (isEnd ? 4 : d.size) || at + size > part.length)
+      throw new DomainError('guest', 'a part of the state of the network is cut off');
+    // Both have an error i32, which is 0 at the end of what is there.
+    if (isEnd) {
+      isThere(d, view.getInt32(at + HEADER, true));
+      return true;
+    }
+    const attributes = at + HEADER + d.size;
     out.push({
-      header: part.slice(at + 16, at + 16 + headerSize),
-      attributes: attributesIn(part.subarray(at + 16 + headerSize, at + size)),
+      header: part.slice(at + HEADER, attributes),
+      attributes: attributesIn(part.subarray(attributes, at + size)),
     });
     at += (size + 3) & ~3;
   }

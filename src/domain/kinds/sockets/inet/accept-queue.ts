@@ -31,7 +31,7 @@ export async function readQueue(
   undo.add('putting connections back that wait to be accepted', async () => {
     await disconnect(hands, accepted);
     // What cannot be put back is refused to the other side when it next says something.
-    await enqueue(hands, anchor.netns, file.held, waiting).catch(() => undefined);
+    await enqueue(hands, anchor, file.held, waiting).catch(() => undefined);
     await unguard(hands, file.held, listener);
   });
   // Whoever found no room till now shall not come in meanwhile.

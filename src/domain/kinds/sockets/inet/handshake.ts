@@ -4,6 +4,7 @@ import { DomainError } from '../../../errors.js';
 import { closeAll } from '../../../linux/making.js';
 import { check } from '../../../linux/os.js';
 import { together } from '../../../together.js';
+import type { Anchor } from '../../../tree/anchor.js';
 import { makeSocket } from '../make-socket.js';
 import { int } from '../socket-options.js';
 import { endpointKey, endpointOf, socketAddress } from './address.js';
@@ -35,11 +36,12 @@ const AFTER_TIME_WAIT = 65_535 + 2;
  */
 export async function enqueue(
   hands: Hands,
-  netns: number,
+  anchor: Anchor,
   listener: number,
   waiting: readonly Connected[],
 ): Promise<void> {
   if (waiting.length === 0) return;
+  const { netns } = anchor;
   const scales = waiting.map(({ connection: { info } }) => info.receiveScale);
   const b = hands.batch();
   const [clamp, patience] = [b.inout(int(0)), b.inout(int(0))];
@@ -58,7 +60,7 @@ export async function enqueue(
   setOption(c, listener, TCP.WINDOW_CLAMP, int(r.view(clamp).getInt32(0, true) || NO_CLAMP));
   setOption(c, listener, TCP.DEFER_ACCEPT, r.bytes(patience));
   await c.run();
-  await expectThere(hands, netns, waiting);
+  await expectThere(hands, anchor, waiting);
 }
 
 /** A long queue of bytes goes in several batches. What cannot be taken is found out when all is done. */
@@ -141,10 +143,9 @@ function synOptions({ mss, info }: Connection): Uint8Array {
 }
 
 /** Throws `guest` where a connection is not there, or not with all that had come. */
-async function expectThere(hands: Hands, netns: number, waiting: readonly Connected[]): Promise<void> {
-  const families = [...new Set(waiting.map((w) => (w.local.length < 24 ? AF_INET : AF_INET6)))];
+async function expectThere(hands: Hands, anchor: Anchor, waiting: readonly Connected[]): Promise<void> {
   const states = (1 << STATE.ESTABLISHED) | (1 << STATE.CLOSE_WAIT);
-  const there = await inetSockets(hands, netns, IPPROTO_TCP, states, families);
+  const there = await inetSockets(hands, anchor, IPPROTO_TCP, states);
   const key = (a: Parameters<typeof endpointKey>[0], z: typeof a): string => `${endpointKey(a)} ${endpointKey(z)}`;
   const found = new Map(there.map((s) => [key(s.local, s.peer), s]));
   for (const w of waiting) {

@@ -2,7 +2,7 @@ import { unsupportedNow } from '../../../errors.js';
 import { domainKind, type LookContext } from '../../kind.js';
 import { inetSockets } from './diag.js';
 import { STATE } from './tcp-repair.js';
-import { AF_INET, AF_INET6, IPPROTO_TCP } from '../../../linux/socket-numbers.js';
+import { IPPROTO_TCP } from '../../../linux/socket-numbers.js';
 
 /** States in which our FIN, and what comes before it, has yet to be acknowledged. */
 const ENDING = (1 << STATE.FIN_WAIT1) | (1 << STATE.CLOSING) | (1 << STATE.LAST_ACK);
@@ -25,7 +25,7 @@ export const orphans = domainKind<undefined>({
 });
 
 async function refuseOrphans({ hands, anchor }: LookContext): Promise<void> {
-  const ending = await inetSockets(hands, anchor.netns, IPPROTO_TCP, ENDING, [AF_INET, AF_INET6]);
+  const ending = await inetSockets(hands, anchor, IPPROTO_TCP, ENDING);
   const orphan = ending.find((s) => s.inode === 0);
   if (orphan === undefined) return;
   const peer = `${orphan.peer.address.length === 4 ? orphan.peer.address.join('.') : 'an IPv6 address'}, port ${orphan.peer.port}`;

@@ -188,7 +188,7 @@ export const tcp = fileKind<TcpState>({
       await writeEnds(hands, anchor.netns, held, s.connected, s.connected.connection);
     }
     if (s.waiting.length > 0) {
-      await enqueue(hands, anchor.netns, held, s.waiting);
+      await enqueue(hands, anchor, held, s.waiting);
       counters.bytesCopied += s.waiting.reduce((n, w) => n + w.connection.received.length, 0);
     }
   },

@@ -5,8 +5,9 @@ import { making } from '../../../linux/making.js';
 import { check, readFile } from '../../../linux/os.js';
 import { fileKind, type LookContext, type OpenFile } from '../../kind.js';
 import { makeSocket } from '../make-socket.js';
+import { inodeOf } from '../sock-diag.js';
 import { int, SO, SOL_SOCKET, type OptionName } from '../socket-options.js';
-import { addReadPlain, addSetPlain, inodeOf, whereOf, type PlainSocket } from './plain-socket.js';
+import { addReadPlain, addSetPlain, whereOf, type PlainSocket } from './plain-socket.js';
 import { AF_NETLINK } from '../../../linux/socket-numbers.js';
 
 const SOL_NETLINK = 270;

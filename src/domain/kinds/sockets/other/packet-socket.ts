@@ -5,10 +5,10 @@ import { making } from '../../../linux/making.js';
 import { check } from '../../../linux/os.js';
 import { fileKind, type LookContext, type OpenFile } from '../../kind.js';
 import { makeSocket } from '../make-socket.js';
+import { dumpSockets, inodeOf } from '../sock-diag.js';
 import type { OptionName } from '../socket-options.js';
-import { addReadPlain, addSetPlain, inodeOf, whereOf, type PlainSocket } from './plain-socket.js';
-import { attributeOf, dumpAll, u32, readU32, type Entry } from '../../network/rtnetlink.js';
-import { NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY } from '../../../linux/socket-numbers.js';
+import { addReadPlain, addSetPlain, whereOf, type PlainSocket } from './plain-socket.js';
+import { attributeOf, u32, readU32, type Entry } from '../../network/rtnetlink.js';
 
 export const AF_PACKET = 17;
 const SOCK_PACKET = 10;
@@ -47,8 +47,7 @@ function tableOf(context: LookContext): Promise<Map<number, Entry>> {
     header[0] = AF_PACKET;
     header.set(u32(SHOW), 8);
     // struct packet_diag_msg: family, type u8, num u16, ino, cookie[2] u32.
-    const asked = { protocol: NETLINK_SOCK_DIAG, type: SOCK_DIAG_BY_FAMILY, header, size: 16 };
-    const [entries = []] = await dumpAll(context.hands, context.anchor, [asked]);
+    const entries = await dumpSockets(context.hands, context.anchor, [header], 16);
     return new Map(entries.map((e) => [readU32(e.header, 4), e]));
   };
   const table = tables.get(context) ?? read();

@@ -33,7 +33,6 @@ export interface PlainSocket {
 }
 
 export const whereOf = (file: OpenFile): string => `descriptor ${file.view.fd} of process ${file.users[0]?.pid ?? -1}`;
-export const inodeOf = (file: OpenFile): number => Number(/\d+/.exec(file.view.link)?.[0] ?? '-1');
 
 /** Adds the reading of it. The answer throws `unsupported` for a socket with a filter. */
 export function addReadPlain(b: Batch, file: OpenFile, own: readonly OptionName[]): (r: BatchResult) => PlainSocket {

@@ -1,6 +1,8 @@
 import type { Hands } from '../../../../guest/hands/hands.js';
 import { AF_UNIX } from '../../../linux/socket-numbers.js';
-import { attributesBehind, dumpSockets } from '../sock-diag.js';
+import type { Anchor } from '../../../tree/anchor.js';
+import { attributeOf, readU32, type Entry } from '../../network/rtnetlink.js';
+import { dumpSockets } from '../sock-diag.js';
 
 /** UDIAG_SHOW_PEER, _ICONS and _RQLEN. */
 const SHOW = 4 | 8 | 16;
@@ -32,7 +34,7 @@ export interface UnixSocketInfo {
 }
 
 /** All UNIX sockets of a network namespace, by inode. */
-export async function unixSockets(hands: Hands, netns: number): Promise<Map<number, UnixSocketInfo>> {
+export async function unixSockets(hands: Hands, anchor: Anchor): Promise<Map<number, UnixSocketInfo>> {
   // struct unix_diag_req: family u8, protocol u8, pad u16, states, ino, show, cookie[2] u32.
   const request = new Uint8Array(24);
   const view = new DataView(request.buffer);
@@ -40,32 +42,26 @@ export async function unixSockets(hands: Hands, netns: number): Promise<Map<numb
   view.setUint32(4, 0xffffffff, true);
   view.setUint32(12, SHOW, true);
   view.setBigUint64(16, 0xffffffffffffffffn, true);
-  const out = new Map<number, UnixSocketInfo>();
-  await dumpSockets(hands, netns, request, (message) => {
-    if (message.length < FIXED) return;
-    const socket = socketIn(message);
-    out.set(socket.inode, socket);
-  });
-  return out;
+  const found = (await dumpSockets(hands, anchor, [request], FIXED)).map(socketIn);
+  return new Map(found.map((socket) => [socket.inode, socket]));
 }
 
-function socketIn(message: Uint8Array): UnixSocketInfo {
-  const state = message[2] ?? 0;
+function socketIn(entry: Entry): UnixSocketInfo {
+  const { header } = entry;
+  const state = header[2];
   const listens = state === STATE_LISTEN;
-  const attributes = attributesBehind(message, FIXED);
   const words = (type: number): number[] => {
-    const bytes = attributes.get(type) ?? new Uint8Array(0);
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    return Array.from({ length: bytes.length >> 2 }, (_, i) => view.getUint32(4 * i, true));
+    const bytes = attributeOf(entry, type) ?? new Uint8Array(0);
+    return Array.from({ length: bytes.length >> 2 }, (_, i) => readU32(bytes, 4 * i));
   };
   // struct unix_diag_rqlen: of one that listens the connections that wait, and how many may.
   const [received = 0, sent = 0] = words(ATTR.RQLEN);
   return {
-    inode: new DataView(message.buffer, message.byteOffset).getUint32(4, true),
-    type: message[1] ?? 0,
+    inode: readU32(header, 4),
+    type: header[1],
     peer: words(ATTR.PEER)[0],
     state,
-    shutdown: attributes.get(ATTR.SHUTDOWN)?.[0] ?? 0,
+    shutdown: attributeOf(entry, ATTR.SHUTDOWN)?.[0] ?? 0,
     waiting: words(ATTR.ICONS),
     received: listens ? 0 : received,
     sent: listens ? 0 : sent,

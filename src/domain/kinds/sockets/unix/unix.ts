@@ -8,6 +8,7 @@ import { ANCHOR } from '../../../tree/tree.js';
 import { together } from '../../../together.js';
 import { addFilterLook, readFilter } from '../inet/filter.js';
 import { fileKind, type CheckpointContext, type LookContext, type OpenFile, type RestoreContext } from '../../kind.js';
+import { inodeOf } from '../sock-diag.js';
 import { addReadOptions, COMMON_OPTIONS, int, SO, SOL_SOCKET, type OptionName } from '../socket-options.js';
 import { STATE_ESTABLISHED, unixSockets, type UnixSocketInfo } from './diag.js';
 import { complete } from './fill.js';
@@ -56,7 +57,7 @@ function lookedOf(context: LookContext): Looked {
   let looked = looks.get(context);
   if (looked === undefined) {
     looked = {
-      dump: unixSockets(context.hands, context.anchor.netns),
+      dump: unixSockets(context.hands, context.anchor),
       queues: new Map(),
       resets: new Map(),
       unseen: false,
@@ -71,7 +72,6 @@ const whereOf = (file: OpenFile): string =>
   file.users[0] === undefined
     ? 'a socket that waits in another'
     : `descriptor ${file.view.fd} of process ${file.users[0].pid}`;
-const inodeOf = (file: OpenFile): number => Number(/\d+/.exec(file.view.link)?.[0] ?? '-1');
 
 /**
  * UNIX sockets: pairs and connections between processes of the domain with what is on its way, sockets that
