@@ -1,22 +1,16 @@
 import { readTexts } from '../../../linux/os.js';
+import { once } from '../../../once.js';
 import type { CheckpointContext } from '../../kind.js';
 import { socketAddress } from './address.js';
 
 const FILES = ['raw', 'raw6', 'icmp', 'icmp6'] as const;
 const ESTABLISHED = 1;
-const looks = new WeakMap<CheckpointContext, Promise<Map<number, Uint8Array>>>();
 
 /**
  * The peers of connected raw and echo sockets, as socket addresses by inode: getpeername(2) tells of none that was named
  * without a port.
  */
-export function rawPeers(context: CheckpointContext): Promise<Map<number, Uint8Array>> {
-  const look = looks.get(context) ?? readPeers(context);
-  looks.set(context, look);
-  return look;
-}
-
-async function readPeers({ hands, anchor }: CheckpointContext): Promise<Map<number, Uint8Array>> {
+export const rawPeers = once(async ({ hands, anchor }: CheckpointContext): Promise<Map<number, Uint8Array>> => {
   const texts = await readTexts(
     hands,
     FILES.map((f) => `/proc/${anchor.pid}/net/${f}`),
@@ -32,7 +26,7 @@ async function readPeers({ hands, anchor }: CheckpointContext): Promise<Map<numb
     }
   }
   return peers;
-}
+});
 
 /** Words of 32 bits as numbers of this processor. */
 function bytesOf(digits: string): Uint8Array {

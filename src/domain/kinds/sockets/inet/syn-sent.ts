@@ -3,22 +3,22 @@ import { SYS } from '../../../../guest/hands/syscalls.js';
 import { F, O } from '../../../linux/flags.js';
 import { unsupportedNow } from '../../../errors.js';
 import { check } from '../../../linux/os.js';
+import { once } from '../../../once.js';
 import type { CheckpointContext, OpenFile } from '../../kind.js';
 import { inodeOf } from '../sock-diag.js';
 import { socketAddress } from './address.js';
-import { inetSockets, type DiagSocket } from './diag.js';
+import { inetSockets } from './diag.js';
 import { STATE } from './tcp-repair.js';
 import { IPPROTO_TCP } from '../../../linux/socket-numbers.js';
 
-const looks = new WeakMap<CheckpointContext, Promise<DiagSocket[]>>();
+const connecting = once(({ hands, anchor }: CheckpointContext) =>
+  inetSockets(hands, anchor, IPPROTO_TCP, 1 << STATE.SYN_SENT),
+);
 
 /** Where a connection is being made to: getpeername(2) does not tell it yet. */
 export async function peerOf(context: CheckpointContext, file: OpenFile, local: Uint8Array): Promise<Uint8Array> {
-  const { hands, anchor } = context;
-  const look = looks.get(context) ?? inetSockets(hands, anchor, IPPROTO_TCP, 1 << STATE.SYN_SENT);
-  looks.set(context, look);
   const inode = inodeOf(file);
-  const found = (await look).find((s) => s.inode === inode);
+  const found = (await connecting(context)).find((s) => s.inode === inode);
   if (found === undefined) throw unsupportedNow('a TCP connection that is being made', `descriptor ${file.view.fd}`);
   const name = socketAddress(found.peer);
   // An IPv6 socket names an IPv4 address in its own way; what is of one device keeps its scope.

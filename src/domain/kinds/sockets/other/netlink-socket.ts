@@ -2,7 +2,8 @@ import type { Batch, Ref } from '../../../../guest/hands/batch.js';
 import { SYS } from '../../../../guest/hands/syscalls.js';
 import { unsupported, unsupportedNow } from '../../../errors.js';
 import { making } from '../../../linux/making.js';
-import { check, readFile } from '../../../linux/os.js';
+import { check, readText } from '../../../linux/os.js';
+import { once } from '../../../once.js';
 import { fileKind, type LookContext, type OpenFile } from '../../kind.js';
 import { makeSocket } from '../make-socket.js';
 import { inodeOf } from '../sock-diag.js';
@@ -44,21 +45,13 @@ interface Row {
   readonly waits: boolean;
   readonly dumps: boolean;
 }
-const tables = new WeakMap<LookContext, Promise<Map<number, Row>>>();
 
 /** /proc/net/netlink: sk, Eth, Pid, Groups, Rmem, Wmem, Dump, Locks, Drops, Inode. */
-function tableOf(context: LookContext): Promise<Map<number, Row>> {
-  const read = async (): Promise<Map<number, Row>> => {
-    const text = new TextDecoder().decode(
-      (await readFile(context.hands, `/proc/${context.anchor.pid}/net/netlink`)) ?? new Uint8Array(0),
-    );
-    const rows = text.split('\n').map((line) => line.trim().split(/\s+/));
-    return new Map(rows.map((w) => [Number(w[9]), { waits: Number(w[4]) > 0, dumps: Number(w[6]) > 0 }]));
-  };
-  const table = tables.get(context) ?? read();
-  tables.set(context, table);
-  return table;
-}
+const tableOf = once(async ({ hands, anchor }: LookContext): Promise<Map<number, Row>> => {
+  const text = (await readText(hands, `/proc/${anchor.pid}/net/netlink`)) ?? '';
+  const rows = text.split('\n').map((line) => line.trim().split(/\s+/));
+  return new Map(rows.map((w) => [Number(w[9]), { waits: Number(w[4]) > 0, dumps: Number(w[6]) > 0 }]));
+});
 
 /** netlink(7) sockets, bound or not, with their groups. */
 export const netlinkSocket = fileKind<NetlinkState>({

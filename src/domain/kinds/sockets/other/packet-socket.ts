@@ -3,6 +3,7 @@ import { SYS } from '../../../../guest/hands/syscalls.js';
 import { unsupported } from '../../../errors.js';
 import { making } from '../../../linux/making.js';
 import { check } from '../../../linux/os.js';
+import { once } from '../../../once.js';
 import { fileKind, type LookContext, type OpenFile } from '../../kind.js';
 import { makeSocket } from '../make-socket.js';
 import { dumpSockets, inodeOf } from '../sock-diag.js';
@@ -37,23 +38,16 @@ interface PacketState extends PlainSocket {
   readonly memberships: readonly Membership[];
 }
 
-const tables = new WeakMap<LookContext, Promise<Map<number, Entry>>>();
-
 /** Packet sockets of the domain's network namespace, by inode, as sock_diag(7) tells them. */
-function tableOf(context: LookContext): Promise<Map<number, Entry>> {
-  const read = async (): Promise<Map<number, Entry>> => {
-    // struct packet_diag_req: family u8, protocol u8, pad u16, ino, show, cookie[2] u32.
-    const header = new Uint8Array(20);
-    header[0] = AF_PACKET;
-    header.set(u32(SHOW), 8);
-    // struct packet_diag_msg: family, type u8, num u16, ino, cookie[2] u32.
-    const entries = await dumpSockets(context.hands, context.anchor, [header], 16);
-    return new Map(entries.map((e) => [readU32(e.header, 4), e]));
-  };
-  const table = tables.get(context) ?? read();
-  tables.set(context, table);
-  return table;
-}
+const tableOf = once(async ({ hands, anchor }: LookContext): Promise<Map<number, Entry>> => {
+  // struct packet_diag_req: family u8, protocol u8, pad u16, ino, show, cookie[2] u32.
+  const header = new Uint8Array(20);
+  header[0] = AF_PACKET;
+  header.set(u32(SHOW), 8);
+  // struct packet_diag_msg: family, type u8, num u16, ino, cookie[2] u32.
+  const entries = await dumpSockets(hands, anchor, [header], 16);
+  return new Map(entries.map((e) => [readU32(e.header, 4), e]));
+});
 
 /** packet(7) sockets. What they have received and nobody has read is lost, as it may be at any time. */
 export const packetSocket = fileKind<PacketState>({
