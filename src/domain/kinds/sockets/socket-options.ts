@@ -1,6 +1,7 @@
 import type { Batch, BatchResult } from '../../../guest/hands/batch.js';
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
+import type { OpenFile } from '../kind.js';
 
 export const SOL_SOCKET = 1;
 export const IPPROTO_IP = 0;
@@ -68,7 +69,7 @@ export function addReadOptions(b: Batch, fd: number, names: readonly OptionName[
     );
 }
 
-export async function readOptions(hands: Hands, fd: number, names: readonly OptionName[]): Promise<SocketOption[]> {
+async function readOptions(hands: Hands, fd: number, names: readonly OptionName[]): Promise<SocketOption[]> {
   const b = hands.batch();
   const answer = addReadOptions(b, fd, names);
   return answer(await b.run());
@@ -78,11 +79,23 @@ export function int(value: number): Uint8Array {
   return new Uint8Array(new Int32Array([value]).buffer);
 }
 
-/** Domain, type and protocol of a socket. */
-export async function socketKind(
-  hands: Hands,
-  fd: number,
-): Promise<{ domain: number; type: number; protocol: number }> {
+/** A family of sockets, by what socket(2) is told. */
+export interface SocketFamily {
+  readonly domain: number;
+  readonly type: number;
+  readonly protocol: number;
+}
+
+const families = new WeakMap<OpenFile, Promise<SocketFamily>>();
+
+/** Domain, type and protocol of a socket, which stay as they are: it is asked once. */
+export function socketFamily(hands: Hands, file: OpenFile): Promise<SocketFamily> {
+  const family = families.get(file) ?? readFamily(hands, file.held);
+  families.set(file, family);
+  return family;
+}
+
+async function readFamily(hands: Hands, fd: number): Promise<SocketFamily> {
   const names = [SO.DOMAIN, SO.TYPE, SO.PROTOCOL].map((name): OptionName => [SOL_SOCKET, name, 4]);
   const [domain = -1, type = -1, protocol = -1] = (await readOptions(hands, fd, names)).map((o) =>
     new DataView(o.value.buffer).getInt32(0, true),

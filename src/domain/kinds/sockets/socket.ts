@@ -1,5 +1,5 @@
 import type { CheckpointContext, FileKind, LookContext, OpenFile } from '../kind.js';
-import { socketKind } from './socket-options.js';
+import { socketFamily } from './socket-options.js';
 import { inetKind, inetKinds } from './inet/inet-kinds.js';
 import { netlinkSocket } from './other/netlink-socket.js';
 import { otherFamily } from './other/other-families.js';
@@ -15,19 +15,13 @@ const kept = new Map<number, FileKind>([
   [AF_NETLINK, netlinkSocket],
   [AF_PACKET, packetSocket],
 ]);
-const known = new WeakMap<OpenFile, Promise<FileKind>>();
 
-/** Which kind takes care of a socket: all look alike in /proc, the socket itself says. It is asked once. */
-function kindOfSocket(context: LookContext | CheckpointContext, file: OpenFile): Promise<FileKind> {
-  const kind =
-    known.get(file) ??
-    socketKind(context.hands, file.held).then((family) => {
-      const { domain } = family;
-      if (domain === AF_INET || domain === AF_INET6) return inetKind(family, `descriptor ${file.view.fd}`);
-      return kept.get(domain) ?? otherFamily(domain);
-    });
-  known.set(file, kind);
-  return kind;
+/** Which kind takes care of a socket: all look alike in /proc, the socket itself says. */
+async function kindOfSocket(context: LookContext | CheckpointContext, file: OpenFile): Promise<FileKind> {
+  const family = await socketFamily(context.hands, file);
+  const { domain } = family;
+  if (domain === AF_INET || domain === AF_INET6) return inetKind(family, `descriptor ${file.view.fd}`);
+  return kept.get(domain) ?? otherFamily(domain);
 }
 
 /** Sockets of every sort, as long as nobody has asked of which. */

@@ -1,6 +1,7 @@
 import { unsupported } from '../../../errors.js';
 import type { FileKind } from '../../kind.js';
-import { IPPROTO_UDP, type SocketFamily } from './options.js';
+import type { SocketFamily } from '../socket-options.js';
+import { IPPROTO_UDP } from './options.js';
 import { raw } from './raw.js';
 import { tcp } from './tcp.js';
 import { udp } from './udp.js';

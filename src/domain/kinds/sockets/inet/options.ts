@@ -13,6 +13,7 @@ import {
   SO,
   SOL_SOCKET,
   type OptionName,
+  type SocketFamily,
   type SocketOption,
 } from '../socket-options.js';
 import { TCP } from './tcp-repair.js';
@@ -121,13 +122,6 @@ const STAMPS: readonly OptionName[] = [
   ...numbers(SOL_SOCKET, [29, 63, 35, 64]), // TIMESTAMP, its NEW; TIMESTAMPNS, its NEW
   [SOL_SOCKET, 37, 8], // TIMESTAMPING
 ];
-
-/** A family of sockets, by what socket(2) is told. */
-export interface SocketFamily {
-  readonly domain: number;
-  readonly type: number;
-  readonly protocol: number;
-}
 
 /** The options that sockets of a family have, beside those that its own kind looks after. */
 export function optionsOf({ domain, type, protocol }: SocketFamily): readonly OptionName[] {

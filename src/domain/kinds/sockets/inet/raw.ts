@@ -4,7 +4,7 @@ import { making } from '../../../linux/making.js';
 import { check } from '../../../linux/os.js';
 import { fileKind } from '../../kind.js';
 import { inodeOf } from '../sock-diag.js';
-import { socketKind } from '../socket-options.js';
+import { socketFamily } from '../socket-options.js';
 import { addFilterLook, setFilter } from './filter.js';
 import { finishInetSocket, makeInetSocket, readInetSocket, type InetSocket } from './inet-socket.js';
 import { rawPeers } from './raw-peers.js';
@@ -31,7 +31,7 @@ export const raw = fileKind<RawState>({
   },
   async checkpoint(context, file) {
     const { hands } = context;
-    const family = await socketKind(hands, file.held);
+    const family = await socketFamily(hands, file);
     const { socket } = await readInetSocket(hands, file, family, () => () => undefined);
     const memberships = await readMemberships(context, file.held, socket);
     const peer = (await rawPeers(context)).get(inodeOf(file)) ?? new Uint8Array(0);

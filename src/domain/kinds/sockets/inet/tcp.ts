@@ -5,7 +5,7 @@ import { unsupported, unsupportedNow } from '../../../errors.js';
 import { making } from '../../../linux/making.js';
 import { check } from '../../../linux/os.js';
 import { fileKind, type LookContext, type OpenFile } from '../../kind.js';
-import { int, IPPROTO_IP, IPPROTO_IPV6, readOptions, SO, SOL_SOCKET, type SocketOption } from '../socket-options.js';
+import { int, IPPROTO_IP, IPPROTO_IPV6, SO, SOL_SOCKET, socketFamily, type SocketOption } from '../socket-options.js';
 import { readQueue } from './accept-queue.js';
 import { isBound } from './address.js';
 import { addFilterLook, setFilter } from './filter.js';
@@ -13,7 +13,7 @@ import { guard, unguard } from './guard.js';
 import { enqueue } from './handshake.js';
 import { sendEnds, writeEnds } from './half-closed.js';
 import { finishInetSocket, makeInetSocket, readInetSocket, type InetSocket } from './inet-socket.js';
-import { addSetNumber, IP, IPV6, numberOf, SO_BINDTODEVICE } from './options.js';
+import { addSetNumber, IP, IPV6, SO_BINDTODEVICE } from './options.js';
 import { addPoll, POLL } from './poll.js';
 import { noteShared } from './shared-ports.js';
 import { connectAgain, peerOf } from './syn-sent.js';
@@ -32,13 +32,12 @@ import {
   type TcpInfo,
 } from './tcp-repair.js';
 import { NO_CLAMP } from './window-scale.js';
-import { IPPROTO_TCP, SOCK_STREAM, SO_PEEK_OFF } from '../../../linux/socket-numbers.js';
+import { IPPROTO_TCP, SO_PEEK_OFF } from '../../../linux/socket-numbers.js';
 
 const SHUT_RD = 0;
 const TCP_ULP = 31;
 /** What a socket without a connection says of the bytes in a segment where nobody has said anything (TCP_MSS_DEFAULT). */
 const DEFAULT_SEGMENT = 536;
-const FAMILY = { type: SOCK_STREAM, protocol: IPPROTO_TCP };
 
 interface TcpState extends InetSocket {
   readonly tcpState: number;
@@ -110,8 +109,8 @@ export const tcp = fileKind<TcpState>({
     const { hands, undo } = context;
     const fd = file.held;
     const where = `descriptor ${file.view.fd}`;
-    const domain = await domainOf(hands, fd);
-    const { socket, more } = await readInetSocket(hands, file, { domain, ...FAMILY }, (b) => {
+    const family = await socketFamily(hands, file);
+    const { socket, more } = await readInetSocket(hands, file, family, (b) => {
       const [info, poll] = [addInfo(b, fd), addPoll(b, fd)];
       const [segment, clamp] = [b.out(4), b.out(4)];
       b.call(SYS.getsockopt, fd, IPPROTO_TCP, TCP.MAXSEG, segment, b.bytes(int(4)));
@@ -228,10 +227,6 @@ const reuseOf = (options: readonly SocketOption[]): Uint8Array =>
 
 const hasDevice = (options: readonly SocketOption[]): boolean =>
   options.some((o) => o.level === SOL_SOCKET && o.name === SO_BINDTODEVICE && o.value.some((byte) => byte !== 0));
-
-async function domainOf(hands: Hands, fd: number): Promise<number> {
-  return numberOf(await readOptions(hands, fd, [[SOL_SOCKET, SO.DOMAIN, 4]]), SOL_SOCKET, SO.DOMAIN);
-}
 
 /** That it listens is said while it may still be beside others: it is looked at once more then. */
 async function windowAndQueue(hands: Hands, fd: number, s: TcpState): Promise<void> {

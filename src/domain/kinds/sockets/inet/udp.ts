@@ -4,7 +4,7 @@ import { making } from '../../../linux/making.js';
 import { check } from '../../../linux/os.js';
 import { fileKind } from '../../kind.js';
 import { inodeOf } from '../sock-diag.js';
-import { socketKind } from '../socket-options.js';
+import { socketFamily } from '../socket-options.js';
 import { isBound } from './address.js';
 import { deliver, takeDatagrams, unsentBytes, type Datagram } from './datagrams.js';
 import { shutdownOf } from './datagram-diag.js';
@@ -40,7 +40,7 @@ export const udp = fileKind<UdpState>({
     const { hands, undo, anchor } = context;
     const fd = file.held;
     if ((await unsentBytes(hands, fd)) > 0) throw unsupportedNow('corked UDP data', `descriptor ${file.view.fd}`);
-    const family = await socketKind(hands, fd);
+    const family = await socketFamily(hands, file);
     const { socket } = await readInetSocket(hands, file, family, () => () => undefined);
     const memberships = await readMemberships(context, fd, socket);
     const shutdown = await shutdownOf(context, family.protocol, inodeOf(file));
