@@ -2,6 +2,8 @@ import type { Hands } from '../../../../guest/hands/hands.js';
 import { SYS } from '../../../../guest/hands/syscalls.js';
 import { unsupportedNow } from '../../../errors.js';
 import { check, readTexts } from '../../../linux/os.js';
+import { askAll } from '../../../linux/ask-all.js';
+import { once } from '../../../once.js';
 import type { CheckpointContext } from '../../kind.js';
 import { int, IPPROTO_IP, IPPROTO_IPV6 } from '../socket-options.js';
 import type { InetSocket } from './inet-socket.js';
@@ -15,8 +17,9 @@ const EXCLUDE = 0;
 const HEADER = 144;
 const SOURCE = 128;
 const MOST_SOURCES = 64;
-/** Groups that a kernel is asked about for one socket. */
+/** Groups that a kernel is asked about for one socket; for the room that the answer to one takes, it counts as so many calls. */
 const MOST_GROUPS = 2000;
+const GROUP_CALLS = 16;
 
 interface Group {
   readonly index: number;
@@ -32,16 +35,8 @@ export interface Membership {
   readonly filter: Uint8Array;
 }
 
-const looks = new WeakMap<CheckpointContext, Promise<Group[]>>();
-
 /** Groups that somebody in the network namespace has joined, by device. A kernel tells them of devices only. */
-function groupsOf(context: CheckpointContext): Promise<Group[]> {
-  const known = looks.get(context) ?? lookForGroups(context);
-  looks.set(context, known);
-  return known;
-}
-
-async function lookForGroups({ hands, anchor }: CheckpointContext): Promise<Group[]> {
+const groupsOf = once(async ({ hands, anchor }: CheckpointContext): Promise<Group[]> => {
   const of = `/proc/${anchor.pid}/net`;
   const [igmp = '', igmp6 = ''] = await readTexts(hands, [`${of}/igmp`, `${of}/igmp6`]);
   const groups: Group[] = [];
@@ -56,8 +51,10 @@ async function lookForGroups({ hands, anchor }: CheckpointContext): Promise<Grou
   // `1    lo              ff020000000000000000000000000001     1 0000000C 0`
   for (const [, number, name = '', group = ''] of igmp6.matchAll(/^(\d+)\s+(\S+)\s+([0-9a-f]{32})\s/gm))
     groups.push({ index: Number(number), device: name, address: bytesOf(group) });
-  return groups.slice(0, MOST_GROUPS);
-}
+  if (groups.length > MOST_GROUPS)
+    throw unsupportedNow('very many multicast groups', 'the network namespace of the domain');
+  return groups;
+});
 
 const bytesOf = (digits: string): Uint8Array =>
   Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
@@ -78,8 +75,7 @@ export async function readMemberships(
   { domain }: InetSocket,
 ): Promise<Membership[]> {
   const groups = (await groupsOf(context)).filter((g) => g.address.length === 4 || domain === AF_INET6);
-  const b = context.hands.batch();
-  const asked = groups.map((g) => {
+  const joined = await askAll(context.hands, groups, GROUP_CALLS, (b, g) => {
     const size = HEADER + MOST_SOURCES * SOURCE;
     const filter = new Uint8Array(size);
     const view = new DataView(filter.buffer);
@@ -87,16 +83,15 @@ export async function readMemberships(
     filter.set(sockaddr(g.address), 8);
     view.setUint32(140, MOST_SOURCES, true);
     const buf = b.inout(filter);
-    return { g, buf, n: b.call(SYS.getsockopt, fd, levelOf(g.address), MCAST_MSFILTER, buf, b.bytes(int(size))) };
+    const n = b.call(SYS.getsockopt, fd, levelOf(g.address), MCAST_MSFILTER, buf, b.bytes(int(size)));
+    return (r) => {
+      if (r.value(n) < 0) return [];
+      const count = r.view(buf).getUint32(140, true);
+      if (count > MOST_SOURCES) throw unsupportedNow('a multicast group with very many sources', `a socket`);
+      return [{ device: g.device, address: g.address, filter: r.bytes(buf, HEADER + count * SOURCE) }];
+    };
   });
-  if (asked.length === 0) return [];
-  const r = await b.run();
-  return asked.flatMap(({ g, buf, n }) => {
-    if (r.value(n) < 0) return [];
-    const count = r.view(buf).getUint32(140, true);
-    if (count > MOST_SOURCES) throw unsupportedNow('a multicast group with very many sources', `a socket`);
-    return [{ device: g.device, address: g.address, filter: r.bytes(buf, HEADER + count * SOURCE) }];
-  });
+  return joined.flat();
 }
 
 /** Joins groups, each on the device of its name. */
