@@ -1,4 +1,4 @@
-/** Numbers of the socket interface that several kinds use (include/linux/socket.h, include/uapi/linux/in.h, netlink.h). */
+/** Numbers of the socket interface that several kinds use (include/linux/socket.h, include/uapi/linux/in.h, netlink.h, sockios.h). */
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
@@ -16,3 +16,5 @@ export const MSG_PEEK_NOW = 0x42; // MSG_PEEK | MSG_DONTWAIT
 export const NETLINK_ROUTE = 0;
 export const NETLINK_SOCK_DIAG = 4;
 export const SO_PEEK_OFF = 42;
+export const SIOCINQ = 0x541b;
+export const SIOCOUTQ = 0x5411;

@@ -32,7 +32,19 @@ int main(void) {
     CHECK(getsockname(b[f], (void *)&from[f], &n) == 0);
     CHECK(sendto(a[f], "back", 4, 0, (void *)&from[f], n) == 4);
   }
+  // Of two that wait the one that was sent to all of the network is left out.
+  addr_t any = loopback(4, 7210), all = any;
+  int hears = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), shouts = socket(AF_INET, SOCK_DGRAM, 0), one = 1;
+  ((struct sockaddr_in *)&any.a)->sin_addr.s_addr = htonl(INADDR_ANY);
+  ((struct sockaddr_in *)&all.a)->sin_addr.s_addr = htonl(0x7fffffff);
+  CHECK(bind(hears, (void *)&any.a, any.n) == 0 && setsockopt(shouts, SOL_SOCKET, SO_BROADCAST, &one, sizeof one) == 0);
+  CHECK(sendto(shouts, "all", 3, 0, (void *)&all.a, all.n) == 3);
+  all = loopback(4, 7210);
+  CHECK(sendto(shouts, "one", 3, 0, (void *)&all.a, all.n) == 3);
+  CHECK(recv(hears, big, 3, MSG_PEEK) == 3 && memcmp(big, "all", 3) == 0);
   moved();
+  CHECK(recv(hears, big, 3, 0) == 3 && memcmp(big, "one", 3) == 0 && recv(hears, big, 3, 0) == -1 && errno == EAGAIN);
+  memset(big, 'x', sizeof big);
   CHECK(send(unbound, "x", 1, 0) == -1 && errno == EDESTADDRREQ);
   for (int f = 0; f < 3; f++) {
     char got[65536];

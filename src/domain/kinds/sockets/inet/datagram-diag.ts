@@ -1,18 +1,17 @@
-import type { CheckpointContext } from '../../kind.js';
-import { inetSockets, type DiagSocket } from './diag.js';
+import { once } from '../../../once.js';
+import type { LookContext, OpenFile } from '../../kind.js';
+import { inodeOf } from '../sock-diag.js';
+import { inetSockets } from './diag.js';
+import { IPPROTO_UDP } from './options.js';
 
 const ALL_STATES = 0xffff_ffff;
-const looks = new WeakMap<CheckpointContext, Map<number, Promise<DiagSocket[]>>>();
 
-/** Which directions of a socket were shut: nothing else tells. Asked once for all sockets of a protocol. */
-export async function shutdownOf(context: CheckpointContext, protocol: number, inode: number): Promise<number> {
-  const { hands, anchor } = context;
-  const known = looks.get(context) ?? new Map<number, Promise<DiagSocket[]>>();
-  looks.set(context, known);
-  let look = known.get(protocol);
-  if (look === undefined) {
-    look = inetSockets(hands, anchor, protocol, ALL_STATES);
-    known.set(protocol, look);
-  }
-  return (await look).find((s) => s.inode === inode)?.shutdown ?? 0;
+const byInode = once(async ({ hands, anchor }: LookContext) => {
+  const all = await inetSockets(hands, anchor, IPPROTO_UDP, ALL_STATES);
+  return new Map(all.map((s) => [s.inode, s]));
+});
+
+/** Which directions of a UDP socket were shut (bit 0: receives no more; bit 1: sends no more): nothing else tells. */
+export async function shutdownOf(context: LookContext, file: OpenFile): Promise<number> {
+  return (await byInode(context)).get(inodeOf(file))?.shutdown ?? 0;
 }

@@ -1,6 +1,8 @@
+import type { Batch, BatchResult } from '../../../../guest/hands/batch.js';
 import type { Hands } from '../../../../guest/hands/hands.js';
 import { SYS } from '../../../../guest/hands/syscalls.js';
-import { EAGAIN } from '../../../linux/flags.js';
+import { unsupportedNow } from '../../../errors.js';
+import { EACCES, EAGAIN } from '../../../linux/flags.js';
 import { check } from '../../../linux/os.js';
 import { int, IPPROTO_IP, IPPROTO_IPV6 } from '../socket-options.js';
 import { endpointOf, type Endpoint } from './address.js';
@@ -8,7 +10,7 @@ import { Injector } from './inject.js';
 import type { InetSocket } from './inet-socket.js';
 import { addSetNumber, IPPROTO_UDP, numberOf, UDP_GRO } from './options.js';
 import { ipPacket } from './segment.js';
-import { MSG_DONTWAIT, MSG_TRUNC } from '../../../linux/socket-numbers.js';
+import { AF_INET, MSG_DONTWAIT, MSG_TRUNC, SIOCOUTQ } from '../../../linux/socket-numbers.js';
 
 /** Control messages: names of what is asked for, and of what then comes. */
 const ASKED = { TTL: 12, TOS: 13, WHERE: 20 } as const;
@@ -20,6 +22,8 @@ const CONTROL = 512;
 /** Datagrams in one batch, and in a whole queue: the smallest takes some hundred bytes of a buffer. */
 const AT_ONCE = 4;
 const MOST = 100_000;
+/** Errors that wait before them: each is told once. */
+const MOST_ERRORS = 100;
 
 /** A datagram that waits to be received. */
 export interface Datagram {
@@ -31,20 +35,26 @@ export interface Datagram {
 }
 
 /**
- * Takes what waits out of a socket of a frozen domain, with where it came from and went to. {@link deliver} puts it back.
+ * Takes what waits out of a socket of a frozen domain into `out`, with where it came from and went to. {@link deliver}
+ * puts it back, also what was taken before this throws.
  * What was sent to many (multicast, broadcast) and waits is left out: the network may lose it.
  */
-export async function takeDatagrams(hands: Hands, fd: number, s: InetSocket): Promise<Datagram[]> {
+export async function takeDatagrams(
+  hands: Hands,
+  fd: number,
+  s: InetSocket,
+  out: Datagram[],
+  where: string,
+): Promise<void> {
   const asked = [
     ...Object.values(ASKED).map((name) => [IPPROTO_IP, name] as const),
-    ...(s.domain === 2 ? [] : Object.values(ASKED6).map((name) => [IPPROTO_IPV6, name] as const)),
+    ...(s.domain === AF_INET ? [] : Object.values(ASKED6).map((name) => [IPPROTO_IPV6, name] as const)),
   ];
-  const out: Datagram[] = [];
   const ask = hands.batch();
   for (const [level, name] of asked) addSetNumber(ask, fd, level, name, 1);
   await ask.run();
   try {
-    while (out.length < MOST) {
+    for (let errors = 0; out.length < MOST;) {
       const b = hands.batch();
       const reads = Array.from({ length: AT_ONCE }, () => {
         const [name, data, control] = [b.inout(new Uint8Array(28)), b.out(LONGEST), b.inout(new Uint8Array(CONTROL))];
@@ -57,9 +67,11 @@ export async function takeDatagrams(hands: Hands, fd: number, s: InetSocket): Pr
       const r = await b.run();
       for (const { name, data, control, message, n } of reads) {
         const length = r.value(n);
-        if (length === -EAGAIN) return out;
-        // An error that waits comes first, once.
-        if (length < 0) break;
+        if (length === -EAGAIN) return;
+        if (length < 0) {
+          if (++errors > MOST_ERRORS) check(length, 'taking a datagram');
+          break;
+        }
         const header = r.view(message);
         const size = Math.min(CONTROL, header.getUint32(40, true));
         if ((header.getUint32(48, true) & MSG_TRUNC) !== 0) continue;
@@ -67,7 +79,7 @@ export async function takeDatagrams(hands: Hands, fd: number, s: InetSocket): Pr
         out.push(...datagrams(from, endpointOf(s.local), r.bytes(data, length), r.bytes(control, size)));
       }
     }
-    return out;
+    throw unsupportedNow('very many datagrams that wait', where);
   } finally {
     const back = hands.batch();
     for (const [level, name] of asked) addSetNumber(back, fd, level, name, numberOf(s.options, level, name));
@@ -125,7 +137,8 @@ export async function deliver(hands: Hands, netns: number, waiting: readonly Dat
       const b = hands.batch();
       const refs = waiting.slice(at, at + AT_ONCE).map((d) => injector.addPacket(b, datagramPacket(d), d.to.address));
       const r = await b.run();
-      for (const ref of refs) check(r.value(ref), 'delivering a datagram');
+      // Nothing but the kernel's refusal tells that an address is that of all of a network (raw(7)).
+      for (const ref of refs) if (r.value(ref) !== -EACCES) check(r.value(ref), 'delivering a datagram');
     }
   });
 }
@@ -141,10 +154,9 @@ function datagramPacket({ from, to, hops, service, data }: Datagram): Uint8Array
   return ipPacket(from.address, to.address, IPPROTO_UDP, datagram, 6, { hops, service });
 }
 
-/** How many bytes the kernel has ready to send: those of a datagram that is being put together, too. */
-export async function unsentBytes(hands: Hands, fd: number): Promise<number> {
-  const b = hands.batch();
+/** Adds the question how many bytes the kernel has ready to send: those of a datagram that is being put together, too. */
+export function addUnsent(b: Batch, fd: number): (r: BatchResult) => number {
   const out = b.inout(int(0));
-  b.call(SYS.ioctl, fd, 0x5411, out); // SIOCOUTQ
-  return (await b.run()).view(out).getInt32(0, true);
+  b.call(SYS.ioctl, fd, SIOCOUTQ, out);
+  return (r) => r.view(out).getInt32(0, true);
 }

@@ -5,9 +5,8 @@ import { check } from '../../../linux/os.js';
 import { makeSocket } from '../make-socket.js';
 import { addReadOptions, int, SO, SOL_SOCKET } from '../socket-options.js';
 import { addInfo, STATE, TCP, writeConnection, writeSent, type Connection } from './tcp-repair.js';
-import { AF_INET, IPPROTO_TCP, MSG_PEEK_NOW } from '../../../linux/socket-numbers.js';
+import { AF_INET, IPPROTO_TCP, MSG_PEEK_NOW, SIOCINQ } from '../../../linux/socket-numbers.js';
 
-const SIOCINQ = 0x541b;
 const POLLERR = 8;
 const POLLRDHUP = 0x2000;
 const WINDOW = 0xffff;

@@ -4,7 +4,7 @@ import { SYS } from '../../../../guest/hands/syscalls.js';
 import { DomainError } from '../../../errors.js';
 import { check } from '../../../linux/os.js';
 import { int, SO, SOL_SOCKET } from '../socket-options.js';
-import { IPPROTO_TCP, MSG_DONTWAIT } from '../../../linux/socket-numbers.js';
+import { IPPROTO_TCP, MSG_DONTWAIT, SIOCINQ, SIOCOUTQ } from '../../../linux/socket-numbers.js';
 
 /** TCP options and states, as include/uapi/linux/tcp.h names them. */
 export const TCP = {
@@ -46,8 +46,6 @@ export const STATE = {
 
 const RECV_QUEUE = 1;
 export const SEND_QUEUE = 2;
-const SIOCINQ = 0x541b;
-const SIOCOUTQ = 0x5411;
 const SIOCOUTQNSD = 0x894b;
 const MSG_PEEK = 2;
 const MSG_NOSIGNAL = 0x4000;

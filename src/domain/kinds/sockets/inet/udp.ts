@@ -2,11 +2,11 @@ import { SYS } from '../../../../guest/hands/syscalls.js';
 import { unsupportedNow } from '../../../errors.js';
 import { making } from '../../../linux/making.js';
 import { check } from '../../../linux/os.js';
+import { together } from '../../../together.js';
 import { fileKind } from '../../kind.js';
-import { inodeOf } from '../sock-diag.js';
 import { socketFamily } from '../socket-options.js';
 import { isBound } from './address.js';
-import { deliver, takeDatagrams, unsentBytes, type Datagram } from './datagrams.js';
+import { addUnsent, deliver, takeDatagrams, type Datagram } from './datagrams.js';
 import { shutdownOf } from './datagram-diag.js';
 import { addFilterLook, setFilter } from './filter.js';
 import { finishInetSocket, makeInetSocket, readInetSocket, type InetSocket } from './inet-socket.js';
@@ -25,28 +25,31 @@ interface UdpState extends InetSocket {
 export const udp = fileKind<UdpState>({
   name: 'udp',
   keeps:
-    'names, peers, shut directions, options, multicast memberships, classic BPF filters; datagrams that wait, with their senders',
+    'names, peers, shut directions, options, multicast memberships, classic BPF filters; datagrams that wait, with their senders, but those sent to many',
   refuses: 'UDP-Lite; a datagram that is being put together; eBPF filters',
   independent: true,
   matches: (view) => view.link.startsWith('socket:['),
-  async inspect({ hands }, file) {
+  async inspect(context, file) {
     const where = `descriptor ${file.view.fd}`;
-    const b = hands.batch();
-    const filter = addFilterLook(b, file.held, where);
-    filter(await b.run());
-    if ((await unsentBytes(hands, file.held)) > 0) throw unsupportedNow('corked UDP data', where);
+    const b = context.hands.batch();
+    const [filter, unsent] = [addFilterLook(b, file.held, where), addUnsent(b, file.held)];
+    const r = await b.run();
+    filter(r);
+    if (unsent(r) > 0) throw unsupportedNow('corked UDP data', where);
+    // A kernel that loads a module to tell shall not have to while the domain stands still.
+    await shutdownOf(context, file);
   },
   async checkpoint(context, file) {
     const { hands, undo, anchor } = context;
     const fd = file.held;
-    if ((await unsentBytes(hands, fd)) > 0) throw unsupportedNow('corked UDP data', `descriptor ${file.view.fd}`);
+    const where = `descriptor ${file.view.fd}`;
     const family = await socketFamily(hands, file);
-    const { socket } = await readInetSocket(hands, file, family, () => () => undefined);
-    const memberships = await readMemberships(context, fd, socket);
-    const shutdown = await shutdownOf(context, family.protocol, inodeOf(file));
+    const { socket, more: unsent } = await readInetSocket(hands, file, family, (b) => addUnsent(b, fd));
+    if (unsent > 0) throw unsupportedNow('corked UDP data', where);
+    const [memberships, shutdown] = await together([readMemberships(context, fd, socket), shutdownOf(context, file)]);
     const waiting: Datagram[] = [];
     undo.add('delivering datagrams again', () => deliver(hands, anchor.netns, waiting));
-    waiting.push(...(await takeDatagrams(hands, fd, socket)));
+    await takeDatagrams(hands, fd, socket, waiting, where);
     return noteShared(context, { ...socket, shared: false, shutdown, memberships, waiting });
   },
   restore: ({ hands, anchor }, s) =>
