@@ -1,5 +1,5 @@
 // A tmpfs of the program's own with all sorts of files, closed at the move; what is mounted there stays mounted.
-#include "kind.h"
+#include "text.h"
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
@@ -9,28 +9,15 @@
 
 #define AT "/mnt/mine"
 
-static void put(const char *path, const char *text, int mode) {
-  int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, mode);
-  CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fchmod(fd, mode) == 0 && close(fd) == 0);
-}
-
-static void holds(const char *path, const char *text) {
-  char got[100];
-  int fd = open(path, O_RDONLY);
-  CHECK(fd >= 0);
-  CHECK(read(fd, got, sizeof got) == (ssize_t)strlen(text) && memcmp(got, text, strlen(text)) == 0);
-  close(fd);
-}
-
 int main(void) {
   struct stat s;
   char got[100];
   umask(0);
   mkdir("/mnt", 0755);
   mkdir(AT, 0751);
-  CHECK(mount("mine", AT, "tmpfs", MS_NOSUID | MS_NODEV * 0, "size=20m,mode=1770,uid=5,gid=6") == 0);
+  CHECK(mount("mine", AT, "tmpfs", MS_NOSUID, "size=20m,mode=1770,uid=5,gid=6") == 0);
   CHECK(mkdir(AT "/folder", 0700) == 0 && mkdir(AT "/folder/deep", 0711) == 0 && chmod(AT "/folder/deep", 02711) == 0);
-  put(AT "/folder/plain", "hello", 04755);
+  put_with_mode(AT "/folder/plain", "hello", 04755);
   CHECK(chown(AT "/folder/plain", 1000, 1001) == 0 && chmod(AT "/folder/plain", 06755) == 0);
   CHECK(link(AT "/folder/plain", AT "/folder/deep/second") == 0);
   CHECK(symlink("../nowhere at all", AT "/folder/link") == 0 && lchown(AT "/folder/link", 7, 8) == 0);
@@ -39,7 +26,7 @@ int main(void) {
   struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = AT "/socket"};
   CHECK(bind(sock, (void *)&a, sizeof a) == 0 && close(sock) == 0);
   CHECK(setxattr(AT "/folder/plain", "trusted.thing", "value\0x", 7, 0) == 0);
-  put(AT "/empty", "", 0600);
+  put_with_mode(AT "/empty", "", 0600);
   int fd = open(AT "/sparse", O_CREAT | O_RDWR, 0600);
   CHECK(fd >= 0 && pwrite(fd, "end", 3, 1 << 30) == 3 && pwrite(fd, "mid", 3, 5 << 20) == 3 && ftruncate(fd, 2u << 30) == 0 && close(fd) == 0);
   fd = open(AT "/large", O_CREAT | O_RDWR, 0600);

@@ -1,5 +1,6 @@
 // The network namespace: addresses, routes, rules, a neighbour, flags of the loopback interface, a pair of interfaces, settings.
 #include "net.h"
+#include "text.h"
 #include <arpa/inet.h>
 #include <net/if_arp.h>
 
@@ -12,18 +13,6 @@ static char *output(const char *command) {
   t[fread(t, 1, 8191, f)] = 0;
   CHECK(pclose(f) == 0);
   return t;
-}
-
-static void put(const char *path, const char *value) {
-  int fd = open(path, O_WRONLY);
-  CHECK(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value) && close(fd) == 0);
-}
-
-static int has(const char *path, const char *value) {
-  char got[256] = {0};
-  int fd = open(path, O_RDONLY);
-  CHECK(fd >= 0 && read(fd, got, sizeof got - 1) > 0 && close(fd) == 0);
-  return strncmp(got, value, strlen(value)) == 0 && got[strlen(value)] == '\n';
 }
 
 static void ip(const char *arguments) {
@@ -76,10 +65,15 @@ int main(void) {
     char *now = output(looks[i].ask);
     same(looks[i].ask, looks[i].before, now);
   }
-  CHECK(has("/proc/sys/net/ipv4/ip_forward", "1") && has("/proc/sys/net/core/somaxconn", "777"));
-  CHECK(has("/proc/sys/net/unix/max_dgram_qlen", "33") && has("/proc/sys/net/ipv4/conf/left/rp_filter", "2"));
-  CHECK(has("/proc/sys/net/ipv4/conf/lo/forwarding", "0") && has("/proc/sys/net/ipv4/conf/left/forwarding", "1"));
-  CHECK(has("/proc/sys/net/ipv4/ip_local_port_range", "20000\t30001") && has("/proc/sys/net/ipv4/ping_group_range", "0\t100"));
-  CHECK(has("/proc/sys/net/ipv6/conf/left/hop_limit", "33") && has("/proc/sys/net/ipv4/conf/default/arp_ignore", "1"));
+  holds("/proc/sys/net/ipv4/ip_forward", "1\n");
+  holds("/proc/sys/net/core/somaxconn", "777\n");
+  holds("/proc/sys/net/unix/max_dgram_qlen", "33\n");
+  holds("/proc/sys/net/ipv4/conf/left/rp_filter", "2\n");
+  holds("/proc/sys/net/ipv4/conf/lo/forwarding", "0\n");
+  holds("/proc/sys/net/ipv4/conf/left/forwarding", "1\n");
+  holds("/proc/sys/net/ipv4/ip_local_port_range", "20000\t30001\n");
+  holds("/proc/sys/net/ipv4/ping_group_range", "0\t100\n");
+  holds("/proc/sys/net/ipv6/conf/left/hop_limit", "33\n");
+  holds("/proc/sys/net/ipv4/conf/default/arp_ignore", "1\n");
   right();
 }

@@ -1,38 +1,17 @@
 // A layer of the domain's own over its root: what is written there goes along, what is deleted stays deleted, what is below shows through.
 // layer: yes
 // hops: 3
-#include "kind.h"
+#include "text.h"
 #include <sys/mman.h>
 #include <sys/mount.h>
 
-static void put(const char *path, const char *text, int mode) {
-  int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, mode);
-  CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fchmod(fd, mode) == 0 && close(fd) == 0);
-}
-
-static void holds(const char *path, const char *text) {
-  char got[100];
-  int fd = open(path, O_RDONLY);
-  CHECK(fd >= 0);
-  CHECK(read(fd, got, sizeof got) == (ssize_t)strlen(text) && memcmp(got, text, strlen(text)) == 0);
-  close(fd);
-}
-
 // Files come and go, of the layer and of the tree below.
 static void work(void) {
-  char path[64], text[64];
   for (uint64_t turn = 0;; turn++) {
-    snprintf(path, sizeof path, "/data/log%d", (int)(turn % 5));
-    if (turn >= 5) {
-      snprintf(text, sizeof text, "turn %lu\n", turn - 5);
-      holds(path, text);
-    }
-    snprintf(text, sizeof text, "turn %lu\n", turn);
-    put("/data/log.new", text, 0640);
-    CHECK(rename("/data/log.new", path) == 0);
+    replace_in_turn("/data", turn);
     if (turn % 2 == 0) {
       CHECK(mkdir("/data/sometimes", 0700) == 0);
-      put("/data/sometimes/file", "x", 0600);
+      put_with_mode("/data/sometimes/file", "x", 0600);
     } else CHECK(unlink("/data/sometimes/file") == 0 && rmdir("/data/sometimes") == 0);
     rest_ms(3);
   }
@@ -44,13 +23,13 @@ int main(void) {
   umask(0);
   CHECK(stat("/", &before) == 0);
   CHECK(mkdir("/data", 0700) == 0 && chown("/data", 5, 6) == 0);
-  put("/data/file", "mine", 0640);
+  put_with_mode("/data/file", "mine", 0640);
   CHECK(chown("/data/file", 1000, 1001) == 0 && link("/data/file", "/data/second") == 0);
   struct timespec times[2] = {{1000, 5}, {2000, 123456789}};
   CHECK(utimensat(AT_FDCWD, "/data/file", times, 0) == 0);
   CHECK(symlink("file", "/data/link") == 0 && mkfifo("/data/fifo", 0600) == 0);
   CHECK(mkdir("/etc/mine", 0755) == 0);
-  put("/etc/mine/conf", "conf", 0644);
+  put_with_mode("/etc/mine/conf", "conf", 0644);
   // Below is a tree: something of it is deleted, something changed.
   CHECK(unlink("/opt/kinds/hostname") == 0 || errno == ENOENT);
   CHECK(stat("/opt/hands", &s) == 0 && unlink("/opt/hands") == 0);
@@ -64,7 +43,7 @@ int main(void) {
   strcpy(p, "mapped");
   CHECK(mkdir("/mnt", 0755) == 0 || errno == EEXIST);
   CHECK(mount("own", "/mnt", "tmpfs", 0, 0) == 0);
-  put("/mnt/file", "mounted", 0600);
+  put_with_mode("/mnt/file", "mounted", 0600);
   pid_t worker = child(work);
   rest_ms(100);
   moved();
@@ -85,6 +64,6 @@ int main(void) {
   strcpy(p, "change");
   CHECK((map = open("/data/map", O_RDONLY)) >= 0 && read(map, got, 7) == 7 && strcmp(got, "change") == 0);
   holds("/mnt/file", "mounted");
-  put("/data/new", "new", 0600);
+  put_with_mode("/data/new", "new", 0600);
   right();
 }

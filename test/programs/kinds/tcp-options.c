@@ -1,8 +1,6 @@
 // TCP sockets that are not connected, and options of these, of listening and of connected ones.
 #include "tcp-util.h"
 
-static void set(int fd, int level, int name, int value) { CHECK(setsockopt(fd, level, name, &value, sizeof value) == 0); }
-
 int main(void) {
   int never = socket(AF_INET6, SOCK_STREAM, 0), bound = socket(AF_INET, SOCK_STREAM, 0);
   addr_t x = loopback(4, 7160);

@@ -64,6 +64,8 @@ static int getopt_int(int fd, int level, int name) {
   return v;
 }
 
+static void set(int fd, int level, int name, int value) { CHECK(setsockopt(fd, level, name, &value, sizeof value) == 0); }
+
 // Reads exactly that, within some seconds.
 static void reads(int fd, const void *what, size_t n) {
   char got[65536];

@@ -1,19 +1,4 @@
-// refused: a pid namespace
-#include "kind.h"
-#include <pthread.h>
-#include <sched.h>
+// refused: a pid namespace of a thread's own
+#include "apart.h"
 
-static volatile int done;
-static void *thread(void *unused) {
-  CHECK(unshare(CLONE_NEWPID) == 0);
-  done = 1;
-  for (;;) pause();
-}
-
-int main(void) {
-  pthread_t t;
-  CHECK(pthread_create(&t, 0, thread, 0) == 0);
-  while (!done) rest_ms(1);
-  moved();
-  right();
-}
+int main(void) { return thread_apart(CLONE_NEWPID); }
