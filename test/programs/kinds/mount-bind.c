@@ -1,30 +1,19 @@
 // Folders and files mounted in other places too: of the OS instance's file system and of one of the program's own;
 // read-only ones, one over the other, parts of parts.
-#include "kind.h"
+#include "file.h"
+#include "text.h"
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
 #define AT "/tmp/bind"
-
-static void put(const char *path, const char *text) {
-  int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0644);
-  CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && close(fd) == 0);
-}
-
-static void holds(const char *path, const char *text) {
-  char got[100];
-  int fd = open(path, O_RDONLY);
-  CHECK(fd >= 0);
-  CHECK(read(fd, got, sizeof got) == (ssize_t)strlen(text) && memcmp(got, text, strlen(text)) == 0);
-  close(fd);
-}
 
 static void bind_(const char *from, const char *to) { CHECK(mount(from, to, 0, MS_BIND, 0) == 0); }
 
 int main(void) {
   struct statvfs v;
   umask(0);
-  CHECK(mkdir(AT, 0755) == 0 && mkdir(AT "/outer", 0705) == 0 && mkdir(AT "/outer/in", 0700) == 0);
+  own_folder(AT);
+  CHECK(mkdir(AT "/outer", 0705) == 0 && mkdir(AT "/outer/in", 0700) == 0);
   put(AT "/outer/in/file", "outer");
   CHECK(mkdir(AT "/there", 0700) == 0 && mkdir(AT "/own", 0700) == 0 && mkdir(AT "/part", 0700) == 0 && mkdir(AT "/usr", 0700) == 0);
   bind_(AT "/outer", AT "/there");

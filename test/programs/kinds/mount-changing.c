@@ -1,6 +1,6 @@
 // Files of a tmpfs of the program's own that change all the time: written, renamed, removed, linked, mapped and closed.
 // hops: 3
-#include "kind.h"
+#include "file.h"
 #include <sys/mman.h>
 #include <sys/mount.h>
 
@@ -56,7 +56,8 @@ static void work(void) {
 }
 
 int main(void) {
-  CHECK(mkdir(AT, 0755) == 0 && mount("it", AT, "tmpfs", 0, 0) == 0);
+  own_folder(AT);
+  CHECK(mount("it", AT, "tmpfs", 0, 0) == 0);
   shared = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   int fd = open(AT "/mapped", O_CREAT | O_RDWR, 0600);
   CHECK(fd >= 0 && ftruncate(fd, 4096) == 0 && close(fd) == 0);

@@ -1,5 +1,5 @@
 // How mounts spread: peers, followers, followers that have peers, private and unbindable ones; parts of one file system.
-#include "kind.h"
+#include "file.h"
 #include <sys/mount.h>
 
 #define AT "/tmp/spread"
@@ -41,7 +41,7 @@ static void check(void) {
 }
 
 int main(void) {
-  CHECK(mkdir(AT, 0755) == 0);
+  own_folder(AT);
   const char *names[] = {"a", "b", "slave", "both", "peer", "under", "private", "unbindable", "whole", "left", "left2", "right", "right2"};
   for (unsigned i = 0; i < sizeof names / sizeof *names; i++) make(names[i]);
   CHECK(mount("it", AT "/a", "tmpfs", 0, 0) == 0 && mkdir(AT "/a/sub", 0755) == 0);

@@ -1,5 +1,5 @@
 // File systems whose contents the kernel makes up, mounted by the program: proc, sysfs, devpts, mqueue, cgroup2, devtmpfs; and ramfs.
-#include "kind.h"
+#include "file.h"
 #include <sys/mount.h>
 
 #define AT "/tmp/virtual"
@@ -13,7 +13,7 @@ static void make(const char *type, const char *options) {
 
 int main(void) {
   char path[100], link[100] = "";
-  CHECK(mkdir(AT, 0755) == 0);
+  own_folder(AT);
   make("proc", "hidepid=2");
   make("sysfs", 0);
   make("devpts", "mode=600,ptmxmode=666");
