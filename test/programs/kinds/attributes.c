@@ -1,26 +1,11 @@
 // What prctl says of a process and its threads, personality, membarrier, core dumps, the login user, limits.
-#include "kind.h"
+#include "text.h"
 #include <linux/membarrier.h>
 #include <pthread.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-
-static void put(const char *path, const char *text) {
-  int fd = open(path, O_WRONLY);
-  CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-  close(fd);
-}
-
-static void is(const char *path, const char *text) {
-  char got[64] = "";
-  int fd = open(path, O_RDONLY);
-  CHECK(fd >= 0 && read(fd, got, sizeof got - 1) > 0);
-  if (strncmp(got, text, strlen(text))) printf("broken: %s has %s\n", path, got);
-  CHECK(strncmp(got, text, strlen(text)) == 0);
-  close(fd);
-}
 
 static volatile int ready, look;
 static void *thread(void *unused) {
@@ -65,9 +50,10 @@ int main(void) {
   CHECK(prctl(PR_GET_IO_FLUSHER, 0, 0, 0, 0) == 0);
   CHECK(syscall(SYS_membarrier, 1 << 9, 0, 0) == registered);
   CHECK(syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0);
-  is("/proc/self/coredump_filter", "0000007f");
-  is("/proc/self/oom_score_adj", "321");
-  if (audited) is("/proc/self/loginuid", "1000");
+  holds("/proc/self/coredump_filter", "0000007f\n");
+  holds("/proc/self/oom_score_adj", "321\n");
+  if (audited) holds("/proc/self/loginuid", "1000");
   CHECK(getrlimit(RLIMIT_NPROC, &limit) == 0 && limit.rlim_cur == 100 && limit.rlim_max == 2000);
+  CHECK(getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_cur == 100 && limit.rlim_max == 2000);
   right();
 }

@@ -1,13 +1,14 @@
 // fails: finish resume
-// What a program has told the kernel about its memory: locks, advice, names, droppable memory, guards, memory that is sealed.
+// What a program has told the kernel about its memory: locks, advice, names, droppable memory, memory that is sealed.
 #include "kind.h"
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #define PAGE 4096
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#endif
 #define MAP_DROPPABLE 8
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
 
 // The line of a mapping in smaps that begins so.
 static void line(void *at, const char *name, char *out) {
@@ -44,10 +45,11 @@ int main(void) {
     at[i] = area(3, 0);
     CHECK(madvise(at[i], 3 * PAGE, all[i].advice) == 0);
   }
-  char *locked = area(3, 0), *fault = area(3, 0), *reserve = area(3, MAP_NORESERVE), *named = area(3, 0);
+  char *locked = area(3, 0), *fault = area(3, 0), *reserve = area(3, MAP_NORESERVE), *named = area(3, 0), *sealed = area(3, 0);
   CHECK(mlock(locked, 3 * PAGE) == 0 && mlock2(fault, 3 * PAGE, MLOCK_ONFAULT) == 0);
   int names = prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, named, 3 * PAGE, "a name: of (mine)") == 0;
   char *droppable = mmap(0, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_DROPPABLE | MAP_ANONYMOUS, -1, 0);
+  CHECK(syscall(SYS_mseal, sealed, 3 * PAGE, 0) == 0 && munmap(sealed, PAGE) == -1);
   CHECK(mlockall(MCL_FUTURE) == 0);
   char text[500];
   line(named, "", text);
@@ -59,6 +61,7 @@ int main(void) {
   line(named, "", text);
   CHECK(!names || strstr(text, "[anon:a name: of (mine)]"));
   CHECK(droppable == MAP_FAILED || has(droppable, "dp"));
+  CHECK(munmap(sealed, PAGE) == -1 && errno == EPERM && sealed[2 * PAGE] == 7);
   char *more = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(has(more, "lo"));
   right();

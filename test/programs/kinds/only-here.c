@@ -1,4 +1,4 @@
-// Files that the program has made and now only reads or maps; one of them it changes between the moves.
+// Files that the program has made and now only reads or maps: they go along each time.
 // hops: 4
 #include "file.h"
 #include <sys/mman.h>

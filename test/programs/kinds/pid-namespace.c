@@ -1,4 +1,4 @@
-// refused: a (PID|pid_for_children) namespace
+// refused: a PID namespace of its own
 // A process in a PID namespace of its own, below the domain's.
 #include "kind.h"
 #include <sched.h>

@@ -34,7 +34,7 @@ int main(void) {
   CHECK(fcntl(link, F_GETFD) == FD_CLOEXEC);
   CHECK(readlinkat(link, "", got, sizeof got) == 7 && memcmp(got, "nowhere", 7) == 0);
   CHECK(read(link, got, 1) == -1 && errno == EBADF);
-  CHECK(faccessat(folder, "bin", F_OK, 0) == 0 || errno == ENOENT);
+  CHECK(strcmp(link_of(folder), "/usr") == 0 && faccessat(folder, "bin", F_OK, 0) == 0);
   CHECK(write(full, "x", 1) == -1 && errno == ENOSPC);
   CHECK(read(random, got, sizeof got) == sizeof got);
   right();

@@ -1,6 +1,7 @@
 // Raw sockets of IPv4 and IPv6, with headers of their own, filters, names and peers; a socket of ICMP echoes.
 #include "tcp-util.h"
 #include <netinet/icmp6.h>
+#include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
 
 static void echo(int fd, addr_t to, int raw) {
@@ -18,7 +19,7 @@ static void echo(int fd, addr_t to, int raw) {
 }
 
 int main(void) {
-  addr_t x = loopback(4, 0), y = loopback(6, 0);
+  addr_t x = loopback(4, 0);
   int a = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), b = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
   int c = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6), d = socket(AF_INET, SOCK_RAW, 200), e = socket(AF_INET, SOCK_RAW, 201);
   CHECK(a >= 0 && b >= 0 && c >= 0 && d >= 0 && e >= 0);
@@ -32,8 +33,6 @@ int main(void) {
   CHECK(bind(d, (void *)&x.a, x.n) == 0 && connect(e, (void *)&x.a, x.n) == 0);
   int one = 1;
   CHECK(setsockopt(e, IPPROTO_IP, IP_HDRINCL, &one, sizeof one) == 0);
-  gid_t none = 0;
-  (void)none;
   FILE *range = fopen("/proc/sys/net/ipv4/ping_group_range", "w");
   CHECK(range && fprintf(range, "0 1000") > 0 && fclose(range) == 0);
   int ping = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
@@ -53,9 +52,13 @@ int main(void) {
   n = sizeof six_now;
   CHECK(getsockopt(c, IPPROTO_ICMPV6, ICMP6_FILTER, &six_now, &n) == 0 && memcmp(&six, &six_now, sizeof six) == 0);
   CHECK(getopt_int(e, IPPROTO_IP, IP_HDRINCL) == 1 && getopt_int(b, IPPROTO_IP, IP_HDRINCL) == 1);
+  // To its peer, and with its own header.
+  struct { struct iphdr h; char text[4]; } own = {{.version = 4, .ihl = 5, .ttl = 9, .protocol = 201, .daddr = htonl(INADDR_LOOPBACK)}, "own"};
+  char got[64];
+  CHECK(send(e, &own, sizeof own, 0) == sizeof own && recv(e, got, sizeof got, 0) == sizeof own);
+  CHECK(memcmp(got + 20, "own", 4) == 0 && ((struct iphdr *)got)->ttl == 9);
   int s = socket(AF_INET, SOCK_RAW, 200);
   CHECK(sendto(s, "hello", 5, 0, (void *)&x.a, x.n) == 5);
-  char got[64];
   CHECK(recv(d, got, sizeof got, 0) == 25 && memcmp(got + 20, "hello", 5) == 0);
   right();
 }

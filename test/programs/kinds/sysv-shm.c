@@ -70,7 +70,7 @@ int main(void) {
   }
   CHECK(nattch(zero) == 4);
 
-  for (int turn = 0; turn < 1; turn++) moved();
+  moved();
 
   CHECK(nattch(zero) == 4 && nattch(part) == 6 && nattch(doomed) == 2 && nattch(alone) == 0 && nattch(foreign) == 0);
   CHECK(!strcmp(a + PAGE, "zero") && !strcmp(only + PAGE, "zero"));

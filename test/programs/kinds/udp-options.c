@@ -4,8 +4,6 @@
 #include <net/if.h>
 #include <netinet/udp.h>
 
-static void set(int fd, int level, int name, int value) { CHECK(setsockopt(fd, level, name, &value, sizeof value) == 0); }
-
 int main(void) {
   int a = socket(AF_INET, SOCK_DGRAM, 0), b = socket(AF_INET6, SOCK_DGRAM, 0), cork = socket(AF_INET, SOCK_DGRAM, 0);
   addr_t x = loopback(4, 7210), y = {0};
@@ -45,8 +43,6 @@ int main(void) {
   CHECK(bind(f, (void *)&x.a, x.n) == 0);
   CHECK(setsockopt(f, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0);
   set(f, SOL_SOCKET, SO_LOCK_FILTER, 1);
-  CHECK(sendto(cork, "", 0, MSG_PEEK, (void *)&x.a, x.n) <= 0 || 1);
-  set(cork, IPPROTO_UDP, UDP_CORK, 0);
   // Groups, over the loopback interface.
   int m = socket(AF_INET, SOCK_DGRAM, 0);
   struct ip_mreqn group = {.imr_multiaddr.s_addr = htonl(0xe0000a01), .imr_ifindex = 1};
@@ -76,6 +72,10 @@ int main(void) {
   int s = socket(AF_INET, SOCK_DGRAM, 0);
   CHECK(sendto(s, "xyz", 3, 0, (void *)&x.a, x.n) == 3 && sendto(s, "abc", 3, 0, (void *)&x.a, x.n) == 3);
   reads(f, "abc", 3);
+  CHECK(getopt_int(cork, IPPROTO_UDP, UDP_CORK) == 1 && getopt_int(a, IPPROTO_UDP, UDP_CORK) == 0);
+  CHECK(sendto(cork, "corked", 6, 0, (void *)&x.a, x.n) == 6 && recv(f, device, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+  set(cork, IPPROTO_UDP, UDP_CORK, 0);
+  reads(f, "corked", 6);
   CHECK(getopt_int(f, SOL_SOCKET, SO_LOCK_FILTER) == 1);
   CHECK(setsockopt(m, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group) == -1 && errno == EADDRINUSE);
   CHECK(setsockopt(m, IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP, &source, sizeof source) == 0);

@@ -44,7 +44,7 @@ static void stays(void) {
   int again = client(SOCK_STREAM, "@cred");
   CHECK(again >= 0);
   put(datagrams[1], "from a third"), put(link_fds[1], "and more");
-  moved();
+  until_told(0);
   struct ucred cred = who(again);
   CHECK(cred.pid == getppid() && cred.uid == 0);
 }
