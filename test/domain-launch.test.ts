@@ -125,4 +125,5 @@ test('what cannot be given to a program is refused before anything is made', asy
       code: 'state',
     });
   }
+  assert.equal(await readText(stage.sides[0].hands, '/sys/fs/cgroup/wrong/cgroup.events'), undefined);
 });
