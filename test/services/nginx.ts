@@ -19,8 +19,8 @@ http {
 const SMALL = '/share/base-files/motd';
 /** Some ten megabytes. */
 const LARGE = '/lib/postgresql/17/bin/postgres';
-/** New connections a second. */
-const EACH_SECOND = 20;
+/** Between two new connections (ms), each of which is looked at for some 300 ms before it is used. */
+const BETWEEN = 50;
 
 async function get(c: Connection, path: string): Promise<Buffer> {
   c.send(`GET ${path} HTTP/1.1\r\nHost: test\r\n\r\n`);
@@ -52,7 +52,7 @@ export const nginx: Service = {
       const one = await Connection.soon(port);
       if (String(await get(one, SMALL)) !== expected) throw new Error('another page');
       one.close();
-      await sleep(1000 / EACH_SECOND);
+      await sleep(BETWEEN);
     });
     const slow = repeat('nginx, a large file', async () => {
       const one = await Connection.soon(port);
