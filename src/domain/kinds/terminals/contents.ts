@@ -3,19 +3,27 @@ import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError, unsupportedNow } from '../../errors.js';
 import { askAll } from '../../linux/ask-all.js';
-import { EAGAIN, F, O } from '../../linux/flags.js';
-import { check, concat } from '../../linux/os.js';
+import { EAGAIN, EBADF, F, O } from '../../linux/flags.js';
+import { check } from '../../linux/os.js';
 import { isCanonical, TERMIOS, toPutIn, toRead, toWrite, TTY } from './ioctl.js';
 
 const PIECE = 4096;
 const PIECES = 20;
 /** A kernel keeps some 70 KiB each way: more is not followed. */
 const MOST = 512 * 1024;
-const EIO = 5;
+export const EIO = 5;
 
-/** Takes out what the slave's side has written. `flags`: the status flags of the description. Put back by {@link writeOutput}. */
-export async function takeOutput(hands: Hands, master: number, flags: number, packets: boolean): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
+/**
+ * Takes out what the slave's side has written. `flags`: the status flags of the description; `pieces`: takes what was read,
+ * also where this fails. Put back by {@link writeOutput}.
+ */
+export async function takeOutput(
+  hands: Hands,
+  master: number,
+  flags: number,
+  packets: boolean,
+  pieces: Uint8Array[],
+): Promise<void> {
   for (let ended = false; !ended;) {
     const b = hands.batch();
     // Packets would have a byte before each.
@@ -37,7 +45,6 @@ export async function takeOutput(hands: Hands, master: number, flags: number, pa
     }
     if (pieces.length * PIECE > MOST) throw unsupportedNow('a terminal that shows more and more', 'the domain');
   }
-  return concat(pieces);
 }
 
 /** Has the slave's side write it. `peer`: a descriptor of the slave. */
@@ -49,7 +56,9 @@ export async function writeOutput(hands: Hands, peer: number, bytes: Uint8Array)
     b.call(SYS.ioctl, peer, TTY.TCSETS2, b.bytes(toWrite(termios)));
     const n = b.call(SYS.write, peer, b.bytes(piece), piece.length);
     b.call(SYS.ioctl, peer, TTY.TCSETS2, b.bytes(termios));
-    at += check((await b.run()).value(n), 'showing again what a terminal had shown');
+    const wrote = check((await b.run()).value(n), 'showing again what a terminal had shown');
+    if (wrote <= 0) throw new DomainError('guest', 'a terminal shows nothing of what it had shown');
+    at += wrote;
   }
 }
 
@@ -62,34 +71,50 @@ export async function termiosOf(hands: Hands, fd: number): Promise<Uint8Array> {
   return r.bytes(out);
 }
 
-/** Takes out what waits for the slave's side, also what is no whole line. Put back by {@link putIn}. */
-export async function takeInput(hands: Hands, slave: number, termios: Uint8Array): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  for (let taken = 0; ;) {
-    const b = hands.batch();
-    const poll = b.bytes(new Uint8Array(new Int32Array([slave, 1]).buffer));
-    const count = b.out(8);
-    const buf = b.out(PIECE);
-    b.call(SYS.ioctl, slave, TTY.TCSETS2, b.bytes(toRead(termios)));
-    // To look has what is on its way arrive.
-    b.call(SYS.ppoll, poll, 1, b.bytes(new Uint8Array(16)), 0, 8);
-    // Only a look: with nothing there a read would wait.
-    const found = b.mustFind(SYS.ppoll, poll, 1, b.bytes(new Uint8Array(16)), 0, 8);
-    const asked = b.call(SYS.ioctl, slave, TTY.FIONREAD, count);
-    const read = b.call(SYS.read, slave, buf, PIECE);
-    const r = await b.run();
-    const n = r.value(found) > 0 && r.view(count).getInt32(0, true) > 0 ? r.value(read) : 0;
-    check(r.value(found) > 0 ? Math.min(r.value(asked), 0) : 0, 'asking what a terminal has been told');
-    if (n > 0) pieces.push(r.bytes(buf, n));
-    taken += Math.max(0, n);
-    if (n <= 0 || taken > MOST) {
-      const back = hands.batch();
-      const set = back.call(SYS.ioctl, slave, TTY.TCSETS2, back.bytes(termios));
-      check((await back.run()).value(set), 'setting a terminal as it was');
+/**
+ * Takes out what waits for the slave's side, also what is no whole line. `pieces`: takes what was read, also where this
+ * fails. Put back by {@link putIn}.
+ */
+export async function takeInput(hands: Hands, slave: number, termios: Uint8Array, pieces: Uint8Array[]): Promise<void> {
+  try {
+    for (let taken = 0, ended = false; !ended;) {
+      const n = await takeSome(hands, slave, termios, pieces);
+      ended = n <= 0;
+      taken += n;
       if (taken > MOST) throw unsupportedNow('a terminal that is told more and more', 'the domain');
-      return concat(pieces);
     }
+  } finally {
+    await setTermios(hands, slave, termios);
   }
+}
+
+/** Reads once; answers how many bytes there were. The terminal is left as it is set for that. */
+async function takeSome(hands: Hands, slave: number, termios: Uint8Array, pieces: Uint8Array[]): Promise<number> {
+  const b = hands.batch();
+  const poll = b.bytes(new Uint8Array(new Int32Array([slave, 1]).buffer));
+  const count = b.out(8);
+  const buf = b.out(PIECE);
+  b.call(SYS.ioctl, slave, TTY.TCSETS2, b.bytes(toRead(termios)));
+  // To look has what is on its way arrive.
+  b.call(SYS.ppoll, poll, 1, b.bytes(new Uint8Array(16)), 0, 8);
+  // Only a look: with nothing there a read would wait.
+  const found = b.mustFind(SYS.ppoll, poll, 1, b.bytes(new Uint8Array(16)), 0, 8);
+  const asked = b.call(SYS.ioctl, slave, TTY.FIONREAD, count);
+  const read = b.call(SYS.read, slave, buf, PIECE);
+  const r = await b.run();
+  if (r.value(found) <= 0) return 0;
+  check(r.value(asked), 'asking what a terminal has been told');
+  // EBADF: it was opened to be written to alone.
+  if (r.view(count).getInt32(0, true) <= 0 || r.value(read) === -EBADF) return 0;
+  const n = check(r.value(read), 'reading what a terminal has been told');
+  if (n > 0) pieces.push(r.bytes(buf, n));
+  return n;
+}
+
+async function setTermios(hands: Hands, fd: number, termios: Uint8Array): Promise<void> {
+  const b = hands.batch();
+  const n = b.call(SYS.ioctl, fd, TTY.TCSETS2, b.bytes(termios));
+  check((await b.run()).value(n), 'setting a terminal');
 }
 
 /** Puts in what had been typed, as if it came from the master's side. Of an end of input a NUL tells. */
@@ -98,16 +123,11 @@ export async function putIn(hands: Hands, slave: number, bytes: Uint8Array, term
   const canonical = isCanonical(termios);
   const end = Array.from({ length: 255 }, (_, i) => 255 - i).find((c) => c !== 10 && !bytes.includes(c));
   if (end === undefined) throw new DomainError('guest', 'a terminal was told every byte that there is');
-  const set = async (to: Uint8Array): Promise<void> => {
-    const b = hands.batch();
-    const n = b.call(SYS.ioctl, slave, TTY.TCSETS2, b.bytes(to));
-    check((await b.run()).value(n), 'setting a terminal');
-  };
-  await set(toPutIn(termios, end));
+  await setTermios(hands, slave, toPutIn(termios, end));
   const results = await askAll(hands, [...bytes], 1, (b, byte) => {
     const n = b.call(SYS.ioctl, slave, TTY.TIOCSTI, b.bytes(new Uint8Array([canonical && byte === 0 ? end : byte])));
     return (r) => r.value(n);
   });
-  await set(termios);
+  await setTermios(hands, slave, termios);
   for (const result of results) check(result, 'telling a terminal again what it was told');
 }

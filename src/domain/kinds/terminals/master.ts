@@ -2,8 +2,8 @@ import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { unsupportedNow } from '../../errors.js';
 import { AT_FDCWD, F, O } from '../../linux/flags.js';
-import { closeAll } from '../../linux/making.js';
-import { check } from '../../linux/os.js';
+import { whileOpen } from '../../linux/making.js';
+import { check, concat } from '../../linux/os.js';
 import { fileKind } from '../kind.js';
 import { takeOutput, writeOutput } from './contents.js';
 import { TERMIOS, TTY, WINSIZE } from './ioctl.js';
@@ -54,8 +54,11 @@ export const master = fileKind<MasterState>({
     if ((seen & POLLPRI) !== 0) throw unsupportedNow('an unread status of a terminal', `descriptor ${view.fd}`);
     const flags = view.info.flags & ~O.CLOEXEC;
     const isPacket = r.view(packets).getInt32(0, true) !== 0;
-    const contents = (seen & POLLIN) === 0 ? new Uint8Array(0) : await takeOutput(hands, held, flags, isPacket);
-    if (contents.length > 0) undo.add('showing again what a terminal had shown', () => show(hands, held, contents));
+    const pieces: Uint8Array[] = [];
+    if ((seen & POLLIN) !== 0) {
+      undo.add('showing again what a terminal had shown', () => show(hands, held, concat(pieces)));
+      await takeOutput(hands, held, flags, isPacket, pieces);
+    }
     const number = r.view(index).getInt32(0, true);
     return {
       index: number,
@@ -65,7 +68,7 @@ export const master = fileKind<MasterState>({
       packets: isPacket,
       locked: r.view(locked).getInt32(0, true) !== 0,
       left: (seen & POLLHUP) !== 0,
-      contents,
+      contents: concat(pieces),
       owner: await ownerOf(hands, `/proc/${anchor.pid}/root/dev/pts/${number}`),
     };
   },
@@ -74,7 +77,7 @@ export const master = fileKind<MasterState>({
     const pairs = pairsOf(context);
     return pairs.queue.run(async () => {
       const fd = await pairs.master(state.index);
-      if (state.left || state.contents.length > 0) await pairs.peer(state.index);
+      if (state.left) await pairs.peer(state.index);
       if (state.contents.length > 0) await writeOutput(hands, await pairs.peer(state.index), state.contents);
       const b = hands.batch();
       const path = b.str(`/proc/${anchor.pid}/root/dev/pts/${state.index}`);
@@ -98,13 +101,10 @@ export const master = fileKind<MasterState>({
 
 /** By the other side, which the hands open for it. */
 async function show(hands: Hands, master: number, contents: Uint8Array): Promise<void> {
+  if (contents.length === 0) return;
   const fd = await hands.syscall(SYS.ioctl, master, TTY.TIOCGPTPEER, O.RDWR | O.NOCTTY | O.NONBLOCK | O.CLOEXEC);
   check(fd, 'opening a terminal');
-  try {
-    await writeOutput(hands, fd, contents);
-  } finally {
-    await closeAll(hands, [fd]);
-  }
+  await whileOpen(hands, fd, () => writeOutput(hands, fd, contents));
 }
 
 async function ownerOf(hands: Hands, path: string): Promise<MasterState['owner']> {

@@ -2,15 +2,15 @@ import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { unsupported } from '../../errors.js';
 import { F, O } from '../../linux/flags.js';
-import { check } from '../../linux/os.js';
+import { making } from '../../linux/making.js';
+import { check, concat } from '../../linux/os.js';
 import { fdInfoValue } from '../../proc/fdinfo.js';
 import { fileKind } from '../kind.js';
-import { putIn, takeInput, termiosOf } from './contents.js';
+import { EIO, putIn, takeInput, termiosOf } from './contents.js';
 import { TTY } from './ioctl.js';
 import { indexOf } from './number.js';
 import { pairsOf } from './pairs.js';
 
-const EIO = 5;
 const ALL_BUT_ACCESS = ~(O.ACCMODE | O.CREAT | O.EXCL | O.TRUNC | O.NOCTTY | O.CLOEXEC | O.ASYNC);
 
 interface SlaveState {
@@ -46,10 +46,10 @@ export const slave = fileKind<SlaveState>({
     const flags = view.info.flags & ~O.CLOEXEC;
     if (hungUp) return { index: Number(/\d+/.exec(view.link)?.[0] ?? 0), flags, hungUp, exclusive: false };
     const termios = await termiosOf(hands, held);
-    const bytes = await takeInput(hands, held, termios);
-    if (bytes.length === 0) return { index, flags, hungUp, exclusive };
-    undo.add('telling a terminal again what it was told', () => putIn(hands, held, bytes, termios));
-    return { index, flags, hungUp, exclusive, typed: { bytes, termios } };
+    const pieces: Uint8Array[] = [];
+    undo.add('telling a terminal again what it was told', () => putIn(hands, held, concat(pieces), termios));
+    await takeInput(hands, held, termios, pieces);
+    return { index, flags, hungUp, exclusive, ...(pieces.length > 0 && { typed: { bytes: concat(pieces), termios } }) };
   },
   restore(context, state) {
     const { hands } = context;
@@ -57,15 +57,17 @@ export const slave = fileKind<SlaveState>({
     return pairs.queue.run(async () => {
       const access = state.flags & O.ACCMODE;
       if (state.hungUp) return pairs.hungUp(state.index, access | (state.flags & O.NONBLOCK));
-      const fd = await pairs.slave(state.index, access | O.NONBLOCK);
-      if (state.typed !== undefined)
-        await putIn(hands, await pairs.peer(state.index), state.typed.bytes, state.typed.termios);
-      const b = hands.batch();
-      const refs = [b.call(SYS.fcntl, fd, F.SETFL, state.flags & ALL_BUT_ACCESS)];
-      if (state.exclusive) refs.push(b.call(SYS.ioctl, fd, TTY.TIOCEXCL, 0));
-      const r = await b.run();
-      for (const ref of refs) check(r.value(ref), `setting terminal ${state.index}`);
-      return fd;
+      return making(hands, async (note) => {
+        const fd = note(await pairs.slave(state.index, access | O.NONBLOCK));
+        if (state.typed !== undefined)
+          await putIn(hands, await pairs.peer(state.index), state.typed.bytes, state.typed.termios);
+        const b = hands.batch();
+        const refs = [b.call(SYS.fcntl, fd, F.SETFL, state.flags & ALL_BUT_ACCESS)];
+        if (state.exclusive) refs.push(b.call(SYS.ioctl, fd, TTY.TIOCEXCL, 0));
+        const r = await b.run();
+        for (const ref of refs) check(r.value(ref), `setting terminal ${state.index}`);
+        return fd;
+      });
     });
   },
 });
