@@ -121,7 +121,9 @@ async function setTermios(hands: Hands, fd: number, termios: Uint8Array): Promis
 export async function putIn(hands: Hands, slave: number, bytes: Uint8Array, termios: Uint8Array): Promise<void> {
   if (bytes.length === 0) return;
   const canonical = isCanonical(termios);
-  const end = Array.from({ length: 255 }, (_, i) => 255 - i).find((c) => c !== 10 && !bytes.includes(c));
+  // Without lines there are no ends of them, nor of the input.
+  const free = (c: number): boolean => c !== 10 && !bytes.includes(c);
+  const end = canonical ? Array.from({ length: 255 }, (_, i) => 255 - i).find(free) : 0;
   if (end === undefined) throw new DomainError('guest', 'a terminal was told every byte that there is');
   await setTermios(hands, slave, toPutIn(termios, end));
   const results = await askAll(hands, [...bytes], 1, (b, byte) => {
