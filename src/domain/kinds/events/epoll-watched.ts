@@ -5,6 +5,7 @@ import { askAll } from '../../linux/ask-all.js';
 import { KCMP } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
 import { epollEntries, type EpollEntry } from '../../proc/fdinfo.js';
+import { together } from '../../together.js';
 import type { LookContext, OpenFile } from '../kind.js';
 
 /** An entry of an epoll set, and what it watches. */
@@ -64,18 +65,21 @@ export async function findWatched({ hands, files }: LookContext, set: OpenFile):
   );
   const settled = new Set(likely.filter((_, i) => answers[i]));
   const out = new Map<EpollEntry, string>();
-  for (const o of doubtful) {
-    if (settled.has(o)) continue;
-    const found = await areWatched(
-      hands,
-      set,
-      o.candidates.map((file) => about(o, file)),
-    );
-    const file = o.candidates.find((_, i) => found[i]);
-    if (file === undefined)
-      throw unsupported('an epoll set that watches what no process has open', `descriptor ${set.view.fd}`);
-    out.set(o.entry, file.id);
-  }
+  await together(
+    doubtful
+      .filter((o) => !settled.has(o))
+      .map(async (o) => {
+        const found = await areWatched(
+          hands,
+          set,
+          o.candidates.map((file) => about(o, file)),
+        );
+        const file = o.candidates.find((_, i) => found[i]);
+        if (file === undefined)
+          throw unsupported('an epoll set that watches what no process has open', `descriptor ${set.view.fd}`);
+        out.set(o.entry, file.id);
+      }),
+  );
   return entries.map((entry) => {
     const file = out.get(entry);
     return file === undefined ? entry : { ...entry, file };
@@ -83,12 +87,11 @@ export async function findWatched({ hands, files }: LookContext, set: OpenFile):
 }
 
 /** Which of these are so. */
-async function areWatched(hands: Hands, set: OpenFile, all: readonly Asked[]): Promise<boolean[]> {
-  if (all.length === 0) return [];
-  const self = await hands.syscall(SYS.getpid);
-  return askAll(hands, all, 1, (b, { nth, tfd, file }) => {
+function areWatched(hands: Hands, set: OpenFile, all: readonly Asked[]): Promise<boolean[]> {
+  return askAll(hands, all, 2, (b, { nth, tfd, file }) => {
     // struct kcmp_epoll_slot: efd, tfd, toff; u32 each.
     const slot = b.bytes(new Uint8Array(new Uint32Array([set.held, tfd, nth]).buffer));
+    const self = b.call(SYS.getpid);
     const n = b.call(SYS.kcmp, self, self, KCMP.EPOLL_TFD, file.held, slot);
     return (r) => check(r.value(n), 'looking at what an epoll set watches') === 0;
   });
