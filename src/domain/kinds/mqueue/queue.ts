@@ -1,11 +1,11 @@
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
-import { DomainError, unsupported } from '../../errors.js';
+import { unsupported } from '../../errors.js';
 import { inodeKey } from '../../files/inode.js';
-import { AT_FDCWD, CLONE, O } from '../../linux/flags.js';
+import { CLONE, O } from '../../linux/flags.js';
 import { inside } from '../../linux/inside.js';
 import { making, whileOpen } from '../../linux/making.js';
-import { check, parseStat } from '../../linux/os.js';
+import { check, open, parseStat } from '../../linux/os.js';
 
 /** `struct mq_attr`: flags, most messages, most bytes of one, messages there are; i64 each, and as many again unused. */
 const ATTR = 64;
@@ -42,11 +42,7 @@ export interface SavedQueue extends Queue {
 }
 
 /** Opens a queue again, in the name of the hands, to read and write it without waiting. */
-export async function openQueue(hands: Hands, path: string): Promise<number> {
-  const b = hands.batch();
-  const fd = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDWR | O.NONBLOCK | O.CLOEXEC, 0);
-  return check((await b.run()).value(fd), 'opening a message queue');
-}
+export const openQueue = (hands: Hands, path: string): Promise<number> => open(hands, path, O.RDWR | O.NONBLOCK);
 
 /** Throws `unsupported` for a queue that cannot be moved. `fd`: of {@link openQueue}. */
 export async function lookAtQueue(hands: Hands, fd: number, name: string): Promise<Queue> {
@@ -61,7 +57,7 @@ export async function lookAtQueue(hands: Hands, fd: number, name: string): Promi
   for (const call of calls) check(r.value(call), 'looking at a message queue');
   const told = /NOTIFY_PID:\s*(\d+)/.exec(new TextDecoder().decode(r.bytes(text)))?.[1];
   if (told !== '0') throw unsupported('a message queue that tells of messages (mq_notify)', name);
-  const { dev, ino, mode, nlink } = parseStat(r.view(stat));
+  const { dev, ino, mode, nlink, uid, gid } = parseStat(r.view(stat));
   const number = (at: number): number => Number(r.view(attr).getBigInt64(at, true));
   const msgsize = number(MSGSIZE_AT);
   if (msgsize > ROOM) throw unsupported('a message queue of large messages', name);
@@ -69,8 +65,8 @@ export async function lookAtQueue(hands: Hands, fd: number, name: string): Promi
     key: inodeKey(dev, ino),
     linked: nlink > 0,
     mode: mode & 0o7777,
-    uid: r.view(stat).getUint32(24, true),
-    gid: r.view(stat).getUint32(28, true),
+    uid,
+    gid,
     maxmsg: number(MAXMSG_AT),
     msgsize,
     curmsgs: number(CURMSGS_AT),
@@ -81,7 +77,6 @@ export async function lookAtQueue(hands: Hands, fd: number, name: string): Promi
 export async function readMessages(hands: Hands, fd: number, { curmsgs, msgsize }: Queue): Promise<Message[]> {
   const out: Message[] = [];
   const atOnce = Math.max(1, Math.min(AT_ONCE, Math.floor(ROOM / (msgsize + 16))));
-  let failed: unknown;
   try {
     while (out.length < curmsgs) {
       const b = hands.batch();
@@ -90,16 +85,15 @@ export async function readMessages(hands: Hands, fd: number, { curmsgs, msgsize 
         return { buf, priority, n: b.call(SYS.mq_timedreceive, fd, buf, msgsize, priority, 0) };
       });
       const r = await b.run();
-      for (const { buf, priority, n } of parts) {
-        const length = check(r.value(n), 'receiving messages');
-        out.push({ priority: r.view(priority).getUint32(0, true), bytes: r.bytes(buf, length) });
-      }
+      // One that failed does not keep those after it from being received.
+      for (const { buf, priority, n } of parts)
+        if (r.value(n) >= 0)
+          out.push({ priority: r.view(priority).getUint32(0, true), bytes: r.bytes(buf, r.value(n)) });
+      for (const { n } of parts) check(r.value(n), 'receiving messages');
     }
-  } catch (e) {
-    failed = e;
+  } finally {
+    await send(hands, fd, out);
   }
-  await send(hands, fd, out);
-  if (failed !== undefined) throw failed instanceof Error ? failed : new DomainError('guest', 'receiving messages');
   return out;
 }
 

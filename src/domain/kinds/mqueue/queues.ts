@@ -1,16 +1,14 @@
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
+import { DomainError } from '../../errors.js';
 import { CLONE } from '../../linux/flags.js';
 import { inside } from '../../linux/inside.js';
 import { whileOpen } from '../../linux/making.js';
 import { check, readDir } from '../../linux/os.js';
+import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC } from '../../mounts/flags.js';
 import { together } from '../../together.js';
 import { domainKind } from '../kind.js';
 import { lookAtQueue, makeQueue, openQueue, queueKey, saveQueue, type SavedQueue } from './queue.js';
-
-const FSOPEN_CLOEXEC = 1;
-const FSMOUNT_CLOEXEC = 1;
-const FSCONFIG_CMD_CREATE = 6;
 
 /** Mounts of queues that are open from the look before the freeze to the end of the move, by what was foreseen with them. */
 const mounted = new WeakMap<object, number>();
@@ -22,7 +20,8 @@ async function forEachQueue<T>(
   work: (path: string, name: string) => Promise<T>,
 ): Promise<T[]> {
   const path = `/proc/self/fd/${folder}`;
-  const names = (await readDir(hands, path)) ?? [];
+  const names = await readDir(hands, path);
+  if (names === undefined) throw new DomainError('lost', 'the message queues of the domain cannot be listed');
   return together(names.map((name) => work(`${path}/${name}`, name)));
 }
 
@@ -30,7 +29,7 @@ async function forEachQueue<T>(
 function mountQueues(hands: Hands, pid: number): Promise<number> {
   return inside(hands, pid, CLONE.NEWIPC, (b) => {
     const context = b.call(SYS.fsopen, b.str('mqueue'), FSOPEN_CLOEXEC);
-    const made = b.call(SYS.fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0);
+    const made = b.call(SYS.fsconfig, context, FSCONFIG.CMD_CREATE, 0, 0, 0);
     const mount = b.call(SYS.fsmount, context, FSMOUNT_CLOEXEC, 0);
     b.call(SYS.close, context);
     return (r) => {
