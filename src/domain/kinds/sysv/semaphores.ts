@@ -2,9 +2,10 @@ import { SYS } from '../../../guest/hands/syscalls.js';
 import { IPC_SET } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
 import type { CheckpointContext, RestoreContext } from '../kind.js';
+import type { Semaphore } from './adjustments.js';
 import { eachInside, makeEach, ownership, PERM_BYTES } from './make.js';
 import { operations } from './operations.js';
-import { ipcOf, type IpcEntry } from './tables.js';
+import { ipcOf, oncePer, type IpcEntry } from './tables.js';
 
 /** Commands of semctl(2). */
 const GETPID = 11;
@@ -24,16 +25,14 @@ export interface SemaphoreSet extends IpcEntry {
 }
 
 /** A semaphore, and who operated on it last, by the id in the hands' PID namespace. */
-interface LastUse {
-  readonly id: number;
-  readonly index: number;
-  readonly value: number;
+interface LastUse extends Semaphore {
   readonly hostPid: number;
 }
 
 const sizeOf = (s: IpcEntry): number => s.columns.get('nsems') ?? 0;
 
-async function valuesOf(context: CheckpointContext): Promise<Map<number, Uint8Array>> {
+/** Values of all semaphores, u16 each, by the id of their set. */
+const semaphoreValues = oncePer(async (context: CheckpointContext): Promise<Map<number, Uint8Array>> => {
   const { hands, anchor } = context;
   const { semaphores } = await ipcOf(context);
   const values = await eachInside(hands, anchor.pid, semaphores, AT_ONCE, (b, s) => {
@@ -45,15 +44,13 @@ async function valuesOf(context: CheckpointContext): Promise<Map<number, Uint8Ar
     };
   });
   return new Map(semaphores.map((s, i) => [s.id, values[i]]));
-}
+});
 
-const known = new WeakMap<CheckpointContext, Promise<Map<number, Uint8Array>>>();
-
-/** Values of all semaphores, u16 each, by the id of their set; read once for each checkpoint. */
-export function semaphoreValues(context: CheckpointContext): Promise<Map<number, Uint8Array>> {
-  const values = known.get(context) ?? valuesOf(context);
-  known.set(context, values);
-  return values;
+/** Every semaphore of every set. */
+export async function semaphoresOf(context: CheckpointContext): Promise<Semaphore[]> {
+  return [...(await semaphoreValues(context))].flatMap(([id, bytes]) =>
+    Array.from(new Uint16Array(bytes.slice().buffer), (value, index) => ({ id, index, value })),
+  );
 }
 
 export async function checkpointSemaphores(context: CheckpointContext): Promise<SemaphoreSet[]> {
@@ -66,28 +63,15 @@ export async function checkpointSemaphores(context: CheckpointContext): Promise<
   }));
 }
 
-const lastUses = new WeakMap<CheckpointContext, Promise<LastUse[]>>();
-
-/** Who operated last on each semaphore; asked once for each checkpoint. */
-export function lastUsesOf(context: CheckpointContext): Promise<LastUse[]> {
-  const uses = lastUses.get(context) ?? askLastUses(context);
-  lastUses.set(context, uses);
-  return uses;
-}
-
-async function askLastUses(context: CheckpointContext): Promise<LastUse[]> {
-  const { semaphores } = await ipcOf(context);
-  const values = await semaphoreValues(context);
-  const each = semaphores.flatMap(({ id }) => {
-    const all = new Uint16Array(values.get(id)?.slice().buffer ?? new ArrayBuffer(0));
-    return Array.from(all, (value, index) => ({ id, index, value }));
-  });
+/** Who operated last on each semaphore. */
+export const lastUsesOf = oncePer(async (context: CheckpointContext): Promise<LastUse[]> => {
+  const each = await semaphoresOf(context);
   const pids = await eachInside(context.hands, context.anchor.pid, each, CALLS, (b, { id, index }) => {
     const n = b.call(SYS.semctl, id, index, GETPID, 0);
     return (r) => check(r.value(n), `looking at semaphores ${id}`);
   });
   return each.map((s, i) => ({ ...s, hostPid: pids[i] }));
-}
+});
 
 export async function restoreSemaphores(
   { hands, anchor }: RestoreContext,

@@ -1,4 +1,4 @@
-import type { CheckpointContext, LookContext } from '../kind.js';
+import type { LookContext } from '../kind.js';
 import { readInside } from './inside-files.js';
 
 /** Who owns a segment, a set or a queue, and who may use it: `struct ipc64_perm`. */
@@ -23,23 +23,22 @@ export interface IpcTables {
 }
 
 const FILES = ['shm', 'sem', 'msg'].map((name) => `/proc/sysvipc/${name}`);
-const known = new WeakMap<LookContext, Promise<IpcTables>>();
 
-/** What the domain's IPC namespace has; read once for each checkpoint, whoever asks. */
-export function ipcOf(context: LookContext | CheckpointContext): Promise<IpcTables> {
-  const before = known.get(context);
-  if (before !== undefined) return before;
-  const tables = (async () => {
-    const [shm, sem, msg] = await readInside(context.hands, context.anchor.pid, FILES);
-    return {
-      segments: parseTable(shm ?? ''),
-      semaphores: parseTable(sem ?? ''),
-      queues: parseTable(msg ?? ''),
-    };
-  })();
-  known.set(context, tables);
-  return tables;
+/** Has something asked once for each checkpoint, whoever wants to know. */
+export function oncePer<C extends LookContext, T>(ask: (context: C) => Promise<T>): (context: C) => Promise<T> {
+  const known = new WeakMap<C, Promise<T>>();
+  return (context) => {
+    const answer = known.get(context) ?? ask(context);
+    known.set(context, answer);
+    return answer;
+  };
 }
+
+/** What the domain's IPC namespace has. */
+export const ipcOf = oncePer(async ({ hands, anchor }: LookContext): Promise<IpcTables> => {
+  const [shm, sem, msg] = await readInside(hands, anchor.pid, FILES);
+  return { segments: parseTable(shm), semaphores: parseTable(sem), queues: parseTable(msg) };
+});
 
 /** A table of `/proc/sysvipc` (proc_sysvipc(5)): a line of column names, then a line for each. */
 export function parseTable(text: string): IpcEntry[] {

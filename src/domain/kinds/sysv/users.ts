@@ -7,8 +7,8 @@ import { check } from '../../linux/os.js';
 import { processKind, type CheckpointContext } from '../kind.js';
 import { giveAdjustments, readAdjustments, shifting, type Adjustment, type Semaphore } from './adjustments.js';
 import { operations } from './operations.js';
-import { lastUsesOf, semaphoreValues } from './semaphores.js';
-import { ipcOf } from './tables.js';
+import { lastUsesOf, semaphoresOf } from './semaphores.js';
+import { ipcOf, oncePer } from './tables.js';
 
 /**
  * Processes that may have something to undo, by their ids in the hands' PID namespace. The first process of the domain
@@ -30,12 +30,7 @@ async function undoers({ hands, anchor, views }: CheckpointContext): Promise<Set
   return new Set(all.filter((_, i) => answers[i].has).map((t) => t.pid));
 }
 
-const asked = new WeakMap<CheckpointContext, Promise<Set<number>>>();
-function undoersOf(context: CheckpointContext): Promise<Set<number>> {
-  const who = asked.get(context) ?? undoers(context);
-  asked.set(context, who);
-  return who;
-}
+const undoersOf = oncePer(undoers);
 
 /** SEM_UNDO of semop(2): what is given back when the process ends. */
 export const semaphoreAdjustments = processKind<readonly Adjustment[]>({
@@ -46,10 +41,7 @@ export const semaphoreAdjustments = processKind<readonly Adjustment[]>({
   async checkpoint({ context, view, leader }) {
     if ((await ipcOf(context)).semaphores.length === 0) return [];
     if (!(await undoersOf(context)).has(view.hostPid)) return [];
-    const all: Semaphore[] = [];
-    for (const [id, bytes] of await semaphoreValues(context))
-      new Uint16Array(bytes.slice().buffer).forEach((value, index) => all.push({ id, index, value }));
-    return readAdjustments(leader, all);
+    return readAdjustments(leader, await semaphoresOf(context));
   },
   restore: ({ leader }, adjustments) => giveAdjustments(leader, adjustments),
 });
