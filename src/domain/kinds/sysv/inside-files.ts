@@ -3,7 +3,7 @@ import { SYS } from '../../../guest/hands/syscalls.js';
 import { AT_FDCWD, CLONE, O } from '../../linux/flags.js';
 import { inside } from '../../linux/inside.js';
 import { closeAll } from '../../linux/making.js';
-import { check, concat } from '../../linux/os.js';
+import { check, concat, isFound } from '../../linux/os.js';
 
 /** A file of this sort gives about a page per read. */
 const PAGE = 4096;
@@ -25,15 +25,17 @@ export async function readInside(hands: Hands, pid: number, paths: readonly stri
     return (r) =>
       files.map(({ fd, page, rest, n, m }) => ({
         fd: r.value(fd),
-        more: r.value(m) > 0,
+        lengths: [r.value(n), r.value(m)],
         bytes: concat([r.bytes(page, r.value(n)), r.bytes(rest, r.value(m))]),
       }));
   });
   try {
     const texts: string[] = [];
-    for (const { fd, bytes, more } of opened) {
+    for (const [i, { fd, lengths, bytes }] of opened.entries()) {
+      // What may be there all the same must not be taken for nothing.
+      if (isFound(fd, `opening ${paths[i]}`)) for (const length of lengths) check(length, `reading ${paths[i]}`);
       const pieces = [bytes];
-      for (let ended = !more; !ended;) {
+      for (let ended = lengths[1] <= 0; !ended;) {
         const b = hands.batch();
         const reads = Array.from({ length: LONG_READS }, () => {
           const buf = b.out(PAGE);
