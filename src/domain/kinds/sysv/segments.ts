@@ -47,20 +47,21 @@ export async function checkpointSegments(context: CheckpointContext): Promise<Se
   const alone = segments.filter((s) => !used.has(s.id));
   const places = await eachInside(hands, anchor.pid, alone, AT_ONCE, (b, { id }) => {
     const at = b.call(SYS.shmat, id, 0, SHM_RDONLY);
-    return (r) => check(r.value(at), `attaching shared memory segment ${id}`);
+    return (r) => r.value(at);
   });
   const sizeOf = (s: IpcEntry): number => s.columns.get('size') ?? 0;
   await together(
     alone.map(async (s, i) => {
-      const fd = await openAt(hands, places[i], sizeOf(s), O.RDONLY);
+      const fd = await openAt(hands, s.id, places[i], sizeOf(s), O.RDONLY);
       await addObject(hands, fd, '', objects, segmentKey(s.id));
     }),
   );
   return segments.map((s) => ({ ...s, columns: new Map(), size: sizeOf(s) }));
 }
 
-/** Opens the memory that the hands have attached at an address, and lets it go. */
-async function openAt(hands: Hands, at: number, size: number, how: number): Promise<number> {
+/** Opens a segment that the hands have attached at an address (negative: they could not), and lets it go. */
+async function openAt(hands: Hands, id: number, at: number, size: number, how: number): Promise<number> {
+  check(at, `attaching shared memory segment ${id}`);
   const b = hands.batch();
   const end = at + Math.ceil(size / 4096) * 4096;
   const path = `/proc/self/map_files/${at.toString(16)}-${end.toString(16)}`;
@@ -77,14 +78,14 @@ export async function restoreSegments(context: RestoreContext, segments: readonl
   const places = await eachInside(hands, anchor.pid, segments, AT_ONCE, (b, s) => {
     const at = b.call(SYS.shmat, s.id, 0, 0);
     const owned = b.call(SYS.shmctl, s.id, IPC_SET, b.bytes(new Uint8Array(ownership(s, SHMID_DS).buffer)));
-    return (r) => {
-      check(r.value(owned), `giving shared memory segment ${s.id} its owner`);
-      return check(r.value(at), `attaching shared memory segment ${s.id}`);
-    };
+    return (r) => ({ at: r.value(at), owned: r.value(owned) });
   });
+  // All that are attached are let go, whatever failed.
   await together(
     segments.map(async (s, i) => {
-      objectFds.set(segmentKey(s.id), await openAt(hands, places[i], s.size, O.RDWR));
+      const { at, owned } = places[i];
+      objectFds.set(segmentKey(s.id), await openAt(hands, s.id, at, s.size, O.RDWR));
+      check(owned, `giving shared memory segment ${s.id} its owner`);
     }),
   );
 }
