@@ -3,6 +3,7 @@ import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError } from '../../errors.js';
 import { AT_FDCWD, IPC_SET, IPC_STAT, O } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
+import { together } from '../../together.js';
 import type { CheckpointContext, RestoreContext } from '../kind.js';
 import { readInside } from './inside-files.js';
 import { eachInside, makeEach, ownership, PERM_BYTES } from './make.js';
@@ -37,18 +38,24 @@ export async function checkpointQueues(context: CheckpointContext): Promise<Queu
       return Number(r.view(stat).getBigUint64(QBYTES_AT, true));
     };
   });
-  const out: Queue[] = [];
-  for (const [i, queue] of queues.entries())
-    out.push({ ...queue, columns: new Map(), qbytes: sizes[i], messages: await messagesOf(context, queue) });
-  return out;
+  const most = queues.some((q) => countOf(q) > 0) ? await mostBytes(context) : 0;
+  return together(
+    queues.map(async (queue, i) => ({
+      ...queue,
+      columns: new Map(),
+      qbytes: sizes[i],
+      messages: await messagesOf(context, queue, most),
+    })),
+  );
 }
 
-/** Copies of the messages in a queue; they stay in it (MSG_COPY of msgrcv(2)). */
-async function messagesOf(context: CheckpointContext, queue: IpcEntry): Promise<Uint8Array[]> {
+const countOf = (queue: IpcEntry): number => queue.columns.get('qnum') ?? 0;
+
+/** Copies of the messages in a queue; they stay in it (MSG_COPY of msgrcv(2)). `most`: of {@link mostBytes}. */
+async function messagesOf(context: CheckpointContext, queue: IpcEntry, most: number): Promise<Uint8Array[]> {
   const { hands, anchor } = context;
-  const most = await mostBytes(context);
   const bytes = queue.columns.get('cbytes') ?? 0;
-  const count = queue.columns.get('qnum') ?? 0;
+  const count = countOf(queue);
   const indices = Array.from({ length: count }, (_, i) => i);
   const length = TYPE + bytes;
   if (length > ROOM) return longMessages(context, queue, count, most);
@@ -124,7 +131,7 @@ export async function restoreQueues(
       return (r) => check(r.value(n), `giving message queue ${q.id} its owner`);
     });
   };
-  for (const q of queues) {
+  const fill = async (q: Queue): Promise<void> => {
     // It may hold more than it may take now: the limit was lowered later.
     const room = Math.max(q.qbytes, held(q), q.messages.length);
     await put(q, room);
@@ -136,7 +143,8 @@ export async function restoreQueues(
       counters.bytesCopied += messages.reduce((n, m) => n + m.length, 0);
     }
     if (room !== q.qbytes) await put(q, q.qbytes);
-  }
+  };
+  await together(queues.map(fill));
 }
 
 /** Messages in lists that go into a batch each. */
