@@ -3,7 +3,7 @@ import { SYS } from '../../../guest/hands/syscalls.js';
 import { unsupported } from '../../errors.js';
 import { AT_FDCWD } from '../../linux/flags.js';
 import { askAll } from '../../linux/ask-all.js';
-import { check, readTexts, writeText } from '../../linux/os.js';
+import { check, parseStat, readTexts, writeText } from '../../linux/os.js';
 import { pathBelow, pathInHierarchy } from '../../tree/cgroup-below.js';
 import type { Anchor } from '../../tree/anchor.js';
 import { domainKind, type LookContext } from '../kind.js';
@@ -40,8 +40,8 @@ const SETTINGS: readonly (readonly [file: string, atFirst: string])[] = [
   ['io.weight', 'default 100'],
   ['io.prio.class', 'no-change'],
 ];
-/** Settings that name devices of this OS instance. */
-const OF_DEVICES = ['io.max', 'io.latency'] as const;
+/** Settings that name devices of this OS instance, beside what holds for all of them. */
+const OF_DEVICES = ['io.max', 'io.latency', 'io.weight'] as const;
 /** Files whose owner says who may move processes and make cgroups below. */
 const OWNED = ['', '/cgroup.procs', '/cgroup.threads', '/cgroup.subtree_control'] as const;
 
@@ -77,16 +77,17 @@ export const cgroups = domainKind<CgroupState>({
   async describe(context) {
     await refuseVersion1(context);
     const { hands, anchor } = context;
-    for (const path of await anchor.cgroup.below()) {
-      const texts = await readTexts(
-        hands,
-        OF_DEVICES.map((file) => `${path}/${file}`),
-        1,
-      );
-      texts.forEach((text, i) => {
-        if (text !== undefined && text.trim() !== '') throw unsupported(`${OF_DEVICES[i]} of a cgroup`, path);
-      });
-    }
+    const all = [anchor.cgroup.path, ...(await anchor.cgroup.below())].flatMap((path) =>
+      OF_DEVICES.map((file) => ({ path, file })),
+    );
+    const texts = await readTexts(
+      hands,
+      all.map(({ path, file }) => `${path}/${file}`),
+      1,
+    );
+    all.forEach(({ path, file }, i) => {
+      if (/^(?!default )./m.test(texts[i] ?? '')) throw unsupported(`${file} of a cgroup`, path);
+    });
   },
   foresee: async ({ hands, anchor }) => lookAtCgroups(hands, anchor, await anchor.cgroup.below()),
   async checkpoint({ hands, anchor, foreseen }) {
@@ -188,19 +189,13 @@ async function ownersOf(hands: Hands, paths: readonly string[]): Promise<Owner[]
   const stats = await askAll(hands, all, 1, (b, path) => {
     const out = b.out(128);
     const n = b.call(SYS.newfstatat, AT_FDCWD, b.str(path), out, 0);
-    return (r) => (r.value(n) < 0 ? undefined : r.view(out));
+    return (r) => (r.value(n) < 0 ? undefined : parseStat(r.view(out)));
   });
   return paths.map((_, i) =>
     OWNED.flatMap((file, k) => {
       const stat = stats[OWNED.length * i + k];
       if (stat === undefined) return [];
-      // struct stat: mode u32 at 16, uid u32 at 24, gid u32 at 28.
-      const owner = {
-        file,
-        mode: stat.getUint32(16, true) & 0o7777,
-        uid: stat.getUint32(24, true),
-        gid: stat.getUint32(28, true),
-      };
+      const owner = { file, mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid };
       const usual = owner.uid === 0 && owner.gid === 0 && owner.mode === (file === '' ? 0o755 : 0o644);
       return usual ? [] : [owner];
     }),
