@@ -3,7 +3,7 @@ import { SYS } from '../../../guest/hands/syscalls.js';
 import { unsupportedNow } from '../../errors.js';
 import { AT_FDCWD, F, O } from '../../linux/flags.js';
 import { whileOpen } from '../../linux/making.js';
-import { check, concat } from '../../linux/os.js';
+import { check, concat, parseStat } from '../../linux/os.js';
 import { fileKind } from '../kind.js';
 import { takeOutput, writeOutput } from './contents.js';
 import { TERMIOS, TTY, WINSIZE } from './ioctl.js';
@@ -113,7 +113,6 @@ async function ownerOf(hands: Hands, path: string): Promise<MasterState['owner']
   const n = b.call(SYS.newfstatat, AT_FDCWD, b.str(path), out, 0);
   const r = await b.run();
   check(r.value(n), `looking at ${path}`);
-  // struct stat: mode u32 at 16, uid u32 at 24, gid u32 at 28.
-  const stat = r.view(out);
-  return { mode: stat.getUint32(16, true) & 0o7777, uid: stat.getUint32(24, true), gid: stat.getUint32(28, true) };
+  const { mode, uid, gid } = parseStat(r.view(out));
+  return { mode: mode & 0o7777, uid, gid };
 }
