@@ -193,15 +193,14 @@ async function createTimers(leader: Tracee, timers: readonly PosixTimer[]): Prom
   if (timers.length === 0) return;
   const asked = (await leader.syscall(SYS.prctl, PR.TIMER_CREATE_RESTORE_IDS, 1, 0, 0, 0)) === 0;
   let next = 0;
-  let steps: ((b: Batch) => () => void)[] = [];
+  let steps: ((b: Batch) => (r: BatchResult) => void)[] = [];
   const flush = async (): Promise<void> => {
     const b = leader.batch();
     const checks = steps.map((step) => step(b));
     steps = [];
-    result = await b.run();
-    for (const c of checks) c();
+    const r = await b.run();
+    for (const c of checks) c(r);
   };
-  let result: BatchResult | undefined;
   for (const t of timers) {
     for (; !asked && next < t.id; next++) {
       const id = next;
@@ -216,11 +215,9 @@ async function createTimers(leader: Tracee, timers: readonly PosixTimer[]): Prom
     steps.push((b) => {
       const id = b.inout(new Uint8Array(new Int32Array([t.id, 0]).buffer));
       const made = b.call(SYS.timer_create, t.clock, b.bytes(sigevent(t)), id);
-      return () => {
-        if (result === undefined) return;
-        check(result.value(made), `making timer ${t.id}`);
-        if (result.view(id).getInt32(0, true) !== t.id)
-          throw new DomainError('guest', `timer ${t.id} cannot have its id`);
+      return (r) => {
+        check(r.value(made), `making timer ${t.id}`);
+        if (r.view(id).getInt32(0, true) !== t.id) throw new DomainError('guest', `timer ${t.id} cannot have its id`);
       };
     });
     if (steps.length === TIMERS_AT_ONCE) await flush();
