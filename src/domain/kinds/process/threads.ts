@@ -36,16 +36,17 @@ export const threads = processKind<readonly ThreadState[]>({
       const head = b.out(8);
       const length = b.out(8);
       b.call(SYS.ptrace, PTRACE.GET_RSEQ_CONFIGURATION, tid, RSEQ_CONFIG_SIZE, rseq);
-      b.call(SYS.get_robust_list, tid, head, length);
-      return (r) => ({
-        rseq: r.view(rseq),
-        robust: { head: r.view(head).getBigUint64(0, true), length: r.view(length).getBigUint64(0, true) },
-      });
+      const got = b.call(SYS.get_robust_list, tid, head, length);
+      return (r) => {
+        check(r.value(got), `asking for the robust list of thread ${tid}`);
+        return {
+          rseq: r.view(rseq),
+          robust: { head: r.view(head).getBigUint64(0, true), length: r.view(length).getBigUint64(0, true) },
+        };
+      };
     });
     const statuses = new Map(view.threads.map((t) => [t.hostTid, t.status]));
-    const states = frozen.threads.map(async ({ tracee }, i): Promise<ThreadState | undefined> => {
-      const look = looks[i];
-      if (look === undefined) return undefined;
+    const states = frozen.threads.map(async ({ tracee }, i): Promise<ThreadState> => {
       const t = tracee.batch();
       const altStack = t.out(24);
       const clearTid = t.out(8);
@@ -64,7 +65,7 @@ export const threads = processKind<readonly ThreadState[]>({
         mayHave ? peekSignals(hands, tracee.tid, 'thread', status.pending.thread) : [],
       ]);
       for (const ref of refs) check(tr.value(ref), `asking thread ${tracee.tid}`);
-      const { rseq, robust } = look;
+      const { rseq, robust } = looks[i];
       return {
         tid: status.nsPid.at(-1) ?? -1,
         name: tr.bytes(name),
@@ -79,7 +80,7 @@ export const threads = processKind<readonly ThreadState[]>({
         pending: withoutTimers(pending, view.timers),
       };
     });
-    return (await together(states)).filter((s) => s !== undefined);
+    return together(states);
   },
   async restore(process, states) {
     const restore = async (s: ThreadState): Promise<void> => {
