@@ -54,10 +54,12 @@ export const surroundings = processKind<Surroundings>({
     const refs = s.limits.map((limit, i) => b.call(SYS.prlimit64, leader.tid, i, b.bytes(limit), 0));
     const filter =
       s.coreFilter === '' ? 0 : writeText(context.hands, `/proc/${leader.tid}/coredump_filter`, `0x${s.coreFilter}`);
-    const [tr, r, filtered] = await together([t.run(), b.run(), filter]);
+    const score =
+      s.oomScoreAdj === 0 ? 0 : writeText(context.hands, `/proc/${leader.tid}/oom_score_adj`, String(s.oomScoreAdj));
+    const [tr, r, filtered, scored] = await together([t.run(), b.run(), filter, score]);
     if (written !== undefined) check(tr.value(written), `setting the login user ${s.login}`);
     check(filtered, 'setting what a core dump has');
     for (const ref of refs) check(r.value(ref), 'setting limits');
-    if (s.oomScoreAdj !== 0) await writeText(context.hands, `/proc/${leader.tid}/oom_score_adj`, String(s.oomScoreAdj));
+    check(scored, 'setting the OOM score');
   },
 });
