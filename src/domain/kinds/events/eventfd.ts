@@ -33,7 +33,7 @@ export const eventfd = fileKind<EventfdState>({
     const flagged = b.must(SYS.fcntl, fd, F.SETFL, state.flags);
     const r = await b.run();
     return making(hands, (note) => {
-      note(r.value(fd));
+      note(check(r.value(fd), 'making an eventfd'));
       check(r.value(wrote), 'setting an eventfd');
       check(r.value(flagged), 'setting the flags of an eventfd');
       return Promise.resolve(r.value(fd));

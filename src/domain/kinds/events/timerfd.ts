@@ -108,11 +108,12 @@ export const timerfd = fileKind<TimerfdState>({
               TFD_IOC_SET_TICKS,
               b.bytes(new Uint8Array(new BigUint64Array([state.ticks]).buffer)),
             );
-      b.call(SYS.fcntl, made, F.SETFL, state.flags);
+      const flagged = b.call(SYS.fcntl, made, F.SETFL, state.flags);
       const r = await b.run();
       const fd = note(check(r.value(made), 'making a timerfd'));
       check(r.value(set), 'arming a timerfd');
       check(r.value(ticks), 'setting the ticks of a timerfd');
+      check(r.value(flagged), 'setting the flags of a timerfd');
       return fd;
     }),
 });
