@@ -29,7 +29,7 @@ const MAGIC = 0xa10a10a1;
 const IOCB = 64;
 const IOCB_CMD_PWRITE = 1;
 /** Requests made and asked about at once. */
-const AT_ONCE = 128;
+const AT_ONCE = 30;
 
 interface Ring {
   readonly start: number;
@@ -119,7 +119,7 @@ async function makeRing(leader: Tracee, { start, end, contents }: Ring): Promise
 async function advance(leader: Tracee, context: number, fd: number, count: number, asked: boolean): Promise<void> {
   for (let left = count; left > 0;) {
     const b = leader.batch();
-    const now = Math.min(left, AT_ONCE, 30);
+    const now = Math.min(left, AT_ONCE);
     const list = b.bytes(new Uint8Array(8 * now));
     const data = b.bytes(new Uint8Array(8));
     const requests = b.bytes(new Uint8Array(IOCB * now));
