@@ -77,12 +77,11 @@ export const attributes = processKind<AttributeState>({
   keeps:
     'timer slack, personality, membarrier registrations, what prctl sets of huge pages, merged memory, I/O, tagged addresses and memory that may not be written and executed',
   stage: 'last',
-  async checkpoint({ view, frozen, leader }) {
+  async checkpoint({ context, frozen, leader }) {
     const [process, ...threads] = await together([
       ask(leader, OF_PROCESS),
       ...frozen.threads.map(async ({ tracee }): Promise<readonly [number, Values]> => {
-        const tid = view.threads.find((t) => t.hostTid === tracee.tid)?.tid ?? -1;
-        return [tid, await ask(tracee, OF_THREADS)];
+        return [context.threadIds.get(tracee.tid) ?? -1, await ask(tracee, OF_THREADS)];
       }),
     ]);
     return { process, threads: threads.filter(([, values]) => values.length > 0) };
