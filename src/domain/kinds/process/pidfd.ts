@@ -1,13 +1,13 @@
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError, unsupported } from '../../errors.js';
-import { O, __WALL } from '../../linux/flags.js';
+import { O } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
 import { fdInfoValue, type FdInfo } from '../../proc/fdinfo.js';
 import { cloneArgs } from '../../trace/clone.js';
 import { SyscallRunner } from '../../trace/running.js';
 import { Tracee } from '../../trace/tracee.js';
 import type { Anchor } from '../../tree/anchor.js';
-import { end } from '../../tree/dead.js';
+import { bury, end } from '../../tree/dead.js';
 import { ANCHOR } from '../../tree/tree.js';
 import { fileKind, type RestoreContext } from '../kind.js';
 
@@ -64,7 +64,7 @@ async function ofNobody({ hands, anchor }: RestoreContext, flags: number): Promi
   await one.awaitStop();
   const fd = await fetched(anchor, await tracee.syscall(SYS.pidfd_open, pid, flags & ~O.EXCL));
   await end(one, 0);
-  check(await tracee.syscall(SYS.wait4, pid, 0, __WALL, 0), 'burying a process that was made for its pidfd');
+  await bury(tracee, pid);
   return fd;
 }
 
