@@ -1,11 +1,10 @@
+import { ECALL } from '../../guest/hands/code.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import type { FrozenThread } from './frozen-thread.js';
+import { EINTR } from '../linux/flags.js';
 import { readTexts } from '../linux/os.js';
 import { together } from '../together.js';
 import { PC, REG, type Registers } from '../trace/tracee.js';
-
-const ECALL = 0x73;
-const EINTR = 4;
 
 /** Calls that answer EINTR even to a stop without a signal, and the argument that says they wait for ever, with its value. */
 const WITHOUT_END = new Map<number, readonly [register: number, value: bigint]>([

@@ -1,3 +1,4 @@
+import { ECALL } from '../../guest/hands/code.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import type { Anchor } from '../tree/anchor.js';
@@ -17,7 +18,6 @@ import type { Asleep, Disturbed, Look, Restarted, Wait } from './wait.js';
  *            while the domain still runs
  */
 
-const ECALL = 0x73;
 /** `li a7, 0`; the number of the call is in the upper twelve bits. */
 const LI_A7 = 0x0000_0893;
 /** So many bytes before its `ecall` a program has loaded the number of the call: compilers put moves of arguments between. */

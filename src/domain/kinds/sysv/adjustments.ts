@@ -9,7 +9,7 @@
  */
 import type { Batch, BatchResult } from '../../../guest/hands/batch.js';
 import { DomainError } from '../../errors.js';
-import { EAGAIN } from '../../linux/flags.js';
+import { EACCES, EAGAIN } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
 import type { Tracee } from '../../trace/tracee.js';
 import { operations, type Operation } from './operations.js';
@@ -17,7 +17,6 @@ import { operations, type Operation } from './operations.js';
 const SEM_UNDO = 0x1000;
 const IPC_NOWAIT = 0o4000;
 const ERANGE = 34;
-const EACCES = 13;
 /** The sum of adjustments lies from -RANGE to RANGE - 1. */
 const RANGE = 0x8000;
 /** By so much a semaphore of any value can be raised and lowered again, or lowered and raised. */

@@ -1,6 +1,6 @@
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError } from '../../errors.js';
-import { O } from '../../linux/flags.js';
+import { AT_FDCWD, O } from '../../linux/flags.js';
 import { closeAll } from '../../linux/making.js';
 import { check, open } from '../../linux/os.js';
 import { Sequence } from '../../together.js';
@@ -88,7 +88,7 @@ export class Pairs {
   async control(leader: Tracee, index: number): Promise<void> {
     await this.peer(index);
     const b = leader.batch();
-    const fd = b.call(SYS.openat, -100, b.str(`/dev/pts/${index}`), O.RDWR | O.NOCTTY | O.CLOEXEC, 0);
+    const fd = b.call(SYS.openat, AT_FDCWD, b.str(`/dev/pts/${index}`), O.RDWR | O.NOCTTY | O.CLOEXEC, 0);
     const got = b.call(SYS.ioctl, fd, TTY.TIOCSCTTY, 0);
     b.call(SYS.close, fd);
     const r = await b.run();
@@ -116,7 +116,7 @@ export function pairsOf(context: RestoreContext): Pairs {
 /** Has a process that is no leader of a session give up the terminal that it was born with. */
 export async function giveUpTerminal(tracee: Tracee): Promise<void> {
   const b = tracee.batch();
-  const fd = b.call(SYS.openat, -100, b.str('/dev/tty'), O.RDWR | O.NOCTTY | O.CLOEXEC, 0);
+  const fd = b.call(SYS.openat, AT_FDCWD, b.str('/dev/tty'), O.RDWR | O.NOCTTY | O.CLOEXEC, 0);
   const gone = b.call(SYS.ioctl, fd, TTY.TIOCNOTTY, 0);
   b.call(SYS.close, fd);
   const r = await b.run();
