@@ -6,6 +6,7 @@ import { DomainError, unsupported, unsupportedNow } from '../errors.js';
 import { ECHILD, NT_PRFPREG, NT_PRSTATUS, PTRACE, SIG, WNOHANG, __WALL } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { together } from '../together.js';
+import { only } from '../trace/stop-signal.js';
 import { FP_SIZE, parseStatus, Tracee } from '../trace/tracee.js';
 import type { Cgroup } from '../tree/cgroup.js';
 import type { FrozenThread } from './frozen-thread.js';
@@ -66,7 +67,7 @@ async function seizeSome(
     // The hands go before others: only while they sleep can many come to their stops.
     if (turn < QUICK_LOOKS) b.call(SYS.nanosleep, b.bytes(timespec(STOP_TIME * waiting.length)), 0);
     else {
-      const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
+      const set = b.bytes(only(SIG.CHLD));
       b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(timespec(10_000_000)), 8);
     }
     const looks = waiting.map((tid) => addLook(b, hands, tid));

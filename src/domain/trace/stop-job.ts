@@ -1,8 +1,10 @@
 /** Stopped jobs in the making: what SIGSTOP and its like do to a process, done to one that is traced. */
+import type { Batch } from '../../guest/hands/batch.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { PTRACE, SIG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
+import { only } from './stop-signal.js';
 import { describeStop, type Stop, type Tracee } from './tracee.js';
 
 const isGroupStop = (s: Stop, signal: number): boolean =>
@@ -47,7 +49,11 @@ export async function continueJob(leader: Tracee, threads: Iterable<Tracee>): Pr
 /** Takes a signal out of what is pending for a process or its thread. */
 export async function forgetSignal(tracee: Tracee, signal: number): Promise<void> {
   const b = tracee.batch();
-  const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(signal - 1)]).buffer));
-  b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(new Uint8Array(16)), 8);
+  addForget(b, signal);
   await b.run();
+}
+
+/** Adds what {@link forgetSignal} does to what a process is told to do. */
+export function addForget(b: Batch, signal: number): void {
+  b.call(SYS.rt_sigtimedwait, b.bytes(only(signal)), 0, b.bytes(new Uint8Array(16)), 8);
 }

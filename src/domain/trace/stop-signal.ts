@@ -20,5 +20,8 @@ export function stopSignal(pending: bigint, where: string): number {
   return free;
 }
 
+/** A set of one signal alone: `sigset_t`. */
+export const only = (signal: number): Uint8Array => new Uint8Array(new BigUint64Array([bit(signal)]).buffer);
+
 /** A signal mask of all signals but one. */
 export const allBut = (signal: number): bigint => 0xffff_ffff_ffff_ffffn & ~bit(signal);

@@ -5,7 +5,7 @@ import { DomainError } from '../errors.js';
 import { NT_PRFPREG, NT_PRSTATUS, PTRACE, SIG, WNOHANG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { AT_IDENTIFY, WAIT_TRACEE } from './runner.js';
-import { allBut, STOP_SIGNAL } from './stop-signal.js';
+import { allBut, only, STOP_SIGNAL } from './stop-signal.js';
 
 /** `struct user_regs_struct`: pc in the place of x0, then x1 … x31. */
 export type Registers = BigUint64Array;
@@ -308,7 +308,7 @@ export class Tracee {
 /** How long a thread is waited for at a time: `struct timespec`. */
 const PATIENCE = new Uint8Array(new BigInt64Array([1n, 0n]).buffer);
 const NO_TIME = new Uint8Array(16);
-const CHILD_SIGNAL = new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer);
+const CHILD_SIGNAL = only(SIG.CHLD);
 
 /**
  * Adds a ptrace request that lets a thread go on, and the wait for its next stop. An announcement that is left over

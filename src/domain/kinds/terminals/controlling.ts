@@ -2,6 +2,7 @@ import { SYS } from '../../../guest/hands/syscalls.js';
 import { unsupported } from '../../errors.js';
 import { AT_FDCWD, O } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
+import { addForget } from '../../trace/stop-job.js';
 import { domainKind, processKind } from '../kind.js';
 import { TTY } from './ioctl.js';
 import { indexOf } from './number.js';
@@ -37,8 +38,7 @@ export const controllingTerminal = processKind<ControlState>({
     if (!controlled) return;
     const b = leader.batch();
     // Its window got its size with them in the foreground: they knew it already.
-    const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIGWINCH - 1)]).buffer));
-    b.call(SYS.rt_sigtimedwait, set, 0, b.bytes(new Uint8Array(16)), 8);
+    addForget(b, SIGWINCH);
     if (foreground === 0) {
       await b.run();
       return;
