@@ -5,12 +5,12 @@ import { DomainError } from '../errors.js';
 import { PTRACE } from '../linux/flags.js';
 import type { HeldFiles } from '../linux/held-files.js';
 import { check, readDirs, readText } from '../linux/os.js';
-import { findHole, parseMaps } from '../proc/maps.js';
+import { parseMaps } from '../proc/maps.js';
 import type { FrameMover } from '../memory/mover.js';
 import type { Foresight } from '../checkpoint/outline.js';
 import { together } from '../together.js';
 import { AREA_SIZE } from '../trace/runner.js';
-import { plantRunner } from '../trace/running.js';
+import { plantRunner, roomForRunner } from '../trace/running.js';
 import { stopSignal } from '../trace/stop-signal.js';
 import type { Status } from '../proc/status.js';
 import type { FrozenProcess, FrozenThread } from './frozen-thread.js';
@@ -199,11 +199,7 @@ export class FrozenDomain {
     const vmas =
       asSeen?.view.vmas ?? parseMaps((await readText(this.hands, `/proc/${p.hostPid}/maps`, foresight?.held)) ?? '');
     const ecall = asSeen === undefined ? await ecallOf(tracee, vmas) : seen;
-    const area = findHole(vmas, AREA_SIZE, 0x8_0000_0000);
-    if (area < 0)
-      throw new DomainError('unsupported', 'no free address range for the runner', {
-        resource: 'the whole address space',
-      });
+    const area = roomForRunner(vmas);
     this.undo.add('taking the runner out', async () => {
       if (tracee.runner !== undefined)
         check(await tracee.inject(ecall, SYS.munmap, area, AREA_SIZE), 'unmapping the runner');

@@ -5,6 +5,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { AT_FDCWD, EACCES, EEXIST, O, PROT, PTRACE } from '../linux/flags.js';
 import { check } from '../linux/os.js';
+import { findHole } from '../proc/maps.js';
 import { AREA_SIZE, AT_RUN, LIST, ROW, encodeList, listSize, runnerCode } from './runner.js';
 import { describeStop, goOn, isRunnerStop, parseStatus, PC, REG } from './tracee.js';
 import { STOP_SIGNAL } from './stop-signal.js';
@@ -41,6 +42,17 @@ interface Asked {
   readonly data: Buf;
   readonly back: Ref;
 }
+
+/** Where the runner can lie in a process that has these mappings. Throws `unsupported`. */
+export function roomForRunner(mappings: readonly { start: number; end: number }[]): number {
+  const area = findHole(mappings, AREA_SIZE, LOWEST_AREA);
+  if (area < 0)
+    throw new DomainError('unsupported', 'no free address range for the runner', {
+      resource: 'the whole address space',
+    });
+  return area;
+}
+const LOWEST_AREA = 0x8_0000_0000;
 
 /**
  * Places the runner into the process of a stopped thread at a free address, by an `ecall` that stands there already.
