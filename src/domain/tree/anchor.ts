@@ -5,16 +5,18 @@ import { Cgroup } from './cgroup.js';
 import { DomainError } from '../errors.js';
 import { AT_FDCWD, CATCHABLE, CLONE, O, PR, PTRACE, SIG } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
+import { MNT_DETACH, MS } from '../mounts/flags.js';
 import { fileTime } from '../mounts/file-time.js';
 import { watchMounts, type Written } from '../mounts/written.js';
 import { parseMountinfo, type Mount } from '../mounts/mountinfo.js';
 import { check, open, readText, writeText } from '../linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
-import { findHole, isVdso, parseMaps, type Vma } from '../proc/maps.js';
+import { isVdso, parseMaps, type Vma } from '../proc/maps.js';
 import { cloneArgs } from '../trace/clone.js';
-import { AREA_SIZE, AT_ENDED, AT_REAP } from '../trace/runner.js';
-import { plantRunner } from '../trace/running.js';
-import { PC, REG, Tracee } from '../trace/tracee.js';
+import { AT_ENDED, AT_REAP } from '../trace/runner.js';
+import { plantRunner, roomForRunner } from '../trace/running.js';
+import { only } from '../trace/stop-signal.js';
+import { parseStatus, PC, REG, Tracee } from '../trace/tracee.js';
 import type { Undo } from '../undo.js';
 import type { Disturbed, Restarted } from '../freeze/wait.js';
 
@@ -65,11 +67,8 @@ const SCHED_FIFO = 1;
 const SCHED_RESET_ON_FORK = 0x40000000;
 const MS_NOSUID = 2;
 const MS_NOEXEC = 8;
-const MNT_DETACH = 2;
 const MS_BIND = 0x1000;
 const MS_MOVE = 0x2000;
-const MS_REC = 0x4000;
-const MS_PRIVATE = 0x40000;
 /** Where the hands' pidfd stands in every process in its restoration state. */
 export const HANDS_FD = 3;
 
@@ -120,11 +119,8 @@ export class Anchor {
     if (r.value(got) !== 16) throw new DomainError('lost', `domain ${this.spec.name} is gone`);
     const view = r.view(out);
     if (view.getBigUint64(8, true) === 0n) return undefined;
-    const status = view.getInt32(0, true);
-    // wait(2): the signal in the lowest seven bits, or the exit status in the next byte.
-    return (status & 0x7f) === 0
-      ? { kind: 'exited', status: (status >> 8) & 0xff }
-      : { kind: 'killed', signal: status & 0x7f };
+    const end = parseStatus(view.getInt32(0, true));
+    return end.kind === 'exited' ? { kind: 'exited', status: end.value } : { kind: 'killed', signal: end.value };
   }
 
   /** From now on it only buries orphans. It must be let go (PTRACE_DETACH) by the caller. */
@@ -163,7 +159,7 @@ export function ecallIn(image: Uint8Array): number {
  */
 async function prepareHands(hands: Hands): Promise<Uint8Array> {
   const b = hands.batch();
-  const set = b.bytes(new Uint8Array(new BigUint64Array([1n << BigInt(SIG.CHLD - 1)]).buffer));
+  const set = b.bytes(only(SIG.CHLD));
   const done = b.call(SYS.rt_sigprocmask, 0, set, 0, 8);
   // struct sched_param: priority i32. Whatever they beget is ordinary.
   const first = b.call(
@@ -224,11 +220,7 @@ export async function createAnchor(
   const tracee = await Tracee.seize(hands, pid, RESTORATION_OPTIONS);
   await tracee.blockSignals();
   const vmas = parseMaps((await readText(hands, `/proc/${pid}/maps`)) ?? '');
-  const area = findHole([...avoid, ...vmas], AREA_SIZE, 0x8_0000_0000);
-  if (area < 0)
-    throw new DomainError('unsupported', 'no free address range for the runner', {
-      resource: 'the whole address space',
-    });
+  const area = roomForRunner([...avoid, ...vmas]);
   await plantRunner(tracee, await ecallOf(tracee, vmas), area);
 
   // Whatever the hands' own parent ignored, the domain shall not.
@@ -241,20 +233,20 @@ export async function createAnchor(
   const steps = [
     ['setsid', t.call(SYS.setsid)],
     ['dup3', t.call(SYS.dup3, self, 900, O.CLOEXEC)],
-    ['mount', t.call(SYS.mount, t.str('none'), t.str('/'), 0, MS_REC | MS_PRIVATE, 0)],
+    ['mount', t.call(SYS.mount, t.str('none'), t.str('/'), 0, MS.REC | MS.PRIVATE, 0)],
     ...(spec.root === undefined || spec.layer === true ? [] : addRoot(t, spec.root)),
     ['mount', t.call(SYS.mount, t.str('proc'), t.str('/proc'), t.str('proc'), 0, 0)],
     ['unshare', t.call(SYS.unshare, CLONE.NEWCGROUP)],
     ['mount', addMount(t, 'cgroup2', '/sys/fs/cgroup', '')],
     ['mount', addMount(t, 'devpts', '/dev/pts', 'mode=620,ptmxmode=666,gid=5')],
-    ['prctl', t.call(SYS.prctl, 15, t.str('domain'))],
+    ['prctl', t.call(SYS.prctl, PR.SET_NAME, t.str('domain'))],
     // From the hands it has none, as they have a real-time priority: its children shall have what others have.
     ['prctl', t.call(SYS.prctl, PR.SET_TIMERSLACK, 50_000, 0, 0, 0)],
   ] as const;
   if (spec.hostname !== undefined) t.call(SYS.sethostname, t.str(spec.hostname), spec.hostname.length);
   t.call(SYS.close_range, 0, 899, 0);
   t.call(SYS.close_range, 901, 0xffffffff, 0);
-  t.call(SYS.openat, -100, t.str('/dev/null'), O.RDWR, 0);
+  t.call(SYS.openat, AT_FDCWD, t.str('/dev/null'), O.RDWR, 0);
   t.call(SYS.dup3, 0, 1, 0);
   t.call(SYS.dup3, 0, 2, 0);
   t.call(SYS.dup3, 900, HANDS_FD, O.CLOEXEC);
@@ -327,11 +319,7 @@ async function begetInTime(hands: Hands, cgroupFd: number, timeNs: number, clock
           `${name} ${floorDiv(ns, 1_000_000_000n)} ${ns - floorDiv(ns, 1_000_000_000n) * 1_000_000_000n}\n`,
       )
       .join('');
-    const b0 = hands.batch();
-    const f = b0.must(SYS.openat, -100, b0.str('/proc/self/timens_offsets'), O.WRONLY, 0);
-    const w = b0.call(SYS.write, f, b0.str(text), text.length);
-    b0.call(SYS.close, f);
-    check((await b0.run()).value(w), 'setting the clocks of the domain');
+    check(await writeText(hands, '/proc/self/timens_offsets', text), 'setting the clocks of the domain');
 
     const b = hands.batch();
     const args = cloneArgs(b, {
