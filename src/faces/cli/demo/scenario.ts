@@ -318,7 +318,6 @@ export class Scenario {
   }
 }
 
-/** What was thrown, as an error. */
 /** Ids of the domain's processes, as they see them themselves, in order. */
 async function pidsInside(domain: RunningDomain): Promise<number[]> {
   const outside = (await domain.anchor.cgroup.processes()).filter((pid) => pid !== domain.anchor.pid);
