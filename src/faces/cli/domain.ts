@@ -1,5 +1,5 @@
 /** `understudy domain`: programs as process domains of a machine that runs in another terminal; and that machine. */
-import { writeOut } from '../../adapters/node/write-out.js';
+import { Reader, telling } from './asking.js';
 import { runCommand } from './command.js';
 import { ask } from './control/client.js';
 import { isObject, type JsonObject } from './control/lines.js';
@@ -21,16 +21,7 @@ const NOT_MOVABLE = 3;
 export function domainCommand(args: string[]): Promise<number> {
   return runCommand(parseDomainOptions(args), DOMAIN_USAGE, async (options, interruption) => {
     if (options.serve !== undefined) return serve(options.serve, interruption);
-    try {
-      return await speak(options, interruption);
-    } catch (error) {
-      if (interruption.status !== undefined) return interruption.status;
-      if (options.json && error instanceof Error && 'code' in error) {
-        const { message } = error;
-        process.stdout.write(`${JSON.stringify({ error: { code: String(error.code), message } })}\n`);
-      }
-      throw error;
-    }
+    return telling(options.json, interruption, () => speak(options, interruption));
   });
 }
 
@@ -38,12 +29,8 @@ async function speak(
   { request, machine, json }: Extract<DomainOptions, { serve?: never }>,
   interruption: Interruption,
 ): Promise<number> {
-  // What is printed is no more than who reads takes: the pieces wait for each other.
-  let printed: Promise<unknown> = Promise.resolve();
-  const print = (text: string | Uint8Array): void => {
-    const bytes = typeof text === 'string' ? new TextEncoder().encode(text) : text;
-    printed = printed.then(() => writeOut(process.stdout, bytes));
-  };
+  const reader = new Reader();
+  const { print } = reader;
   const onEvent = (event: JsonObject): void => {
     const { output, started, booting } = event;
     if (json) print(`${JSON.stringify(event)}\n`);
@@ -51,9 +38,10 @@ async function speak(
     else if (started !== undefined) process.stderr.write(showStarted(event));
     else if (typeof booting === 'string') process.stderr.write(`an understudy boots: ${booting}\n`);
   };
-  const done = await ask(request, { machine, enough: interruption.signal, onEvent });
+  const enough = AbortSignal.any([interruption.signal, reader.gone]);
+  const done = await ask(request, { machine, enough, onEvent });
   print(json ? `${JSON.stringify(done)}\n` : show(request, done));
-  await printed;
+  await reader.printed();
   return statusOf(request, done, interruption);
 }
 

@@ -2,6 +2,7 @@
 import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import { writeOut } from '../../adapters/node/write-out.js';
+import { Reader, telling } from './asking.js';
 import { ask } from './control/client.js';
 import { ControlError } from './control/errors.js';
 import { isObject, type JsonObject } from './control/lines.js';
@@ -16,34 +17,17 @@ import { showCounts, showDevices, showMove, showProgress, showRecord, showSwitch
  * @returns 0 when it was done, 1 when it was refused, 128 + n when signal n ended it; the second guest's status of `share`.
  */
 export function ioCommand(args: string[]): Promise<number> {
-  return runCommand(parseIoOptions(args), IO_USAGE, async (options, interruption) => {
-    try {
-      return await run(options, interruption);
-    } catch (error) {
-      if (interruption.status !== undefined) return interruption.status;
-      if (options.json && error instanceof Error && 'code' in error) {
-        const { message } = error;
-        process.stdout.write(`${JSON.stringify({ error: { code: String(error.code), message } })}\n`);
-      }
-      throw error;
-    }
-  });
+  return runCommand(parseIoOptions(args), IO_USAGE, (options, interruption) =>
+    telling(options.json, interruption, () => run(options, interruption)),
+  );
 }
 
 async function run({ request, machine, lasts, pcap, json }: IoOptions, interruption: Interruption): Promise<number> {
   const capture = pcap === undefined ? undefined : await openCapture(pcap);
   const time = lasts === undefined ? undefined : AbortSignal.timeout(lasts);
-  const closed = new AbortController();
-  // Whoever read us has gone.
-  const onClosed = (): void => closed.abort();
-  process.stdout.on('error', onClosed);
-  const enough = AbortSignal.any([interruption.signal, closed.signal, ...(time === undefined ? [] : [time])]);
-  // What is printed is no more than who reads takes: the lines wait for each other.
-  let printed: Promise<unknown> = Promise.resolve();
-  const print = (text: string | Uint8Array): void => {
-    const bytes = typeof text === 'string' ? new TextEncoder().encode(text) : text;
-    printed = printed.then(() => writeOut(process.stdout, bytes));
-  };
+  const reader = new Reader();
+  const { print } = reader;
+  const enough = AbortSignal.any([interruption.signal, reader.gone, ...(time === undefined ? [] : [time])]);
   const onEvent = (event: JsonObject): void => {
     const { records, bytes, output, copied } = event;
     if (typeof bytes === 'string') void capture?.(Buffer.from(bytes, 'base64'));
@@ -65,13 +49,12 @@ async function run({ request, machine, lasts, pcap, json }: IoOptions, interrupt
       if (pcap === '-') process.stderr.write(showCounts(done));
       else print(showCounts(done));
     }
-    await printed;
+    await reader.printed();
     if (interruption.status !== undefined) return interruption.status;
     if (request.do !== 'share') return 0;
     const { status } = done;
     return typeof status === 'number' ? status : 1;
   } finally {
-    // Who reads us may go at any later moment too: the listener stays.
     await capture?.(undefined);
   }
 }

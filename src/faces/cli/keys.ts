@@ -15,6 +15,7 @@ import {
 import { makeFolderOf } from '../../session/node/folders.js';
 import type { RingContent, RingPolicy } from '../../session/index.js';
 import { changeRingFile, readRingFile } from '../../session/node/index.js';
+import { table as aligned } from './control/showing.js';
 import { parseCommandLine, UsageError } from './usage.js';
 
 const HELP = `understudy keys: the keys that seal sessions
@@ -63,7 +64,6 @@ const PROCESS_IO: KeysIo = {
   now: Date.now,
 };
 
-/** A command line that makes no sense: exit status 2. */
 function random(bytes: Uint8Array): void {
   randomFillSync(bytes);
 }
@@ -97,16 +97,7 @@ function table(content: RingContent, now: number): string {
     key.revoked === undefined ? '' : iso(key.revoked),
   ]);
   rows.unshift(['KEY', 'STATE', 'CREATED', 'SEALS FROM', 'SEALS UNTIL', 'REVOKED']);
-  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows
-    .map(
-      (row) =>
-        row
-          .map((cell, i) => cell.padEnd(widths[i]))
-          .join('  ')
-          .trimEnd() + '\n',
-    )
-    .join('');
+  return aligned(rows);
 }
 
 function json(content: RingContent, now: number): string {

@@ -1,25 +1,8 @@
 /** What a machine answers about domains, for people. What comes is checked here as far as it is used. */
 import { isObject, type JsonObject } from '../control/lines.js';
+import { list, object, table, text } from '../control/showing.js';
 
-const text = (value: unknown): string =>
-  typeof value === 'string' ? value : typeof value === 'number' ? `${value}` : '–';
-const object = (value: unknown): JsonObject => (isObject(value) ? value : {});
-const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 const time = (value: unknown): string => text(value).replace('T', ' ').replace(/\..*/, '');
-
-/** A table with aligned columns. */
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)));
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('');
-}
 
 export function showDomains({ instances, domains }: JsonObject): string {
   const there = list(instances)

@@ -1,12 +1,9 @@
 /** What a machine answers, for people. What comes is checked here as far as it is used. */
-import { isObject, type JsonObject } from '../control/lines.js';
+import type { JsonObject } from '../control/lines.js';
+import { list, object, table, text } from '../control/showing.js';
 
-const text = (value: unknown): string =>
-  typeof value === 'string' ? value : typeof value === 'number' ? `${value}` : '–';
 const ms = (value: unknown): string => (typeof value === 'number' ? `${value.toFixed(value < 1 ? 3 : 2)} ms` : '–');
-const object = (value: unknown): JsonObject => (isObject(value) ? value : {});
 const number = (value: unknown): number => (typeof value === 'number' ? value : 0);
-const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
 export function showDevices({ machine, devices }: JsonObject): string {
   const rows = [['device', 'kind', 'driven', 'user', 'switches', 'monitor ran', 'it stays because']];
@@ -16,14 +13,7 @@ export function showDevices({ machine, devices }: JsonObject): string {
     const uses = list(one['uses']).map(text).join(', ');
     rows.push([one['id'], one['kind'], one['mode'], one['user'], switches, monitorEntries, uses].map(text));
   }
-  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
-  const lines = rows.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i]))
-      .join('  ')
-      .trimEnd(),
-  );
-  return `machine ${text(machine)}\n${lines.join('\n')}\n`;
+  return `machine ${text(machine)}\n${table(rows)}`;
 }
 
 export function showSwitch({ device, mode, waitMs, switchMs }: JsonObject): string {
