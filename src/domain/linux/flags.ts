@@ -126,7 +126,18 @@ export const PTRACE = {
 export const NT_PRSTATUS = 1;
 export const NT_PRFPREG = 2;
 
-export const SIG = { ABRT: 6, TRAP: 5, KILL: 9, SEGV: 11, ALRM: 14, CHLD: 17, CONT: 18, STOP: 19, TTOU: 22 } as const;
+export const SIG = {
+  ABRT: 6,
+  TRAP: 5,
+  KILL: 9,
+  SEGV: 11,
+  ALRM: 14,
+  TERM: 15,
+  CHLD: 17,
+  CONT: 18,
+  STOP: 19,
+  TTOU: 22,
+} as const;
 export const NSIG = 64;
 /** Signals that have an action: all but SIGKILL and SIGSTOP. */
 export const CATCHABLE = Array.from({ length: NSIG }, (_, i) => i + 1).filter((s) => s !== SIG.KILL && s !== SIG.STOP);

@@ -7,9 +7,12 @@
  *     await web.stop();
  */
 import { DomainError } from '../../domain/errors.js';
-import { SIG } from '../../domain/linux/flags.js';
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, SIG } from '../../domain/linux/flags.js';
 import { readTexts } from '../../domain/linux/os.js';
 import type { DomainSpec, ProgramEnd } from '../../domain/tree/anchor.js';
+import { parseStatus } from '../../domain/proc/status.js';
+import { PROGRAM } from '../../domain/trace/runner.js';
+import { Cgroup } from '../../domain/tree/cgroup.js';
 import { launch, type RunningDomain } from '../../domain/tree/launch.js';
 import { WRITABLE, type OwnFolder } from '../../domain/tree/folders.js';
 import { checkProgram, type Limits, type Program } from '../../domain/tree/program.js';
@@ -116,7 +119,7 @@ export class Domain {
       throw new DomainError('state', `a domain cannot be called "${name}": letters, digits, - and _`);
     const { hands } = carrier;
     const account = user === undefined ? undefined : await findAccount(hands, root ?? '', user);
-    const path = `/run/domain-${name}.out`;
+    const path = outputOf(name);
     const identity = account === undefined ? {} : { HOME: account.home, USER: account.name, LOGNAME: account.name };
     const env = { PATH, HOME: '/root', ...identity, ...options.env };
     const [executable, ...args] = argv;
@@ -134,8 +137,11 @@ export class Domain {
       ...(root !== undefined && { root }),
       ...(network !== undefined && { network }),
     };
-    if (network !== undefined) carrier.keepAddresses(network);
+    // Before the file is touched: it is that of the domain which runs.
+    if (await Cgroup.isPopulated(hands, name))
+      throw new DomainError('state', `a domain called ${name} runs in ${carrier.name} already`);
     await unlink(carrier, path);
+    if (network !== undefined) carrier.keepAddresses(network);
     return new Domain(await launch(hands, spec, program), carrier, path, keptOutput);
   }
 
@@ -169,18 +175,28 @@ export class Domain {
   async processes(): Promise<{ pid: number; name: string }[]> {
     return this.#inTurn(async () => {
       if (this.#end !== undefined) return [];
-      const { hands, anchor } = this.#domain;
-      const own = (await anchor.cgroup.processes()).filter((pid) => pid !== anchor.pid);
-      const texts = await readTexts(
-        hands,
-        own.map((pid) => `/proc/${pid}/status`),
-        1,
-      );
-      return texts.flatMap((text) => {
-        const name = /^Name:\t(.*)$/m.exec(text ?? '')?.[1];
-        const pid = /^NSpid:.*\t(\d+)$/m.exec(text ?? '')?.[1];
-        return name === undefined || pid === undefined ? [] : [{ pid: Number(pid), name }];
-      });
+      return (await this.#members()).map(({ pid, name }) => ({ pid, name }));
+    });
+  }
+
+  /** Its processes by their ids in the hands' namespace, without the first one, which is no part of it. */
+  async #own(): Promise<number[]> {
+    const { anchor } = this.#domain;
+    return (await anchor.cgroup.processes()).filter((pid) => pid !== anchor.pid);
+  }
+
+  /** As {@link #own}, with what they are called and their ids in the domain; those that end meanwhile are left out. */
+  async #members(): Promise<{ hostPid: number; pid: number; name: string }[]> {
+    const own = await this.#own();
+    const texts = await readTexts(
+      this.#domain.hands,
+      own.map((pid) => `/proc/${pid}/status`),
+      1,
+    );
+    return own.flatMap((hostPid, i) => {
+      const { name, nsPid } = parseStatus(texts[i] ?? '');
+      const pid = nsPid.at(-1);
+      return pid === undefined ? [] : [{ hostPid, pid, name }];
     });
   }
 
@@ -222,15 +238,10 @@ export class Domain {
   async signal(signal: number): Promise<void> {
     await this.#inTurn(async () => {
       this.#refuseEnded();
-      const { hands, anchor } = this.#domain;
-      const own = (await anchor.cgroup.processes()).filter((pid) => pid !== anchor.pid);
-      const texts = await readTexts(
-        hands,
-        own.map((pid) => `/proc/${pid}/status`),
-        1,
-      );
-      const program = own.filter((_, i) => /^NSpid:.*\t2$/m.test(texts[i] ?? ''));
-      for (const pid of program.length > 0 ? program : own) await hands.syscall(SYS.kill, pid, signal);
+      const all = await this.#members();
+      const program = all.filter(({ pid }) => pid === PROGRAM);
+      for (const { hostPid } of program.length > 0 ? program : all)
+        await this.#domain.hands.syscall(SYS.kill, hostPid, signal);
     });
   }
 
@@ -238,7 +249,7 @@ export class Domain {
   async stop({ timeout = GRACE }: { timeout?: number } = {}): Promise<DomainEnd> {
     if (this.#end !== undefined) return this.#end;
     if (timeout > 0) {
-      await this.signal(SIGTERM).catch(() => undefined);
+      await this.signal(SIG.TERM).catch(() => undefined);
       let timer: ReturnType<typeof setTimeout> | undefined;
       const over = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), timeout)));
       const end = await Promise.race([this.ended, over]);
@@ -279,7 +290,7 @@ export class Domain {
     const end = await domain.anchor.programEnd();
     if (end === undefined) return;
     // What it has left behind goes on.
-    if ((await domain.anchor.cgroup.processes()).some((pid) => pid !== domain.anchor.pid)) return;
+    if ((await this.#own()).length > 0) return;
     await this.#file.drain(domain);
     await this.#remove();
     this.#finish(end);
@@ -313,12 +324,10 @@ export class Domain {
   async #killAll(): Promise<void> {
     const domain = this.#domain;
     const { hands, anchor } = domain;
-    for (const pid of await anchor.cgroup.processes())
-      if (pid !== anchor.pid) await hands.syscall(SYS.kill, pid, SIG.KILL);
+    for (const pid of await this.#own()) await hands.syscall(SYS.kill, pid, SIG.KILL);
     // The anchor takes leave of them, and knows how the program ended.
     for (let turn = 0; turn < 200; turn++) {
-      const left = (await anchor.cgroup.processes()).filter((pid) => pid !== anchor.pid);
-      if (left.length === 0) break;
+      if ((await this.#own()).length === 0) break;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     await this.#file.drain(domain);
@@ -332,7 +341,7 @@ export class Domain {
     await anchor.cgroup.kill();
     await anchor.cgroup.remove();
     await hands.syscall(SYS.close, anchor.netns);
-    await unlink(this.#carrier, `/run/domain-${this.name}.out`);
+    await unlink(this.#carrier, outputOf(this.name));
   }
 
   #finish(end: DomainEnd): void {
@@ -362,9 +371,8 @@ async function findProgram(hands: Carrier['hands'], root: string, name: string, 
   return first.at;
 }
 
-const AT_FDCWD = -100;
-const AT_SYMLINK_NOFOLLOW = 0x100;
-const SIGTERM = 15;
+/** The file that takes what a domain writes, in the instance that it is in. */
+const outputOf = (name: string): string => `/run/domain-${name}.out`;
 
 async function unlink({ hands }: Carrier, path: string): Promise<void> {
   const b = hands.batch();

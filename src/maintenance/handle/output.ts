@@ -1,5 +1,6 @@
 /** What a domain writes: read out of its file in whichever instance it is, and kept, the end of it. */
 import { AT_FDCWD, O } from '../../domain/linux/flags.js';
+import { parseStat } from '../../domain/linux/os.js';
 import type { RunningDomain } from '../../domain/tree/launch.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 
@@ -58,22 +59,24 @@ export class OutputFile {
     private readonly kept: KeptOutput,
   ) {}
 
-  /** Reads what is new. */
+  /** Reads what there is by now. What is written meanwhile is the next look's, for one that writes on and on. */
   async drain(domain: RunningDomain): Promise<void> {
     const { hands, anchor } = domain;
-    for (;;) {
+    for (let end = Infinity; this.#at < end;) {
       const b = hands.batch();
       const path = b.str(`/proc/${anchor.pid}/root${this.path}`);
       const fd = b.must(SYS.openat, AT_FDCWD, path, O.RDONLY | O.CLOEXEC, 0);
+      const stat = b.out(128);
+      b.call(SYS.fstat, fd, stat);
       const out = b.out(PIECE);
       const got = b.call(SYS.pread64, fd, out, PIECE, this.#at);
       b.call(SYS.close, fd);
       const r = await b.run();
       const length = r.value(fd) < 0 ? 0 : r.value(got);
       if (length <= 0) return;
+      end = Math.min(end, parseStat(r.view(stat)).size);
       this.#at += length;
       this.kept.add(r.bytes(out, length).slice());
-      if (length < PIECE) return;
     }
   }
 
