@@ -1,4 +1,5 @@
 /** An OS instance that can carry process domains: the VMM has hands in it. */
+import { AT_FDCWD } from '../domain/linux/flags.js';
 import { readText } from '../domain/linux/os.js';
 import type { DomainNetwork } from '../domain/tree/netlink.js';
 import type { FlipSide } from '../remapping/flipper.js';
@@ -173,7 +174,6 @@ async function mountTrees(hands: Hands, trees: readonly TreeDisk[], before: numb
   }
 }
 
-const AT_FDCWD = -100;
 const MS_RDONLY = 1;
 const MS_NODEV = 4;
 

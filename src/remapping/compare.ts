@@ -6,6 +6,7 @@ import { check, statPath, type Stat } from '../domain/linux/os.js';
 import type { ProcessView } from '../domain/proc/survey.js';
 import { together } from '../domain/together.js';
 import { isEmpty } from '../domain/files/folder-position.js';
+import { S_IF, typeOf } from '../domain/files/inode.js';
 import { isKernelFile } from '../domain/files/kernel-files.js';
 import { isInotify, watchesOf } from '../domain/files/watches.js';
 import { wasCarried } from '../domain/files/living.js';
@@ -13,9 +14,6 @@ import { carriedPaths, isOrdinary } from '../domain/memory/carried.js';
 import { refusing, refusingLater, type OnRefusal } from '../domain/refusals.js';
 import { isObject } from '../domain/memory/layout.js';
 
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
-const S_IFDIR = 0o040000;
 const CHUNK = 0x80000;
 /** Where programs write: what they have made there and only read now goes along too. */
 const WRITABLE = /^\/(tmp|var|run|home|root|srv|mnt|dev\/shm)\//;
@@ -57,16 +55,17 @@ export async function compareFiles(
     if (here === undefined) continue;
     // Folders are made for the files that go along.
     if (there === undefined && [...carried].some((c) => c.startsWith(`${path}/`))) continue;
-    const type = here.mode & S_IFMT;
+    const type = typeOf(here);
     // Nodes are made where they are missing, and folders in which there is nothing.
-    if (there === undefined && type !== S_IFREG && (type !== S_IFDIR || (await isEmpty(from, root + path)))) continue;
+    if (there === undefined && type !== S_IF.REG && (type !== S_IF.DIR || (await isEmpty(from, root + path)))) continue;
     if (there !== undefined && isKernelFile(path)) continue;
     const refuse = (how: string): void =>
       refusing(tell, () => {
         throw mismatch(path, use, `${how} in ${to.name}`);
       });
     // A program is executed before anything has gone along.
-    const writable = type === S_IFREG && WRITABLE.test(path) && !programs.has(path);
+    const regular = type === S_IF.REG;
+    const writable = regular && WRITABLE.test(path) && !programs.has(path);
     if (there === undefined && writable && here.size <= MOST_CARRIED) {
       lacking.add(path);
       continue;
@@ -75,8 +74,7 @@ export async function compareFiles(
       refuse('is missing');
       continue;
     }
-    const regular = (here.mode & S_IFMT) === S_IFREG;
-    const alike = (here.mode & S_IFMT) === (there.mode & S_IFMT) && (!regular || here.size === there.size);
+    const alike = type === typeOf(there) && (!regular || here.size === there.size);
     if (alike && !regular) continue;
     if (!alike || (await digestOf(from, root + path, here)) !== (await digestOf(to, root + path, there))) {
       if (writable && wasCarried(to, path)) lacking.add(path);

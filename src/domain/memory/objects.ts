@@ -5,7 +5,7 @@ import { askAll } from '../linux/ask-all.js';
 import { AT_FDCWD, F, MADV, MAP, O, PROT } from '../linux/flags.js';
 import { making, whileOpen } from '../linux/making.js';
 import { check, parseStat } from '../linux/os.js';
-import { DELETED } from '../proc/deleted.js';
+import { DELETED, throughVma } from '../proc/deleted.js';
 import type { ProcessView } from '../proc/survey.js';
 import type { Vma } from '../proc/maps.js';
 import { together } from '../together.js';
@@ -43,9 +43,6 @@ export interface MemoryObject {
   readonly sourceFd: number;
 }
 
-/** Where `struct stat` has the owner, before the group; u32 each. */
-const UID_AT = 24;
-
 /** Key of the object behind a descriptor of the hands, as {@link objectKey} makes it of a mapping. */
 export async function keyOfDescriptor(hands: Hands, fd: number): Promise<string> {
   const b = hands.batch();
@@ -66,8 +63,8 @@ export async function mappedObjects(
   const found = new Map<string, { readonly at: string; readonly vma: Vma; readonly exchanged: boolean }>();
   for (const view of views) {
     for (const vma of view.vmas) {
-      const at = `/proc/${view.hostPid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
       if (!isObject(vma) || isRing(vma)) continue;
+      const at = throughVma(view, vma);
       const isProgram = view.gone.exe && vma.path + DELETED === view.exe;
       const before = found.get(objectKey(vma));
       found.set(objectKey(vma), { at, vma, exchanged: !isProgram && before?.exchanged !== false });
@@ -109,7 +106,7 @@ export async function addObject(
     b.call(SYS.fstatfs, fd, fs);
     const seals = b.call(SYS.fcntl, fd, F.GET_SEALS);
     const r = await b.run();
-    const { size, mode } = parseStat(r.view(stat));
+    const { size, mode, uid, gid } = parseStat(r.view(stat));
     const memfd = path.startsWith(MEMFD) ? path.slice(MEMFD.length) : undefined;
     const deletedFile = memfd === undefined && isFilePath(path);
     // What lies on a disk is copied by the kind that makes the file.
@@ -127,8 +124,8 @@ export async function addObject(
       seals: memfd === undefined ? 0 : check(r.value(seals), `reading the seals of ${path}`),
       data,
       mode: mode & 0o7777,
-      uid: r.view(stat).getUint32(UID_AT, true),
-      gid: r.view(stat).getUint32(UID_AT + 4, true),
+      uid,
+      gid,
       deletedFile,
       sourceFd: fd,
     });

@@ -1,6 +1,6 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { AT_FDCWD } from '../linux/flags.js';
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../linux/flags.js';
 import { askAll } from '../linux/ask-all.js';
 import { parseStat } from '../linux/os.js';
 import type { Vma } from './maps.js';
@@ -77,5 +77,3 @@ async function areDeleted(hands: Hands, shown: readonly Shown[]): Promise<boolea
     };
   });
 }
-
-const AT_SYMLINK_NOFOLLOW = 0x100;

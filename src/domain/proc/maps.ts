@@ -1,3 +1,5 @@
+import { DELETED } from './deleted.js';
+
 /** One mapping, as a line of `/proc/PID/maps` tells it (proc_pid_maps(5)). Addresses and offsets in bytes. */
 export interface Vma {
   readonly start: number;
@@ -17,7 +19,6 @@ export interface Vma {
 }
 
 const LINE = /^([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([sp]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+) *(.*)$/;
-const DELETED = ' (deleted)';
 
 export function parseMaps(text: string): Vma[] {
   const vmas: Vma[] = [];

@@ -3,6 +3,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { askAll } from '../linux/ask-all.js';
 import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, PROT } from '../linux/flags.js';
 import { isFound, parseStat } from '../linux/os.js';
+import { throughVma } from './deleted.js';
 import type { Vma } from './maps.js';
 
 /** Of a link in `/proc/PID/map_files`: the mapped file was opened for writing. */
@@ -21,7 +22,7 @@ export async function tellMayWrite(
   const asked = processes.flatMap(({ hostPid, vmas }) => vmas.filter(isOpen).map((vma) => ({ hostPid, vma })));
   if (asked.length === 0) return processes.map((p) => p.vmas);
   const answers = await askAll(hands, asked, 1, (b, { hostPid, vma }) => {
-    const path = `/proc/${hostPid}/map_files/${vma.start.toString(16)}-${vma.end.toString(16)}`;
+    const path = throughVma({ hostPid }, vma);
     const stat = b.out(128);
     const n = b.call(SYS.newfstatat, AT_FDCWD, b.str(path), stat, AT_SYMLINK_NOFOLLOW);
     // What is gone since the mappings were read is found out by others.

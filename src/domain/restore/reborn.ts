@@ -4,7 +4,7 @@ import type { VdsoImage } from '../checkpoint/outline.js';
 import { DomainError, unsupported, unsupportedNow } from '../errors.js';
 import { ecallIn, HANDS_FD } from '../tree/anchor.js';
 import type { RebornProcess, RestoreContext } from '../kinds/kind.js';
-import { CLONE, F, MREMAP, O, PR, PROT } from '../linux/flags.js';
+import { AT_FDCWD, CLONE, F, MREMAP, O, PR, PROT } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
 import { check, open, readText } from '../linux/os.js';
 import { advise, KnownMappings, seal, VM } from '../memory/advice.js';
@@ -316,7 +316,7 @@ export class Reborn implements RebornProcess {
   async openExe(path: string): Promise<number> {
     if (this.#exe?.path === path) return this.#exe.fd;
     const b = this.leader.batch();
-    const opened = b.call(SYS.openat, -100, b.str(path), O.RDONLY | O.CLOEXEC, 0);
+    const opened = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDONLY | O.CLOEXEC, 0);
     // Out of the way of the descriptors to come.
     const moved = b.call(SYS.fcntl, opened, F.DUPFD_CLOEXEC, this.#handsFd + 1);
     b.call(SYS.close, opened);

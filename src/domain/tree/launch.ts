@@ -3,7 +3,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { type Anchor, createAnchor, type DomainSpec } from './anchor.js';
 import { DomainError } from '../errors.js';
 import { inTurn } from '../in-turn.js';
-import { PTRACE, SIG } from '../linux/flags.js';
+import { PTRACE, SIG, WNOHANG } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { beginData, beginRoot } from '../mounts/own-root.js';
 import { cloneArgs } from '../trace/clone.js';
@@ -108,12 +108,12 @@ async function start(anchor: Anchor, program: Program, setTid: number): Promise<
   check(await hands.syscall(SYS.ptrace, PTRACE.DETACH, child.tid, 0, 0), 'letting the program go');
 }
 
-/** Waits for the anchor's only child. Throws `guest` unless it ended with status 0. */
+/** Waits for what runs before the program, not for orphans that it leaves. Throws `guest` unless it ended with status 0. */
 async function awaitSuccess(anchor: Anchor, name: string): Promise<void> {
   for (const end = performance.now() + PATIENCE; performance.now() < end;) {
     const t = anchor.tracee.batch();
     const status = t.out(8);
-    const waited = t.call(SYS.wait4, -1, status, WNOHANG, 0);
+    const waited = t.call(SYS.wait4, BEFORE, status, WNOHANG, 0);
     const r = await t.run();
     if (check(r.value(waited), `waiting for ${name}`) === 0) {
       await new Promise((resolve) => setTimeout(resolve, LOOK));
@@ -126,4 +126,3 @@ async function awaitSuccess(anchor: Anchor, name: string): Promise<void> {
   }
   throw new DomainError('guest', `${name}, which prepares the domain, does not end`);
 }
-const WNOHANG = 1;
