@@ -12,8 +12,9 @@ import type { HeldFiles } from '../domain/linux/held-files.js';
 import { readText } from '../domain/linux/os.js';
 import { readAdvice, refuseFlags, type Advice } from '../domain/memory/advice.js';
 import { total } from '../domain/memory/ranges.js';
+import { inTurn } from '../domain/in-turn.js';
 import { refusingLater, type OnRefusal } from '../domain/refusals.js';
-import { surveyProcesses } from '../domain/proc/survey.js';
+import { surveyProcesses, type ProcessView } from '../domain/proc/survey.js';
 import { together } from '../domain/together.js';
 import { compareFiles } from './compare.js';
 
@@ -73,8 +74,15 @@ export interface Obstacle {
 /**
  * Everything that is in the way of a move of a running domain, each once; nothing is changed. `to`: where it would go;
  * undefined: only what the domain itself has is looked at. Throws DomainError `lost` if it is no more.
+ *
+ * Waits for moves from or to these OS instances, and for launches: hands that are in a domain's namespaces meanwhile would
+ * be led elsewhere by the look.
  */
-export async function findObstacles(domain: RunningDomain, to?: Hands): Promise<Obstacle[]> {
+export function findObstacles(domain: RunningDomain, to?: Hands): Promise<Obstacle[]> {
+  return inTurn(to === undefined ? [domain.hands] : [domain.hands, to], () => findNow(domain, to));
+}
+
+async function findNow(domain: RunningDomain, to: Hands | undefined): Promise<Obstacle[]> {
   const found = await again(domain, async (pids) => {
     const refusals: DomainError[] = [];
     const kept: number[] = [];
@@ -111,7 +119,10 @@ async function look(
   // Whoever came meanwhile, or was left out, is no stray: when all stand still it is looked at again who is.
   const partial = pids.length < inGroup.size || !pids.every((pid) => inGroup.has(pid));
   const seen = all.filter((v) => v !== anchorView).map((v) => (partial ? { ...v, strays: [] } : v));
-  const views = await withTables(hands, seen);
+  let views: readonly ProcessView[] = seen;
+  await refusingLater(tell, async () => {
+    views = await withTables(hands, seen);
+  });
   refuseUnsupported(views, partial ? { ...anchorView, strays: [] } : anchorView, tell);
   if (views.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
   await inspectShared({ hands, anchor, views, files: [], inside: new Map() }, tell);
