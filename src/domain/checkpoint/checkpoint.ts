@@ -144,6 +144,7 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
   // What came since the look.
   refuseStrays(views);
   for (const view of views) refuseProcess(view, foresight?.known[0]?.view.namespaces);
+  const viewOf = new Map(views.map((v) => [v.hostPid, v]));
   const kept: number[] = [];
   const context: CheckpointContext = {
     hands,
@@ -161,7 +162,7 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
     inside: new Map(),
     leaders: new Map(
       frozen.processes.flatMap((p) => {
-        const view = views.find((v) => v.hostPid === p.hostPid);
+        const view = viewOf.get(p.hostPid);
         return view === undefined ? [] : [[view.pid, p.leader.tracee]];
       }),
     ),
@@ -178,7 +179,7 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
   };
   undo.add('closing held descriptors', close);
   const [processes, files, shares] = await together([
-    together(frozen.processes.map((p) => checkpointProcess(context, mover, p, foresight))),
+    together(frozen.processes.map((p) => checkpointProcess(context, mover, p, viewOf.get(p.hostPid), foresight))),
     checkpointFiles(context),
     together(domainKinds.map((kind) => kind.checkpoint(context))),
   ]);
@@ -223,10 +224,10 @@ async function checkpointProcess(
   context: CheckpointContext,
   mover: FrameMover,
   frozen: FrozenProcess,
+  view: ProcessView | undefined,
   foresight: Foresight | undefined,
 ): Promise<ProcessImage> {
   const { hands } = context;
-  const view = context.views.find((v) => v.hostPid === frozen.hostPid);
   if (view === undefined) throw new DomainError('lost', `process ${frozen.hostPid} is gone`);
   const { space } = frozen;
   const leader = frozen.leader.tracee;

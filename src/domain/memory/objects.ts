@@ -190,11 +190,13 @@ export class ObjectTransfer {
   async add(mover: FrameMover, source: Hands, object: MemoryObject, to: Hands, toFd: number): Promise<void> {
     const size = Math.ceil(object.size / PAGE) * PAGE;
     if (object.data.length === 0 || size === 0) return;
-    const fromAt = await this.#map(source, object.sourceFd, size, PROT.READ, object.data, MADV.POPULATE_READ);
-    const toAt = await this.#map(to, toFd, size, PROT.READ | PROT.WRITE, object.data, MADV.POPULATE_WRITE);
+    const [fromAt, toAt, from, target] = await together([
+      this.#map(source, object.sourceFd, size, PROT.READ, object.data, MADV.POPULATE_READ),
+      this.#map(to, toFd, size, PROT.READ | PROT.WRITE, object.data, MADV.POPULATE_WRITE),
+      mover.handsSpace(source),
+      mover.handsSpace(to),
+    ]);
     this.#targets.set(object.key, { at: toAt, size });
-    const from = await mover.handsSpace(source);
-    const target = await mover.handsSpace(to);
     for (const r of object.data) {
       this.moves.push({
         from,
@@ -234,21 +236,24 @@ export class ObjectTransfer {
     const target = this.#targets.get(object.key);
     const b = hands.batch();
     const now = b.call(SYS.fcntl, fd, F.GET_SEALS);
-    const only = b.must(SYS.openat, AT_FDCWD, b.str(`/proc/self/fd/${fd}`), O.RDONLY | O.CLOEXEC, 0);
+    const reopened = b.must(SYS.openat, AT_FDCWD, b.str(`/proc/self/fd/${fd}`), O.RDONLY | O.CLOEXEC, 0);
     // The frames must be found again if the move is taken back.
     const mapped =
       target === undefined
-        ? only
-        : b.must(SYS.mmap, target.at, target.size, PROT.READ, MAP.SHARED | MAP.FIXED, only, 0);
+        ? reopened
+        : b.must(SYS.mmap, target.at, target.size, PROT.READ, MAP.SHARED | MAP.FIXED, reopened, 0);
     const r = await b.run();
-    check(r.value(only), 'opening a memfd');
-    check(r.value(mapped), 'mapping a memfd');
-    if (target !== undefined) await populate(hands, target.at, object.data, MADV.POPULATE_READ);
+    const only = check(r.value(reopened), 'opening a memfd');
+    await making(hands, async (note) => {
+      note(only);
+      check(r.value(mapped), 'mapping a memfd');
+      if (target !== undefined) await populate(hands, target.at, object.data, MADV.POPULATE_READ);
+    });
     const c = hands.batch();
     const missing = object.seals & ~Math.max(0, r.value(now));
     const sealed = missing === 0 ? undefined : c.call(SYS.fcntl, fd, F.ADD_SEALS, missing);
-    const replaced = c.call(SYS.dup3, r.value(only), fd, O.CLOEXEC);
-    c.call(SYS.close, r.value(only));
+    const replaced = c.call(SYS.dup3, only, fd, O.CLOEXEC);
+    c.call(SYS.close, only);
     const cr = await c.run();
     if (sealed !== undefined) check(cr.value(sealed), 'sealing a memfd');
     check(cr.value(replaced), 'closing a memfd');

@@ -237,16 +237,19 @@ export class Restoration {
     );
     await this.#jointly((kind, files) => kind.complete?.(context, files));
     await context.actors.dismiss();
+    const own = new Map<number, { handsFd: number; fd: number; cloexec: boolean }[]>();
+    for (const f of this.image.files) {
+      const handsFd = context.fileFds.get(f.id) ?? -1;
+      for (const { pid, fd, cloexec } of f.users) {
+        const files = own.get(pid);
+        if (files === undefined) own.set(pid, [{ handsFd, fd, cloexec }]);
+        else files.push({ handsFd, fd, cloexec });
+      }
+    }
     await together(
-      this.image.processes.map((p) => {
-        if (hasOthersFiles(p.view)) return undefined;
-        const files = this.image.files.flatMap((f) =>
-          f.users
-            .filter((u) => u.pid === p.view.pid)
-            .map((u) => ({ handsFd: context.fileFds.get(f.id) ?? -1, fd: u.fd, cloexec: u.cloexec })),
-        );
-        return this.#reborn(p.view.pid).installFiles(files);
-      }),
+      this.image.processes.map(({ view }) =>
+        hasOthersFiles(view) ? undefined : this.#reborn(view.pid).installFiles(own.get(view.pid) ?? []),
+      ),
     );
     await together(
       this.image.files.map((f) => {
@@ -310,12 +313,13 @@ export class Restoration {
   /** Exchanges the frames of both sides. */
   async flip(): Promise<FlipReceipt> {
     const { context } = this;
-    for (const o of this.image.objects) {
-      await this.#transfer.add(context.mover, this.image.source, o, context.hands, context.objectFds.get(o.key) ?? -1);
-    }
-    const moves = [...this.#transfer.moves];
-    for (const p of this.image.processes) for (const m of await this.#reborn(p.view.pid).moves(p)) moves.push(m);
-    return this.context.mover.flip(moves);
+    const { mover, hands, objectFds } = context;
+    const { image } = this;
+    await together(
+      image.objects.map((o) => this.#transfer.add(mover, image.source, o, hands, objectFds.get(o.key) ?? -1)),
+    );
+    const own = await together(image.processes.map((p) => this.#reborn(p.view.pid).moves(p)));
+    return mover.flip([...this.#transfer.moves, ...own.flat()]);
   }
 
   /** Everything else, into its checkpoint state. */
