@@ -50,7 +50,7 @@ export async function enqueue(
   // One that waits for data would not take what only ends the handshake.
   setOption(b, listener, TCP.DEFER_ACCEPT, int(0));
   const r = await b.run();
-  await allowingScale(hands, netns, Math.max(...scales), () =>
+  await allowingScale(hands, anchor, Math.max(...scales), () =>
     Injector.with(hands, netns, async (injector) => {
       await together(waiting.map((w) => makeTimeWait(hands, netns, injector, w)));
       for (const w of waiting) await shakeHands(hands, injector, listener, w);

@@ -2,13 +2,14 @@ import type { Hands } from '../../../../guest/hands/hands.js';
 import { SYS } from '../../../../guest/hands/syscalls.js';
 import { making } from '../../../linux/making.js';
 import { check } from '../../../linux/os.js';
+import type { Anchor } from '../../../tree/anchor.js';
 import { fileKind } from '../../kind.js';
 import { inodeOf } from '../sock-diag.js';
 import { socketFamily } from '../socket-options.js';
 import { addFilterLook, setFilter } from './filter.js';
 import { finishInetSocket, makeInetSocket, readInetSocket, type InetSocket } from './inet-socket.js';
 import { rawPeers } from './raw-peers.js';
-import { netSysctl } from './net-sysctl.js';
+import { withNetSysctl } from './net-sysctl.js';
 import { joinAll, readMemberships, type Membership } from './multicast.js';
 import { SOCK_RAW } from '../../../linux/socket-numbers.js';
 
@@ -42,7 +43,7 @@ export const raw = fileKind<RawState>({
       // A raw socket's port is its protocol, which it has by itself; an echo socket's is its identifier.
       const named = hasAddress(s.local);
       const make = (): Promise<number> => makeInetSocket(hands, anchor, s, { bind: s.type !== SOCK_RAW || named });
-      const fd = note(await (s.type === SOCK_RAW ? make() : allowingEchoes(hands, anchor.netns, make)));
+      const fd = note(await (s.type === SOCK_RAW ? make() : allowingEchoes(hands, anchor, make)));
       await joinAll(hands, fd, s.domain, s.memberships);
       await finishInetSocket(hands, anchor, fd, s);
       const b = hands.batch();
@@ -63,12 +64,5 @@ function hasAddress(name: Uint8Array): boolean {
 const GROUPS = 'ipv4/ping_group_range';
 
 /** The hands may not be of a group that may have echo sockets. */
-async function allowingEchoes<T>(hands: Hands, netns: number, work: () => Promise<T>): Promise<T> {
-  const before = await netSysctl(hands, netns, GROUPS);
-  await netSysctl(hands, netns, GROUPS, '0 2147483647');
-  try {
-    return await work();
-  } finally {
-    await netSysctl(hands, netns, GROUPS, before);
-  }
-}
+const allowingEchoes = <T>(hands: Hands, anchor: Anchor, work: () => Promise<T>): Promise<T> =>
+  withNetSysctl(hands, anchor, GROUPS, () => '0 2147483647', work);

@@ -1,5 +1,6 @@
 import type { Hands } from '../../../../guest/hands/hands.js';
-import { netSysctl } from './net-sysctl.js';
+import type { Anchor } from '../../../tree/anchor.js';
+import { withNetSysctl } from './net-sysctl.js';
 
 const BUFFERS = 'ipv4/tcp_rmem';
 
@@ -13,14 +14,10 @@ export const NO_CLAMP = 0x7fff_ffff;
  * Work during which the kernel may choose a window scale as large as `scale` for connections of a network namespace: it
  * does so for the sake of the largest buffer that it lets them have (tcp(7), tcp_rmem).
  */
-export async function allowingScale<T>(hands: Hands, netns: number, scale: number, work: () => Promise<T>): Promise<T> {
-  const before = await netSysctl(hands, netns, BUFFERS);
-  const [least = '', usual = '', most = ''] = before.trim().split(/\s+/);
-  if (Number(most) >= clampFor(scale)) return work();
-  await netSysctl(hands, netns, BUFFERS, `${least} ${usual} ${clampFor(scale)}`);
-  try {
-    return await work();
-  } finally {
-    await netSysctl(hands, netns, BUFFERS, before);
-  }
+export function allowingScale<T>(hands: Hands, anchor: Anchor, scale: number, work: () => Promise<T>): Promise<T> {
+  const wider = (before: string): string | undefined => {
+    const [least = '', usual = '', most = ''] = before.trim().split(/\s+/);
+    return Number(most) >= clampFor(scale) ? undefined : `${least} ${usual} ${clampFor(scale)}`;
+  };
+  return withNetSysctl(hands, anchor, BUFFERS, wider, work);
 }
