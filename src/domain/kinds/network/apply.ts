@@ -1,5 +1,5 @@
 import type { Hands } from '../../../guest/hands/hands.js';
-import { EEXIST, ESRCH } from '../../linux/flags.js';
+import { EEXIST, ENOENT, ESRCH } from '../../linux/flags.js';
 import type { Anchor } from '../../tree/anchor.js';
 import { change, nest, readU32, u32, type Attribute, type Change, type Entry } from './rtnetlink.js';
 import {
@@ -17,7 +17,7 @@ import {
 } from './state.js';
 import { AF_INET6 } from '../../linux/socket-numbers.js';
 
-const RTM = {
+export const RTM = {
   NEWLINK: 16,
   NEWADDR: 20,
   DELADDR: 21,
@@ -34,7 +34,6 @@ const IFA_F_NODAD = 2;
 const IFA_F_TENTATIVE = 0x40;
 const MOST_TURNS = 3;
 const EADDRNOTAVAIL = 99;
-const ENOENT = 2;
 
 const text = (s: string): Uint8Array => new TextEncoder().encode(`${s}\0`);
 

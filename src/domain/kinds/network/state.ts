@@ -5,7 +5,7 @@ import type { Anchor } from '../../tree/anchor.js';
 import { attributeOf, attributesIn, dumpAll, readU32, type Dump, type Entry } from './rtnetlink.js';
 import { AF_INET, AF_INET6, NETLINK_ROUTE } from '../../linux/socket-numbers.js';
 
-const RTM = { GETLINK: 18, GETADDR: 22, GETROUTE: 26, GETNEIGH: 30, GETRULE: 34, GETQDISC: 38 } as const;
+const RTM_GET = { LINK: 18, ADDR: 22, ROUTE: 26, NEIGH: 30, RULE: 34, QDISC: 38 } as const;
 export const IFLA = {
   ADDRESS: 1,
   IFNAME: 3,
@@ -15,19 +15,17 @@ export const IFLA = {
   TXQLEN: 13,
   LINKINFO: 18,
   IFALIAS: 20,
-  NET_NS_FD: 28,
-  LINK_NETNSID: 37,
   XDP: 43,
 } as const;
 export const IFLA_INFO = { KIND: 1, DATA: 2 } as const;
-export const IFA = { LABEL: 3, CACHEINFO: 6, FLAGS: 8 } as const;
+export const IFA = { CACHEINFO: 6, FLAGS: 8 } as const;
 const RTA = { IIF: 3, OIF: 4, MULTIPATH: 9, CACHEINFO: 12, NH_ID: 30 } as const;
 const RTPROT_KERNEL = 2;
 const RT_TABLE_MAIN = 254;
 const RTM_F_CLONED = 0x200;
-const NUD_PERMANENT = 0x80;
-const NTF_PROXY = 8;
-export const IFF_UP = 1;
+export const NUD_PERMANENT = 0x80;
+export const NTF_PROXY = 8;
+const IFF_UP = 1;
 /** UP, NOARP, PROMISC, ALLMULTI, MULTICAST: what can be said of an interface. */
 export const SAID = 0x1 | 0x80 | 0x100 | 0x200 | 0x1000;
 
@@ -39,14 +37,14 @@ const asking = (type: number, family: number, size: number): Dump => {
 };
 
 const DUMPS: readonly Dump[] = [
-  asking(RTM.GETLINK, 0, 16),
-  asking(RTM.GETADDR, 0, 8),
-  asking(RTM.GETROUTE, AF_INET, 12),
-  asking(RTM.GETROUTE, AF_INET6, 12),
-  asking(RTM.GETRULE, AF_INET, 12),
-  asking(RTM.GETRULE, AF_INET6, 12),
-  asking(RTM.GETNEIGH, 0, 12),
-  asking(RTM.GETQDISC, 0, 20),
+  asking(RTM_GET.LINK, 0, 16),
+  asking(RTM_GET.ADDR, 0, 8),
+  asking(RTM_GET.ROUTE, AF_INET, 12),
+  asking(RTM_GET.ROUTE, AF_INET6, 12),
+  asking(RTM_GET.RULE, AF_INET, 12),
+  asking(RTM_GET.RULE, AF_INET6, 12),
+  asking(RTM_GET.NEIGH, 0, 12),
+  asking(RTM_GET.QDISC, 0, 20),
 ];
 
 export interface Link {

@@ -2,7 +2,7 @@
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError } from '../../errors.js';
-import { AT_FDCWD, CLONE, O } from '../../linux/flags.js';
+import { AT_FDCWD, CLONE, EACCES, O } from '../../linux/flags.js';
 import { inside } from '../../linux/inside.js';
 import { direntNames } from '../../linux/os.js';
 import { together } from '../../together.js';
@@ -17,7 +17,6 @@ const ACTS = /\/(flush|stable_secret)$/;
 const VALUE = 512;
 /** Three calls each. */
 const FILES_AT_ONCE = 200;
-const EACCES = 13;
 const EPERM = 1;
 
 export type Settings = readonly (readonly [path: string, value: string])[];

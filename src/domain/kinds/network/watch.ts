@@ -5,6 +5,8 @@ import { CLONE, EAGAIN, O } from '../../linux/flags.js';
 import { inside } from '../../linux/inside.js';
 import { check } from '../../linux/os.js';
 import type { Anchor } from '../../tree/anchor.js';
+import { RTM } from './apply.js';
+import { NTF_PROXY, NUD_PERMANENT } from './state.js';
 import { AF_NETLINK, MSG_DONTWAIT, NETLINK_ROUTE, SOCK_RAW } from '../../linux/socket-numbers.js';
 
 /** Groups of rtnetlink(7), by their numbers: links, neighbours, queueing disciplines, addresses, routes and rules of both families. */
@@ -42,10 +44,7 @@ export async function isUnchanged(hands: Hands, watch: number): Promise<boolean>
   return false;
 }
 
-const [NEWNEIGH, DELNEIGH] = [28, 29];
 const NLMSGHDR = 16;
-const NUD_PERMANENT = 0x80;
-const NTF_PROXY = 8;
 
 /** News of a neighbour that the kernel has found, or lost: it finds them again. */
 function isPassing(news: Uint8Array): boolean {
@@ -55,5 +54,5 @@ function isPassing(news: Uint8Array): boolean {
   // struct ndmsg: family u8, three of padding, index i32, state u16, flags u8.
   const isPermanent = (view.getUint16(NLMSGHDR + 8, true) & NUD_PERMANENT) !== 0;
   const isProxy = (view.getUint8(NLMSGHDR + 10) & NTF_PROXY) !== 0;
-  return (type === NEWNEIGH || type === DELNEIGH) && !isPermanent && !isProxy;
+  return (type === RTM.NEWNEIGH || type === RTM.DELNEIGH) && !isPermanent && !isProxy;
 }

@@ -23,13 +23,6 @@ export const endpointKey = ({ address, port }: Endpoint): string => `${port} ${[
 /** True if a socket address has a port. */
 export const isBound = (name: Uint8Array): boolean => name.length >= 4 && (name[2] !== 0 || name[3] !== 0);
 
-/** The socket address without a port. */
-export function portless(name: Uint8Array): Uint8Array {
-  const out = name.slice();
-  out.fill(0, 2, 4);
-  return out;
-}
-
 /** `struct sockaddr_in` or `struct sockaddr_in6` (no scope) of an address. */
 export function socketAddress({ address, port }: Endpoint): Uint8Array {
   const v4 = address.length === 4;

@@ -18,7 +18,7 @@ import {
   type Connection,
 } from './tcp-repair.js';
 
-const SHUT_WR = 1;
+export const SHUT_WR = 1;
 
 /** Where a connection was, by the names of its ends. */
 export interface Ends {

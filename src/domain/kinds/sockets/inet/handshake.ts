@@ -9,18 +9,25 @@ import { makeSocket } from '../make-socket.js';
 import { int } from '../socket-options.js';
 import { endpointKey, endpointOf, socketAddress } from './address.js';
 import { inetSockets } from './diag.js';
-import { fromPeer } from './half-closed.js';
+import { fromPeer, SHUT_WR } from './half-closed.js';
 import { Injector } from './inject.js';
 import { FLAG, type Segment } from './segment.js';
 import type { Connected } from './tcp-pair.js';
 import { allowingScale, clampFor, NO_CLAMP } from './window-scale.js';
-import { addInfo, finReceived, SEND_QUEUE, setOption, STATE, TCP, type Connection } from './tcp-repair.js';
+import {
+  addInfo,
+  finReceived,
+  INFO_SACK,
+  INFO_WSCALE,
+  RECV_QUEUE,
+  SEND_QUEUE,
+  setOption,
+  STATE,
+  TCP,
+  type Connection,
+} from './tcp-repair.js';
 import { AF_INET, AF_INET6, IPPROTO_TCP } from '../../../linux/socket-numbers.js';
 
-const RECV_QUEUE = 1;
-const SHUT_WR = 1;
-const INFO_SACK = 2;
-const INFO_WSCALE = 4;
 /** Bytes of data in one segment across the loopback interface. */
 const SEGMENT = 16_000;
 /** Segments in one batch. */

@@ -4,11 +4,10 @@ import { DomainError } from '../../../errors.js';
 import { check } from '../../../linux/os.js';
 import { makeSocket } from '../make-socket.js';
 import { addReadOptions, int, SO, SOL_SOCKET } from '../socket-options.js';
+import { addPoll, POLL } from './poll.js';
 import { addInfo, STATE, TCP, writeConnection, writeSent, type Connection } from './tcp-repair.js';
 import { AF_INET, IPPROTO_TCP, MSG_PEEK_NOW, SIOCINQ } from '../../../linux/socket-numbers.js';
 
-const POLLERR = 8;
-const POLLRDHUP = 0x2000;
 const WINDOW = 0xffff;
 /** `struct linger`: on, 0 seconds: to close is to end hard. */
 const HARD = new Uint8Array([1, 0, 0, 0, 0, 0, 0, 0]);
@@ -24,21 +23,14 @@ export interface Ended {
 /** Looks at a socket in the state CLOSE; undefined if it was never connected. */
 export async function readEnded(hands: Hands, fd: number): Promise<Ended | undefined> {
   const b = hands.batch();
-  // struct pollfd: fd i32, events i16, revents i16; only RDHUP is asked for, ERR comes by itself.
-  const poll = new Uint8Array(8);
-  const view = new DataView(poll.buffer);
-  view.setInt32(0, fd, true);
-  view.setInt16(4, POLLRDHUP, true);
-  const looked = b.inout(poll);
+  const poll = addPoll(b, fd);
   const waiting = b.out(4);
-  const n = b.call(SYS.ppoll, looked, 1, b.bytes(new Uint8Array(16)), 0, 0);
   b.call(SYS.ioctl, fd, SIOCINQ, waiting);
   const r = await b.run();
-  check(r.value(n), 'looking at a TCP socket');
-  const events = r.view(looked).getUint16(6, true);
-  if ((events & POLLRDHUP) === 0) return undefined;
+  const events = poll(r);
+  if ((events & POLL.RDHUP) === 0) return undefined;
   const length = r.view(waiting).getUint32(0, true);
-  const error = (events & POLLERR) !== 0;
+  const error = (events & POLL.ERR) !== 0;
   if (length === 0) return { received: new Uint8Array(0), error };
   // Never more than there is: a read beyond it would take the error away.
   const c = hands.batch();

@@ -44,7 +44,7 @@ export const STATE = {
   CLOSING: 11,
 } as const;
 
-const RECV_QUEUE = 1;
+export const RECV_QUEUE = 1;
 export const SEND_QUEUE = 2;
 const SIOCOUTQNSD = 0x894b;
 const MSG_PEEK = 2;
@@ -55,8 +55,8 @@ const CHUNK = 0x10000;
 export const MOST_LOOKS = 50;
 
 const INFO_TIMESTAMPS = 1;
-const INFO_SACK = 2;
-const INFO_WSCALE = 4;
+export const INFO_SACK = 2;
+export const INFO_WSCALE = 4;
 
 /** `struct tcp_info`, its first members. */
 export interface TcpInfo {

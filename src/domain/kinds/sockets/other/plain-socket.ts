@@ -2,8 +2,8 @@
 import type { Batch, BatchResult, Ref } from '../../../../guest/hands/batch.js';
 import { SYS } from '../../../../guest/hands/syscalls.js';
 import { unsupported } from '../../../errors.js';
-import { F, O } from '../../../linux/flags.js';
-import { check, isFound } from '../../../linux/os.js';
+import { EACCES, F, O } from '../../../linux/flags.js';
+import { check, isFound, parseStat } from '../../../linux/os.js';
 import type { OpenFile } from '../../kind.js';
 import {
   addReadOptions,
@@ -16,7 +16,6 @@ import {
 } from '../socket-options.js';
 
 const SO_GET_FILTER = 26;
-const EACCES = 13;
 
 export interface PlainSocket {
   readonly type: number;
@@ -58,7 +57,7 @@ export function addReadPlain(b: Batch, file: OpenFile, own: readonly OptionName[
     const [type = 0, protocol = 0, sendBuffer = 0, receiveBuffer = 0] = numbers(r).map((o) =>
       new DataView(o.value.buffer, o.value.byteOffset).getInt32(0, true),
     );
-    const s = r.view(stat);
+    const { mode, uid, gid } = parseStat(r.view(stat));
     return {
       type,
       protocol,
@@ -67,9 +66,9 @@ export function addReadPlain(b: Batch, file: OpenFile, own: readonly OptionName[
       options: options(r),
       sendBuffer,
       receiveBuffer,
-      mode: s.getUint32(16, true) & 0o7777,
-      uid: s.getUint32(24, true),
-      gid: s.getUint32(28, true),
+      mode: mode & 0o7777,
+      uid,
+      gid,
     };
   };
 }

@@ -4,7 +4,7 @@ import { unsupported } from '../../../errors.js';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, CLONE, O } from '../../../linux/flags.js';
 import { inside } from '../../../linux/inside.js';
 import { closeAll } from '../../../linux/making.js';
-import { check, readLinks } from '../../../linux/os.js';
+import { check, parseStat, readLinks } from '../../../linux/os.js';
 import type { Anchor } from '../../../tree/anchor.js';
 import { HANDS_FD } from '../../../tree/anchor.js';
 import { isNamed, pathOf, SIOCUNIXFILE, type SocketFile, type UnixState } from './state.js';
@@ -15,27 +15,6 @@ const FSCONFIG_CMD_CREATE = 6;
 const FSOPEN_CLOEXEC = 1;
 const FSMOUNT_CLOEXEC = 1;
 const UNIX_PATH_AT = 2;
-
-/** What `struct stat` has of a file's place and owner: see os.ts. */
-interface FileStat {
-  readonly ino: bigint;
-  readonly dev: bigint;
-  readonly mode: number;
-  readonly nlink: number;
-  readonly uid: number;
-  readonly gid: number;
-}
-
-export function fileStat(view: DataView): FileStat {
-  return {
-    dev: view.getBigUint64(0, true),
-    ino: view.getBigUint64(8, true),
-    mode: view.getUint32(16, true),
-    nlink: view.getUint32(20, true),
-    uid: view.getUint32(24, true),
-    gid: view.getUint32(28, true),
-  };
-}
 
 /** What became of the file of a socket that was bound to a path. Throws `unsupported` where it could not be made again. */
 export async function lookAtFile(
@@ -57,10 +36,10 @@ export async function lookAtFile(
   const held = check(r.value(file), 'finding the file of a UNIX socket');
   try {
     check(r.value(looked), 'looking at the file of a UNIX socket');
-    const { mode, uid, gid, nlink, ino, dev } = fileStat(r.view(stat));
+    const { mode, uid, gid, nlink, ino, dev } = parseStat(r.view(stat));
     const own = { mode: mode & 0o7777, uid, gid };
     if (nlink === 0) return { ...own, gone: true };
-    const isIt = (view: DataView): boolean => fileStat(view).ino === ino && fileStat(view).dev === dev;
+    const isIt = (view: DataView): boolean => parseStat(view).ino === ino && parseStat(view).dev === dev;
     if (path.startsWith('/') && r.value(found) >= 0 && isIt(r.view(byName))) return { ...own, gone: false };
     const [place = ''] = await readLinks(hands, [`/proc/self/fd/${held}`]);
     const c = hands.batch();
@@ -69,7 +48,7 @@ export async function lookAtFile(
     const q = await c.run();
     const plain = path.replace(/^(\.\/+)+/, '');
     const base = place.slice(0, -plain.length);
-    if (r.value(looked) >= 0 && q.value(there) >= 0 && isIt(q.view(atPlace)) && !path.startsWith('/')) {
+    if (q.value(there) >= 0 && isIt(q.view(atPlace)) && !path.startsWith('/')) {
       if (base.endsWith('/') && base + plain === place) return { ...own, gone: false, base };
     }
     throw unsupported(`a UNIX socket whose file is not at ${path} any more`, where);

@@ -3,7 +3,6 @@ import type { SocketFilter } from '../inet/filter.js';
 import type { SocketOption } from '../socket-options.js';
 import type { UnixSocketInfo } from './diag.js';
 
-export const SOCK_SEQPACKET = 5;
 /** ioctl(2) of a UNIX socket: a descriptor (O_PATH) for the file that it was bound to. */
 export const SIOCUNIXFILE = 0x89e0;
 

@@ -2,18 +2,19 @@ import type { Batch, BatchResult } from '../../../../guest/hands/batch.js';
 import { SYS } from '../../../../guest/hands/syscalls.js';
 import { DomainError, unsupported, unsupportedNow } from '../../../errors.js';
 import { O } from '../../../linux/flags.js';
-import { check, readText } from '../../../linux/os.js';
+import { check, parseStat, readText } from '../../../linux/os.js';
 import type { Maker } from '../../../restore/actors.js';
 import { ANCHOR } from '../../../tree/tree.js';
 import { together } from '../../../together.js';
 import { addFilterLook, readFilter } from '../inet/filter.js';
+import { addPoll, POLL } from '../inet/poll.js';
 import { fileKind, type CheckpointContext, type LookContext, type OpenFile, type RestoreContext } from '../../kind.js';
 import { inodeOf } from '../sock-diag.js';
 import { addReadOptions, COMMON_OPTIONS, int, SO, SOL_SOCKET, type OptionName } from '../socket-options.js';
 import { STATE_ESTABLISHED, unixSockets, type UnixSocketInfo } from './diag.js';
 import { complete } from './fill.js';
 import { Making } from './make.js';
-import { fileStat, lookAtFile } from './names.js';
+import { lookAtFile } from './names.js';
 import { addHasUrgent, peekAll, peekFirst, type Peeked } from './queue.js';
 import { NO_NAME, type Message, type Sender, type UnixState } from './state.js';
 import { MSG_PEEK_NOW, SOCK_DGRAM, SOCK_STREAM, SO_PEEK_OFF } from '../../../linux/socket-numbers.js';
@@ -23,7 +24,6 @@ const SO_PEERGROUPS = 59;
 const SO_PASSSEC = 34;
 const SO_PASSPIDFD = 76;
 const SO_PASSRIGHTS = 83;
-const POLLERR = 8;
 const SHUT_BOTH = 3;
 /** What SO_PEERCRED says of a socket that nobody has connected: no process, and no ids. */
 const NO_ID = 0xffffffff;
@@ -150,7 +150,7 @@ export const unix = fileKind<UnixState>({
       lookAtFile(hands, context.anchor, file.held, local(r), where),
       queueOf(context, file),
     ]);
-    const { mode, uid, gid } = fileStat(r.view(statBuf));
+    const { mode, uid, gid } = parseStat(r.view(statBuf));
     return {
       inode: info.inode,
       type: info.type,
@@ -259,12 +259,8 @@ interface Further {
 /** Adds a look at what nothing else tells: an error, and a byte out of band. */
 function addFurther(b: Batch, fd: number): (r: BatchResult) => Further {
   const urgent = addHasUrgent(b, fd);
-  // struct pollfd: fd i32, events i16, revents i16.
-  const poll = new Uint8Array(8);
-  new DataView(poll.buffer).setInt32(0, fd, true);
-  const polled = b.inout(poll);
-  b.call(SYS.ppoll, polled, 1, b.bytes(new Uint8Array(16)), 0, 8);
-  return (r) => ({ urgent: urgent(r), reset: (r.view(polled).getInt16(6, true) & POLLERR) !== 0 });
+  const poll = addPoll(b, fd);
+  return (r) => ({ urgent: urgent(r), reset: (poll(r) & POLL.ERR) !== 0 });
 }
 
 function refuse(further: Further, info: UnixSocketInfo, where: string): Further {
