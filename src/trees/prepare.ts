@@ -86,39 +86,45 @@ export async function prepareTree(install: readonly string[], options: TreeOptio
   }
 }
 
-/** The trees in the cache, newest name first is of no meaning: by name. `whole`: the disk is as it was written. */
+/** The trees in the cache, by name. `whole`: the disk is as it was written. */
 export async function listTrees(cache: Cache): Promise<(PreparedTree & { whole: boolean })[]> {
   const store = new Store(cache);
   const trees = [];
-  for (const file of await cache.files.list(`${cache.root}/trees`)) {
-    const manifest = await store.readManifest('trees', file.replace(/\.json$/, ''), checkTree);
-    if (manifest === undefined) continue;
+  for (const manifest of await manifestsIn(store))
     trees.push({ ...prepared(store, manifest), whole: await store.isWhole(manifest.disk) });
-  }
   return trees.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /**
  * A tree that was made before, by its name.
  *
- * @throws ImageError `not-found` where there is none, or its disk is not as it was written.
+ * @throws ImageError `not-found` where there is none, `corrupt` where its disk is not as it was written.
  */
 export async function findTree(name: string, { cache }: { cache: Cache }): Promise<PreparedTree> {
   const store = new Store(cache);
-  const names: string[] = [];
-  for (const file of await cache.files.list(`${cache.root}/trees`)) {
-    const manifest = await store.readManifest('trees', file.replace(/\.json$/, ''), checkTree);
-    if (manifest === undefined) continue;
-    names.push(manifest.name);
-    if (manifest.name !== name) continue;
+  const all = await manifestsIn(store);
+  const manifest = all.find((m) => m.name === name);
+  if (manifest !== undefined) {
     if (await store.isWhole(manifest.disk)) return prepared(store, manifest);
     throw new ImageError(
       'corrupt',
       `the disk of tree ${name} is not as it was written: understudy images build --name ${name} --install ${manifest.install.join(',')}`,
     );
   }
-  const have = names.length === 0 ? 'none yet' : names.sort().join(', ');
+  const names = all.map((m) => m.name).sort();
+  const have = names.length === 0 ? 'none yet' : names.join(', ');
   throw new ImageError('not-found', `there is no tree ${name} (${have}): understudy images build --install PACKAGES`);
+}
+
+/** What is written of the trees in the cache, as far as it is whole. */
+async function manifestsIn(store: Store): Promise<TreeManifest[]> {
+  const { files, root } = store.cache;
+  const all: TreeManifest[] = [];
+  for (const file of await files.list(`${root}/trees`)) {
+    const manifest = await store.readManifest('trees', file.replace(/\.json$/, ''), checkTree);
+    if (manifest !== undefined) all.push(manifest);
+  }
+  return all;
 }
 
 const prepared = (store: Store, manifest: TreeManifest): PreparedTree => ({
@@ -243,21 +249,14 @@ class TreeBuild {
   }
 
   async #isUsed({ disk }: TreeManifest): Promise<boolean> {
-    const { store } = this;
-    for (const file of await store.cache.files.list(`${store.cache.root}/trees`)) {
-      const manifest = await store.readManifest('trees', file.replace(/\.json$/, ''), checkTree);
-      if (manifest?.disk.sha256 === disk.sha256) return true;
-    }
-    return false;
+    return (await manifestsIn(this.store)).some((m) => m.disk.sha256 === disk.sha256);
   }
 
   /** The same packages at the same versions, made before under whatever name. */
   async #known(contents: string): Promise<TreeManifest | undefined> {
     const { store } = this;
-    for (const file of await store.cache.files.list(`${store.cache.root}/trees`)) {
-      const manifest = await store.readManifest('trees', file.replace(/\.json$/, ''), checkTree);
-      if (manifest?.contents === contents && (await store.isWhole(manifest.disk))) return manifest;
-    }
+    for (const manifest of await manifestsIn(store))
+      if (manifest.contents === contents && (await store.isWhole(manifest.disk))) return manifest;
     return undefined;
   }
 
