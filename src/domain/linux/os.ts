@@ -4,6 +4,7 @@ import { DomainError } from '../errors.js';
 import { together } from '../together.js';
 import { AT_FDCWD, ECANCELED, EFAULT, EINTR, EMFILE, ENFILE, ENOMEM, ENOSYS, O } from './flags.js';
 import { addOpen, type HeldFiles } from './held-files.js';
+import { whileOpen } from './making.js';
 
 const utf8 = new TextDecoder();
 const PAGE = 4096;
@@ -115,25 +116,26 @@ async function readLong(hands: Hands, path: string): Promise<Uint8Array | undefi
   const fdRef = open.call(SYS.openat, AT_FDCWD, open.str(path), O.RDONLY | O.CLOEXEC, 0);
   const fd = (await open.run()).value(fdRef);
   if (!isFound(fd, `opening ${path}`)) return undefined;
-  const pieces: Uint8Array[] = [];
-  for (let [ended, reads] = [false, FIRST_READS]; !ended; reads = LONG_READS) {
-    const b = hands.batch();
-    // Whatever the room, such a file gives no more than about a page per read.
-    const chunks = Array.from({ length: reads }, () => {
-      const buf = b.out(PAGE);
-      return { buf, n: b.mustFind(SYS.read, fd, buf, PAGE) };
-    });
-    const r = await b.run();
-    for (const { buf, n } of chunks) {
-      const length = r.value(n);
-      // What comes after the end is not read.
-      if (!ended) isFound(length, `reading ${path}`);
-      if (length <= 0) ended = true;
-      else pieces.push(r.bytes(buf, length));
+  return whileOpen(hands, fd, async () => {
+    const pieces: Uint8Array[] = [];
+    for (let [ended, reads] = [false, FIRST_READS]; !ended; reads = LONG_READS) {
+      const b = hands.batch();
+      // Whatever the room, such a file gives no more than about a page per read.
+      const chunks = Array.from({ length: reads }, () => {
+        const buf = b.out(PAGE);
+        return { buf, n: b.mustFind(SYS.read, fd, buf, PAGE) };
+      });
+      const r = await b.run();
+      for (const { buf, n } of chunks) {
+        const length = r.value(n);
+        // What comes after the end is not read.
+        if (!ended) isFound(length, `reading ${path}`);
+        if (length <= 0) ended = true;
+        else pieces.push(r.bytes(buf, length));
+      }
     }
-  }
-  await hands.syscall(SYS.close, fd);
-  return concat(pieces);
+    return concat(pieces);
+  });
 }
 
 export async function readText(hands: Hands, path: string, held?: HeldFiles): Promise<string | undefined> {
@@ -181,21 +183,22 @@ async function readLongDir(hands: Hands, path: string): Promise<string[] | undef
   const fdRef = opening.call(SYS.openat, AT_FDCWD, opening.str(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
   const fd = (await opening.run()).value(fdRef);
   if (!isFound(fd, `opening ${path}`)) return undefined;
-  const names: string[] = [];
-  for (let ended = false; !ended;) {
-    const b = hands.batch();
-    const chunks = Array.from({ length: 16 }, () => {
-      const buf = b.out(DIR_CHUNK);
-      return { buf, n: b.call(SYS.getdents64, fd, buf, DIR_CHUNK) };
-    });
-    const r = await b.run();
-    for (const { buf, n } of chunks) {
-      if (!isFound(r.value(n), `reading ${path}`) || r.value(n) === 0) ended = true;
-      else for (const name of direntNames(r.bytes(buf, r.value(n)))) names.push(name);
+  return whileOpen(hands, fd, async () => {
+    const names: string[] = [];
+    for (let ended = false; !ended;) {
+      const b = hands.batch();
+      const chunks = Array.from({ length: 16 }, () => {
+        const buf = b.out(DIR_CHUNK);
+        return { buf, n: b.call(SYS.getdents64, fd, buf, DIR_CHUNK) };
+      });
+      const r = await b.run();
+      for (const { buf, n } of chunks) {
+        if (!isFound(r.value(n), `reading ${path}`) || r.value(n) === 0) ended = true;
+        else for (const name of direntNames(r.bytes(buf, r.value(n)))) names.push(name);
+      }
     }
-  }
-  await hands.syscall(SYS.close, fd);
-  return names;
+    return names;
+  });
 }
 
 async function readSomeDirs(
