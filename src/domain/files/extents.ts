@@ -71,18 +71,18 @@ export async function writePieces(
   pieces: readonly Piece[],
   what: string,
 ): Promise<void> {
-  const sizing = hands.batch();
-  const sized = sizing.call(SYS.ftruncate, fd, size);
-  const first = sizing.run();
-  for (const some of fitting(pieces, (p) => p.bytes.length)) {
+  const groups = fitting(pieces, (p) => p.bytes.length);
+  // The size comes with the first.
+  for (const [i, some] of [groups[0] ?? [], ...groups.slice(1)].entries()) {
     const b = hands.batch();
+    const sized = i === 0 ? b.call(SYS.ftruncate, fd, size) : undefined;
     const writes = some.map((p) => ({ p, n: b.call(SYS.pwrite64, fd, b.bytes(p.bytes), p.bytes.length, p.at) }));
     const r = await b.run();
+    if (sized !== undefined) check(r.value(sized), `making ${what} as long as it was`);
     for (const { p, n } of writes)
       if (check(r.value(n), `writing ${what}`) !== p.bytes.length)
         throw new DomainError('guest', `there is no room for ${what}`);
   }
-  check((await first).value(sized), `making ${what} as long as it was`);
 }
 
 export const bytesOf = (pieces: readonly Piece[]): number => pieces.reduce((n, p) => n + p.bytes.length, 0);
