@@ -51,7 +51,7 @@ export function makeGhost(hands: Hands, root: string, ghost: Ghost): Promise<Mad
       await writePieces(hands, fd, ghost.size, ghost.pieces, ghost.path);
     if (!ghost.executed) return { fd, maker: made?.maker };
     const reader = note(await open(hands, `/proc/self/fd/${fd}`, O.RDONLY));
-    await closeAll(hands, [fd]);
+    await closeAll(hands, [fd, made?.maker ?? -1]);
     return { fd: reader, maker: undefined };
   });
 }
