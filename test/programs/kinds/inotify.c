@@ -1,4 +1,4 @@
-// Watches of a folder, of a file in it, of a deleted file and of one elsewhere, with numbers that are far apart; nothing that
+// Watches of a folder, of a file in it, of a deleted file, of a link and of what it leads to, with numbers that are far apart; nothing that
 // the move does is told.
 #include "file.h"
 #include <sys/inotify.h>
@@ -33,6 +33,11 @@ int main(void) {
   wds[0] = inotify_add_watch(fd, DIR_ "/file", IN_ALL_EVENTS);
   wds[1] = inotify_add_watch(fd, DIR_ "/gone", IN_MODIFY);
   wds[2] = inotify_add_watch(fd, "/", IN_DELETE_SELF | IN_CREATE | IN_ONESHOT | IN_ONLYDIR);
+  // Of what a link leads to, and of the link itself: the number between them is skipped.
+  int led = inotify_add_watch(fd, "/usr/bin", IN_CREATE);
+  CHECK(led == 305 && inotify_rm_watch(fd, inotify_add_watch(fd, "/usr", IN_CREATE)) == 0);
+  int link = inotify_add_watch(fd, "/bin", IN_DELETE_SELF | IN_DONT_FOLLOW);
+  CHECK(link == 307);
   CHECK(folder == 1 && wds[0] == 302 && wds[1] == 303 && wds[2] == 304);
   CHECK(unlink(DIR_ "/gone") == 0);
   while (next(fd)) {}
@@ -54,5 +59,9 @@ int main(void) {
   CHECK(mkdir("/inotify-once", 0700) == 0 && rmdir("/inotify-once") == 0);
   CHECK((e = next(fd)) && e->wd == wds[2] && e->mask == (IN_CREATE | IN_ISDIR));
   CHECK((e = next(fd)) && e->wd == wds[2] && e->mask == IN_IGNORED);
+  for (int i = 0; i < 2; i++) {
+    int wd = i ? link : led;
+    CHECK(inotify_rm_watch(fd, wd) == 0 && (e = next(fd)) && e->wd == wd && e->mask == IN_IGNORED);
+  }
   right();
 }

@@ -54,7 +54,7 @@ export const inotify = fileKind<InotifyState>({
         const at =
           ghost === undefined ? `/proc/${anchor.pid}/root${path}` : `/proc/self/fd/${objectFds.get(ghost) ?? -1}`;
         const how = ghost === undefined ? mask | IN_DONT_FOLLOW : mask;
-        next = await skip(hands, fd, at, next, wd);
+        next = await skip(hands, fd, at, how, next, wd);
         const c = hands.batch();
         const watched = c.call(SYS.inotify_add_watch, fd, c.str(at), how >>> 0);
         const number = check((await c.run()).value(watched), `watching ${path}`);
@@ -74,14 +74,14 @@ export const inotify = fileKind<InotifyState>({
   },
 });
 
-/** Uses up numbers, which the kernel gives out one after the other. */
-async function skip(hands: Hands, fd: number, at: string, from: number, to: number): Promise<number> {
+/** Uses up numbers, which the kernel gives out one after the other, by a watch (`at`, `how`) that is not there yet. */
+async function skip(hands: Hands, fd: number, at: string, how: number, from: number, to: number): Promise<number> {
   let next = from;
   while (next < to) {
     const b = hands.batch();
     const name = b.str(at);
     for (let i = 0; i < SKIPS && next < to; i++, next++)
-      b.call(SYS.inotify_rm_watch, fd, b.call(SYS.inotify_add_watch, fd, name, 1));
+      b.call(SYS.inotify_rm_watch, fd, b.call(SYS.inotify_add_watch, fd, name, how >>> 0));
     await b.run();
     await drain(hands, fd);
   }
