@@ -1,16 +1,13 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError } from '../errors.js';
 import type { RestoreContext } from '../kinds/kind.js';
 import { AT_FDCWD, F, O } from '../linux/flags.js';
 import { closeAll, making, whileOpen } from '../linux/making.js';
 import { check, open } from '../linux/os.js';
+import { FIONREAD, fillPipe, peekPipe } from './pipe-contents.js';
 
-const FIONREAD = 0x541b;
-const SPLICE_F_NONBLOCK = 2;
 const POLLIN = 1;
 const POLLHUP = 0x10;
-const CHUNK = 0x80000;
 
 /** What an open end of a FIFO knows of it. Plain data. */
 export interface FifoState {
@@ -39,41 +36,10 @@ export async function lookIntoFifo(hands: Hands, held: number, key: string, flag
   const mayRead = (flags & O.ACCMODE) !== O.WRONLY;
   const hungUp = mayRead && (r.view(pollfd).getInt16(6, true) & POLLHUP) !== 0;
   if (bytes === 0) return { key, size, contents: [], hungUp };
-  if (mayRead) return { key, size, contents: await peekPipe(hands, held, size, bytes), hungUp };
+  if (mayRead) return { key, size, contents: await peekPipe(hands, held, size, bytes, 'a FIFO'), hungUp };
   const reader = await open(hands, `/proc/self/fd/${held}`, O.RDONLY | O.NONBLOCK);
-  const contents = await whileOpen(hands, reader, () => peekPipe(hands, reader, size, bytes));
+  const contents = await whileOpen(hands, reader, () => peekPipe(hands, reader, size, bytes, 'a FIFO'));
   return { key, size, contents, hungUp };
-}
-
-/** What waits in a pipe, by tee(2), which copies without consuming. */
-async function peekPipe(hands: Hands, fd: number, size: number, bytes: number): Promise<Uint8Array[]> {
-  const b = hands.batch();
-  const ends = b.out(8);
-  const made = b.must(SYS.pipe2, ends, O.CLOEXEC | O.NONBLOCK);
-  const r = await b.run();
-  check(r.value(made), 'making a pipe');
-  const [read, write] = [r.view(ends).getInt32(0, true), r.view(ends).getInt32(4, true)];
-  try {
-    const c = hands.batch();
-    c.call(SYS.fcntl, write, F.SETPIPE_SZ, size);
-    const copied = c.call(SYS.tee, fd, write, bytes, SPLICE_F_NONBLOCK);
-    if (check((await c.run()).value(copied), 'reading a FIFO') !== bytes)
-      throw new DomainError('guest', 'a FIFO cannot be read as a whole');
-    const out: Uint8Array[] = [];
-    for (let left = bytes; left > 0;) {
-      const d = hands.batch();
-      const buf = d.out(Math.min(left, CHUNK));
-      const got = d.call(SYS.read, read, buf, buf.length);
-      const dr = await d.run();
-      const n = check(dr.value(got), 'reading a FIFO');
-      if (n === 0) break;
-      out.push(dr.bytes(buf, n));
-      left -= n;
-    }
-    return out;
-  } finally {
-    await closeAll(hands, [read, write]);
-  }
 }
 
 /** A FIFO that is being restored. */
@@ -101,7 +67,8 @@ export async function openFifo(context: RestoreContext, at: string, flags: numbe
     await fillFifo(context, at, fifo);
   }
   const b = hands.batch();
-  const fd = b.must(SYS.openat, AT_FDCWD, b.str(at), flags | O.NONBLOCK | O.CLOEXEC, 0);
+  // No FIFO can be opened for packets; it can be set to them.
+  const fd = b.must(SYS.openat, AT_FDCWD, b.str(at), (flags & ~O.DIRECT) | O.NONBLOCK | O.CLOEXEC, 0);
   const flagged = b.must(SYS.fcntl, fd, F.SETFL, flags);
   const r = await b.run();
   return making(hands, (note) => {
@@ -123,15 +90,7 @@ const readerKey = (key: string): string => `${key} reader`;
 
 async function fillFifo({ hands, counters }: RestoreContext, at: string, { contents }: FifoState): Promise<void> {
   const writer = await open(hands, at, O.WRONLY | O.NONBLOCK);
-  await whileOpen(hands, writer, async () => {
-    for (const piece of contents) {
-      const b = hands.batch();
-      const wrote = b.call(SYS.write, writer, b.bytes(piece), piece.length);
-      if (check((await b.run()).value(wrote), 'filling a FIFO') !== piece.length)
-        throw new DomainError('guest', 'a FIFO has too little room');
-      counters.bytesCopied += piece.length;
-    }
-  });
+  counters.bytesCopied += await whileOpen(hands, writer, () => fillPipe(hands, writer, contents));
 }
 
 /** When all ends are there: the hands' own goes, and who has seen the last writer go has seen it again. */

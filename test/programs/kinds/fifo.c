@@ -1,5 +1,6 @@
 // Named FIFOs: both ends and what waits between them, also in another process; one end only; an end that has seen the last
-// writer go, and one that has not; more than a page of contents; a size of its own.
+// writer go, and one that has not; more than a page of contents; a size of its own;
+// packets.
 #include "file.h"
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -43,6 +44,9 @@ int main(void) {
   int writer = made(DIR_ "/writer", O_WRONLY | O_NONBLOCK);
   CHECK(write(writer, "unread", 6) == 6 && close(gone) == 0);
   CHECK(fcntl(in, F_SETFL, 0) == 0);
+  int packets = made(DIR_ "/packets", O_RDONLY | O_NONBLOCK), packer = made(DIR_ "/packets", O_WRONLY);
+  CHECK(fcntl(packer, F_SETFL, O_DIRECT) == 0);
+  for (int i = 1; i <= 3; i++) CHECK(write(packer, "abc", i) == i);
   short was[] = {state(in), state(fresh), state(left), state(alone), state(writer)};
   struct stat before = stat_of(in);
   CHECK(pipe(go) == 0);
@@ -64,6 +68,9 @@ int main(void) {
   CHECK(read(left, got, 9) == 4 && read(left, got, 9) == 0);
   CHECK(fcntl(alone, F_GETPIPE_SZ) == 1 << 20);
   CHECK(read(alone, got, sizeof got) == sizeof got && memcmp(got, want, sizeof got) == 0);
+  for (int i = 1; i <= 3; i++) CHECK(read(packets, got, 9) == i);
+  CHECK((fcntl(packer, F_GETFL) & O_DIRECT) != 0 && write(packer, "ab", 2) == 2 && write(packer, "c", 1) == 1);
+  CHECK(read(packets, got, 9) == 2 && read(packets, got, 9) == 1);
   int again = open(DIR_ "/writer", O_RDONLY);
   CHECK(again >= 0 && read(again, got, 9) == 6 && memcmp(got, "unread", 6) == 0);
   CHECK(write(writer, "more", 4) == 4 && read(again, got, 9) == 4);

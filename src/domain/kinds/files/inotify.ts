@@ -1,6 +1,7 @@
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError, unsupported, unsupportedNow } from '../../errors.js';
+import { FIONREAD } from '../../files/pipe-contents.js';
 import { ghostPlaces } from '../../files/places.js';
 import { isInotify, watchesOf, type Watch } from '../../files/watches.js';
 import { F, O } from '../../linux/flags.js';
@@ -9,7 +10,6 @@ import { making } from '../../linux/making.js';
 import { check } from '../../linux/os.js';
 import { domainKind, fileKind, type LookContext, type OpenFile } from '../kind.js';
 
-const FIONREAD = 0x541b;
 const IN_DONT_FOLLOW = 0x02000000;
 /** Numbers skipped in one batch, by two calls each. */
 const SKIPS = 200;
