@@ -94,7 +94,7 @@ export const joined = (folder: string, name: string): string => (folder === '' ?
 export async function listTree(hands: Hands, fd: number, where: string, layers = false): Promise<FileTree> {
   const seen = new Map<string, { facts: FileFacts; paths: string[] }>();
   const note = (facts: FileFacts, path: string): void => {
-    const key = String(facts.ino);
+    const key = `${facts.dev} ${facts.ino}`;
     const known = seen.get(key);
     if (known === undefined || (facts.mode & S_IFMT) === S_IFDIR)
       seen.set(known === undefined ? key : `${key} ${path}`, { facts, paths: [path] });
