@@ -22,7 +22,7 @@ import {
 } from './flags.js';
 import { below, type Mount } from './mountinfo.js';
 import { mountOrder } from './order.js';
-import { compareTrees, dressTree, plantTree, type Difference } from './plant.js';
+import { addContents, compareTrees, dressTree, plantTree, type Difference } from './plant.js';
 import { spread } from './spread.js';
 import { inherited, placeOf, type MountsState, type SavedFileSystem, type SavedPart } from './state.js';
 import {
@@ -336,26 +336,27 @@ async function bring(
   await plant(context, own, { files: there.files.map((f) => ({ ...f, ino: -1 })), touched: [] }, bound.tree, [bound]);
 }
 
-/** Contents, owner, mode and times of a file that is mounted by itself. */
+/** Contents, owner, mode, attributes and times of a file that is mounted by itself. */
 export async function rewriteFile(context: RestoreContext, fd: number, part: SavedPart): Promise<void> {
-  const { hands, source } = context;
+  const { hands, source, counters } = context;
   const [f] = part.tree.files;
   if (f === undefined) return;
-  const path = `/proc/self/fd/${fd}`;
-  const b = hands.batch();
-  if (f.contents !== undefined) {
+  const path = fileAt(fd, f);
+  if (f.contents !== undefined || isLarge(f)) {
+    // Emptied first: where it has holes now, it may have had contents.
+    const b = hands.batch();
     const opened = b.call(SYS.openat, AT_FDCWD, b.str(path), O.WRONLY | O.TRUNC | O.CLOEXEC, 0);
-    b.call(SYS.pwrite64, opened, b.bytes(f.contents), f.contents.length, 0);
-    b.call(SYS.close, opened);
-  } else if (isLarge(f) && source !== undefined) {
-    b.call(SYS.truncate, b.str(path), f.size);
-    await copyFile(source, `/proc/self/fd/${part.held}`, hands, path, f.size);
+    const wrote = addContents(b, opened, f);
+    const r = await b.run();
+    check(r.value(opened), `opening ${part.root}`);
+    wrote(r, part.root);
+    counters.bytesCopied += f.contents?.length ?? 0;
   }
-  b.call(SYS.fchownat, fd, b.str(''), f.uid, f.gid, AT_EMPTY_PATH);
-  b.call(SYS.fchmodat, AT_FDCWD, b.str(path), f.mode & 0o7777);
-  const times = new BigInt64Array([f.atime, f.mtime].flatMap((t) => [t / 1_000_000_000n, t % 1_000_000_000n]));
-  b.call(SYS.utimensat, AT_FDCWD, b.str(path), b.bytes(new Uint8Array(times.buffer)), 0);
-  await b.run();
+  if (isLarge(f)) {
+    if (source === undefined) throw new DomainError('state', `the contents of ${part.root} are nowhere`);
+    counters.bytesCopied += await copyFile(source, `/proc/self/fd/${part.held}`, hands, path, f.size);
+  }
+  await dressTree(hands, fd, { made: [], changed: [f] });
 }
 
 /** Mounts at its place, which is made where it is missing. */

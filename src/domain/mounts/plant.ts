@@ -1,14 +1,15 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { AT_REMOVEDIR, EEXIST, ENOENT, O } from '../linux/flags.js';
+import type { Batch, BatchResult, Ref } from '../../guest/hands/batch.js';
+import { DomainError } from '../errors.js';
+import { S_IF, typeOf } from '../files/inode.js';
+import { AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, EEXIST, ENOENT, O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
-import { AT_SYMLINK_NOFOLLOW } from './flags.js';
 import { inBatches } from './in-batches.js';
-import { fileAt, isSame, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, type FileTree, type TreeFile } from './tree.js';
+import { fileAt, isSame, type FileTree, type TreeFile } from './tree.js';
 
 const depth = (path: string): number => (path === '' ? 0 : path.split('/').length);
-const typeOf = (f: TreeFile): number => f.mode & S_IFMT;
-const isFolder = (f: TreeFile): boolean => typeOf(f) === S_IFDIR;
+const isFolder = (f: TreeFile): boolean => typeOf(f) === S_IF.DIR;
 const key = (f: TreeFile): string =>
   JSON.stringify([
     f.ino,
@@ -44,7 +45,7 @@ export function compareTrees(before: FileTree | undefined, now: FileTree): Diffe
     else {
       const other = !isSame(old, f) || touched.has(f.ino);
       if (other || old.atime !== f.atime) changed.push(f);
-      if (other && typeOf(f) === S_IFREG) rewritten.push(f);
+      if (other && typeOf(f) === S_IF.REG) rewritten.push(f);
     }
   }
   return { gone: before?.files.filter((f) => !still.has(key(f)) && f.paths[0] !== '') ?? [], made, changed, rewritten };
@@ -92,16 +93,16 @@ export async function plantTree(
     const name = b.str(path);
     for (const other of over ? f.paths : []) b.call(SYS.unlinkat, fd, b.str(other), 0);
     const made =
-      typeOf(f) === S_IFREG
+      typeOf(f) === S_IF.REG
         ? b.call(SYS.openat, fd, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW | O.CLOEXEC, 0o600)
-        : typeOf(f) === S_IFLNK
+        : typeOf(f) === S_IF.LNK
           ? b.call(SYS.symlinkat, b.str(f.target ?? ''), fd, name)
           : b.call(SYS.mknodat, fd, name, f.mode, f.rdev);
-    const wrote = typeOf(f) === S_IFREG ? addContents(b, made, f) : undefined;
+    const wrote = typeOf(f) === S_IF.REG ? addContents(b, made, f) : undefined;
     const linked = others.map((other) => b.call(SYS.linkat, fd, name, fd, b.str(other), 0));
     return (r) => {
       check(r.value(made), `making ${path}`);
-      if (wrote !== undefined) check(r.value(wrote), `writing ${path}`);
+      wrote?.(r, path);
       for (const n of linked) check(r.value(n), `linking ${path}`);
     };
   });
@@ -111,52 +112,46 @@ export async function plantTree(
     const wrote = addContents(b, opened, f);
     return (r) => {
       check(r.value(opened), `opening ${path}`);
-      check(r.value(wrote), `writing ${path}`);
+      wrote(r, path);
     };
   });
 }
 
-/** Adds the contents of a small file, or the size of a large one, and closes it. */
-function addContents(
-  b: Parameters<Parameters<typeof inBatches>[3]>[0],
-  opened: ReturnType<typeof b.call>,
-  f: TreeFile,
-): ReturnType<typeof b.call> {
-  const c = f.contents;
+/** Adds the contents of a small file, or the size of a large one, and closes it. What it came to is told to the answer. */
+export function addContents(b: Batch, opened: Ref, f: TreeFile): (r: BatchResult, path: string) => void {
+  const c = f.contents ?? new Uint8Array(0);
   const wrote =
-    c === undefined || c.length === 0
-      ? b.call(SYS.ftruncate, opened, f.size)
-      : b.call(SYS.pwrite64, opened, b.bytes(c), c.length, 0);
+    c.length === 0 ? b.call(SYS.ftruncate, opened, f.size) : b.call(SYS.pwrite64, opened, b.bytes(c), c.length, 0);
   b.call(SYS.close, opened);
-  return wrote;
+  return (r, path) => {
+    if (check(r.value(wrote), `writing ${path}`) !== c.length)
+      throw new DomainError('guest', `there is no room for ${path}`);
+  };
 }
 
 const bytesOf = (f: TreeFile): number =>
   (f.contents?.length ?? 0) + f.paths.reduce((n, p) => n + p.length, f.target?.length ?? 0);
 
 /** Owners, modes, attributes and times of files that have their contents. */
-export async function dressTree(hands: Hands, fd: number, { made, changed }: Difference): Promise<void> {
+export async function dressTree(
+  hands: Hands,
+  fd: number,
+  { made, changed }: Pick<Difference, 'made' | 'changed'>,
+): Promise<void> {
   const cost = (f: TreeFile): number => 64 + f.attributes.reduce((n, [, v]) => n + v.length + 300, 200);
   await inBatches(hands, [...made, ...changed], cost, (b, f) => {
-    const [first = ''] = f.paths;
-    const path = first === '' ? '.' : first;
-    const name = b.str(path);
-    const calls = [b.call(SYS.fchownat, fd, name, f.uid, f.gid, AT_SYMLINK_NOFOLLOW)];
-    const link = typeOf(f) === S_IFLNK;
-    if (!link) calls.push(b.call(SYS.fchmodat, fd, name, f.mode & 0o7777));
+    const [path = ''] = f.paths;
+    // The top, a folder or not, is reached through a link of /proc, which is to be followed.
+    const top = path === '';
+    const [from, name] = top ? [AT_FDCWD, b.str(fileAt(fd, f))] : [fd, b.str(path)];
+    const flags = top ? 0 : AT_SYMLINK_NOFOLLOW;
+    const calls = [b.call(SYS.fchownat, from, name, f.uid, f.gid, flags)];
+    if (typeOf(f) !== S_IF.LNK) calls.push(b.call(SYS.fchmodat, from, name, f.mode & 0o7777));
+    const setxattr = top ? SYS.setxattr : SYS.lsetxattr;
     for (const [attribute, value] of f.attributes)
-      calls.push(
-        b.call(
-          SYS.lsetxattr,
-          b.str(`${fileAt(fd, f)}${first === '' ? '/.' : ''}`),
-          b.str(attribute),
-          b.bytes(value),
-          value.length,
-          0,
-        ),
-      );
+      calls.push(b.call(setxattr, b.str(fileAt(fd, f)), b.str(attribute), b.bytes(value), value.length, 0));
     const times = new BigInt64Array([f.atime, f.mtime].flatMap((t) => [t / 1_000_000_000n, t % 1_000_000_000n]));
-    calls.push(b.call(SYS.utimensat, fd, name, b.bytes(new Uint8Array(times.buffer)), AT_SYMLINK_NOFOLLOW));
+    calls.push(b.call(SYS.utimensat, from, name, b.bytes(new Uint8Array(times.buffer)), flags));
     return (r) => {
       for (const n of calls) check(r.value(n), `giving ${path} its owner, mode, attributes and times`);
     };

@@ -4,6 +4,7 @@
 #include "text.h"
 #include <sys/mount.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 
 #define AT "/tmp/bind"
 
@@ -23,6 +24,11 @@ int main(void) {
   bind_(AT "/own/a", AT "/part");
   put(AT "/single", "");
   bind_(AT "/own/a/b/file", AT "/single");
+  // A file of the OS instance by itself.
+  put(AT "/plain", "plain");
+  put(AT "/again", "");
+  CHECK(setxattr(AT "/plain", "trusted.kind", "bound", 5, 0) == 0 && chmod(AT "/plain", 0604) == 0);
+  bind_(AT "/plain", AT "/again");
   bind_("/proc/sys", AT "/usr");
   // One over the other: a tmpfs over what is mounted, and a mount below that is hidden then.
   CHECK(mkdir(AT "/over", 0755) == 0 && mkdir(AT "/over/below", 0755) == 0);
@@ -59,6 +65,9 @@ int main(void) {
   put(AT "/own/a/b/file", "changed");
   holds(AT "/single", "changed");
   holds(AT "/part/b/file", "changed");
+  holds(AT "/again", "plain");
+  CHECK(stat(AT "/again", &s) == 0 && stat(AT "/plain", &s2) == 0 && s.st_ino == s2.st_ino && (s.st_mode & 07777) == 0604);
+  CHECK(getxattr(AT "/again", "trusted.kind", got, sizeof got) == 5 && memcmp(got, "bound", 5) == 0);
   CHECK(access(AT "/usr/kernel/hostname", F_OK) == 0);
   holds(AT "/over/upper", "upper");
   CHECK(access(AT "/over/seen", F_OK) == -1);
