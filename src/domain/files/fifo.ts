@@ -44,8 +44,6 @@ export async function lookIntoFifo(hands: Hands, held: number, key: string, flag
 
 /** A FIFO that is being restored. */
 interface Opened {
-  /** A reader of the hands: with it, every end can be opened without waiting for another. */
-  readonly reader: number;
   filled: boolean;
 }
 
@@ -80,10 +78,10 @@ export async function openFifo(context: RestoreContext, at: string, flags: numbe
 
 async function openFirst({ hands, objectFds }: RestoreContext, at: string, fifo: FifoState): Promise<Opened> {
   const reader = await open(hands, at, O.RDONLY | O.NONBLOCK);
-  // Whatever happens, it is closed with these.
+  // With it every end can be opened without waiting for another. Whatever happens, it is closed with these.
   objectFds.set(readerKey(fifo.key), reader);
   check(await hands.syscall(SYS.fcntl, reader, F.SETPIPE_SZ, fifo.size), 'sizing a FIFO');
-  return { reader, filled: false };
+  return { filled: false };
 }
 
 const readerKey = (key: string): string => `${key} reader`;

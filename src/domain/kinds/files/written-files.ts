@@ -83,7 +83,7 @@ async function take(
   context: ForesightContext,
   watch: number,
   known: WrittenFiles | undefined,
-  elsewhere: ReadonlySet<string> = new Set(),
+  elsewhere: ReadonlySet<string>,
 ): Promise<WrittenFiles> {
   const { hands, anchor, views } = context;
   const { names, fresh } = await readWritten(hands, anchor.pid, anchor.written, watch);
