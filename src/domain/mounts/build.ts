@@ -152,7 +152,7 @@ export function moveTo(tracee: Tracee, fd: number, folder: number, path: string)
   return ask(tracee, `mounting ${path}`, (b) => b.call(SYS.move_mount, fd, b.str(''), folder, b.str(path), flags));
 }
 
-function cloneOf(tracee: Tracee, fd: number, path: string, what: string): Promise<number> {
+export function cloneOf(tracee: Tracee, fd: number, path: string, what: string): Promise<number> {
   return ask(tracee, `binding ${what}`, (b) =>
     b.call(SYS.open_tree, fd, b.str(path), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH),
   );

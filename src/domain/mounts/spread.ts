@@ -1,7 +1,7 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import { AT_EMPTY_PATH } from '../linux/flags.js';
-import { ask, type Standing } from './build.js';
-import { MOVE_MOUNT, MS, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, propagation } from './flags.js';
+import { ask, cloneOf, moveTo, type Standing } from './build.js';
+import { MOVE_MOUNT, MS, propagation } from './flags.js';
 import { below, type Mount } from './mountinfo.js';
 import type { MountsState } from './state.js';
 
@@ -52,16 +52,10 @@ export async function spread(
     const system = systems.get(first.dev);
     let leader = fdOf(first);
     if (!wide && system !== undefined) {
-      leader = keep(
-        await ask(anchor, 'copying a mount', (b) =>
-          b.call(SYS.open_tree, system, b.str(''), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH),
-        ),
-      );
+      leader = keep(await cloneOf(anchor, system, '', first.point));
       const name = `group ${places++}`;
       await ask(anchor, 'making a place for a mount', (b) => b.call(SYS.mkdirat, yard, b.str(name), 0o700));
-      await ask(anchor, 'mounting a copy', (b) =>
-        b.call(SYS.move_mount, leader, b.str(''), yard, b.str(name), MOVE_MOUNT.F_EMPTY_PATH),
-      );
+      await moveTo(anchor, leader, yard, name);
     }
     const master = first.master === 0 ? undefined : leaders.get(first.master);
     if (master !== undefined) {
