@@ -1,7 +1,7 @@
 import type { Batch, Ref } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { AT_FDCWD, AT_REMOVEDIR, O } from '../linux/flags.js';
+import { AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, O } from '../linux/flags.js';
 import { closeAll, making } from '../linux/making.js';
 import { check, open } from '../linux/os.js';
 import { writePieces, type Piece } from './extents.js';
@@ -31,7 +31,6 @@ export interface MadeGhost {
 
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
-const AT_SYMLINK_NOFOLLOW = 0x100;
 /** Of an open nameless file, without the folder flag that comes with it. */
 export const NAMELESS = O.TMPFILE & ~O.DIRECTORY;
 /** Flags of an open file that only say how it was opened. */

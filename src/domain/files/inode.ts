@@ -1,6 +1,6 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { AT_FDCWD } from '../linux/flags.js';
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../linux/flags.js';
 import { check, isFound } from '../linux/os.js';
 import { objectKey } from '../memory/layout.js';
 
@@ -151,5 +151,3 @@ export async function setTimes(hands: Hands, path: string, inode: Inode, follow:
   const set = b.call(SYS.utimensat, AT_FDCWD, b.str(path), b.bytes(inode.times), flags);
   check((await b.run()).value(set), `setting the times of ${path}`);
 }
-
-const AT_SYMLINK_NOFOLLOW = 0x100;

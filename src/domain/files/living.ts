@@ -1,7 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
-import { AT_FDCWD, O } from '../linux/flags.js';
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, O } from '../linux/flags.js';
 import { askAll } from '../linux/ask-all.js';
 import { closeAll, whileOpen } from '../linux/making.js';
 import { check } from '../linux/os.js';
@@ -11,7 +11,6 @@ import { dressInode, inodeKey, lookAtInode, type Inode } from './inode.js';
 
 /** What is read together with the opening of a file. */
 const SMALL = 0x10000;
-const AT_SYMLINK_NOFOLLOW = 0x100;
 
 /** A file that is there by a name, and goes along. Plain data. */
 export interface Living {

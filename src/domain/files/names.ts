@@ -2,13 +2,12 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported } from '../errors.js';
 import type { LookContext } from '../kinds/kind.js';
-import { AT_FDCWD, O } from '../linux/flags.js';
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, O } from '../linux/flags.js';
 import { askAll } from '../linux/ask-all.js';
 import { parseStat } from '../linux/os.js';
 import { together } from '../together.js';
 import { inodeKey, type Inode } from './inode.js';
 
-const AT_SYMLINK_NOFOLLOW = 0x100;
 const DT_DIR = 4;
 const READ = 0x8000;
 /** Folders read at the same time, and at most in one search. */

@@ -1,5 +1,5 @@
 import { O } from '../linux/flags.js';
-import { throughVma } from '../proc/deleted.js';
+import { DELETED, throughVma } from '../proc/deleted.js';
 import { nameOf, type ProcessView } from '../proc/survey.js';
 import { isFilePath, isObject } from '../memory/layout.js';
 import { NAMELESS } from './ghost.js';
@@ -27,7 +27,7 @@ export function ghostPlaces(views: readonly ProcessView[]): GhostPlace[] {
       executed: false,
       ...more,
     });
-    const cut = (shown: string): string => shown.slice(0, -' (deleted)'.length);
+    const cut = (shown: string): string => shown.slice(0, -DELETED.length);
     return [
       ...view.descriptors
         // The name of a terminal is gone when its master is: that is no file.

@@ -1,7 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported } from '../errors.js';
-import { O } from '../linux/flags.js';
+import { AT_FDCWD, O } from '../linux/flags.js';
 import { askAll } from '../linux/ask-all.js';
 import { closeAll } from '../linux/making.js';
 import { parseStat, readLinks, readText } from '../linux/os.js';
@@ -64,7 +64,7 @@ export async function watchesOf(hands: Hands, view: DescriptorView, hostPid: num
   const mountFds = await askAll(hands, roots, 1, (b, { at }) => {
     const fd = b.call(
       SYS.openat,
-      -100,
+      AT_FDCWD,
       b.str(`/proc/${hostPid}/root${at ?? ''}`),
       O.RDONLY | O.NONBLOCK | O.CLOEXEC,
       0,

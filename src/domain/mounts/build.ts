@@ -2,6 +2,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import type { Batch, Ref } from '../../guest/hands/batch.js';
+import { S_IF, typeOf } from '../files/inode.js';
 import type { RestoreContext } from '../kinds/kind.js';
 import { AT_EMPTY_PATH, AT_FDCWD, O } from '../linux/flags.js';
 import { closeAll } from '../linux/making.js';
@@ -25,18 +26,7 @@ import { mountOrder } from './order.js';
 import { addContents, compareTrees, dressTree, plantTree, type Difference } from './plant.js';
 import { spread } from './spread.js';
 import { inherited, placeOf, type MountsState, type SavedFileSystem, type SavedPart } from './state.js';
-import {
-  fileAt,
-  isLarge,
-  joined,
-  listTree,
-  S_IFCHR,
-  S_IFDIR,
-  S_IFMT,
-  statAll,
-  type FileTree,
-  type TreeFile,
-} from './tree.js';
+import { fileAt, isLarge, joined, listTree, statAll, type FileTree, type TreeFile } from './tree.js';
 
 /** Where mounts are gathered until they go to their places: a folder that is there for sure, the domain's own `/proc`. */
 const YARD = '/proc';
@@ -231,7 +221,7 @@ export async function plantOver(
   parts: readonly SavedPart[],
 ): Promise<void> {
   const { gone, made, changed, rewritten } = compareTrees(before, now);
-  const isHole = (f: TreeFile): boolean => (f.mode & S_IFMT) === S_IFCHR && f.rdev === 0n;
+  const isHole = (f: TreeFile): boolean => typeOf(f) === S_IF.CHR && f.rdev === 0n;
   const away = [...gone.filter((f) => !isHole(f)), ...made.filter(isHole)];
   for (const path of away.flatMap((f) => f.paths)) await removeAll(context.hands, fd, path);
   // Marks of the overlay's own are made by it.
@@ -317,7 +307,7 @@ async function bring(
   if (top === undefined) return;
   const names = path.split('/');
   await folders(hands, fd, names.slice(0, -1));
-  const isFolder = (top.mode & S_IFMT) === S_IFDIR;
+  const isFolder = typeOf(top) === S_IF.DIR;
   const b = hands.batch();
   if (isFolder) b.call(SYS.mkdirat, fd, b.str(path), 0o700);
   else {
@@ -396,7 +386,7 @@ async function makePlace(
 ): Promise<void> {
   await folders(hands, fd, path.split('/').slice(0, -1));
   const b = hands.batch();
-  const isFolder = (mode & S_IFMT) === S_IFDIR;
+  const isFolder = typeOf({ mode }) === S_IF.DIR;
   const made = isFolder
     ? b.call(SYS.mkdirat, fd, b.str(path), mode & 0o7777)
     : b.call(SYS.mknodat, fd, b.str(path), mode, 0);

@@ -4,7 +4,6 @@ import { DomainError } from '../errors.js';
 import { AT_FDCWD, O } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
 import { check, open } from '../linux/os.js';
-import { O_NOATIME } from './flags.js';
 
 const CHUNK = 0x80000;
 const SEEK_DATA = 3;
@@ -12,7 +11,7 @@ const SEEK_HOLE = 4;
 
 /** Copies what a file has to one of the same size that is all holes; both by a path of their hands. Answers the bytes. */
 export async function copyFile(source: Hands, from: string, to: Hands, into: string, size: number): Promise<number> {
-  const reading = await open(source, from, O.RDONLY | O_NOATIME);
+  const reading = await open(source, from, O.RDONLY | O.NOATIME);
   return whileOpen(source, reading, async () => {
     const b = to.batch();
     const opened = b.call(SYS.openat, AT_FDCWD, b.str(into), O.WRONLY | O.CLOEXEC, 0);

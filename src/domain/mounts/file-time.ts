@@ -3,6 +3,9 @@ import { SYS } from '../../guest/hands/syscalls.js';
 
 const CLOCK_REALTIME_COARSE = 5;
 
+/** A file that changed at most so long before it was looked at may change again unnoticed: a clock's tick is 4 ms. */
+export const TICKS = 50_000_000n;
+
 /** The real time as files are stamped with it, in nanoseconds. */
 export async function fileTime(hands: Hands): Promise<bigint> {
   const b = hands.batch();

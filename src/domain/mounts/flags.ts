@@ -9,8 +9,6 @@ export const FSPICK_CLOEXEC = 1;
 export const FSPICK_EMPTY_PATH = 8;
 export const FSMOUNT_CLOEXEC = 1;
 export const FSCONFIG = { SET_FLAG: 0, SET_STRING: 1, CMD_CREATE: 6, CMD_RECONFIGURE: 7 } as const;
-export const AT_SYMLINK_NOFOLLOW = 0x100;
-export const O_NOATIME = 0o1000000;
 
 /** What a mount's flags are in `mount_setattr`, by their names in mountinfo. */
 const ATTRIBUTES = new Map([

@@ -6,8 +6,8 @@ import { O, PROT } from '../linux/flags.js';
 import type { ProcessView } from '../proc/survey.js';
 import { together } from '../together.js';
 import { closeAll } from '../linux/making.js';
-import { fileTime } from './file-time.js';
-import { below, parseMountinfo, type Mount } from './mountinfo.js';
+import { fileTime, TICKS } from './file-time.js';
+import { below, deviceOf, parseMountinfo, type Mount } from './mountinfo.js';
 import { mountOrder, rootMount, widest } from './order.js';
 import { reachMounts } from './reach.js';
 import { inherited, layoutKey, type Beneath, type MountsState, type SavedPart } from './state.js';
@@ -22,8 +22,6 @@ const MADE_UP = [
   ...['securityfs', 'debugfs', 'tracefs', 'configfs', 'fusectl', 'pstore', 'efivarfs'],
 ];
 const MOST_MOUNTS = 250;
-/** A file that changed at most so long before it was looked at may change again unnoticed: a clock's tick is 4 ms. */
-const TICKS = 50_000_000n;
 
 export async function readMounts({ hands, anchor }: LookContext): Promise<Mount[]> {
   return parseMountinfo((await readText(hands, `/proc/${anchor.pid}/mountinfo`)) ?? '');
@@ -161,10 +159,8 @@ function touchedFiles(tree: FileTree, views: readonly ProcessView[], dev: string
     // By its inode number alone: one of another file system is copied for nothing.
     for (const d of view.descriptors) if ((d.info.flags & O.ACCMODE) === O.RDWR) mapped.add(d.info.ino);
     for (const v of view.vmas) {
-      const [major = '', minor = ''] = v.dev.split(':');
-      const same = `${parseInt(major, 16)}:${parseInt(minor, 16)}` === dev;
       // A mapping that may not be written now may have been a moment ago.
-      if (v.shared && same && (v.prot & PROT.EXEC) === 0) mapped.add(v.ino);
+      if (v.shared && deviceOf(v.dev) === dev && (v.prot & PROT.EXEC) === 0) mapped.add(v.ino);
     }
   }
   return tree.files.filter((f) => mapped.has(f.ino) || f.ctime > at - TICKS).map((f) => f.ino);

@@ -62,6 +62,13 @@ export function parseMountinfo(text: string): Mount[] {
   return mounts;
 }
 
+/** A device as mountinfo shows it, in decimal, of one as a process's maps do. */
+export const deviceOf = (shown: string): string =>
+  shown
+    .split(':')
+    .map((hex) => parseInt(hex, 16))
+    .join(':');
+
 /** A path below a folder, both as mountinfo and `/proc` show them: what comes after the folder, without a slash; undefined: it is not below. */
 export function below(path: string, folder: string): string | undefined {
   if (path === folder) return '';

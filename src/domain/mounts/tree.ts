@@ -2,16 +2,10 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported } from '../errors.js';
-import { AT_EMPTY_PATH, AT_FDCWD, O } from '../linux/flags.js';
+import { S_IF, typeOf } from '../files/inode.js';
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O } from '../linux/flags.js';
 import { askAll } from '../linux/ask-all.js';
 import { check, isFound, readDirs, readLinks } from '../linux/os.js';
-import { AT_SYMLINK_NOFOLLOW, O_NOATIME } from './flags.js';
-
-export const S_IFMT = 0o170000;
-export const S_IFREG = 0o100000;
-export const S_IFCHR = 0o020000;
-export const S_IFDIR = 0o040000;
-export const S_IFLNK = 0o120000;
 
 /** A file as statx(2) shows it. Times in nanoseconds. */
 export interface FileFacts {
@@ -96,14 +90,14 @@ export async function listTree(hands: Hands, fd: number, where: string, layers =
   const note = (facts: FileFacts, path: string): void => {
     const key = `${facts.dev} ${facts.ino}`;
     const known = seen.get(key);
-    if (known === undefined || (facts.mode & S_IFMT) === S_IFDIR)
+    if (known === undefined || typeOf(facts) === S_IF.DIR)
       seen.set(known === undefined ? key : `${key} ${path}`, { facts, paths: [path] });
     else known.paths.push(path);
   };
   const [top] = await statAll(hands, fd, ['']);
   if (top === undefined) return { files: [], touched: [] };
   note(top, '');
-  let folders = (top.mode & S_IFMT) === S_IFDIR ? [''] : [];
+  let folders = typeOf(top) === S_IF.DIR ? [''] : [];
   let count = 0;
   while (folders.length > 0) {
     const names = await readDirs(
@@ -122,12 +116,12 @@ export async function listTree(hands: Hands, fd: number, where: string, layers =
       // What is another file system's is its own.
       if (f === undefined || (!layers && f.dev !== top.dev)) continue;
       note(f, path);
-      if ((f.mode & S_IFMT) === S_IFDIR) folders.push(path);
+      if (typeOf(f) === S_IF.DIR) folders.push(path);
     }
   }
   const files = [...seen.values()].map(({ facts, paths }) => ({ ...facts, paths: paths.sort() }));
   const at = (path: string): string => `/proc/self/fd/${fd}${path === '' ? '' : `/${path}`}`;
-  const links = files.filter((f) => (f.mode & S_IFMT) === S_IFLNK);
+  const links = files.filter((f) => typeOf(f) === S_IF.LNK);
   const [targets, attributes] = [
     await readLinks(
       hands,
@@ -176,8 +170,7 @@ async function readAttributes(
   return all;
 }
 
-export const isLarge = (f: FileFacts): boolean =>
-  (f.mode & S_IFMT) === S_IFREG && (f.size > SMALL_FILE || f.room < f.size);
+export const isLarge = (f: FileFacts): boolean => typeOf(f) === S_IF.REG && (f.size > SMALL_FILE || f.room < f.size);
 
 /** The same tree with the contents of small files, but for those of which `known` says that they are known already. */
 export async function withContents(
@@ -186,7 +179,7 @@ export async function withContents(
   tree: FileTree,
   known: (f: TreeFile) => boolean = () => false,
 ): Promise<FileTree> {
-  const small = tree.files.filter((f) => (f.mode & S_IFMT) === S_IFREG && !isLarge(f) && !known(f));
+  const small = tree.files.filter((f) => typeOf(f) === S_IF.REG && !isLarge(f) && !known(f));
   const contents = new Map<TreeFile, Uint8Array>();
   for (let start = 0; start < small.length;) {
     const b = hands.batch();
@@ -197,7 +190,7 @@ export async function withContents(
       if (f === undefined) break;
       bytes += f.size;
       const out = b.out(Math.max(1, f.size));
-      const opened = b.call(SYS.openat, AT_FDCWD, b.str(fileAt(fd, f)), O.RDONLY | O.CLOEXEC | O_NOATIME, 0);
+      const opened = b.call(SYS.openat, AT_FDCWD, b.str(fileAt(fd, f)), O.RDONLY | O.CLOEXEC | O.NOATIME, 0);
       const n = b.call(SYS.pread64, opened, out, f.size, 0);
       b.call(SYS.close, opened);
       const path = f.paths[0] ?? '';

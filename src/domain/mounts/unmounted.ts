@@ -5,7 +5,7 @@ import { askAll } from '../linux/ask-all.js';
 import { parseStat } from '../linux/os.js';
 import { isOrdinary } from '../memory/carried.js';
 import { isObject } from '../memory/layout.js';
-import type { Mount } from './mountinfo.js';
+import { deviceOf, type Mount } from './mountinfo.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 
 /** What a process has of a file system, by a path of the hands that leads to it itself, and by its name. */
@@ -33,9 +33,8 @@ export async function refuseUnmounted({ hands, anchor, views }: LookContext, mou
       uses.push({ through: at(`fd/${fd}`), name: named(link), where: `descriptor ${fd} (${link})` });
     }
     for (const v of vmas) {
-      const [major = '', minor = ''] = v.dev.split(':');
       const plain = v.ino !== 0 && v.path.startsWith('/') && !v.deleted && !isObject(v);
-      if (plain && !devs.has(`${parseInt(major, 16)}:${parseInt(minor, 16)}`))
+      if (plain && !devs.has(deviceOf(v.dev)))
         throw unsupported('a file of what is unmounted', `process ${pid}, with ${v.path} mapped,`);
     }
   }

@@ -5,7 +5,7 @@
 import type { Batch, Ref } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { EAGAIN, O } from '../linux/flags.js';
+import { AT_FDCWD, EAGAIN, O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 
 const FAN_CLOEXEC = 1;
@@ -17,7 +17,6 @@ export const FAN_MARK_FILESYSTEM = 0x100;
 const FAN_CLOSE_WRITE = 8;
 const FAN_Q_OVERFLOW = 0x4000;
 const FAN_EVENT_INFO_TYPE_FID = 1;
-const AT_FDCWD = -100;
 /** Bytes read at once; one event has some 60. */
 const ROOM = 0x10000;
 /** Reads until what waits must have come to its end: the kernel keeps 16,384 events. */

@@ -10,6 +10,7 @@ import { AT_FDCWD, ENOSYS, O } from '../linux/flags.js';
 import { askAll } from '../linux/ask-all.js';
 import { closeAll } from '../linux/making.js';
 import { check, readLinks } from '../linux/os.js';
+import { DELETED } from '../proc/deleted.js';
 import type { Tracee } from '../trace/tracee.js';
 import type { Mount } from './mountinfo.js';
 import { addMark, addWatch, FAN_MARK_MOUNT, readWatch, type FileHandle } from './watch.js';
@@ -106,7 +107,7 @@ export async function readWritten(
       const name = links[i];
       // Its last name is gone, and nobody has it open: it is no more.
       if ((fds[i] ?? -1) === -ESTALE) written.handles.delete(key);
-      if ((fds[i] ?? -1) < 0 || name === undefined || name.endsWith(' (deleted)')) return;
+      if ((fds[i] ?? -1) < 0 || name === undefined || name.endsWith(DELETED)) return;
       names.push(name);
       written.names.add(name);
       if (news.has(key)) fresh.add(name);

@@ -1,3 +1,4 @@
+import { S_IF, typeOf } from '../../files/inode.js';
 import { buildMounts, boundKey, closeToWriting, plant, rewriteFile, treeKey, wholeTree } from '../../mounts/build.js';
 import { lookAtMounts, readMounts } from '../../mounts/look.js';
 import { isOwn, layoutKey, type MountsState } from '../../mounts/state.js';
@@ -39,12 +40,8 @@ async function bringUpToDate(context: RestoreContext, before: MountsState, now: 
   for (const [i, p] of now.bound.entries()) {
     const [fd, old] = [objectFds.get(boundKey(p.id)), before.bound[i]];
     if (fd === undefined || old === undefined) continue;
-    if (
-      p.tree.files.length === 1 &&
-      p.tree.files[0]?.mode !== undefined &&
-      (p.tree.files[0].mode & 0o170000) !== 0o040000
-    )
-      await rewriteFile(context, fd, p);
+    const [top] = p.tree.files;
+    if (top !== undefined && typeOf(top) !== S_IF.DIR) await rewriteFile(context, fd, p);
     else await plant(context, fd, old.tree, p.tree, [p]);
   }
 }

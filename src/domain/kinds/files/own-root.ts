@@ -3,14 +3,11 @@ import { whileOpen } from '../../linux/making.js';
 import { open } from '../../linux/os.js';
 import { carriedPaths } from '../../memory/carried.js';
 import { plant, plantOver } from '../../mounts/build.js';
-import { fileTime } from '../../mounts/file-time.js';
+import { fileTime, TICKS } from '../../mounts/file-time.js';
 import { enterRoot, makeLayer, openLayer } from '../../mounts/own-root.js';
 import type { SavedPart } from '../../mounts/state.js';
 import { isSame, listTree, withContents, type FileTree } from '../../mounts/tree.js';
 import { domainKind, type ForesightContext } from '../kind.js';
-
-/** A file that changed at most so long before it was looked at may change again unnoticed: a clock's tick is 4 ms. */
-const TICKS = 50_000_000n;
 
 interface OwnRoot extends SavedPart {
   readonly at: bigint;
