@@ -31,8 +31,8 @@ export interface MadeGhost {
 
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
-/** Of an open nameless file, without the folder flag that comes with it. */
-export const NAMELESS = O.TMPFILE & ~O.DIRECTORY;
+/** Of an open nameless file; the folder flag comes with it. */
+export const NAMELESS = O.TMPFILE;
 /** Flags of an open file that only say how it was opened. */
 const SETTLED = O.NOFOLLOW | O.CREAT | O.EXCL | O.TRUNC;
 
@@ -62,7 +62,7 @@ async function makeNameless(
   flags: number,
 ): Promise<{ fd: number; maker: number }> {
   const folder = ghost.path.slice(0, ghost.path.lastIndexOf('/') + 1);
-  const maker = await open(hands, root + folder, (flags & ~SETTLED) | O.TMPFILE, 0o600);
+  const maker = await open(hands, root + folder, (flags & ~SETTLED) | NAMELESS | O.DIRECTORY, 0o600);
   return making(hands, async (note) => {
     note(maker);
     await dressInode(hands, `/proc/self/fd/${maker}`, ghost, 'followed');
