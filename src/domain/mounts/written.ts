@@ -12,6 +12,7 @@ import { closeAll } from '../linux/making.js';
 import { check, readLinks } from '../linux/os.js';
 import { DELETED } from '../proc/deleted.js';
 import type { Tracee } from '../trace/tracee.js';
+import { together } from '../together.js';
 import type { Mount } from './mountinfo.js';
 import { addMark, addWatch, FAN_MARK_MOUNT, readWatch, type FileHandle } from './watch.js';
 
@@ -31,8 +32,8 @@ export class Written {
   constructor(
     /** A descriptor of the domain's first process. */
     readonly watch: number,
-    /** Mounts that are watched, by the `fsid` of what they show. */
-    readonly mounts: ReadonlyMap<string, readonly string[]>,
+    /** The first mount that is watched of each file system, by its `fsid`. */
+    readonly mounts: ReadonlyMap<string, string>,
   ) {}
 }
 
@@ -47,18 +48,22 @@ export async function watchMounts(anchor: Tracee, mounts: readonly Mount[]): Pro
   const places = mounts.filter(
     (m) => !NOT_FILES.includes(m.type) && !mounts.some((x) => x !== m && x.parent === m.id && x.point === m.point),
   );
-  const bySystem = new Map<string, string[]>();
-  for (const { point } of places) {
-    const c = anchor.batch();
-    const out = c.out(120);
-    const marked = addMark(c, watch, FAN_MARK_MOUNT, point);
-    c.call(SYS.statfs, c.str(point), out);
-    const r = await c.run();
-    // Some file systems have no handles for their files: they are not kept by such a name.
-    if (r.value(marked) < 0) continue;
-    const v = r.view(out);
-    const fsid = `${v.getUint32(56, true)} ${v.getUint32(60, true)}`;
-    bySystem.set(fsid, [...(bySystem.get(fsid) ?? []), point]);
+  const systems = await together(
+    places.map(async ({ point }) => {
+      const c = anchor.batch();
+      const out = c.out(120);
+      const marked = addMark(c, watch, FAN_MARK_MOUNT, point);
+      c.call(SYS.statfs, c.str(point), out);
+      const r = await c.run();
+      const v = r.view(out);
+      // Some file systems have no handles for their files: they are not kept by such a name.
+      return r.value(marked) < 0 ? undefined : `${v.getUint32(56, true)} ${v.getUint32(60, true)}`;
+    }),
+  );
+  const bySystem = new Map<string, string>();
+  for (const [i, { point }] of places.entries()) {
+    const fsid = systems[i];
+    if (fsid !== undefined && !bySystem.has(fsid)) bySystem.set(fsid, point);
   }
   return new Written(watch, bySystem);
 }
@@ -119,10 +124,9 @@ export async function readWritten(
 }
 
 async function openMounts(hands: Hands, anchor: number, written: Written): Promise<Map<string, number>> {
-  const points = [...written.mounts].flatMap(([fsid, [point]]) => (point === undefined ? [] : [{ fsid, point }]));
-  const fds = await askAll(hands, points, 1, (b, { point }) => {
+  const fds = await askAll(hands, [...written.mounts.values()], 1, (b, point) => {
     const fd = b.call(SYS.openat, AT_FDCWD, b.str(`/proc/${anchor}/root${point}`), O.RDONLY | O.CLOEXEC, 0);
     return (r) => r.value(fd);
   });
-  return new Map(points.map(({ fsid }, i) => [fsid, fds[i] ?? -1]));
+  return new Map([...written.mounts.keys()].map((fsid, i) => [fsid, fds[i] ?? -1]));
 }
