@@ -4,6 +4,7 @@ import { unsupported, unsupportedNow } from '../errors.js';
 import type { LookContext, OpenFile } from '../kinds/kind.js';
 import { fileKinds } from '../kinds/registry.js';
 import { KCMP, O } from '../linux/flags.js';
+import { sameOnes } from '../linux/kcmp.js';
 import { closeAll } from '../linux/making.js';
 import { check, readLinks, readTexts } from '../linux/os.js';
 import { isOrdinary } from '../memory/carried.js';
@@ -208,45 +209,12 @@ async function holdSome(hands: Hands, hostPid: number, descriptions: readonly En
   return refs.map(({ description, entries, ref }) => ({ description, entries, fd: r.value(ref) }));
 }
 
-/** Answers of kcmp(2): the kernel tells an order too, by which many can be sorted. */
-const SAME = 0;
-const BEFORE = 1;
-
-/**
- * The descriptors of `entries`, by the description that they share: all are compared with one of them, and those before
- * and after it among themselves, which takes some n log n comparisons where each with each were n²/2.
- */
-async function sameDescriptions(hands: Hands, entries: readonly Entry[]): Promise<Entry[][]> {
-  const pivot = entries[entries.length >> 1];
-  if (pivot === undefined) return [];
-  if (entries.length === 1) return [[pivot]];
-  const others = entries.filter((e) => e !== pivot);
-  const order = await compareAll(hands, pivot, others);
-  const answering = (answer: (o: number) => boolean): Entry[] => others.filter((_, i) => answer(order[i] ?? -1));
-  const [before, after] = await together([
-    sameDescriptions(
-      hands,
-      answering((o) => o === BEFORE),
-    ),
-    sameDescriptions(
-      hands,
-      answering((o) => o > BEFORE),
-    ),
-  ]);
-  // In the order in which they came.
-  const same = new Set([pivot, ...answering((o) => o === SAME)]);
-  return [...before, entries.filter((e) => same.has(e)), ...after];
-}
-
-/** How `others` stand to one descriptor's description, each as kcmp(2) answers. */
-async function compareAll(hands: Hands, one: Entry, others: readonly Entry[]): Promise<number[]> {
-  const parts: Promise<number[]>[] = [];
-  for (let start = 0; start < others.length; start += FILES_AT_ONCE) {
-    const b = hands.batch();
-    const refs = others
-      .slice(start, start + FILES_AT_ONCE)
-      .map((e) => b.call(SYS.kcmp, e.process.hostPid, one.process.hostPid, KCMP.FILE, e.view.fd, one.view.fd));
-    parts.push(b.run().then((r) => refs.map((ref) => check(r.value(ref), 'comparing descriptors'))));
-  }
-  return (await together(parts)).flat();
+/** The descriptors of `entries`, by the description that they share. */
+function sameDescriptions(hands: Hands, entries: readonly Entry[]): Promise<Entry[][]> {
+  return sameOnes(
+    hands,
+    entries,
+    (b, e, one) => b.call(SYS.kcmp, e.process.hostPid, one.process.hostPid, KCMP.FILE, e.view.fd, one.view.fd),
+    (result) => void check(result, 'comparing descriptors'),
+  );
 }

@@ -1,10 +1,11 @@
 /** What processes made by clone(2) may share beside memory that is mapped: tables of descriptors, and working directories. */
+import type { Batch, Ref } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported, unsupportedNow } from '../errors.js';
 import { VFORK } from '../freeze/stoppable.js';
 import { KCMP } from '../linux/flags.js';
-import { askAll } from '../linux/ask-all.js';
+import { sameOnes } from '../linux/kcmp.js';
 import type { ProcessView, Tables } from '../proc/survey.js';
 import { together } from '../together.js';
 
@@ -79,7 +80,11 @@ async function groups(
     if (same === undefined) alike.set(key, [v]);
     else same.push(v);
   }
-  const found = await together([...alike.values()].map((some) => same(hands, some, what)));
+  const compare = (b: Batch, v: ProcessView, one: ProcessView): Ref =>
+    b.call(SYS.kcmp, v.hostPid, one.hostPid, what, 0, 0);
+  // One that ended meanwhile cannot be compared: the look is begun again for it.
+  const ended = (): void => undefined;
+  const found = await together([...alike.values()].map((some) => sameOnes(hands, some, compare, ended)));
   return new Map(
     found.flat().flatMap((group) => {
       // Parents come before their children: the one with the lowest id in the hands' namespace may not be the first.
@@ -88,29 +93,4 @@ async function groups(
       return group.map((v): [number, number] => [v.pid, first?.pid ?? v.pid]);
     }),
   );
-}
-
-/** As of descriptors (files.ts): the kernel tells an order, by which many are sorted. */
-async function same(hands: Hands, views: readonly ProcessView[], what: number): Promise<ProcessView[][]> {
-  const [pivot, ...others] = views;
-  if (pivot === undefined) return [];
-  const order = await askAll(hands, others, 1, (b, v) => {
-    const n = b.call(SYS.kcmp, v.hostPid, pivot.hostPid, what, 0, 0);
-    return (r) => r.value(n);
-  });
-  const answering = (is: (o: number) => boolean): ProcessView[] => others.filter((_, i) => is(order[i] ?? -1));
-  const [before, after] = await together([
-    same(
-      hands,
-      answering((o) => o === 1),
-      what,
-    ),
-    same(
-      hands,
-      answering((o) => o > 1),
-      what,
-    ),
-  ]);
-  // One that ended meanwhile cannot be compared: the look is begun again for it.
-  return [...before, [pivot, ...answering((o) => o === 0)], ...after];
 }
