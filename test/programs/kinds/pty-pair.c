@@ -54,6 +54,9 @@ int main(void) {
   CHECK(write(b, "ra\0w\n\4", 6) == 6 && write(bs, "shown\n", 6) == 6);
   raw(cs);
   CHECK(ioctl(cs, TIOCEXCL) == 0);
+  unsigned char every[256], back[256];
+  for (int i = 0; i < 256; i++) every[i] = i;
+  CHECK(write(c, every, 256) == 256);
   locked = posix_openpt(O_RDWR | O_NOCTTY);
   rest_ms(100);
   struct pollfd p = {b, POLLPRI, 0};
@@ -84,6 +87,7 @@ int main(void) {
   CHECK(ioctl(cs, TIOCGEXCL, &n) == 0 && n == 1 && ioctl(as, TIOCGEXCL, &n) == 0 && n == 0);
   CHECK(ioctl(locked, TIOCGPTLCK, &n) == 0 && n == 1 && ioctl(a, TIOCGPTLCK, &n) == 0 && n == 0);
   CHECK(open(ptsname(locked), O_RDWR | O_NOCTTY) == -1 && errno == EIO);
+  CHECK(read(cs, back, 256) == 256 && memcmp(back, every, 256) == 0);
   nothing(cs), nothing(c);
   close(as);
   CHECK(read(a, got, sizeof got) > 0);
