@@ -76,11 +76,11 @@ export function refuseUnsupported(views: readonly ProcessView[], anchor: Process
 }
 
 /** Refuses what one process has, running or not. `namespaces`: the domain's own. */
-function refuseProcess(view: ProcessView, namespaces: ProcessView['namespaces'] | undefined, tell?: OnRefusal): void {
+function refuseProcess(view: ProcessView, namespaces: ProcessView['namespaces'], tell?: OnRefusal): void {
   refusing(tell, () => refuseMappings(view));
   for (const kind of processKinds) refusing(tell, () => kind.describe?.(view));
   for (const d of view.descriptors) refusing(tell, () => kindOf(d, view).describe?.(d, view));
-  if (namespaces !== undefined) refusing(tell, () => refuseNamespaces(view, namespaces));
+  refusing(tell, () => refuseNamespaces(view, namespaces));
 }
 
 /**
@@ -143,7 +143,7 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
   );
   // What came since the look.
   refuseStrays(views);
-  for (const view of views) refuseProcess(view, foresight?.known[0]?.view.namespaces);
+  for (const view of views) refuseProcess(view, anchor.namespaces);
   const viewOf = new Map(views.map((v) => [v.hostPid, v]));
   const kept: number[] = [];
   const context: CheckpointContext = {

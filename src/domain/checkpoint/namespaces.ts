@@ -1,5 +1,7 @@
 import { DomainError } from '../errors.js';
+import type { Namespaces } from '../proc/namespaces.js';
 import type { ProcessView } from '../proc/survey.js';
+import { SORTS } from '../spaces/sorts.js';
 
 /** As `/proc/PID/ns` names them; those that only children would be born into come with what they are of. */
 const TITLES: Readonly<Record<string, string>> = {
@@ -8,10 +10,10 @@ const TITLES: Readonly<Record<string, string>> = {
   mnt: 'mnt namespace',
 };
 
-/** Refuses a process that has a namespace which is not the domain's. Throws `unsupported`. */
-export function refuseNamespaces(view: ProcessView, own: ProcessView['namespaces']): void {
+/** Refuses a process that has a namespace which is not the domain's, of a sort of which it has but one. Throws `unsupported`. */
+export function refuseNamespaces(view: ProcessView, own: Namespaces): void {
   for (const [name, ns] of Object.entries(view.namespaces)) {
-    if (ns === own[name]) continue;
+    if (ns === own[name] || SORTS.some((s) => s.name === name)) continue;
     const title = TITLES[name] ?? `${name} namespace`;
     throw new DomainError('unsupported', `process ${view.pid} has a ${title} of its own`, { resource: `a ${title}` });
   }

@@ -123,7 +123,7 @@ export function withoutObjects(o: Outline, carried: (path: string) => boolean): 
   return { ...o, vmas: o.vmas.filter((v) => v.backing.kind !== 'object' && !carried(v.path)) };
 }
 
-/** True if a process made after `earlier` can still become `now`: same place in the tree, same threads, same vDSOs. */
+/** True if a process made after `earlier` can still become `now`: same place in the tree, same threads, namespaces and vDSOs. */
 export function stillFits(earlier: readonly Outline[], now: readonly Outline[]): boolean {
   if (earlier.length !== now.length) return false;
   const key = (o: Outline): string =>
@@ -137,6 +137,7 @@ export function stillFits(earlier: readonly Outline[], now: readonly Outline[]):
       o.view.threads.map((t) => t.tid),
       o.view.tables,
       o.view.stat.ttyNr,
+      o.view.namespaces,
       [o.vdso, ...o.keptVdsos].map((v) => [v.vvar, v.vdso]),
     ]);
   const keys = new Set(earlier.map(key));

@@ -1,7 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { CLONE } from '../linux/flags.js';
-import { inside } from '../linux/inside.js';
+import { inside, type Where } from '../linux/inside.js';
 import { check } from '../linux/os.js';
 import { domainKind } from './kind.js';
 
@@ -9,7 +9,7 @@ import { domainKind } from './kind.js';
 const FIELD = 65;
 const UTSNAME = 6 * FIELD;
 
-interface HostnameState {
+export interface HostnameState {
   readonly nodename: Uint8Array;
   readonly domainname: Uint8Array;
 }
@@ -29,8 +29,8 @@ export const hostname = domainKind<HostnameState>({
   },
 });
 
-const namesOf = (hands: Hands, pid: number): Promise<HostnameState> =>
-  inside(hands, pid, CLONE.NEWUTS, (b) => {
+export const namesOf = (hands: Hands, where: Where): Promise<HostnameState> =>
+  inside(hands, where, CLONE.NEWUTS, (b) => {
     const out = b.out(UTSNAME);
     const asked = b.call(SYS.uname, out);
     return (r) => {
@@ -44,8 +44,8 @@ const namesOf = (hands: Hands, pid: number): Promise<HostnameState> =>
     };
   });
 
-const giveNames = (hands: Hands, pid: number, names: HostnameState): Promise<void> =>
-  inside(hands, pid, CLONE.NEWUTS, (b) => {
+export const giveNames = (hands: Hands, where: Where, names: HostnameState): Promise<void> =>
+  inside(hands, where, CLONE.NEWUTS, (b) => {
     const calls = [
       b.call(SYS.sethostname, b.bytes(names.nodename), names.nodename.length),
       b.call(SYS.setdomainname, b.bytes(names.domainname), names.domainname.length),

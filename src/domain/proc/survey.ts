@@ -7,6 +7,7 @@ import { DELETED, tellDeleted } from './deleted.js';
 import { parseFdInfo, type FdInfo } from './fdinfo.js';
 import { parseMaps, type Vma } from './maps.js';
 import { tellMayWrite } from './may-write.js';
+import { NAMESPACES, namespacesFrom, type Namespaces } from './namespaces.js';
 import { tellQueues } from './queues.js';
 import { parseProcStat, parseStatus, type ProcStat, type Status } from './status.js';
 
@@ -63,7 +64,7 @@ export interface ProcessView {
   /** Which of these three are gone; the kernel has put ` (deleted)` behind them. */
   readonly gone: Readonly<Record<'cwd' | 'root' | 'exe', boolean>>;
   readonly timers: string;
-  readonly namespaces: Readonly<Record<string, string>>;
+  readonly namespaces: Namespaces;
   readonly oomScoreAdj: number;
   /** As the files of `/proc` are named that tell it: hexadecimal; a decimal number. */
   readonly coreFilter: string;
@@ -74,19 +75,6 @@ export interface ProcessView {
   /** Its own, as long as it was not compared with others (checkpoint/shared-tables.ts). */
   readonly tables: Tables;
 }
-
-const NAMESPACES = [
-  'pid',
-  'pid_for_children',
-  'mnt',
-  'net',
-  'ipc',
-  'uts',
-  'time',
-  'time_for_children',
-  'user',
-  'cgroup',
-] as const;
 
 const PER_PROCESS = ['status', 'stat', 'timers', 'oom_score_adj', 'coredump_filter', 'loginuid'] as const;
 
@@ -202,7 +190,7 @@ export async function surveyProcesses(
       exe: link(2),
       gone: { cwd: false, root: false, exe: false },
       timers: text(2),
-      namespaces: Object.fromEntries(NAMESPACES.map((n, k) => [n, link(3 + k)])),
+      namespaces: namespacesFrom((k) => link(3 + k)),
       oomScoreAdj: Number(text(3)),
       coreFilter: text(4),
       loginUid: text(5),

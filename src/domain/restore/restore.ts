@@ -16,9 +16,11 @@ import { restoreOwners } from '../checkpoint/file-owners.js';
 import { bury, end } from '../tree/dead.js';
 import { forgetSignal } from '../trace/stop-job.js';
 import type { ProcessView } from '../proc/survey.js';
+import { ownSpaces } from '../kinds/process/namespaces.js';
 import { indexOf } from '../kinds/terminals/number.js';
 import { giveUpTerminal, pairsOf } from '../kinds/terminals/pairs.js';
 import { isNameless, Reborn } from './reborn.js';
+import { enterSpaces } from '../spaces/enter.js';
 import { Sequence, together } from '../together.js';
 import { cloneArgs } from '../trace/clone.js';
 import { ANCHOR, birthOrder, idsOf, placesOf } from '../tree/tree.js';
@@ -106,6 +108,8 @@ export class Restoration {
   /** Brings processes to life, also those that have ended already. */
   async #bearAll(views: readonly ProcessView[]): Promise<Map<number, Tracee>> {
     const tracees = new Map<number, Tracee>([[ANCHOR, this.anchor.tracee]]);
+    const own = ownSpaces(this.context);
+    const spaces = new Map([[ANCHOR, own]]);
     const living = new Map(views.map((v) => [v.pid, v]));
     const dead = new Map(views.flatMap((v) => v.dead.map((d) => [d.pid, d])));
     const terminalOf = new Map(
@@ -137,7 +141,10 @@ export class Restoration {
           const shared = view === undefined ? 0 : sharedAtBirth(view);
           const tracee = await this.#beget(of(birth.by), pid, birth.sibling, shared, exitSignal);
           tracees.set(pid, tracee);
+          const born = spaces.get(birth.by);
+          spaces.set(pid, own === undefined ? undefined : (view?.namespaces ?? born));
           if (view === undefined) break;
+          if (born !== undefined) await enterSpaces(this.context, tracee, born, view.namespaces);
           const reborn = new Reborn(this.context, pid, tracee);
           this.processes.set(pid, reborn);
           this.context.actors.add(pid, () => ({ tracee, handsFd: reborn.handsFd }));

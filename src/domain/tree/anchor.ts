@@ -12,6 +12,7 @@ import { parseMountinfo, type Mount } from '../mounts/mountinfo.js';
 import { check, open, readText, writeText } from '../linux/os.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
 import { isVdso, parseMaps, type Vma } from '../proc/maps.js';
+import { namespacesOf, type Namespaces } from '../proc/namespaces.js';
 import { cloneArgs } from '../trace/clone.js';
 import { AT_ENDED, AT_REAP } from '../trace/runner.js';
 import { plantRunner, roomForRunner } from '../trace/running.js';
@@ -86,6 +87,8 @@ export class Anchor {
     readonly clocks: ClockOffsets,
     /** What is mounted in its mount namespace before anybody in the domain mounts something. */
     public mounts: readonly Mount[],
+    /** The namespaces that the domain was made with, as `/proc/PID/ns` shows them. */
+    readonly namespaces: Namespaces,
     /** The real time as files are stamped with it, in nanoseconds, when nobody was in the domain yet. */
     readonly since: bigint,
     /** What the domain has written and closed on file systems of the OS instance. */
@@ -263,7 +266,8 @@ export async function createAnchor(
   else await giveNic(hands, netns, spec.network);
   const mounts = parseMountinfo((await readText(hands, `/proc/${pid}/mountinfo`)) ?? '');
   const written = await watchMounts(tracee, mounts);
-  return new Anchor(spec, cgroup, tracee, netns, clocks, mounts, await fileTime(hands), written);
+  const namespaces = await namespacesOf(hands, pid);
+  return new Anchor(spec, cgroup, tracee, netns, clocks, mounts, namespaces, await fileTime(hands), written);
 }
 
 /**

@@ -7,6 +7,7 @@ import { attributes } from './attributes.js';
 import { cgroupMembers } from './cgroup-members.js';
 import { cgroups } from './cgroups.js';
 import { namespaceFile } from './namespace-file.js';
+import { namespaces } from './namespaces.js';
 import { pidfd } from './pidfd.js';
 import { scheduling } from './scheduling.js';
 import { seccomp } from './seccomp.js';
@@ -19,5 +20,5 @@ export const ofProcesses: readonly ProcessKind[] = [
   seccomp,
   controllingTerminal,
 ];
-export const sharedByProcesses: readonly DomainKind[] = [cgroups, threadsApart, terminals];
+export const sharedByProcesses: readonly DomainKind[] = [namespaces, cgroups, threadsApart, terminals];
 export const filesOfProcesses: readonly FileKind[] = [pidfd, namespaceFile, master, slave];

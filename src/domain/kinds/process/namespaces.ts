@@ -1,0 +1,79 @@
+import { O } from '../../linux/flags.js';
+import { open } from '../../linux/os.js';
+import type { Namespaces } from '../../proc/namespaces.js';
+import { findSpaces, holdSpaces } from '../../spaces/find.js';
+import { keepSpace, makeSpace } from '../../spaces/make.js';
+import { SORTS } from '../../spaces/sorts.js';
+import { sortOf, spaceKey, type Space, type SpaceSort } from '../../spaces/space.js';
+import { together } from '../../together.js';
+import { domainKind, type ForesightContext, type RestoreContext } from '../kind.js';
+
+interface SpacesState {
+  /** Those that the domain was made with, as the source names them. */
+  readonly own: Namespaces;
+  readonly spaces: readonly Space[];
+}
+
+const NAME = 'namespaces';
+
+/** Namespaces beside those that the domain was made with; null: there are none. Who is in them: spaces/enter.ts. */
+export const namespaces = domainKind<SpacesState | null>({
+  name: NAME,
+  keeps: 'UTS namespaces beside the domain’s own: who is in them, what names they have, descriptors of them',
+  refuses: 'other namespaces of a process’s own; one that belongs to a user namespace',
+  foresee: (context) => look(context),
+  fits: (before, now) => linksOf(before) === linksOf(now),
+  async prepare(context, state) {
+    if (state !== null) await make(context, state);
+  },
+  checkpoint: (context) => look(context, context.foreseen.get(NAME) as SpacesState | null | undefined),
+  async restore(context, state) {
+    const before = context.prepared.get(NAME) as SpacesState | null | undefined;
+    if (state === null || before === state) return;
+    const old = new Map(before?.spaces.map((s) => [s.link, JSON.stringify(s.data)]));
+    const changed = state.spaces.filter((s) => old.get(s.link) !== JSON.stringify(s.data));
+    await together(changed.map((s) => sortNamed(s.link)?.give(context, pathOf(context, s.link), s.data)));
+  },
+});
+
+/** The namespaces of the domain's first process, as the source names them; undefined: all of the domain is in them. */
+export const ownSpaces = ({ prepared }: RestoreContext): Namespaces | undefined =>
+  (prepared.get(NAME) as SpacesState | null | undefined)?.own;
+
+const sortNamed = (link: string): SpaceSort | undefined => SORTS.find((s) => s.name === sortOf(link));
+const linksOf = (state: SpacesState | null): string => JSON.stringify(state?.spaces.map((s) => s.link).sort());
+const pathOf = ({ objectFds }: RestoreContext, link: string): string =>
+  `/proc/self/fd/${objectFds.get(spaceKey(link)) ?? -1}`;
+
+async function look(context: ForesightContext, known?: SpacesState | null): Promise<SpacesState | null> {
+  const found = findSpaces(context);
+  if (found.length === 0) return null;
+  const held = new Map(known?.spaces.map((s) => [s.link, s.held]));
+  const fresh = found.filter((f) => !held.has(f.link));
+  if (fresh.length > 0) {
+    const fds = await holdSpaces(context, fresh);
+    fresh.forEach(({ link }, i) => held.set(link, fds[i] ?? -1));
+  }
+  const spaces = await together(
+    found.map(async ({ link }): Promise<Space> => {
+      const fd = held.get(link) ?? -1;
+      return { link, held: fd, data: await sortNamed(link)?.look(context, `/proc/self/fd/${fd}`) };
+    }),
+  );
+  return { own: context.anchor.namespaces, spaces };
+}
+
+async function make(context: RestoreContext, { own, spaces }: SpacesState): Promise<void> {
+  const { hands, anchor } = context;
+  for (const sort of SORTS) {
+    const some = spaces.filter((s) => sortOf(s.link) === sort.name);
+    if (some.length === 0) continue;
+    const at = `/proc/${anchor.pid}/ns/${sort.name}`;
+    // Whose parent is elsewhere comes back to it.
+    keepSpace(context, spaceKey(own[sort.name] ?? ''), await open(hands, at, O.RDONLY));
+    for (const { link, data } of some) {
+      keepSpace(context, spaceKey(link), await makeSpace(hands, sort));
+      await sort.give(context, pathOf(context, link), data);
+    }
+  }
+}

@@ -1,0 +1,5 @@
+import type { SpaceSort } from './space.js';
+import { uts } from './uts.js';
+
+/** Sorts of namespaces of which a domain may have more than one, in the order in which a process enters them. */
+export const SORTS: readonly SpaceSort[] = [uts];

@@ -1,0 +1,40 @@
+import type { ForesightContext, RestoreContext } from '../kinds/kind.js';
+
+/** A namespace that the domain has beside those that it was made with. Plain data. */
+export interface Space {
+  /** As `/proc/PID/ns` shows it, such as `uts:[4026532279]`: another one after a move. */
+  readonly link: string;
+  /** A descriptor of the source's hands for it. */
+  readonly held: number;
+  /** What it holds, as its sort tells it. */
+  readonly data: unknown;
+}
+
+/** A sort of namespaces of which a domain may have more than one. */
+export interface SpaceSort {
+  /** As `/proc/PID/ns` has it. */
+  readonly name: string;
+  /** `CLONE_NEW…`. */
+  readonly flag: number;
+  /** What a namespace holds; plain data. `at`: a path of the hands that leads to it. Throws `unsupported`. */
+  look(context: ForesightContext, at: string): Promise<unknown>;
+  /** Gives a namespace that is as it was made, or as it was looked at before, what it holds. */
+  give(context: RestoreContext, at: string, data: unknown): Promise<void>;
+}
+
+/** Makes a sort of a typed pair of functions. `S` is plain data. */
+export function spaceSort<S>(definition: {
+  name: string;
+  flag: number;
+  look: (context: ForesightContext, at: string) => Promise<S>;
+  give: (context: RestoreContext, at: string, data: S) => Promise<void>;
+}): SpaceSort {
+  const { give } = definition;
+  return { ...definition, give: (context, at, data) => give(context, at, data as S) };
+}
+
+/** Where `objectFds` has a namespace of the destination, by what it is in the source. */
+export const spaceKey = (link: string): string => `namespace ${link}`;
+
+/** What sort a namespace is of, by its link. */
+export const sortOf = (link: string): string => link.slice(0, link.indexOf(':'));
