@@ -12,6 +12,11 @@ export class Undo {
     this.#steps.push({ name, back, essential });
   }
 
+  /** As {@link add}, for what is to be taken back when all else is, however early it is added. */
+  addLast(name: string, back: () => Promise<void>): void {
+    this.#steps.unshift({ name, back, essential: false });
+  }
+
   /** The work is done: nothing is to be taken back. */
   forget(): void {
     this.#steps.length = 0;

@@ -1,3 +1,4 @@
+// fails: shape files finish resume
 // Watches of a folder, of a file in it, of a deleted file, of a link and of what it leads to, with numbers that are far apart; nothing that
 // the move does is told.
 #include "file.h"

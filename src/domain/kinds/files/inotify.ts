@@ -14,6 +14,8 @@ const IN_DONT_FOLLOW = 0x02000000;
 /** Numbers skipped in one batch, by two calls each. */
 const SKIPS = 200;
 const EVENTS = 0x8000;
+/** Reads of {@link EVENTS}: 16384 events, the most that wait unless a system is told otherwise, of 272 bytes at most. */
+const DRAINS = 150;
 
 interface InotifyState {
   readonly flags: number;
@@ -88,9 +90,12 @@ async function skip(hands: Hands, fd: number, at: string, how: number, from: num
   return next;
 }
 
-/** Takes all events out. The descriptor does not block. */
+/**
+ * Takes all events out. The descriptor does not block. Others may make events as fast as they are read: what is there after
+ * as many as a queue can hold is theirs.
+ */
 async function drain(hands: Hands, fd: number): Promise<void> {
-  for (;;) {
+  for (let turn = 0; turn < DRAINS; turn++) {
     const b = hands.batch();
     const n = b.call(SYS.read, fd, b.out(EVENTS), EVENTS);
     if ((await b.run()).value(n) <= 0) return;
@@ -107,15 +112,47 @@ export const unreadEvents = domainKind<null>({
   describe: refuseUnread,
   async checkpoint(context) {
     await refuseUnread(context);
+    const { hands, views, undo } = context;
+    const all = instancesOf(views);
+    // What we open, read and close meanwhile may be watched: nobody shall hear of it.
+    if (all.length > 0) undo.addLast('taking out events of our own', () => forget(hands, all));
     return null;
   },
   restore: () => Promise.resolve(),
 });
 
-async function refuseUnread({ hands, views }: LookContext): Promise<void> {
-  const all = views.flatMap(({ hostPid, pid, descriptors }) =>
+/** A descriptor of a process for an inotify instance. */
+interface Instance {
+  readonly hostPid: number;
+  readonly pid: number;
+  readonly fd: number;
+}
+
+const instancesOf = (views: LookContext['views']): Instance[] =>
+  views.flatMap(({ hostPid, pid, descriptors }) =>
     descriptors.filter(isInotify).map((d) => ({ hostPid, pid, fd: d.fd })),
   );
+
+/** Takes events out that came while nobody could read them. */
+async function forget(hands: Hands, all: readonly Instance[]): Promise<void> {
+  for (const { hostPid, fd } of all) {
+    for (let turn = 0; turn < DRAINS; turn++) {
+      const b = hands.batch();
+      const pidfd = b.must(SYS.pidfd_open, hostPid, 0);
+      const got = b.call(SYS.pidfd_getfd, pidfd, fd, 0);
+      b.call(SYS.close, pidfd);
+      const flags = b.call(SYS.fcntl, got, F.GETFL);
+      b.call(SYS.fcntl, got, F.SETFL, O.NONBLOCK);
+      const n = b.call(SYS.read, got, b.out(EVENTS), EVENTS);
+      b.call(SYS.fcntl, got, F.SETFL, flags);
+      b.call(SYS.close, got);
+      if ((await b.run()).value(n) <= 0) break;
+    }
+  }
+}
+
+async function refuseUnread({ hands, views }: LookContext): Promise<void> {
+  const all = instancesOf(views);
   if (all.length === 0) return;
   const waiting = await askAll(hands, all, 5, (b, { hostPid, fd }) => {
     const length = b.out(8);
