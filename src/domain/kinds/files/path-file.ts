@@ -127,7 +127,13 @@ export const pathFile = fileKind<PathFileState>({
 /** Opens a file of /proc or /sys again, at its place. What cannot be gone about in has none. */
 async function reopen(context: RestoreContext, path: string, flags: number, pos: number): Promise<number> {
   const fd = await openKernelFile(context, path, flags);
-  if (pos !== 0) await context.hands.syscall(SYS.lseek, fd, pos, 0);
+  if (pos === 0) return fd;
+  const b = context.hands.batch();
+  b.call(SYS.lseek, fd, pos, 0);
+  // Going there has the kernel make what the file says, of a process that is not complete yet. Read elsewhere, it is made
+  // anew when the process reads on.
+  if (path.startsWith('/proc/')) b.call(SYS.pread64, fd, b.out(1), 1, pos === 1 ? 1 : 0);
+  await b.run();
   return fd;
 }
 
