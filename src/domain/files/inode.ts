@@ -1,6 +1,6 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../linux/flags.js';
+import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../linux/flags.js';
 import { check, isFound } from '../linux/os.js';
 import { objectKey } from '../memory/layout.js';
 
@@ -62,10 +62,7 @@ export interface Inode {
 
 export const typeOf = (inode: { readonly mode: number }): number => inode.mode & S_IFMT;
 
-/**
- * Looks at a file by any descriptor of the hands. Throws `guest`. `follow`: where a symbolic link leads is asked too, which
- * changes when it was last read.
- */
+/** Looks at a file by any descriptor of the hands. Throws `guest`. `follow`: where a symbolic link leads is asked too. */
 export async function lookAtInode(hands: Hands, fd: number, what: string, follow = false): Promise<Inode> {
   const b = hands.batch();
   const [stat, fs, names, target] = [b.out(128), b.out(120), b.out(MOST_NAMES), b.out(MOST_NAMES)];
@@ -75,11 +72,16 @@ export async function lookAtInode(hands: Hands, fd: number, what: string, follow
   const path = `/proc/self/fd/${fd}`;
   const listed = b.call(SYS.listxattr, b.str(path), names, MOST_NAMES);
   const led = follow ? b.call(SYS.readlinkat, fd, b.str(''), target, MOST_NAMES) : undefined;
+  const then = b.out(led === undefined ? 0 : 128);
+  if (led !== undefined) b.call(SYS.fstat, fd, then);
   const r = await b.run();
   check(r.value(looked), `looking at ${what}`);
   check(r.value(fsLooked), `looking at the file system of ${what}`);
   const view = r.view(stat);
   const mode = view.getUint32(16, true);
+  const times = timesIn(view);
+  if (led !== undefined && r.value(led) >= 0 && !isSame(times, timesIn(r.view(then))))
+    await putBack(hands, fd, times, what);
   const list = isFound(r.value(listed), `listing attributes of ${what}`) ? r.bytes(names, r.value(listed)) : undefined;
   return {
     key: inodeKey(view.getBigUint64(0, true), view.getBigUint64(8, true)),
@@ -91,7 +93,7 @@ export async function lookAtInode(hands: Hands, fd: number, what: string, follow
     rdev: Number(view.getBigUint64(32, true)),
     size: Number(view.getBigInt64(48, true)),
     blocks: Number(view.getBigUint64(64, true)),
-    times: new Uint8Array(view.buffer, 72, 32).slice(),
+    times,
     xattrs: await readXattrs(hands, path, list, what),
     target:
       led !== undefined && (mode & S_IFMT) === S_IF.LNK
@@ -102,6 +104,27 @@ export async function lookAtInode(hands: Hands, fd: number, what: string, follow
 }
 
 const utf8 = new TextDecoder();
+
+/** Of a `struct stat`: last access and last change of contents, as utimensat(2) takes them. */
+const timesIn = (stat: DataView): Uint8Array => new Uint8Array(stat.buffer, stat.byteOffset + 72, 32).slice();
+const isSame = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, i) => byte === b[i]);
+
+/** Gives a file the times it had before we read it. */
+async function putBack(hands: Hands, fd: number, times: Uint8Array, what: string): Promise<void> {
+  const b = hands.batch();
+  const set = b.call(SYS.utimensat, fd, b.str(''), b.bytes(times), AT_EMPTY_PATH);
+  check((await b.run()).value(set), `putting back the times of ${what}`);
+}
+
+/** Puts back when a file was last read, where a reading of ours has changed that. `fd`: any descriptor of the hands for it. */
+export async function putBackTimes(hands: Hands, fd: number, { times }: Inode, what: string): Promise<void> {
+  const b = hands.batch();
+  const stat = b.out(128);
+  const looked = b.call(SYS.fstat, fd, stat);
+  const r = await b.run();
+  check(r.value(looked), `looking at ${what}`);
+  if (!isSame(times, timesIn(r.view(stat)))) await putBack(hands, fd, times, what);
+}
 
 async function readXattrs(
   hands: Hands,

@@ -7,7 +7,7 @@ import { closeAll, whileOpen } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import { together } from '../together.js';
 import { readPieces, writePieces, type Piece } from './extents.js';
-import { dressInode, inodeKey, lookAtInode, type Inode } from './inode.js';
+import { dressInode, inodeKey, lookAtInode, putBackTimes, type Inode } from './inode.js';
 
 /** What is read together with the opening of a file. */
 const SMALL = 0x10000;
@@ -80,6 +80,7 @@ export async function readThrough(hands: Hands, of: Holder, inode: Inode, what: 
       const r = await c.run();
       pieces.push({ at, bytes: r.bytes(buf, check(r.value(n), `reading ${what}`)) });
     }
+    await putBackTimes(hands, fd, inode, what);
     return pieces;
   });
 }

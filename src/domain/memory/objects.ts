@@ -73,7 +73,7 @@ export async function mappedObjects(
   await together(
     [...found].map(async ([key, { at, vma, exchanged }]) => {
       const b = hands.batch();
-      const fd = b.call(SYS.openat, AT_FDCWD, b.str(at), O.RDONLY | O.CLOEXEC, 0);
+      const fd = b.call(SYS.openat, AT_FDCWD, b.str(at), O.RDONLY | O.NOATIME | O.CLOEXEC, 0);
       const opened = check((await b.run()).value(fd), `opening the memory behind ${vma.path}`);
       await addObject(hands, opened, vma.path, into, key, exchanged);
     }),

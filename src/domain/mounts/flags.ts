@@ -1,6 +1,7 @@
 /** Constants of the mount interfaces (linux/mount.h, linux/fcntl.h). */
 export const MS = { REC: 0x4000, UNBINDABLE: 0x20000, PRIVATE: 0x40000, SLAVE: 0x80000, SHARED: 0x100000 } as const;
 export const MNT_DETACH = 2;
+export const AT_RECURSIVE = 0x8000;
 export const OPEN_TREE_CLONE = 1;
 export const OPEN_TREE_CLOEXEC = 0o2000000;
 export const MOVE_MOUNT = { F_EMPTY_PATH: 4, T_EMPTY_PATH: 0x40, SET_GROUP: 0x100 } as const;
@@ -30,6 +31,9 @@ export function mountAttributes(flags: readonly string[]): Uint8Array {
   const set = flags.reduce((n, f) => n | (ATTRIBUTES.get(f) ?? 0), atime);
   return new Uint8Array(new BigUint64Array([BigInt(set), BigInt(ALL & ~set) | BigInt(ATTR_ATIME), 0n, 0n]).buffer);
 }
+
+/** The same, for a mount by which we look: nobody shall see that something was read. */
+export const UNSEEN = new Uint8Array(new BigUint64Array([BigInt(ATTR_NOATIME), BigInt(ATTR_ATIME), 0n, 0n]).buffer);
 
 /** The same, for how mounts that are made later spread. */
 export function propagation(kind: number): Uint8Array {

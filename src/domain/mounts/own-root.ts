@@ -4,11 +4,11 @@
  */
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
-import { AT_FDCWD, O } from '../linux/flags.js';
+import { AT_EMPTY_PATH, AT_FDCWD, O } from '../linux/flags.js';
 import { check, open, readText } from '../linux/os.js';
 import type { Anchor } from '../tree/anchor.js';
 import { ask, moveTo, newFileSystem } from './build.js';
-import { MNT_DETACH, OPEN_TREE_CLOEXEC } from './flags.js';
+import { MNT_DETACH, OPEN_TREE_CLOEXEC, UNSEEN } from './flags.js';
 import { parseMountinfo } from './mountinfo.js';
 
 /** Where the layer is mounted for as long as it takes to mount the root. */
@@ -23,8 +23,10 @@ export async function makeLayer(anchor: Anchor): Promise<void> {
   anchor.layer = await newFileSystem(tracee, none, (fd) => fd);
   const b = tracee.batch();
   const made = ['upper', 'work'].map((name) => b.call(SYS.mkdirat, anchor.layer, b.str(name), 0o755));
+  // The root has times as it is mounted itself; this is how we look into it.
+  const unseen = b.call(SYS.mount_setattr, anchor.layer, b.str(''), AT_EMPTY_PATH, b.bytes(UNSEEN), UNSEEN.length);
   const r = await b.run();
-  for (const n of made) check(r.value(n), 'making a layer');
+  for (const n of [...made, unseen]) check(r.value(n), 'making a layer');
 }
 
 /** What has been written, as a descriptor of the hands for its folder. */

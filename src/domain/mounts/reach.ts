@@ -4,14 +4,14 @@ import { AT_FDCWD, CLONE, O } from '../linux/flags.js';
 import { closeAll, making } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import { together } from '../together.js';
-import { MNT_DETACH, MS } from './flags.js';
+import { AT_RECURSIVE, MNT_DETACH, MS, UNSEEN } from './flags.js';
 import type { Mount } from './mountinfo.js';
 import { mountOrder } from './order.js';
 
 /**
  * Opens mounts of a process's namespace, also those that others cover: the hands enter a copy of the namespace and take
  * one mount after the other away there, from the top. Answers descriptors of the hands (`O_PATH`), by the mounts' ids,
- * with nothing mounted below any of them. `mounts`: all that there are.
+ * with nothing mounted below any of them; what is read by them keeps its times. `mounts`: all that there are.
  */
 export async function reachMounts(
   hands: Hands,
@@ -37,6 +37,7 @@ export async function reachMounts(
       // What follows must not happen in the domain's own namespace.
       const copied = b.must(SYS.unshare, CLONE.NEWNS);
       const alone = b.must(SYS.mount, b.str('none'), b.str('/'), 0, MS.REC | MS.PRIVATE, 0);
+      const unseen = b.must(SYS.mount_setattr, AT_FDCWD, b.str('/'), AT_RECURSIVE, b.bytes(UNSEEN), UNSEEN.length);
       const found = order.slice(0, last + 1).map((m) => {
         const point = b.str(m.point);
         const flags = O.PATH | O.NOFOLLOW | O.CLOEXEC;
@@ -52,6 +53,7 @@ export async function reachMounts(
       check(r.value(entered), 'entering a mount namespace');
       check(r.value(copied), 'copying a mount namespace');
       check(r.value(alone), 'setting a copy of a mount namespace apart');
+      check(r.value(unseen), 'setting a copy of a mount namespace to leave times alone');
       const out = new Map<number, number>();
       for (const { m, fd, gone } of found) {
         if (gone !== undefined) check(r.value(gone), `uncovering what is below ${m.point}`);

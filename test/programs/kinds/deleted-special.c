@@ -1,3 +1,4 @@
+// fails: shape finish
 // Deleted special files: a FIFO with what waits in it, a device node, the file of a UNIX socket.
 #include "file.h"
 #include <sys/socket.h>

@@ -33,7 +33,8 @@ export const memoryFile = fileKind<MemoryFileState>({
   async checkpoint({ hands, objects }, file) {
     // The object's note keeps a descriptor of its own, of a description of its own.
     const b = hands.batch();
-    const own = b.call(SYS.openat, AT_FDCWD, b.str(`/proc/self/fd/${file.held}`), O.RDONLY | O.CLOEXEC, 0);
+    const how = O.RDONLY | O.NOATIME | O.CLOEXEC;
+    const own = b.call(SYS.openat, AT_FDCWD, b.str(`/proc/self/fd/${file.held}`), how, 0);
     const fd = check((await b.run()).value(own), `opening ${file.view.link}`);
     const { flags, pos } = file.view.info;
     const path = file.view.link.replace(/ \(deleted\)$/, '');
