@@ -3,7 +3,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError, unsupported } from '../errors.js';
 import { holdFiles, kindOf, lookerAt } from './files.js';
 import type { FrozenDomain } from '../freeze/frozen.js';
-import type { FrozenProcess } from '../freeze/frozen-thread.js';
+import type { FrozenProcess, FrozenThread } from '../freeze/frozen-thread.js';
 import { refuseState } from '../freeze/stoppable.js';
 import type { CheckpointContext, LookContext, ProcessKind, SavedFile, SavedPart, SavedShare } from '../kinds/kind.js';
 import { domainKinds, processKinds } from '../kinds/registry.js';
@@ -25,7 +25,7 @@ import { Sequence, together } from '../together.js';
 import { refusing, refusingLater, type OnRefusal } from '../refusals.js';
 import { WCOREDUMP } from '../tree/dead.js';
 import { birthOrder, idsOf, placesOf } from '../tree/tree.js';
-import type { Registers, Tracee } from '../trace/tracee.js';
+import { PC, REG, type Registers, type Tracee } from '../trace/tracee.js';
 import type { Wait } from '../freeze/wait.js';
 
 export interface ThreadImage {
@@ -160,6 +160,7 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
     hold: (fd) => void kept.push(fd),
     files: [],
     inside: new Map(),
+    answers: new Map(),
     leaders: new Map(
       frozen.processes.flatMap((p) => {
         const view = viewOf.get(p.hostPid);
@@ -183,7 +184,27 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
     checkpointFiles(context),
     together(domainKinds.map((kind) => kind.checkpoint(context))),
   ]);
-  return { source: hands, processes, files, objects: [...context.objects.values()], shares, close };
+  return {
+    source: hands,
+    processes: processes.map((p) => ({
+      ...p,
+      threads: p.threads.map((t, i) => answered(context, p.frozen.threads[i], t)),
+    })),
+    files,
+    objects: [...context.objects.values()],
+    shares,
+    close,
+  };
+}
+
+/** A thread as it goes on in another kernel, where a call that it was stopped in is over: past the call, with its answer. */
+function answered({ answers }: CheckpointContext, frozen: FrozenThread | undefined, thread: ThreadImage): ThreadImage {
+  const answer = answers.get(frozen?.tracee.tid ?? -1);
+  if (answer === undefined) return thread;
+  const regs = thread.regs.slice();
+  regs[PC] = (regs[PC] ?? 0n) + 4n;
+  regs[REG.a0] = BigInt.asUintN(64, BigInt(answer));
+  return { ...thread, regs };
 }
 
 /** Open files, and the memory objects that they and mappings lead to. */

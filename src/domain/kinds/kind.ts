@@ -61,6 +61,11 @@ export interface CheckpointContext extends ForesightContext {
   readonly objects: Map<string, MemoryObject>;
   /** First threads of the domain's processes, by the ids the processes have in it: can be told to make system calls. */
   readonly leaders: ReadonlyMap<number, Tracee>;
+  /**
+   * What calls answer that the stop has caught in their middle, and that are over by now: their threads do not make them again. By
+   * the threads' ids in the hands' PID namespace.
+   */
+  readonly answers: Map<number, number>;
 }
 
 /** What a restoration offers to a kind. */

@@ -30,9 +30,10 @@ export async function readQueue(
   const accepted: number[] = [];
   undo.add('putting connections back that wait to be accepted', async () => {
     await disconnect(hands, accepted);
+    // First, as connections have the guard of the socket that they came to.
+    await unguard(hands, file.held, listener);
     // What cannot be put back is refused to the other side when it next says something.
     await enqueue(hands, anchor, file.held, waiting).catch(() => undefined);
-    await unguard(hands, file.held, listener);
   });
   // Whoever found no room till now shall not come in meanwhile.
   await guard(hands, file.held, listener);

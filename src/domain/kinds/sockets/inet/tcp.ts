@@ -8,6 +8,7 @@ import { fileKind, type LookContext, type OpenFile } from '../../kind.js';
 import { int, IPPROTO_IP, IPPROTO_IPV6, SO, SOL_SOCKET, socketFamily, type SocketOption } from '../socket-options.js';
 import { readQueue } from './accept-queue.js';
 import { isBound } from './address.js';
+import { threadsInConnect } from './in-connect.js';
 import { addFilterLook, setFilter } from './filter.js';
 import { guard, unguard } from './guard.js';
 import { enqueue } from './handshake.js';
@@ -137,6 +138,8 @@ export const tcp = fileKind<TcpState>({
     };
     switch (info.state) {
       case STATE.CLOSE: {
+        // A connection that was refused while a thread waits for it: it asks again, of a socket that is as it was before.
+        if ((await threadsInConnect(context, file)).length > 0) return base;
         const ended = isBound(base.local) ? await readEnded(hands, fd) : undefined;
         return ended === undefined ? noteShared(context, base) : { ...base, ended };
       }
@@ -153,6 +156,7 @@ export const tcp = fileKind<TcpState>({
           return { ...base, tcpState: STATE.CLOSE, ended: await readEnded(hands, fd) };
         const connected: Connected = { local: base.local, peer: base.peer, connection };
         await inAgreement(context, fd, connected);
+        for (const { tracee } of await threadsInConnect(context, file)) context.answers.set(tracee.tid, 0);
         return { ...base, connected };
       }
     }
