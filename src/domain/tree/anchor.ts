@@ -10,6 +10,7 @@ import { fileTime } from '../mounts/file-time.js';
 import { watchMounts, type Written } from '../mounts/written.js';
 import { parseMountinfo, type Mount } from '../mounts/mountinfo.js';
 import { check, open, readText, writeText } from '../linux/os.js';
+import { loadDiagnosis } from './modules.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
 import { isVdso, parseMaps, type Vma } from '../proc/maps.js';
 import { namespacesOf, type Namespaces } from '../proc/namespaces.js';
@@ -201,6 +202,7 @@ export async function createAnchor(
   undo: Undo,
 ): Promise<Anchor> {
   const fileLimit = await prepareHands(hands);
+  await loadDiagnosis(hands);
   const cgroup = new Cgroup(hands, spec.name);
   await cgroup.create();
   undo.add('removing the cgroup', () => cgroup.remove());

@@ -3,9 +3,9 @@ import { socketFamily } from './socket-options.js';
 import { inetKind, inetKinds } from './inet/inet-kinds.js';
 import { netlinkSocket } from './other/netlink-socket.js';
 import { otherFamily } from './other/other-families.js';
-import { AF_PACKET, packetSocket } from './other/packet-socket.js';
+import { packetSocket } from './other/packet-socket.js';
 import { unix } from './unix/unix.js';
-import { AF_INET, AF_INET6, AF_NETLINK, AF_UNIX } from '../../linux/socket-numbers.js';
+import { AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX } from '../../linux/socket-numbers.js';
 
 /** Kinds of sockets: what one of them has saved, it restores (registry.ts lists them too). */
 export const socketKinds: readonly FileKind[] = [...inetKinds, unix, netlinkSocket, packetSocket];

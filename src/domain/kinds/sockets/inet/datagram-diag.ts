@@ -2,7 +2,7 @@ import { once } from '../../../once.js';
 import type { LookContext, OpenFile } from '../../kind.js';
 import { inodeOf } from '../sock-diag.js';
 import { inetSockets } from './diag.js';
-import { IPPROTO_UDP } from './options.js';
+import { IPPROTO_UDP } from '../../../linux/socket-numbers.js';
 
 const ALL_STATES = 0xffff_ffff;
 

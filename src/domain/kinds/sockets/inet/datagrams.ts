@@ -8,9 +8,9 @@ import { int, IPPROTO_IP, IPPROTO_IPV6 } from '../socket-options.js';
 import { endpointOf, type Endpoint } from './address.js';
 import { Injector } from './inject.js';
 import type { InetSocket } from './inet-socket.js';
-import { addSetNumber, IPPROTO_UDP, numberOf, UDP_GRO } from './options.js';
+import { addSetNumber, numberOf, UDP_GRO } from './options.js';
 import { ipPacket } from './segment.js';
-import { AF_INET, MSG_DONTWAIT, MSG_TRUNC, SIOCOUTQ } from '../../../linux/socket-numbers.js';
+import { AF_INET, IPPROTO_UDP, MSG_DONTWAIT, MSG_TRUNC, SIOCOUTQ } from '../../../linux/socket-numbers.js';
 
 /** Control messages: names of what is asked for, and of what then comes. */
 const ASKED = { TTL: 12, TOS: 13, WHERE: 20 } as const;

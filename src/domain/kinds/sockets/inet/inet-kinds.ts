@@ -1,7 +1,6 @@
 import { unsupported } from '../../../errors.js';
 import type { FileKind } from '../../kind.js';
 import type { SocketFamily } from '../socket-options.js';
-import { IPPROTO_UDP } from './options.js';
 import { raw } from './raw.js';
 import { tcp } from './tcp.js';
 import { udp } from './udp.js';
@@ -11,6 +10,7 @@ import {
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
   IPPROTO_TCP,
+  IPPROTO_UDP,
   SOCK_DGRAM,
   SOCK_RAW,
   SOCK_STREAM,

@@ -22,13 +22,13 @@ import {
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
   IPPROTO_TCP,
+  IPPROTO_UDP,
   SOCK_RAW,
   SOCK_STREAM,
   SO_PEEK_OFF,
 } from '../../../linux/socket-numbers.js';
 
 const SOL_RAW = 255;
-export const IPPROTO_UDP = 17;
 export const UDP_GRO = 104;
 
 /** Names of socket(7), ip(7), ipv6(7), as the uapi headers number them. */

@@ -1,4 +1,5 @@
 import type { Batch, Ref } from '../../../../guest/hands/batch.js';
+import type { Hands } from '../../../../guest/hands/hands.js';
 import { SYS } from '../../../../guest/hands/syscalls.js';
 import { unsupported, unsupportedNow } from '../../../errors.js';
 import { making } from '../../../linux/making.js';
@@ -9,7 +10,7 @@ import { makeSocket } from '../make-socket.js';
 import { inodeOf } from '../sock-diag.js';
 import { int, SO, SOL_SOCKET, type OptionName } from '../socket-options.js';
 import { addReadPlain, addSetPlain, whereOf, type PlainSocket } from './plain-socket.js';
-import { AF_NETLINK } from '../../../linux/socket-numbers.js';
+import { AF_NETLINK, MSG_DONTWAIT } from '../../../linux/socket-numbers.js';
 
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
@@ -20,6 +21,9 @@ const OPTIONS: readonly OptionName[] = [
   [SOL_SOCKET, SO.PASSCRED, 4],
 ];
 const GROUP_BYTES = 64;
+/** Messages taken out in one batch, and how often. */
+const AT_ONCE = 20;
+const MOST_TURNS = 50;
 /**
  * Protocols behind which the kernel remembers nothing of a socket but its groups: ROUTE, USERSOCK, SOCK_DIAG, XFRM,
  * KOBJECT_UEVENT, CRYPTO. Behind others it does, or their numbers are another kernel's.
@@ -80,7 +84,23 @@ export const netlinkSocket = fileKind<NetlinkState>({
       return fd;
     });
   },
+  async activate({ hands }, fd, { groups }) {
+    if (groups.length > 0) await forget(hands, fd);
+  },
 });
+
+/**
+ * Takes out what the restoration itself has told to whoever listens, such as of modules that were loaded for it. Others
+ * may tell as fast as it is read: what is there after as much as a queue usually holds is theirs.
+ */
+async function forget(hands: Hands, fd: number): Promise<void> {
+  for (let turn = 0; turn < MOST_TURNS; turn++) {
+    const b = hands.batch();
+    for (let i = 0; i < AT_ONCE; i++) b.must(SYS.recvfrom, fd, 0, 0, MSG_DONTWAIT, 0, 0);
+    const last = b.call(SYS.recvfrom, fd, 0, 0, MSG_DONTWAIT, 0, 0);
+    if ((await b.run()).value(last) < 0) return;
+  }
+}
 
 async function look(context: LookContext, file: OpenFile): Promise<NetlinkState> {
   const b = context.hands.batch();

@@ -2,6 +2,7 @@ import type { Ref } from '../../../../guest/hands/batch.js';
 import { SYS } from '../../../../guest/hands/syscalls.js';
 import { unsupported } from '../../../errors.js';
 import { making } from '../../../linux/making.js';
+import { AF_PACKET } from '../../../linux/socket-numbers.js';
 import { check } from '../../../linux/os.js';
 import { once } from '../../../once.js';
 import { fileKind, type LookContext, type OpenFile } from '../../kind.js';
@@ -11,7 +12,6 @@ import type { OptionName } from '../socket-options.js';
 import { addReadPlain, addSetPlain, whereOf, type PlainSocket } from './plain-socket.js';
 import { attributeOf, u32, readU32, type Entry } from '../../network/rtnetlink.js';
 
-export const AF_PACKET = 17;
 const SOCK_PACKET = 10;
 const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
