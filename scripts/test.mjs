@@ -5,7 +5,7 @@
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { existsSync, readdirSync } from 'node:fs';
-import { join, sep } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { availableParallelism } from 'node:os';
 
 const args = process.argv.slice(2);
@@ -37,7 +37,12 @@ const sources = ['src', 'test']
 const unit = sources.filter((path) => path.startsWith('src'));
 const system = sources.filter((path) => path.startsWith('test'));
 
+/** So many of the files that took longest are named in the end. */
+const SHOWN = 15;
+
 const counts = { passed: 0, failed: 0, skipped: 0 };
+/** Milliseconds by file. */
+const took = new Map();
 async function runFiles(files, concurrency) {
   if (files.length === 0) return;
   const stream = run({
@@ -52,6 +57,9 @@ async function runFiles(files, concurrency) {
   });
   stream.on('test:fail', (e) => {
     if (e.details.type !== 'suite' || e.details.error?.failureType !== 'subtestsFailed') counts.failed++;
+  });
+  stream.on('test:summary', ({ file, duration_ms }) => {
+    if (file !== undefined) took.set(file, (took.get(file) ?? 0) + duration_ms);
   });
   for await (const chunk of stream.compose(new spec())) process.stdout.write(chunk);
 }
@@ -72,5 +80,9 @@ if (counts.passed + counts.failed === 0) {
   process.exitCode = 1;
 }
 if (counts.failed > 0) process.exitCode = 1;
+const slowest = [...took].sort((a, b) => b[1] - a[1]).slice(0, SHOWN);
+if (took.size > SHOWN)
+  for (const [file, ms] of slowest)
+    console.log(`${String(Math.round(ms / 1000)).padStart(5)} s  ${relative(out, file)}`);
 const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : '';
 console.log(`${counts.passed} passed, ${counts.failed} failed${skipped}`);

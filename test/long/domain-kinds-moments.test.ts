@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { DomainError } from '../../src/domain/errors.js';
-import { STEPS } from '../../src/remapping/migrate.js';
 import { bury, kindPrograms, pathOf, startKind, verdict } from '../domain/kind-programs.js';
 import { Stage } from '../domain/stage.js';
 
@@ -12,9 +11,6 @@ const SEED = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 const LONGEST = 60;
 /** Attempts to move a program that is refused in the middle of what it makes. */
 const ATTEMPTS = 5;
-/** After `resume` nothing fails any more. */
-const REVERSIBLE = STEPS.slice(0, STEPS.indexOf('resume') + 1);
-
 /** A stream of numbers from 0 to 1 (mulberry32): the same for the same seed and name. */
 function stream(name: string): () => number {
   let state = new TextEncoder().encode(name).reduce((h, byte) => Math.imul(h ^ byte, 0x01000193), SEED);
@@ -33,25 +29,6 @@ before(async () => {
 after(() => stage?.close());
 
 for (const program of PROGRAMS) {
-  test(`${program.name} is right after a failure at each step of a move, and after the move that then succeeds`, async () => {
-    let domain = await startKind(stage, program);
-    try {
-      for (const step of REVERSIBLE) {
-        await assert.rejects(
-          stage.move(domain, (s) => {
-            if (s === step) throw new Error('injected');
-          }),
-          /injected/,
-          step,
-        );
-      }
-      ({ domain } = await stage.move(domain));
-      assert.equal(await verdict(domain), 'right');
-    } finally {
-      await bury(domain);
-    }
-  });
-
   test(`${program.name} is right whenever its moves begin (SEED=${SEED})`, async () => {
     const random = stream(program.name);
     let domain = await startKind(stage, program, false);
