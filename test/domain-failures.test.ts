@@ -12,12 +12,12 @@ import { Carrier } from '../src/maintenance/index.js';
 import { moveDomain } from '../src/maintenance/move.js';
 import { MIB, testImage } from './testing/images.js';
 import { connectSoon, type RedisConnection } from './testing/redis.js';
+import { SteadyClient } from './testing/steady.js';
 
 const network = { nic: 'eth0', mac: '52:54:00:00:01:00', address: '10.0.2.100/24', gateway: '10.0.2.2' };
 const REDIS = ['/usr/bin/redis-server', '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', ''] as const;
 /** fallocate(2) of the generic system call table. */
 const FALLOCATE = 47;
-const COUNTER = 'steady';
 
 const data = new DataSet(16, 7);
 let computer: Computer;
@@ -49,34 +49,6 @@ after(async () => {
   await steady?.stop();
   await computer?.close();
 });
-
-/** Counts up in the server all the time, one command after the other: each must be carried out exactly once. */
-class SteadyClient {
-  answered = 0;
-  fault: string | undefined;
-  #stopped = false;
-  readonly #work: Promise<void>;
-
-  constructor(private readonly redis: RedisConnection) {
-    this.#work = this.#count().catch((e: unknown) => {
-      this.fault ??= String(e);
-    });
-  }
-
-  async #count(): Promise<void> {
-    while (!this.#stopped) {
-      const n = await this.redis.incr(COUNTER);
-      this.answered++;
-      if (n !== this.answered) this.fault ??= `the server says ${n} to command ${this.answered}`;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#work;
-  }
-}
 
 async function boot(name: string, kernel: KernelChoice): Promise<Carrier> {
   return Carrier.boot(computer, { name, image: await testImage(kernel, 'redis'), memory: 384 * MIB });

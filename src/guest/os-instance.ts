@@ -117,6 +117,7 @@ export class OsInstance implements TurnTaker {
   readonly board: Board;
   /** The devices that it has, in the order of their slots. */
   readonly devices: readonly ComputerDevice[];
+  readonly #given: ComputerDevice[] = [];
   /** What the harts did; filled as they stop. */
   readonly reports: HartReport[] = [];
   readonly #vmm: Vmm;
@@ -146,8 +147,7 @@ export class OsInstance implements TurnTaker {
     this.name = options.name;
     checkDevices(options);
     this.#inventory = options.inventory ?? new Devices(groundOf(vmm));
-    const given: ComputerDevice[] = [];
-    this.devices = given;
+    this.devices = this.#given;
     const layout = layOut(options);
     this.partition = vmm.partition(options.harts ?? 1, options.memory);
     this.ended = new Promise((resolve) => {
@@ -175,7 +175,7 @@ export class OsInstance implements TurnTaker {
       });
       this.serial = board.uart;
       this.debugConsole = board.debugConsole;
-      const { console, disks, nics } = this.#plugAll(board, options, given);
+      const { console, disks, nics } = this.#plugAll(board, options);
       this.console = console;
       this.disks = disks;
       this.nics = nics;
@@ -243,14 +243,10 @@ export class OsInstance implements TurnTaker {
   #plugAll(
     board: Board,
     options: OsOptions,
-    given: ComputerDevice[],
   ): { console: VirtioConsole; disks: readonly VirtioBlock[]; nics: readonly VirtioNet[] } {
     const inventory = this.#inventory;
     const give = <C extends ComputerDevice>(name: string, device: C): C => {
-      const slot = FIRST_SLOT + given.length;
-      this.#devices.set(slot, name);
-      device.give(board, slot, this.name);
-      given.push(device);
+      this.#give(board, name, device);
       return device;
     };
     const own = <C extends ComputerDevice>(device: C): C => {
@@ -274,6 +270,31 @@ export class OsInstance implements TurnTaker {
       disks: disks.map((of, n) => give(`disk ${n}`, disk(of)).device),
       nics: nics.map((of, n) => give(`network card ${n}`, nic(of)).device),
     };
+  }
+
+  /** Puts a device into the next slot, and answers which. */
+  #give(board: Board, name: string, device: ComputerDevice): number {
+    const slot = FIRST_SLOT + this.#given.length;
+    this.#devices.set(slot, name);
+    device.give(board, slot, this.name);
+    this.#given.push(device);
+    return slot;
+  }
+
+  /**
+   * Puts another network card into a slot of the running instance, which finds it when it scans its bus (`rescan` in its
+   * sysfs). Throws GuestError `too-many-devices`, InterpositionError `no-room`.
+   */
+  addNic(options: NetOptions): { readonly device: NicDevice; readonly slot: number } {
+    const most = PCI_SLOTS - FIRST_SLOT;
+    if (this.#given.length >= most)
+      throw new GuestError(
+        'too-many-devices',
+        `${this.name} has no room for another network card: all ${most} slots are taken`,
+      );
+    const device = this.#inventory.addNic(options);
+    this.#own.push(device);
+    return { device, slot: this.#give(this.board, `network card in slot ${FIRST_SLOT + this.#given.length}`, device) };
   }
 
   /** At once nothing of it touches the partition any more; resolves when nothing is under way. */

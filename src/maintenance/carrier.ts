@@ -9,9 +9,10 @@ import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
 import type { MailboxTransport } from '../guest/hands/transport.js';
 import type { OsEnd } from '../guest/os-instance.js';
-import { parseIpv4, parseMac } from '../net/index.js';
+import type { Port } from '../net/index.js';
 import type { ImageBoot, Instance, SystemComputer } from '../system/index.js';
 import { checkTimeout, startTimer } from '../system/timeout.js';
+import { DomainCards, targetOf } from './cards.js';
 import { MaintenanceError } from './errors.js';
 
 /** As for `Computer.boot`; what the hands need is added. */
@@ -42,6 +43,9 @@ const CLOCK_REALTIME = 0;
 
 /** An OS instance that can carry process domains: booted, with an agent (the hands) in it. */
 export class Carrier implements FlipSide {
+  /** Its network cards for domains. */
+  readonly cards: DomainCards;
+
   private constructor(
     readonly computer: SystemComputer,
     readonly instance: Instance,
@@ -51,7 +55,9 @@ export class Carrier implements FlipSide {
     readonly kernel: string,
     /** From the moment the VMM was asked until its user space answered. */
     readonly bootSeconds: number,
-  ) {}
+  ) {
+    this.cards = new DomainCards(instance, hands, computer.network);
+  }
 
   /**
    * Boots an OS instance, takes its hands, and sets its clock, which it has read at boot to the second only.
@@ -100,8 +106,26 @@ export class Carrier implements FlipSide {
    * Keeps a domain's addresses for this instance: to be called before the domain is launched in it, so that no other
    * guest can take them first, and when it is launched anew in another instance than before. A move takes them along.
    */
-  keepAddresses({ mac, address }: DomainNetwork): void {
-    this.instance.port?.addresses.register({ mac: parseMac(mac), ip: parseIpv4(address.split('/')[0]) });
+  keepAddresses(network: DomainNetwork): void {
+    this.portOf(network)?.addresses.register(targetOf(network));
+  }
+
+  /**
+   * Takes a network card for a domain that is to be launched in this instance, and keeps its addresses for it; the answer
+   * is what to launch it with. Several domains can have a network of their own so, each with a port of the switch that
+   * carries its own addresses only. `network.nic` is not looked at.
+   * Throws DomainError `state` where another domain has an address, or there is no room for another card.
+   *
+   *     const network = await carrier.giveCard({ mac: '52:54:00:00:01:00', address: '10.0.2.100/24', gateway: '10.0.2.2' });
+   *     const domain = await launch(carrier.hands, { name: 'web', network }, { argv: ['/usr/sbin/nginx'] });
+   */
+  giveCard(network: DomainNetwork): Promise<DomainNetwork> {
+    return this.cards.takeNew(network);
+  }
+
+  /** Where what is for a domain of this instance is delivered to. */
+  portOf(network: DomainNetwork): Port | undefined {
+    return this.cards.portOf(network) ?? this.instance.port;
   }
 
   /** Has it shut down; its harts and frames are the computer's again afterwards. Domains in it end. */

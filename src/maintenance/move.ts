@@ -1,5 +1,7 @@
 /** Moves one domain from the OS instance it is in to another on the same computer. */
+import { isPciAddress } from '../domain/tree/cards.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
+import type { DomainNetwork } from '../domain/tree/netlink.js';
 import { FrameFlipper } from '../remapping/flipper.js';
 import { migrate, type MigrationReport } from '../remapping/migrate.js';
 import { Tidying } from '../remapping/tidying.js';
@@ -42,12 +44,6 @@ export async function moveDomain(
   const { name, network } = domain.spec;
   const random = (into: Uint8Array): void => from.computer.vmm.platform.randomBytes(into);
   const outside = from.computer.network;
-  const source = from.instance.port;
-  const destination = to.instance.port;
-  const gate =
-    network === undefined || outside === undefined || source === undefined || destination === undefined
-      ? undefined
-      : switchGate(outside, network, { source, destination });
   const linger = (microseconds: number): void => {
     for (const carrier of [from, to]) carrier.transport.setLinger(microseconds);
   };
@@ -61,7 +57,15 @@ export async function moveDomain(
       onEvent({ type: 'held-up', domain: name, by, at: performance.now() }),
     );
   });
+  let there = network;
   try {
+    if (network !== undefined) there = await cardIn(to, network);
+    const source = network && from.portOf(network);
+    const destination = there && to.portOf(there);
+    const gate =
+      network === undefined || outside === undefined || source === undefined || destination === undefined
+        ? undefined
+        : switchGate(outside, network, { source, destination });
     const moved = await migrate({
       domain,
       to: to.hands,
@@ -74,6 +78,7 @@ export async function moveDomain(
         // What waited so long goes first; the original can be buried when its clients have been answered.
         if (step === 'bury') await new Promise((resolve) => setTimeout(resolve, CLIENTS_FIRST));
       },
+      ...(there && { spec: { ...domain.spec, network: there } }),
       ...(gate && { gate }),
     });
     const { report } = moved;
@@ -92,5 +97,26 @@ export async function moveDomain(
   } finally {
     unwatch();
     linger(LINGER);
+    if (there !== undefined) to.cards.letGo(there);
   }
+}
+
+/** How long a NIC that has a name, and was a domain's before, may take to come back (ms), and how often one looks. */
+const MOST_WAIT = 1000;
+const LOOK = 50;
+
+/**
+ * The network of a domain in the instance that it is to move to: on the NIC of the same name, where it had one by name and
+ * that is there, or on a card for it alone.
+ */
+async function cardIn({ cards }: Carrier, network: DomainNetwork): Promise<DomainNetwork> {
+  const { nic } = network;
+  if (nic !== undefined && !isPciAddress(nic)) {
+    for (const end = performance.now() + MOST_WAIT; ;) {
+      if (await cards.isFree(nic)) return network;
+      if (performance.now() > end) break;
+      await new Promise((resolve) => setTimeout(resolve, LOOK));
+    }
+  }
+  return cards.take(network);
 }

@@ -20,6 +20,8 @@ export interface PortAddresses {
    *     instance.port.addresses.register({ mac: parseMac('52:54:00:00:01:00'), ip: parseIpv4('10.0.2.100') });
    */
   register(target: GateTarget): void;
+  /** Whether this port has an IPv4 address. */
+  has(ip: number): boolean;
   /** This port leads out of a subnet: it is trusted, and speaks for all addresses outside. For the gateway. */
   route(subnet: Subnet): void;
   /** An IPv4 address is leased to a MAC address, or (undefined) no longer. For the gateway. */
@@ -83,6 +85,8 @@ export interface PortOptions {
   readonly name: string;
   /** The source MAC addresses the station may use. Left out: any, learned as they appear. */
   readonly macs?: readonly number[];
+  /** It has the addresses that are registered with it, and may claim no others. */
+  readonly claimsNone?: boolean;
   /**
    * Bytes that may wait for the station, 4 MiB unless told. Over half of it `send` asks senders to wait. Each sender has
    * room for an eighth of it, whatever the others have sent.

@@ -106,6 +106,11 @@ export class Registry<P extends object> {
     return known === undefined || known.port === this.portOfMac(mac);
   }
 
+  /** Whether a port has these addresses already; of an IPv4 address of 0 nothing is said. */
+  has(port: P, mac: number, ip: number): boolean {
+    return this.#macs.get(mac)?.port === port && (ip === 0 || this.#ips.get(ip)?.port === port);
+  }
+
   /** Whether `port` may use a MAC address: it has it, or nobody does. */
   allowsMac(port: P, mac: number): boolean {
     const known = this.#macs.get(mac);

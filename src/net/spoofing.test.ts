@@ -201,6 +201,24 @@ test('a second address, a bridge behind the card, a macvlan: who comes first has
   assert.equal(hostile.port.counters.refused, 6);
 });
 
+test('a port that claims none carries what is registered with it, and nothing else', () => {
+  const { sw, honest } = stage();
+  const port = sw.attach({ name: 'card', claimsNone: true });
+  port.send(ipv4(DOMAIN));
+  assert.equal(honest.frames.length, 0, 'before it has an address');
+  port.addresses.register(DOMAIN);
+  assert.ok(port.addresses.has(DOMAIN.ip));
+  port.send(ipv4(DOMAIN));
+  port.send(arp(DOMAIN.mac, DOMAIN.mac, DOMAIN.ip, HONEST.ip));
+  port.send(arp(DOMAIN.mac, DOMAIN.mac, 0, DOMAIN.ip));
+  assert.equal(honest.frames.length, 3);
+  port.send(ipv4({ ...DOMAIN, ip: parseIpv4('10.0.2.101') }));
+  port.send(ipv4({ ...DOMAIN, mac: parseMac('52:54:00:00:01:01') }));
+  port.send(arp(DOMAIN.mac, DOMAIN.mac, parseIpv4('10.0.2.101'), HONEST.ip));
+  assert.equal(honest.frames.length, 3);
+  assert.equal(port.counters.refused, 4);
+});
+
 test("the host's word goes over any claim, but not over the gateway's addresses", () => {
   const { honest, hostile } = stage();
   hostile.port.send(ipv4({ mac: DOMAIN.mac, ip: DOMAIN.ip }));

@@ -13,14 +13,16 @@ export interface SwitchSide {
   deliver(to: SwitchPort): void;
   close(port: SwitchPort): void;
   register(port: SwitchPort, target: GateTarget): void;
+  has(port: SwitchPort, ip: number): boolean;
   route(port: SwitchPort, subnet: Subnet): void;
   /** What is the same for every port. */
-  readonly common: Omit<PortAddresses, 'register' | 'route'>;
+  readonly common: Omit<PortAddresses, 'register' | 'has' | 'route'>;
 }
 
 export class SwitchPort implements Port {
   readonly name: string;
   readonly macs: ReadonlySet<number>;
+  readonly claimsNone: boolean;
   readonly waiting: Lanes<SwitchPort>;
   /** In the switch's list of ports to deliver to. */
   active = false;
@@ -48,11 +50,13 @@ export class SwitchPort implements Port {
   ) {
     this.name = options.name;
     this.macs = new Set(options.macs);
+    this.claimsNone = options.claimsNone ?? false;
     this.waiting = new Lanes(options.queueBytes ?? DEFAULT_QUEUE_BYTES);
     this.#switch = side;
     this.addresses = {
       ...side.common,
       register: (target) => side.register(this, target),
+      has: (ip) => side.has(this, ip),
       route: (subnet) => side.route(this, subnet),
     };
   }

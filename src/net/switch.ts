@@ -53,6 +53,7 @@ export class Switch {
       },
       close: (closing) => this.#detach(closing),
       register: (port, target) => registry.register(this.#own(port), target),
+      has: (port, ip) => registry.portOfIp(ip) === port,
       route: (port, subnet) => {
         this.#router = this.#own(port);
         registry.route(port, subnet);
@@ -175,6 +176,7 @@ export class Switch {
       ip >= 0 &&
       !isGroupMac(mac) &&
       (from.macs.size === 0 || from.macs.has(mac)) &&
+      (!from.claimsNone || registry.has(from, mac, ip)) &&
       registry.allowsMac(from, mac) &&
       (ip === NO_ADDRESS || registry.allowsIp(from, ip));
     if (!allowed) {

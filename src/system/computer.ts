@@ -22,6 +22,7 @@ import {
 } from './boot-arguments.js';
 import type { BootOptions, DiskOptions, FileSource } from './boot-options.js';
 import { connectCable } from './cable.js';
+import type { AddedCard } from './cards.js';
 import { Console } from './console.js';
 import { SystemError } from './errors.js';
 import { guestArchive } from './guest-files.js';
@@ -29,6 +30,7 @@ import { Instance, type InstanceEnd, type Plug } from './instance.js';
 import { Shells } from './shell/shells.js';
 import { MAX_PORTS } from '../computer/virtio/console.js';
 import type { VirtioNet } from '../computer/virtio/net.js';
+import { macBytes, macNumber } from './mac.js';
 import { Network, type NetworkOptions } from './network.js';
 import type { SystemPlatform } from './platform.js';
 
@@ -55,6 +57,7 @@ interface Resources {
   plug: Plug | undefined;
   unplug: (() => void) | undefined;
   forwards: readonly Forward[];
+  cards: readonly AddedCard[];
 }
 
 /** A computer with a network, disks and consoles, on any platform. */
@@ -136,7 +139,7 @@ export class Computer {
     if (this.#instances.has(name)) throw new SystemError('name-taken', `an OS instance called ${name} runs already`);
     // The name is taken while files are being read.
     this.#instances.set(name, undefined);
-    const resources: Resources = { disks: [], plug: undefined, unplug: undefined, forwards: [] };
+    const resources: Resources = { disks: [], plug: undefined, unplug: undefined, forwards: [], cards: [] };
     const booting = this.#boot(name, options, resources).then(
       (instance) => {
         this.#instances.set(name, instance);
@@ -216,6 +219,7 @@ export class Computer {
     );
     const instance = new Instance(os, console, shells, plug, ended);
     resources.forwards = instance.forwards;
+    resources.cards = instance.cards;
     try {
       if (plug !== undefined) {
         if (typeof wantsNetwork === 'object') resources.unplug = this.#plugIn(os.nics[0], wantsNetwork, plug);
@@ -317,11 +321,12 @@ export class Computer {
   /** A card that is shared: the port of the instance that has it carries the other's addresses too. */
   #plugIn(nic: VirtioNet, shared: SharedNic, { place }: Plug): () => void {
     const owner = this.instances.find(({ os }) => os.devices.some(({ id }) => id === shared.of));
-    if (owner?.port === undefined) throw new SystemError('no-network', `nobody has the card ${shared.of} any more`);
+    const port = owner?.portOf(shared.of);
+    if (port === undefined) throw new SystemError('no-network', `nobody has the card ${shared.of} any more`);
     const { mac } = nic.options;
     const ip = parseIpv4(place.address);
     const unplug = shared.plug(nic, { mac, ip });
-    owner.port.addresses.register({ mac: macNumber(mac), ip });
+    port.addresses.register({ mac: macNumber(mac), ip });
     return unplug;
   }
 
@@ -341,13 +346,15 @@ export class Computer {
   /** Lets go of everything, whatever of it fails; answers what was thrown. */
   async #letGo(name: string, resources: Resources): Promise<unknown[]> {
     this.#instances.delete(name);
-    const { plug, unplug, forwards } = resources;
+    const { plug, unplug, forwards, cards } = resources;
     // Once each: what is let go of may be somebody else's the next moment.
     resources.plug = resources.unplug = undefined;
     resources.forwards = [];
+    resources.cards = [];
     const ends = await Promise.allSettled([
       attempt(() => unplug?.()),
       attempt(() => plug?.network.leavePlace(plug.place)),
+      ...cards.map((card) => attempt(() => card.unplug())),
       ...forwards.map((forward) => attempt(() => forward.close())),
       ...resources.disks.splice(0).map((disk) => attempt(() => this.devices.remove(disk))),
     ]);
@@ -358,14 +365,6 @@ export class Computer {
 /** What is thrown at once is a rejection too. */
 async function attempt(work: () => unknown): Promise<void> {
   await work();
-}
-
-function macBytes(mac: number): Uint8Array {
-  return Uint8Array.from({ length: 6 }, (_, i) => Math.floor(mac / 2 ** (40 - 8 * i)) & 0xff);
-}
-
-function macNumber(mac: Uint8Array): number {
-  return mac.reduce((number, byte) => number * 256 + byte, 0);
 }
 
 function asList(source: FileSource | readonly FileSource[] | undefined): readonly FileSource[] {

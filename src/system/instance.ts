@@ -2,6 +2,7 @@
 import type { OsEnd, OsInstance } from '../guest/os-instance.js';
 import type { ComputerDevice } from '../interposition/device.js';
 import type { Forward, Port } from '../net/index.js';
+import { addCard, type AddedCard } from './cards.js';
 import type { ForwardRequest } from './boot-options.js';
 import type { Console, WaitOptions } from './console.js';
 import { SystemError } from './errors.js';
@@ -38,6 +39,7 @@ export interface ShutdownOptions {
 export class Instance {
   readonly #plug: Plug | undefined;
   readonly #forwards: Forward[] = [];
+  readonly #cards: AddedCard[] = [];
   /** Its address may be somebody else's from now on. */
   #isOver = false;
   /** Those that nobody has taken back yet. */
@@ -82,6 +84,30 @@ export class Instance {
     return this.#plug?.port;
   }
 
+  /** The switch's end of the cable of one of its network cards, by the card's name in the computer. */
+  portOf(id: string): Port | undefined {
+    const card = this.#cards.find(({ device }) => device.id === id);
+    if (card !== undefined) return card.port;
+    return this.os.devices.some((device) => device.id === id) ? this.port : undefined;
+  }
+
+  /** Network cards that it got while it ran, in the order of their slots. */
+  get cards(): readonly AddedCard[] {
+    return this.#cards;
+  }
+
+  /**
+   * Adds a network card. Its kernel finds it when it scans its bus (`/sys/bus/pci/rescan`); there is no cable in it yet.
+   * Throws SystemError `no-network` or `ended`, GuestError `too-many-devices`, InterpositionError `no-room`.
+   */
+  addCard(): AddedCard {
+    if (this.#plug === undefined) throw new SystemError('no-network', `${this.name} is on no network`);
+    this.#refuseIfOver();
+    const card = addCard(this.os, this.#plug.network);
+    this.#cards.push(card);
+    return card;
+  }
+
   get forwards(): readonly Forward[] {
     return this.#forwards;
   }
@@ -102,7 +128,7 @@ export class Instance {
   }
 
   #refuseIfOver(): void {
-    if (this.#isOver) throw new SystemError('ended', `${this.name} has ended; no port can lead to it`);
+    if (this.#isOver) throw new SystemError('ended', `${this.name} has ended; nothing can lead to it`);
   }
 
   /**

@@ -14,6 +14,8 @@ import type { SystemPlatform } from './platform.js';
 /** OS instances that can be on the network at one time. */
 const PLACES = 32;
 const FIRST_MAC = 0x5254_0000_0001;
+/** Network cards that are added to running instances have these for their own; what uses one shows another. */
+const FIRST_CARD_MAC = 0x5256_0000_0001;
 
 /** What of the gateway can be chosen; docs/network.md describes each. */
 export type NetworkOptions = Omit<GatewayOptions, 'port' | 'sockets' | 'clock' | 'leases' | 'firstGuest'>;
@@ -32,6 +34,7 @@ export class Network {
   readonly gateway: Gateway;
   readonly #places: readonly Place[];
   readonly #taken = new Set<Place>();
+  #cards = 0;
 
   /** Throws NetError `BAD_CONFIG`. */
   constructor(options: NetworkOptions, platform: SystemPlatform) {
@@ -75,6 +78,16 @@ export class Network {
     const port = this.switch.attach({ name });
     port.addresses.register({ mac, ip: parseIpv4(address) });
     return port;
+  }
+
+  /** A MAC address for a further network card; no other has it. */
+  cardMac(): number {
+    return FIRST_CARD_MAC + this.#cards++;
+  }
+
+  /** Whether an OS instance that runs has that IPv4 address (dotted) for its own. */
+  isPlaceOf(address: string): boolean {
+    return [...this.#taken].some((place) => place.address === address);
   }
 
   close(): Promise<void> {

@@ -2,6 +2,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { CLONE, O } from '../linux/flags.js';
+import { interfaceOf, isPciAddress } from './cards.js';
 import { whileOpen } from '../linux/making.js';
 import { check, open } from '../linux/os.js';
 import { AF_INET6, AF_NETLINK, MSG_DONTWAIT, NETLINK_ROUTE, SOCK_RAW } from '../linux/socket-numbers.js';
@@ -17,15 +18,27 @@ const RTM_NEWROUTE = 24;
 const IFF_UP = 1;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFLA_TXQLEN = 13;
 const IFLA_NET_NS_FD = 28;
+const IFLA_NEW_IFINDEX = 49;
+const EBUSY = 16;
+/** After the loopback interface: a domain's NIC has the same index in every OS instance, which programs may remember. */
+const NIC_INDEX = 2;
+/** What a card has at first. */
+const MTU = 1500;
+const QUEUE_LENGTH = 1000;
 const IFLA_AF_SPEC = 26;
 const IFLA_INET6_ADDR_GEN_MODE = 8;
 const IN6_ADDR_GEN_MODE_NONE = 1;
 
 /** How a domain is to be reached: a NIC of the OS instance, handed to the domain alone. */
 export interface DomainNetwork {
-  /** Name of the NIC in the OS instance, such as `eth1`; it is called `eth0` inside the domain. */
-  readonly nic: string;
+  /**
+   * Name of the NIC in the OS instance, such as `eth1`, or the address of the PCI slot that a card is in; it is called
+   * `eth0` inside the domain. Absent: a card that is added for it, where whoever starts or moves it can add one.
+   */
+  readonly nic?: string;
   /** MAC address the domain shows, the same in every OS instance: `52:54:00:…`. */
   readonly mac: string;
   /** IPv4 address and prefix length, such as `10.0.2.20/24`. */
@@ -135,44 +148,61 @@ export async function inNetns<T>(hands: Hands, netns: number | undefined, work: 
   });
 }
 
-/**
- * Interface index by name, by SIOCGIFINDEX on any socket of the namespace. A NIC that another domain had
- * comes back only when the kernel has taken that domain's namespace down, which it does in its own time.
- */
+/** Interface index by name, by SIOCGIFINDEX on any socket of the namespace; below 0: there is none of that name. */
 async function interfaceIndex(hands: Hands, socket: number, name: string): Promise<number> {
+  const b = hands.batch();
+  const ifreq = new Uint8Array(40);
+  ifreq.set(text(name).subarray(0, 16));
+  const buf = b.inout(ifreq);
+  const n = b.call(SYS.ioctl, socket, 0x8933, buf);
+  const r = await b.run();
+  return r.value(n) < 0 ? -1 : r.view(buf).getInt32(16, true);
+}
+
+/**
+ * Index of a NIC of the OS instance. One that another domain had comes back only when the kernel has taken that domain's
+ * namespace down, which it does in its own time.
+ */
+async function nicIndex(hands: Hands, socket: number, nic: string): Promise<number> {
   for (let turn = 0; turn < 100; turn++) {
-    const b = hands.batch();
-    const ifreq = new Uint8Array(40);
-    ifreq.set(text(name).subarray(0, 16));
-    const buf = b.inout(ifreq);
-    const n = b.call(SYS.ioctl, socket, 0x8933, buf);
-    const r = await b.run();
-    if (r.value(n) >= 0) return r.view(buf).getInt32(16, true);
+    const name = await interfaceOf(hands, nic);
+    const index = name === undefined ? -1 : await interfaceIndex(hands, socket, name);
+    if (index > 0) return index;
     const wait = hands.batch();
     wait.call(SYS.nanosleep, wait.bytes(new Uint8Array(new BigInt64Array([0n, 20_000_000n]).buffer)), 0);
     await wait.run();
   }
-  throw new DomainError('state', `this OS instance has no network interface ${name}`);
+  throw new DomainError('state', `OS instance ${hands.name} has no network interface ${nic} to give`);
 }
 
 /** Hands a NIC to the network namespace `netns` and gives it its name and addresses there. */
 export async function giveNic(hands: Hands, netns: number, network: DomainNetwork): Promise<void> {
+  const { nic } = network;
+  if (nic === undefined)
+    throw new DomainError('state', `no NIC was chosen for ${network.address}: Carrier.giveCard does it`);
   const outside = await routeSocket(hands);
   try {
-    const index = await interfaceIndex(hands, outside, network.nic);
-    await request(hands, outside, [
-      [`taking ${network.nic} down`, linkDown(index)],
-      [
-        `handing ${network.nic} to the domain`,
-        linkMessage(index, 0, [attribute(IFLA_NET_NS_FD, u32(netns)), attribute(IFLA_IFNAME, text('eth0'))]),
-      ],
-    ]);
+    const index = await nicIndex(hands, outside, nic);
+    const handing = (...more: readonly Uint8Array[]): Promise<void> => {
+      const where = [attribute(IFLA_NET_NS_FD, u32(netns)), attribute(IFLA_IFNAME, text('eth0')), ...more];
+      return request(hands, outside, [[`handing ${nic} to the domain`, linkMessage(index, 0, where)]]);
+    };
+    await request(hands, outside, [[`taking ${nic} down`, linkDown(index)]]);
+    try {
+      await handing(attribute(IFLA_NEW_IFINDEX, u32(NIC_INDEX)));
+    } catch (e) {
+      // An interface that every new namespace has, of some module, has that index.
+      if (!(e instanceof DomainError && e.errno === EBUSY)) throw e;
+      await handing();
+    }
   } finally {
     await hands.syscall(SYS.close, outside);
   }
   const inside = await routeSocket(hands, netns);
   try {
     const index = await interfaceIndex(hands, inside, 'eth0');
+    // Whoever had an added card before may have changed it.
+    const asNew = isPciAddress(nic) ? [attribute(IFLA_MTU, u32(MTU)), attribute(IFLA_TXQLEN, u32(QUEUE_LENGTH))] : [];
     const [ip = '', prefix = '32'] = network.address.split('/');
     const address = parseIpv4(ip);
     // struct ifaddrmsg: family, prefixlen, flags, scope u8; index u32.
@@ -181,7 +211,7 @@ export async function giveNic(hands: Hands, netns: number, network: DomainNetwor
     addr.set(u32(index), 4);
     const requests: [string, Uint8Array][] = [
       ['loopback up', linkMessage(1, IFF_UP, [])],
-      ['setting the MAC address', linkMessage(index, 0, [attribute(IFLA_ADDRESS, parseMac(network.mac))])],
+      ['setting the MAC address', linkMessage(index, 0, [attribute(IFLA_ADDRESS, parseMac(network.mac)), ...asNew])],
       [
         `giving the domain its address ${network.address}`,
         message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, addr, [attribute(1, address), attribute(2, address)]),

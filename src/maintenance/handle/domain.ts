@@ -43,6 +43,7 @@ export interface RunOptions {
   readonly input?: string;
   /** The end of its output that is kept (bytes); 1 MiB unless told. */
   readonly keptOutput?: number;
+  /** Without `nic` it gets a network card for itself: several domains of an OS instance can have one. */
   readonly network?: DomainNetwork;
   /** Folder of the OS instance that is its root, such as `/trees/NAME`; the instance's own unless told. */
   readonly root?: string;
@@ -132,17 +133,25 @@ export class Domain {
       ...pick(options, ['cwd', 'limits', 'umask', 'input', 'before']),
     };
     checkProgram(program);
-    const spec: DomainSpec = {
-      ...{ name, hostname: name, lingers: true },
-      ...(root !== undefined && { root }),
-      ...(network !== undefined && { network }),
-    };
     // Before the file is touched: it is that of the domain which runs.
     if (await Cgroup.isPopulated(hands, name))
       throw new DomainError('state', `a domain called ${name} runs in ${carrier.name} already`);
     await unlink(carrier, path);
-    if (network !== undefined) carrier.keepAddresses(network);
-    return new Domain(await launch(hands, spec, program), carrier, path, keptOutput);
+    let given = network;
+    if (network !== undefined) {
+      if (network.nic === undefined) given = await carrier.giveCard(network);
+      else carrier.keepAddresses(network);
+    }
+    const spec: DomainSpec = {
+      ...{ name, hostname: name, lingers: true },
+      ...(root !== undefined && { root }),
+      ...(given !== undefined && { network: given }),
+    };
+    try {
+      return new Domain(await launch(hands, spec, program), carrier, path, keptOutput);
+    } finally {
+      if (given !== undefined) carrier.cards.letGo(given);
+    }
   }
 
   get name(): string {

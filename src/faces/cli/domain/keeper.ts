@@ -211,13 +211,13 @@ export class DomainKeeper {
     if (parts.length !== 4 || !parts.every((n) => Number.isInteger(n) && n >= 0 && n < 256)) {
       throw new ControlError('invalid', `"${text}" is no address such as 10.0.2.100`);
     }
-    const other = [...this.#domains].find(([, kept]) => kept.address !== undefined && kept.domain.end === undefined);
-    if (other !== undefined) {
-      throw new ControlError('no-room', `domain ${other[0]} has the network card; an OS instance has one to give`);
-    }
+    const other = [...this.#domains].find(
+      ([, kept]) => kept.address?.replace(/\/.*/, '') === address && kept.domain.end === undefined,
+    );
+    if (other !== undefined) throw new ControlError('exists', `domain ${other[0]} has the address ${address}`);
     const mac = ['52', '54', ...parts.map((n) => n.toString(16).padStart(2, '0'))].join(':');
     const gateway = this.options.computer.network?.gateway.config.gateway;
-    return { nic: 'eth0', mac, address: `${address}/24`, ...(gateway !== undefined && { gateway: dotted(gateway) }) };
+    return { mac, address: `${address}/24`, ...(gateway !== undefined && { gateway: dotted(gateway) }) };
   }
 
   async #forward(text: string, address: string | undefined): Promise<Forward> {

@@ -23,7 +23,7 @@ with another kernel. "serve" is the machine that they run on; the others speak t
     --limit NAME=SOFT[:HARD]  such as nofile=4096; may be given several times
     --env NAME=VALUE          may be given several times
     --workdir DIR
-    --network ADDRESS         the OS instance's network card, with this address: 10.0.2.100
+    --network ADDRESS         a network card of its own, with this address: 10.0.2.100
     --forward [PROTOCOL:][ADDRESS:]PORT:ITSPORT
                               a port of this host that leads to it; PORT 0: any that is free
     --detach                  it goes on when this command has ended
