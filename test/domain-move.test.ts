@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
 import { DomainError } from '../src/domain/errors.js';
 import { SYS } from '../src/guest/hands/syscalls.js';
+import { PTRACE } from '../src/domain/linux/flags.js';
 import { STEPS } from '../src/remapping/migrate.js';
 import { readDir, readText } from '../src/domain/linux/os.js';
 import { compilePrograms, programNames } from './domain/programs.js';
@@ -184,6 +185,27 @@ for (const [fate, calls] of [
     await domain.anchor.cgroup.remove();
   });
 }
+
+test('a move is undone, and a thread cannot be let go at once: it is let go later', async () => {
+  const domain = await start('held', 'counter');
+  const [{ saboteur }] = stage.from(domain);
+  let detached = 0;
+  await assert.rejects(
+    stage.move(domain, (s) => {
+      if (s !== 'shape') return;
+      // The first is the domain's first process, which nobody would miss.
+      saboteur.refuses = (nr, request) => nr === SYS.ptrace && request === PTRACE.DETACH && ++detached === 2;
+      throw new Error('injected');
+    }),
+    /injected/,
+  );
+  saboteur.relent();
+  assert.equal(detached, 3, 'it was tried again');
+  await assertLives(stage, domain, 'after it was let go');
+  await domain.anchor.cgroup.kill();
+  await domain.hands.syscall(SYS.close, domain.anchor.netns);
+  await domain.anchor.cgroup.remove();
+});
 
 test('resuming, the answer to the thaw does not come: the domain has gone on, and the report says what is not known', async () => {
   const before = await start('unanswered', 'counter');

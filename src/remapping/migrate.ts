@@ -228,6 +228,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
 
     await step('describe');
     const image = await checkpoint(frozen, mover, foresight);
+    if (image.processes.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
     const t2 = now();
 
     await step('shape');
@@ -242,7 +243,6 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     await restoration.makeShared();
     await restoration.shape(image.processes);
     const { anchor, context } = restoration;
-    if (image.processes.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
     await step('files');
     await restoration.openFiles();
     const t3 = now();

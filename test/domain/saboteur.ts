@@ -10,8 +10,11 @@ const NO_CALL = 9999n;
 export type Fate = 'answered' | 'not-begun' | 'unanswered';
 
 export class Saboteur implements HandsTransport {
-  /** Asked of each call of the hands (not of those that processes make themselves): whether the kernel shall refuse it. */
-  refuses: (nr: number) => boolean = () => false;
+  /**
+   * Asked of each call of the hands (not of those that processes make themselves), by its number and its first argument:
+   * whether the kernel shall refuse it.
+   */
+  refuses: (nr: number, first: number) => boolean = () => false;
   /** Asked of each batch, by the calls it has. */
   fate: (calls: readonly number[]) => Fate = () => 'answered';
 
@@ -32,7 +35,7 @@ export class Saboteur implements HandsTransport {
     const fate = this.fate(calls);
     if (fate === 'not-begun') throw new HandsError('timeout', 'sabotage: nobody took it up');
     calls.forEach((nr, i) => {
-      if (this.refuses(nr)) work.rows[7 * i] = NO_CALL;
+      if (this.refuses(nr, Number(work.rows[7 * i + 1]))) work.rows[7 * i] = NO_CALL;
     });
     const answer = await this.real.run(work);
     if (fate === 'unanswered') throw new HandsError('timeout', 'sabotage: no answer', 0, true);

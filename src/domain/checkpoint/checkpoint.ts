@@ -125,21 +125,21 @@ function onlyKnown(view: ProcessView): ProcessView {
 /**
  * Describes a frozen domain, with runners planted into its processes. The domain can still go on where it is.
  */
-export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresight?: Foresight): Promise<DomainImage> {
+export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresight: Foresight): Promise<DomainImage> {
   const { hands, anchor, undo } = frozen;
   const [seen] = await together([
     surveyProcesses(
       hands,
       frozen.processes.map((p) => p.hostPid),
-      foresight?.held,
+      foresight.held,
     ),
     frozen.plantRunners(mover, foresight),
-    refuseOrphansOutside(hands, anchor.pid, frozen.processes, foresight?.held),
+    refuseOrphansOutside(hands, anchor.pid, frozen.processes, foresight.held),
   ]);
   const views = await withTables(
     hands,
     seen,
-    foresight?.known.map((o) => o.view),
+    foresight.known.map((o) => o.view),
   );
   // What came since the look.
   refuseStrays(views);
@@ -154,9 +154,9 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
     frozen: new Map(frozen.processes.map((p) => [p.hostPid, p])),
     threadIds: new Map(views.flatMap((v) => v.threads.map((t) => [t.hostTid, t.tid]))),
     objects: new Map(),
-    foreseen: foresight?.shares ?? new Map<string, unknown>(),
-    brought: broughtBy(foresight?.shares),
-    lacking: foresight?.lacking ?? new Set<string>(),
+    foreseen: foresight.shares,
+    brought: broughtBy(foresight.shares),
+    lacking: foresight.lacking,
     hold: (fd) => void kept.push(fd),
     files: [],
     inside: new Map(),
@@ -246,7 +246,7 @@ async function checkpointProcess(
   mover: FrameMover,
   frozen: FrozenProcess,
   view: ProcessView | undefined,
-  foresight: Foresight | undefined,
+  foresight: Foresight,
 ): Promise<ProcessImage> {
   const { hands } = context;
   if (view === undefined) throw new DomainError('lost', `process ${frozen.hostPid} is gone`);
@@ -261,7 +261,7 @@ async function checkpointProcess(
     })(),
     outlineProcess(hands, view, leader.area, space === undefined ? undefined : (ranges) => mover.look(space, ranges)),
     leader.syscall(SYS.brk, 0),
-    readFile(hands, `/proc/${view.hostPid}/auxv`, foresight?.held),
+    readFile(hands, `/proc/${view.hostPid}/auxv`, foresight.held),
     readClocks(view, leader),
   ]);
   return {

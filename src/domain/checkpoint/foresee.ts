@@ -10,9 +10,9 @@ export async function foreseeShares(context: ForesightContext): Promise<Map<stri
 }
 
 /** Whether a file comes along, with all that it holds, on a file system of the domain's own. */
-export function broughtBy(foreseen: ReadonlyMap<string, unknown> | undefined): (path: string) => boolean {
-  const kinds = domainKinds.filter((kind) => kind.brings !== undefined && foreseen?.has(kind.name) === true);
-  return (path) => kinds.some((kind) => kind.brings?.(foreseen?.get(kind.name), path));
+export function broughtBy(foreseen: ReadonlyMap<string, unknown>): (path: string) => boolean {
+  const kinds = domainKinds.filter((kind) => kind.brings !== undefined && foreseen.has(kind.name));
+  return (path) => kinds.some((kind) => kind.brings?.(foreseen.get(kind.name), path));
 }
 
 /**

@@ -7,7 +7,6 @@ import { SORTS } from '../spaces/sorts.js';
 const TITLES: Readonly<Record<string, string>> = {
   pid_for_children: 'pid namespace',
   time_for_children: 'time namespace',
-  mnt: 'mnt namespace',
 };
 
 /** Refuses a process that has a namespace which is not the domain's, of a sort of which it has but one. Throws `unsupported`. */

@@ -21,7 +21,7 @@ export async function refuseOrphansOutside(
   hands: Hands,
   first: number,
   frozen: readonly FrozenProcess[],
-  held: HeldFiles | undefined,
+  held: HeldFiles,
 ): Promise<void> {
   const list = (await readText(hands, `/proc/${first}/task/${first}/children`, held)) ?? '';
   const known = new Set(frozen.map((p) => p.hostPid));

@@ -97,12 +97,19 @@ async function giveUp({ hands, cgroup }: Anchor, attempt: Attempt, patience: num
   }
   const left = await letGoAll(hands, attempt.seized, RELEASES);
   await cgroup.thaw();
-  // Whoever could not stop while all stood still may come to it now.
-  const kept = await letGoAll(hands, left, LATE_RELEASES);
+  await letGoLate(hands, left, `: ${String(reason)}`, { cause: reason });
+}
+
+/** Lets go of whoever could not stop while all stood still: it may come to it now. Throws `undo-failed`. */
+async function letGoLate(
+  hands: Hands,
+  tids: readonly number[],
+  why = '',
+  detail: { cause?: unknown } = {},
+): Promise<void> {
+  const kept = await letGoAll(hands, tids, LATE_RELEASES);
   if (kept.length > 0)
-    throw new DomainError('undo-failed', `threads ${kept.join(', ')} are still traced: ${String(reason)}`, {
-      cause: reason,
-    });
+    throw new DomainError('undo-failed', `threads ${kept.join(', ')} are still traced${why}`, detail);
 }
 
 /**
@@ -126,11 +133,7 @@ export class FrozenDomain {
    * Stops a running domain, in a tenth of a second, or in proportion to its threads. `look`: what was seen of its sleeping threads just before.
    * Throws; then it runs as before. What cannot be stopped is refused by name, `passing` where it may be over soon.
    */
-  static async freeze(
-    anchor: Anchor,
-    held?: HeldFiles,
-    look: Look = { at: 0n, asleep: new Map(), threads: 0 },
-  ): Promise<FrozenDomain> {
+  static async freeze(anchor: Anchor, held: HeldFiles, look: Look): Promise<FrozenDomain> {
     const { hands, cgroup } = anchor;
     const undo = new Undo();
     const attempt: Attempt = { seized: [], stopped: [] };
@@ -182,12 +185,12 @@ export class FrozenDomain {
   }
 
   /** Places runners into every process, so that it can be asked what only it can tell. */
-  async plantRunners(mover: FrameMover, foresight?: Foresight): Promise<void> {
+  async plantRunners(mover: FrameMover, foresight: Foresight): Promise<void> {
     await together(this.processes.map((p) => this.#plant(mover, p, foresight)));
   }
 
-  async #plant(mover: FrameMover, p: FrozenProcess, foresight: Foresight | undefined): Promise<void> {
-    const known = foresight?.known.find((o) => o.view.hostPid === p.hostPid);
+  async #plant(mover: FrameMover, p: FrozenProcess, foresight: Foresight): Promise<void> {
+    const known = foresight.known.find((o) => o.view.hostPid === p.hostPid);
     const { tracee } = p.leader;
     const seen = known === undefined ? -1 : known.vdso.vdso.start + ecallIn(known.vdso.image);
     const [stands] = await together([
@@ -197,7 +200,7 @@ export class FrozenDomain {
     // As it was while it ran, unless it executes another program now: a list of mappings can be long.
     const asSeen = stands ? known : undefined;
     const vmas =
-      asSeen?.view.vmas ?? parseMaps((await readText(this.hands, `/proc/${p.hostPid}/maps`, foresight?.held)) ?? '');
+      asSeen?.view.vmas ?? parseMaps((await readText(this.hands, `/proc/${p.hostPid}/maps`, foresight.held)) ?? '');
     const ecall = asSeen === undefined ? await ecallOf(tracee, vmas) : seen;
     const area = roomForRunner(vmas);
     this.undo.add('taking the runner out', async () => {
@@ -208,19 +211,23 @@ export class FrozenDomain {
     for (const t of p.threads) if (tracee.runner !== undefined) t.tracee.runner = tracee.runner;
   }
 
-  /** Puts everything back and lets the domain go on where it was. */
+  /** Puts everything back and lets the domain go on where it was. Throws `undo-failed`. */
   async resume(): Promise<void> {
     await this.undo.run();
     const all = [this.anchorThread, ...this.processes.flatMap((p) => p.threads)];
     await together(
       all.flatMap((t) => [t.tracee.setRegisters(resumed(this.anchor, t), t.fp), t.tracee.setSignalMask(t.mask)]),
     );
-    await letGoHeld(
-      this.anchor.cgroup,
-      all.map((t) => t.tracee.tid),
+    const tids = all.map((t) => t.tracee.tid);
+    const results = await letGoHeld(this.anchor.cgroup, tids);
+    const left = await letGoAll(
+      this.hands,
+      tids.filter((_, i) => results[i] !== 0),
+      RELEASES,
     );
     await shorten(this.anchor, all);
     await this.anchor.cgroup.thaw();
+    await letGoLate(this.hands, left);
   }
 
   #netnsOpen = true;

@@ -39,7 +39,7 @@ export const isStoppable = ({ state, tracer }: Status): boolean => tracer === 0 
 export async function refuseUnstoppable(
   hands: Hands,
   threads: readonly { readonly hostPid: number; readonly tid: number }[],
-  held?: HeldFiles,
+  held: HeldFiles,
 ): Promise<Status[]> {
   const statuses = await statusesOf(hands, threads, held);
   return statuses.map((status, i) => {

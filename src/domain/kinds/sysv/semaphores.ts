@@ -1,11 +1,12 @@
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { IPC_SET } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
+import { once } from '../../once.js';
 import type { CheckpointContext, RestoreContext } from '../kind.js';
 import type { Semaphore } from './adjustments.js';
 import { eachInside, makeEach, ownership, PERM_BYTES } from './make.js';
 import { operations } from './operations.js';
-import { ipcOf, oncePer, type IpcEntry } from './tables.js';
+import { ipcOf, type IpcEntry } from './tables.js';
 
 /** Commands of semctl(2). */
 const GETPID = 11;
@@ -32,7 +33,7 @@ interface LastUse extends Semaphore {
 const sizeOf = (s: IpcEntry): number => s.columns.get('nsems') ?? 0;
 
 /** Values of all semaphores, u16 each, by the id of their set. */
-const semaphoreValues = oncePer(async (context: CheckpointContext): Promise<Map<number, Uint8Array>> => {
+const semaphoreValues = once(async (context: CheckpointContext): Promise<Map<number, Uint8Array>> => {
   const { hands, anchor } = context;
   const { semaphores } = await ipcOf(context);
   const values = await eachInside(hands, anchor.pid, semaphores, AT_ONCE, (b, s) => {
@@ -64,7 +65,7 @@ export async function checkpointSemaphores(context: CheckpointContext): Promise<
 }
 
 /** Who operated last on each semaphore. */
-export const lastUsesOf = oncePer(async (context: CheckpointContext): Promise<LastUse[]> => {
+export const lastUsesOf = once(async (context: CheckpointContext): Promise<LastUse[]> => {
   const each = await semaphoresOf(context);
   const pids = await eachInside(context.hands, context.anchor.pid, each, CALLS, (b, { id, index }) => {
     const n = b.call(SYS.semctl, id, index, GETPID, 0);

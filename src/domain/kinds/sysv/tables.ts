@@ -1,3 +1,4 @@
+import { once } from '../../once.js';
 import type { LookContext } from '../kind.js';
 import { readInside } from './inside-files.js';
 
@@ -24,18 +25,8 @@ export interface IpcTables {
 
 const FILES = ['shm', 'sem', 'msg'].map((name) => `/proc/sysvipc/${name}`);
 
-/** Has something asked once for each checkpoint, whoever wants to know. */
-export function oncePer<C extends LookContext, T>(ask: (context: C) => Promise<T>): (context: C) => Promise<T> {
-  const known = new WeakMap<C, Promise<T>>();
-  return (context) => {
-    const answer = known.get(context) ?? ask(context);
-    known.set(context, answer);
-    return answer;
-  };
-}
-
 /** What the domain's IPC namespace has. */
-export const ipcOf = oncePer(async ({ hands, anchor }: LookContext): Promise<IpcTables> => {
+export const ipcOf = once(async ({ hands, anchor }: LookContext): Promise<IpcTables> => {
   const [shm, sem, msg] = await readInside(hands, anchor.pid, FILES);
   return { segments: parseTable(shm), semaphores: parseTable(sem), queues: parseTable(msg) };
 });

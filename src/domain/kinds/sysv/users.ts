@@ -4,11 +4,12 @@ import { unsupported } from '../../errors.js';
 import { askAll } from '../../linux/ask-all.js';
 import { KCMP } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
+import { once } from '../../once.js';
 import { processKind, type CheckpointContext } from '../kind.js';
 import { giveAdjustments, readAdjustments, shifting, type Adjustment, type Semaphore } from './adjustments.js';
 import { operations } from './operations.js';
 import { lastUsesOf, semaphoresOf } from './semaphores.js';
-import { ipcOf, oncePer } from './tables.js';
+import { ipcOf } from './tables.js';
 
 /**
  * Processes that may have something to undo, by their ids in the hands' PID namespace. The first process of the domain
@@ -30,7 +31,7 @@ async function undoers({ hands, anchor, views }: CheckpointContext): Promise<Set
   return new Set(all.filter((_, i) => answers[i].has).map((t) => t.pid));
 }
 
-const undoersOf = oncePer(undoers);
+const undoersOf = once(undoers);
 
 /** SEM_UNDO of semop(2): what is given back when the process ends. */
 export const semaphoreAdjustments = processKind<readonly Adjustment[]>({
