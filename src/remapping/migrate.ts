@@ -11,6 +11,7 @@ import { closeAll } from '../domain/linux/making.js';
 import { readText } from '../domain/linux/os.js';
 import { carriedPaths } from '../domain/memory/carried.js';
 import { total } from '../domain/memory/ranges.js';
+import { FlippedFiles } from '../domain/memory/flipped-files.js';
 import type { FrameMover } from '../domain/memory/mover.js';
 import { holdProc } from '../domain/proc/survey.js';
 import { stillFits, withoutObjects, type Outline } from '../domain/checkpoint/outline.js';
@@ -169,12 +170,17 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     const prepare = async (
       outlines: readonly Outline[],
       shares: ReadonlyMap<string, unknown>,
+      stands = false,
     ): Promise<Restoration> => {
       const clocks = await clockOffsets(domain, to);
       const avoid = outlines.flatMap((o) => o.view.vmas);
       const anchor = await createAnchor(to, spec, clocks, avoid, skeletonUndo);
+      const flipped = new FlippedFiles(domain.hands, to);
+      flipped.stands = stands;
+      skeletonUndo.add('taking files out of the hands', () => flipped.close());
       const context: Omit<RestoreContext, 'processes'> = {
         hands: to,
+        flipped,
         source: domain.hands,
         prepared: new Map(),
         anchor,
@@ -237,7 +243,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
       const stale = skeletonUndo;
       skeletonUndo = new Undo();
       await stale.run();
-      restoration = await prepare(image.processes, stillForeseen(foreseen, image.shares));
+      restoration = await prepare(image.processes, stillForeseen(foreseen, image.shares), true);
     }
     restoration.image = image;
     await restoration.makeShared();

@@ -5,8 +5,9 @@ import { check, isFound } from '../linux/os.js';
 
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
-/** Pieces looked for in one batch, each by two calls. */
+/** Pieces looked for in one batch, each by two calls; and in the first, for most files have one. */
 const AT_ONCE = 100;
+const AT_FIRST = 2;
 /** More pieces than this no file is taken apart into. */
 const MOST = 1 << 18;
 /** Bytes read or written by one call. */
@@ -30,7 +31,7 @@ export async function extentsOf(hands: Hands, fd: number, size: number, what: st
   for (let at = 0; at < size;) {
     const b = hands.batch();
     const found: { readonly start: ReturnType<typeof b.call>; readonly end: ReturnType<typeof b.call> }[] = [];
-    for (let i = 0; i < AT_ONCE; i++) {
+    for (let i = 0; i < (out.length === 0 ? AT_FIRST : AT_ONCE); i++) {
       const start = b.must(SYS.lseek, fd, found.at(-1)?.end ?? at, SEEK_DATA);
       found.push({ start, end: b.must(SYS.lseek, fd, start, SEEK_HOLE) });
     }

@@ -61,6 +61,8 @@ async function keysOf(hands: Hands, root: string, names: readonly string[]): Pro
 class Search {
   readonly names: string[] = [];
   readonly #seen = new Set<string>();
+  /** Folders by their keys: what is mounted in two places is looked through once. */
+  readonly #folders = new Set<string>();
 
   constructor(
     readonly hands: Hands,
@@ -69,6 +71,8 @@ class Search {
   ) {}
 
   async below(top: string): Promise<void> {
+    const [key] = await keysOf(this.hands, this.root, [`${top}/`]);
+    if (key !== undefined) this.#folders.add(key);
     let level = [top];
     while (level.length > 0 && this.names.length < this.inode.nlink) {
       const some = level.splice(0, AT_ONCE).filter((f) => !this.#seen.has(f));
@@ -103,7 +107,12 @@ class Search {
     candidates.forEach((name, i) => {
       if (keys[i] === inode.key && !this.names.includes(name)) this.names.push(name);
     });
-    return folders.filter((_, i) => keys[candidates.length + i]?.startsWith(device) === true);
+    return folders.filter((_, i) => {
+      const key = keys[candidates.length + i];
+      if (key?.startsWith(device) !== true || this.#folders.has(key)) return false;
+      this.#folders.add(key);
+      return true;
+    });
   }
 }
 

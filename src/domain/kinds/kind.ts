@@ -4,6 +4,7 @@ import type { FileOwner } from '../checkpoint/file-owners.js';
 import type { Actors } from '../restore/actors.js';
 import type { FrozenProcess } from '../freeze/frozen-thread.js';
 import type { Advice } from '../memory/advice.js';
+import type { FlippedFiles } from '../memory/flipped-files.js';
 import type { FrameMover } from '../memory/mover.js';
 import type { MemoryObject } from '../memory/objects.js';
 import type { DescriptorView, ProcessView } from '../proc/survey.js';
@@ -78,6 +79,8 @@ export interface RestoreContext {
   readonly anchor: Anchor;
   readonly undo: Undo;
   readonly mover: FrameMover;
+  /** Files whose pages change places with those of the originals in the flip. */
+  readonly flipped: FlippedFiles;
   /** Descriptors of the hands for memory objects already made, by key. */
   readonly objectFds: Map<string, number>;
   /** Descriptors of the hands for open files already made, by the file's id. */

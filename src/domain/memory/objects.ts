@@ -1,6 +1,5 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError } from '../errors.js';
 import { askAll } from '../linux/ask-all.js';
 import { AT_FDCWD, F, MADV, MAP, O, PROT } from '../linux/flags.js';
 import { making, whileOpen } from '../linux/making.js';
@@ -13,6 +12,7 @@ import { extentsOf } from '../files/extents.js';
 import { inodeKey, isInMemory } from '../files/inode.js';
 import { isFilePath, isObject, isRing, objectKey } from './layout.js';
 import type { FrameMover, Move } from './mover.js';
+import { populate, wholePages } from './populate.js';
 import type { Range } from './ranges.js';
 
 const PAGE = 4096;
@@ -143,7 +143,7 @@ async function dataRanges(hands: Hands, fd: number, size: number): Promise<Range
     // Not by bits: an object may be larger than they can count.
     return (await extentsOf(hands, at, size, 'a memory object')).map(({ start, end }) => ({
       start: start - (start % PAGE),
-      end: Math.ceil(end / PAGE) * PAGE,
+      end: wholePages(end),
     }));
   });
 }
@@ -168,7 +168,7 @@ export async function makeObject(hands: Hands, object: MemoryObject): Promise<nu
     });
   }
   // Shared anonymous memory has a descriptor only through a mapping.
-  const size = Math.ceil(object.size / PAGE) * PAGE;
+  const size = wholePages(object.size);
   const at = check(
     await hands.syscall(SYS.mmap, 0, size, PROT.READ | PROT.WRITE, MAP.SHARED | MAP.ANONYMOUS | MAP.NORESERVE, -1, 0),
     'making shared memory',
@@ -188,7 +188,7 @@ export class ObjectTransfer {
   readonly #unmap: { readonly hands: Hands; readonly at: number; readonly size: number }[] = [];
 
   async add(mover: FrameMover, source: Hands, object: MemoryObject, to: Hands, toFd: number): Promise<void> {
-    const size = Math.ceil(object.size / PAGE) * PAGE;
+    const size = wholePages(object.size);
     if (object.data.length === 0 || size === 0) return;
     const [fromAt, toAt, from, target] = await together([
       this.#map(source, object.sourceFd, size, PROT.READ, object.data, MADV.POPULATE_READ),
@@ -203,7 +203,7 @@ export class ObjectTransfer {
         fromVa: fromAt + r.start,
         to: target,
         toVa: toAt + r.start,
-        pages: (r.end - r.start) / 4096,
+        pages: (r.end - r.start) / PAGE,
       });
     }
   }
@@ -224,7 +224,20 @@ export class ObjectTransfer {
 
   /** Takes the mappings away. */
   async close(): Promise<void> {
-    for (const { hands, at, size } of this.#unmap.splice(0)) await hands.syscall(SYS.munmap, at, size);
+    const all = this.#unmap.splice(0);
+    await together(
+      [...new Set(all.map((m) => m.hands))].map((hands) =>
+        askAll(
+          hands,
+          all.filter((m) => m.hands === hands),
+          1,
+          (b, { at, size }) => {
+            b.call(SYS.munmap, at, size);
+            return () => undefined;
+          },
+        ),
+      ),
+    );
   }
 
   /**
@@ -258,14 +271,4 @@ export class ObjectTransfer {
     if (sealed !== undefined) check(cr.value(sealed), 'sealing a memfd');
     check(cr.value(replaced), 'closing a memfd');
   }
-}
-
-/** Has the pages of mapped memory be there. */
-async function populate(hands: Hands, at: number, data: readonly Range[], advice: number): Promise<void> {
-  const results = await askAll(hands, data, 1, (b, r) => {
-    const n = b.call(SYS.madvise, at + r.start, r.end - r.start, advice);
-    return (result) => result.value(n);
-  });
-  for (const result of results)
-    if (result < 0) throw new DomainError('guest', `populating a memory object: errno ${-result}`, { errno: -result });
 }

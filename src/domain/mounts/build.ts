@@ -21,6 +21,7 @@ import {
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
 } from './flags.js';
+import { roomFor } from '../memory/flipped-files.js';
 import { below, type Mount } from './mountinfo.js';
 import { mountOrder } from './order.js';
 import { addContents, compareTrees, dressTree, plantTree, type Difference } from './plant.js';
@@ -175,6 +176,7 @@ export function wholeTree(f: SavedFileSystem): FileTree {
       }));
     }),
     touched: f.parts.flatMap((p) => p.tree.touched),
+    noticed: f.parts.flatMap((p) => p.tree.noticed),
   };
 }
 
@@ -222,6 +224,7 @@ export async function plantOver(
 ): Promise<void> {
   const { gone, made, changed, rewritten } = compareTrees(before, now);
   const isHole = (f: TreeFile): boolean => typeOf(f) === S_IF.CHR && f.rdev === 0n;
+  await context.flipped.drop(gone.map(keyOf));
   const away = [...gone.filter((f) => !isHole(f)), ...made.filter(isHole)];
   for (const path of away.flatMap((f) => f.paths)) await removeAll(context.hands, fd, path);
   // Marks of the overlay's own are made by it.
@@ -255,19 +258,39 @@ async function bringAbout(
   parts: readonly SavedPart[],
   over: boolean,
 ): Promise<void> {
-  const { hands, source, counters } = context;
-  await plantTree(hands, fd, difference, over);
-  for (const f of [...difference.made, ...difference.rewritten]) {
-    if (f.contents !== undefined) counters.bytesCopied += f.contents.length;
-    if (!isLarge(f)) continue;
-    const part = parts.find((p) => p.tree.files.some((x) => x.ino === f.ino));
-    const from = part?.tree.files.find((x) => x.ino === f.ino);
-    if (part === undefined || from === undefined || source === undefined)
-      throw new DomainError('state', `the contents of ${f.paths[0] ?? ''} are nowhere`);
-    counters.bytesCopied += await copyFile(source, fileAt(part.held, from), hands, fileAt(fd, f), f.size);
+  const { hands, source, counters, flipped } = context;
+  const { gone, made, rewritten } = difference;
+  const origins = new Map(parts.flatMap((part) => part.tree.files.map((file) => [file.ino, { part, file }] as const)));
+  const large = [...made, ...rewritten].filter(isLarge).map((f) => {
+    const origin = origins.get(f.ino);
+    if (origin === undefined) throw new DomainError('state', `the contents of ${f.paths[0] ?? ''} are nowhere`);
+    const { part, file } = origin;
+    return { f, part, from: fileAt(part.held, file), into: fileAt(fd, f) };
+  });
+  const touched = new Set(parts.flatMap((p) => p.tree.touched));
+  const noticed = new Set(parts.flatMap((p) => p.tree.noticed));
+  let { room } = flipped;
+  const flips = large.filter(
+    ({ f, part }) =>
+      // What will hardly change is copied while the domain runs: it need not be looked at any more when it stands still.
+      part.flips && !noticed.has(f.ino) && (flipped.stands || touched.has(f.ino)) && (room -= roomFor(f.size)) > 0,
+  );
+  const flipping = new Set(flips.map(({ f }) => f));
+  await flipped.drop([...gone, ...made, ...rewritten.filter((f) => !flipping.has(f))].map(keyOf));
+  await plantTree(hands, fd, { ...difference, rewritten: rewritten.filter((f) => !flipping.has(f)) }, over);
+  await flipped.place(
+    flips.map(({ f, from, into }) => ({ key: keyOf(f), size: f.size, full: f.room >= f.size, from, into })),
+  );
+  for (const { f, from, into } of large) {
+    if (flipping.has(f)) continue;
+    if (source === undefined) throw new DomainError('state', `the contents of ${f.paths[0] ?? ''} are nowhere`);
+    counters.bytesCopied += await copyFile(source, from, hands, into, f.size);
   }
+  counters.bytesCopied += [...made, ...rewritten].reduce((n, { contents }) => n + (contents?.length ?? 0), 0);
   await dressTree(hands, fd, difference);
 }
+
+const keyOf = ({ dev, ino }: TreeFile): string => `${dev} ${ino}`;
 
 /** What of a file system of the OS instance is mounted, in the destination; made there if the domain made it. */
 async function outsideOf(
@@ -323,7 +346,13 @@ async function bring(
   }
   const there = await listTree(hands, own, path);
   // Nothing of it is what it was: other files.
-  await plant(context, own, { files: there.files.map((f) => ({ ...f, ino: -1 })), touched: [] }, bound.tree, [bound]);
+  await plant(
+    context,
+    own,
+    { files: there.files.map((f) => ({ ...f, ino: -1 })), touched: [], noticed: [] },
+    bound.tree,
+    [bound],
+  );
 }
 
 /** Contents, owner, mode, attributes and times of a file that is mounted by itself. */

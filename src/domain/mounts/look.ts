@@ -10,6 +10,7 @@ import { fileTime, TICKS } from './file-time.js';
 import { below, deviceOf, parseMountinfo, type Mount } from './mountinfo.js';
 import { mountOrder, rootMount, widest } from './order.js';
 import { reachMounts } from './reach.js';
+import { noticedFiles } from './noticed.js';
 import { inherited, layoutKey, type Beneath, type MountsState, type SavedPart } from './state.js';
 import { addMark, addWatch, FAN_MARK_FILESYSTEM, inodeOf, readWatch } from './watch.js';
 import { isSame, listTree, statAll, withContents, type FileTree } from './tree.js';
@@ -119,7 +120,10 @@ async function firstLook(context: ForesightContext, mounts: readonly Mount[], at
 async function part(context: ForesightContext, m: Mount, held: number, at: bigint): Promise<SavedPart> {
   const { hands, views } = context;
   const tree = await withContents(hands, held, await listTree(hands, held, m.point));
-  return { root: m.root, held, tree: { ...tree, touched: touchedFiles(tree, views, m.dev, at) } };
+  // While somebody can write to it, a file system cannot be made read-only.
+  const flips = WITH_CONTENTS.includes(m.type) && !m.options.includes('ro');
+  const [touched, noticed] = [touchedFiles(tree, views, m.dev, at), noticedFiles(tree.files, views)];
+  return { root: m.root, held, flips, tree: { ...tree, touched, noticed } };
 }
 
 /** A part that is looked at again: with the contents of files that are not what they were. */
@@ -139,7 +143,7 @@ async function partAgain(
     const known = old.get(`${f.ino} ${f.paths.join('\0')}`);
     return known !== undefined && isSame(known, f) && !touched.has(f.ino);
   });
-  return { ...before, tree: { ...tree, touched: [...touched] } };
+  return { ...before, tree: { ...tree, touched: [...touched], noticed: noticedFiles(tree.files, views) } };
 }
 
 /** Watches what is written on the file systems of these places; answers -1 if that cannot be. */

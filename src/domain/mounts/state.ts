@@ -5,6 +5,8 @@ import type { FileTree } from './tree.js';
 export interface SavedPart {
   /** Where in the file system. */
   readonly root: string;
+  /** It lies in memory that changes places with the destination's. */
+  readonly flips: boolean;
   readonly tree: FileTree;
   /** A descriptor of the source's hands for its top. */
   readonly held: number;

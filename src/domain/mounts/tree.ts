@@ -40,6 +40,8 @@ export interface FileTree {
   readonly files: readonly TreeFile[];
   /** Inode numbers of files whose contents may have changed without a trace: they are mapped to be written, or had just been changed. */
   readonly touched: readonly number[];
+  /** Inode numbers of files of which somebody would notice that they are open or mapped: their contents are copied. */
+  readonly noticed: readonly number[];
 }
 
 /** Files of one tree that are worth to be looked at one by one. */
@@ -95,7 +97,7 @@ export async function listTree(hands: Hands, fd: number, where: string, layers =
     else known.paths.push(path);
   };
   const [top] = await statAll(hands, fd, ['']);
-  if (top === undefined) return { files: [], touched: [] };
+  if (top === undefined) return { files: [], touched: [], noticed: [] };
   note(top, '');
   let folders = typeOf(top) === S_IF.DIR ? [''] : [];
   let count = 0;
@@ -132,6 +134,7 @@ export async function listTree(hands: Hands, fd: number, where: string, layers =
   const targetOf = new Map(links.map((f, i) => [f, targets[i]]));
   return {
     touched: [],
+    noticed: [],
     files: files.map((f, i) => {
       const target = targetOf.get(f);
       return { ...f, attributes: attributes[i] ?? [], ...(target === undefined ? {} : { target }) };

@@ -55,6 +55,7 @@ export class Restoration {
   }
   set image(image: DomainImage) {
     this.#image = image;
+    this.context.flipped.stands = true;
   }
 
   /** What must be there before anybody is born. `foreseen`: by the names of domain kinds. */
@@ -325,8 +326,11 @@ export class Restoration {
     await together(
       image.objects.map((o) => this.#transfer.add(mover, image.source, o, hands, objectFds.get(o.key) ?? -1)),
     );
-    const own = await together(image.processes.map((p) => this.#reborn(p.view.pid).moves(p)));
-    return mover.flip([...this.#transfer.moves, ...own.flat()]);
+    const [files, ...own] = await together([
+      context.flipped.moves(mover),
+      ...image.processes.map((p) => this.#reborn(p.view.pid).moves(p)),
+    ]);
+    return mover.flip([...this.#transfer.moves, ...files, ...own.flat()]);
   }
 
   /** Everything else, into its checkpoint state. */
@@ -397,6 +401,7 @@ export class Restoration {
   async letGo(): Promise<void> {
     await this.#closeHeld();
     await this.#closeObjects();
+    await this.context.flipped.close();
   }
 }
 

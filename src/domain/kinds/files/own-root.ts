@@ -3,6 +3,7 @@ import { whileOpen } from '../../linux/making.js';
 import { open } from '../../linux/os.js';
 import { carriedPaths } from '../../memory/carried.js';
 import { plant, plantOver } from '../../mounts/build.js';
+import { noticedFiles } from '../../mounts/noticed.js';
 import { fileTime, TICKS } from '../../mounts/file-time.js';
 import { enterRoot, makeLayer, openLayer } from '../../mounts/own-root.js';
 import type { SavedPart } from '../../mounts/state.js';
@@ -46,7 +47,7 @@ async function firstLook(context: ForesightContext): Promise<OwnRoot> {
   const { anchor, hold } = context;
   const held = await openLayer(anchor);
   hold(held);
-  return look(context, { root: '/', held, tree: { files: [], touched: [] }, at: 0n });
+  return look(context, { root: '/', held, flips: true, tree: { files: [], touched: [], noticed: [] }, at: 0n });
 }
 
 async function look(context: ForesightContext, known: OwnRoot): Promise<OwnRoot> {
@@ -62,5 +63,6 @@ async function look(context: ForesightContext, known: OwnRoot): Promise<OwnRoot>
     const before = old.get(f.ino);
     return before !== undefined && isSame(before, f) && !touched.has(f.ino);
   });
-  return { root: '/', held, at, tree: { ...tree, touched: [...touched] } };
+  const noticed = noticedFiles(tree.files, views);
+  return { root: '/', held, at, flips: true, tree: { ...tree, touched: [...touched], noticed } };
 }
