@@ -44,12 +44,12 @@ interface Mapped {
 
 /** What is known of a file that was placed. */
 interface Placed {
-  from?: Mapped;
-  to?: Mapped;
+  from: Mapped | undefined;
+  to: Mapped | undefined;
   /** Where the mapping in the destination has pages. */
   populated: readonly Range[];
   /** Which pages change places; undefined: it is to be looked at again. */
-  data?: readonly Range[];
+  data: readonly Range[] | undefined;
 }
 
 /**
@@ -79,9 +79,9 @@ export class FlippedFiles {
   async place(files: readonly FlippedFile[]): Promise<void> {
     await together(
       files.map(async (file) => {
-        const placed: Placed = this.#placed.get(file.key) ?? { populated: [] };
+        const placed = this.#placed.get(file.key) ?? { from: undefined, to: undefined, populated: [], data: undefined };
         this.#placed.set(file.key, placed);
-        delete placed.data;
+        placed.data = undefined;
         const { stands } = this;
         try {
           const data = await this.#place(file, placed);
@@ -168,7 +168,7 @@ export class FlippedFiles {
     const before = placed[side];
     const fits = before !== undefined && before.bytes >= size;
     if (before !== undefined && !fits) {
-      delete placed[side];
+      placed[side] = undefined;
       if (!isSource) placed.populated = [];
       await this.#unmap([before]);
     }

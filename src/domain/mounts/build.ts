@@ -243,7 +243,7 @@ async function removeAll(hands: Hands, fd: number, path: string): Promise<void> 
   const top = (await b.run()).value(opened);
   if (top < 0) return;
   try {
-    const { files } = await listTree(hands, top, path, true);
+    const { files } = await listTree(hands, top, path, { layers: true });
     const all = files.map((f) => ({ ...f, paths: f.paths.map((p) => (p === '' ? path : joined(path, p))) }));
     await plantTree(hands, fd, { gone: all, made: [], changed: [], rewritten: [] });
   } finally {

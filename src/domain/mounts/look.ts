@@ -135,7 +135,7 @@ async function partAgain(
   written: ReadonlySet<number> | undefined,
 ): Promise<SavedPart> {
   const { hands, views } = context;
-  const listed = await listTree(hands, before.held, before.root);
+  const listed = await listTree(hands, before.held, before.root, { known: { files: before.tree.files, at } });
   const again = listed.files.filter((f) => written === undefined || written.has(f.ino)).map((f) => f.ino);
   const touched = new Set([...before.tree.touched, ...touchedFiles(listed, views, dev, at), ...again]);
   const old = new Map(before.tree.files.map((f) => [`${f.ino} ${f.paths.join('\0')}`, f]));

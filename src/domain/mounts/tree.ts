@@ -6,6 +6,8 @@ import { S_IF, typeOf } from '../files/inode.js';
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O } from '../linux/flags.js';
 import { askAll } from '../linux/ask-all.js';
 import { check, isFound, readDirs, readLinks } from '../linux/os.js';
+import { together } from '../together.js';
+import { TICKS } from './file-time.js';
 
 /** A file as statx(2) shows it. Times in nanoseconds. */
 export interface FileFacts {
@@ -86,8 +88,24 @@ export function statAll(hands: Hands, fd: number, paths: readonly string[]): Pro
 
 export const joined = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`);
 
-/** Everything below a descriptor of the hands (`O_PATH`), but for the contents of files. `where`: for messages; `layers`: its files are of several file systems, as on overlayfs. */
-export async function listTree(hands: Hands, fd: number, where: string, layers = false): Promise<FileTree> {
+/** An earlier look at a tree. */
+export interface KnownTree {
+  readonly files: readonly TreeFile[];
+  /** When it was begun, in nanoseconds of the real time: see {@link fileTime}. */
+  readonly at: bigint;
+}
+
+/**
+ * Everything below a descriptor of the hands (`O_PATH`), but for the contents of files. `where`: for messages; `known`: an
+ * earlier look, so that only what has changed is looked into; `layers`: its files are of several file systems, as on
+ * overlayfs.
+ */
+export async function listTree(
+  hands: Hands,
+  fd: number,
+  where: string,
+  { known, layers = false }: { readonly known?: KnownTree; readonly layers?: boolean } = {},
+): Promise<FileTree> {
   const seen = new Map<string, { facts: FileFacts; paths: string[] }>();
   const note = (facts: FileFacts, path: string): void => {
     const key = `${facts.dev} ${facts.ino}`;
@@ -96,25 +114,33 @@ export async function listTree(hands: Hands, fd: number, where: string, layers =
       seen.set(known === undefined ? key : `${key} ${path}`, { facts, paths: [path] });
     else known.paths.push(path);
   };
-  const [top] = await statAll(hands, fd, ['']);
+  const before = new Earlier(known);
+  const stats = await statAll(hands, fd, ['', ...before.paths]);
+  const [top] = stats;
   if (top === undefined) return { files: [], touched: [], noticed: [] };
+  const now = new Map(before.paths.map((path, i) => [path, stats[i + 1]]));
   note(top, '');
   let folders = typeOf(top) === S_IF.DIR ? [''] : [];
   let count = 0;
   while (folders.length > 0) {
+    const isKnown = (f: string): boolean => before.isAsItWas(f, f === '' ? top : now.get(f));
+    const changed = folders.filter((f) => !isKnown(f));
     const names = await readDirs(
       hands,
-      folders.map((f) => `/proc/self/fd/${fd}/${f}`),
+      changed.map((f) => `/proc/self/fd/${fd}/${f}`),
     );
-    const paths = folders.flatMap((f, i) => (names[i] ?? []).map((name) => joined(f, name)));
+    const fresh = changed.flatMap((f, i) => (names[i] ?? []).map((name) => joined(f, name)));
+    const paths = [...fresh, ...folders.filter(isKnown).flatMap((f) => before.below(f))];
     count += paths.length;
     if (count > MOST_FILES) throw unsupported(`a file system of its own with more than ${MOST_FILES} files`, where);
     const strange = paths.find((p) => p.includes('\ufffd'));
     if (strange !== undefined) throw unsupported('a file name that is not UTF-8', `${where}/${strange}`);
-    const facts = await statAll(hands, fd, paths);
+    const unknown = fresh.filter((path) => !now.has(path));
+    const found = await statAll(hands, fd, unknown);
+    unknown.forEach((path, i) => now.set(path, found[i]));
     folders = [];
-    for (const [i, path] of paths.entries()) {
-      const f = facts[i];
+    for (const path of paths) {
+      const f = now.get(path);
       // What is another file system's is its own.
       if (f === undefined || (!layers && f.dev !== top.dev)) continue;
       note(f, path);
@@ -123,23 +149,83 @@ export async function listTree(hands: Hands, fd: number, where: string, layers =
   }
   const files = [...seen.values()].map(({ facts, paths }) => ({ ...facts, paths: paths.sort() }));
   const at = (path: string): string => `/proc/self/fd/${fd}${path === '' ? '' : `/${path}`}`;
-  const links = files.filter((f) => typeOf(f) === S_IF.LNK);
-  const [targets, attributes] = [
-    await readLinks(
+  const changed = files.filter((f) => before.of(f) === undefined);
+  const links = changed.filter((f) => typeOf(f) === S_IF.LNK);
+  const [targets, attributes] = await together([
+    readLinks(
       hands,
       links.map((f) => at(f.paths[0] ?? '')),
     ),
-    await readAttributes(hands, files, at),
-  ];
+    readAttributes(hands, changed, at),
+  ]);
   const targetOf = new Map(links.map((f, i) => [f, targets[i]]));
+  const attributesOf = new Map(changed.map((f, i) => [f, attributes[i]]));
   return {
     touched: [],
     noticed: [],
-    files: files.map((f, i) => {
-      const target = targetOf.get(f);
-      return { ...f, attributes: attributes[i] ?? [], ...(target === undefined ? {} : { target }) };
+    files: files.map((f) => {
+      const was = before.of(f);
+      const target = was === undefined ? targetOf.get(f) : was.target;
+      const its = was === undefined ? attributesOf.get(f) : was.attributes;
+      return { ...f, attributes: its ?? [], ...(target === undefined ? {} : { target }) };
     }),
   };
+}
+
+/** What an earlier look at a tree tells of it still: whatever happens to a folder or a file changes its time. */
+class Earlier {
+  readonly #byPath = new Map<string, TreeFile>();
+  readonly #byFile = new Map<string, TreeFile>();
+  readonly #below = new Map<string, string[]>();
+  readonly #at: bigint;
+
+  constructor(known: KnownTree | undefined) {
+    this.#at = known?.at ?? 0n;
+    for (const f of known?.files ?? []) {
+      this.#byFile.set(`${f.dev} ${f.ino}`, f);
+      for (const path of f.paths) {
+        this.#byPath.set(path, f);
+        if (path === '') continue;
+        const folder = path.slice(0, Math.max(0, path.lastIndexOf('/')));
+        const below = this.#below.get(folder);
+        if (below === undefined) this.#below.set(folder, [path]);
+        else below.push(path);
+      }
+    }
+  }
+
+  /** All paths but the top's. */
+  get paths(): string[] {
+    return [...this.#byPath.keys()].filter((path) => path !== '');
+  }
+
+  /** What was in a folder. */
+  below(folder: string): readonly string[] {
+    return this.#below.get(folder) ?? [];
+  }
+
+  /** Whether the same is in a folder as was. */
+  isAsItWas(folder: string, now: FileFacts | undefined): boolean {
+    const was = this.#byPath.get(folder);
+    return was !== undefined && now !== undefined && this.#isSame(was, now);
+  }
+
+  /** The same file, if all but its contents and when it was last read is as it was. */
+  of(now: FileFacts): TreeFile | undefined {
+    const was = this.#byFile.get(`${now.dev} ${now.ino}`);
+    return was !== undefined && this.#isSame(was, now) ? was : undefined;
+  }
+
+  #isSame(was: FileFacts, now: FileFacts): boolean {
+    return (
+      was.ino === now.ino &&
+      was.dev === now.dev &&
+      was.mode === now.mode &&
+      was.ctime === now.ctime &&
+      // Once more in the same tick would not be seen.
+      was.ctime <= this.#at - TICKS
+    );
+  }
 }
 
 /** Extended attributes: all names first, for most files have none. */

@@ -3,6 +3,7 @@
 #include "file.h"
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/xattr.h>
 
 #define AT "/tmp/changing"
 #define FILES 20
@@ -26,6 +27,20 @@ static void holds(const char *path, uint64_t turn, size_t size) {
 
 static size_t size_of(uint64_t turn) { return turn % 7 == 0 ? 90000 : 8 * (turn % 50 + 1); }
 
+// An attribute of a file that is there already: what it was is known.
+static void mark(uint64_t turn) {
+  static uint64_t marked[FILES];
+  char path[64];
+  int k = (turn + 7) % FILES;
+  uint64_t was = 0;
+  marked[turn % FILES] = 0;
+  if (turn <= FILES) return;
+  snprintf(path, sizeof path, AT "/%d", k);
+  CHECK(getxattr(path, "trusted.mark", &was, 8) == (marked[k] ? 8 : -1) && was == marked[k]);
+  marked[k] = turn;
+  CHECK(setxattr(path, "trusted.mark", &turn, 8, 0) == 0);
+}
+
 static void work(void) {
   char path[64], other[64];
   for (uint64_t turn = 1; shared[0] == 0; turn++) {
@@ -40,6 +55,7 @@ static void work(void) {
       CHECK(rmdir(other) == 0);
     }
     put(path, turn, size_of(turn));
+    mark(turn);
     snprintf(other, sizeof other, AT "/folder%d", k);
     CHECK(mkdir(other, 0700) == 0);
     strcat(other, "/link");

@@ -54,7 +54,7 @@ async function look(context: ForesightContext, known: OwnRoot): Promise<OwnRoot>
   const { hands, views } = context;
   const { held } = known;
   const at = await fileTime(hands);
-  const listed = await listTree(hands, held, '/');
+  const listed = await listTree(hands, held, '/', { known: { files: known.tree.files, at: known.at } });
   const open = new Set([...carriedPaths(views, () => false)].map((path) => path.slice(1)));
   const changing = (f: FileTree['files'][number]): boolean => f.ctime > at - TICKS || f.paths.some((p) => open.has(p));
   const touched = new Set([...known.tree.touched, ...listed.files.filter(changing).map((f) => f.ino)]);
