@@ -37,7 +37,7 @@ export function lookerAt(file: OpenFile, views: readonly ProcessView[]): Process
 export async function holdFiles(context: LookContext): Promise<void> {
   const { hands, views, files } = context;
   const entries = views.flatMap((process) => process.descriptors.map((view) => ({ process, view })));
-  files.push(...(await holdByDescriptors(hands, entries)));
+  for (const file of await holdByDescriptors(hands, entries)) files.push(file);
   // Closed only in the end: what one number stood for, another would stand for.
   const spare: number[] = [];
   try {

@@ -16,19 +16,24 @@ export function rootMount(mounts: readonly Mount[]): Mount | undefined {
  */
 export function mountOrder(mounts: readonly Mount[]): Mount[] {
   const children = new Map<number, Mount[]>();
-  for (const m of mounts) children.set(m.parent, [...(children.get(m.parent) ?? []), m]);
+  for (const m of mounts) {
+    const own = children.get(m.parent);
+    if (own === undefined) children.set(m.parent, [m]);
+    else own.push(m);
+  }
   const out: Mount[] = [];
   const seen = new Set<number>();
-  const visit = (m: Mount): void => {
-    if (seen.has(m.id)) return;
+  const root = rootMount(mounts);
+  // Mounts may lie in each other deeper than calls in calls can go; the next is last.
+  const waiting = root === undefined ? [] : [root];
+  for (let m = waiting.pop(); m !== undefined; m = waiting.pop()) {
+    if (seen.has(m.id)) continue;
     seen.add(m.id);
     out.push(m);
-    const own = (children.get(m.id) ?? []).filter((c) => c !== m);
-    own.sort((a, b) => depth(b.point) - depth(a.point) || a.id - b.id);
-    for (const c of own) visit(c);
-  };
-  const root = rootMount(mounts);
-  if (root !== undefined) visit(root);
+    const own = children.get(m.id) ?? [];
+    own.sort((a, b) => depth(a.point) - depth(b.point) || b.id - a.id);
+    for (const c of own) waiting.push(c);
+  }
   return out;
 }
 

@@ -90,3 +90,13 @@ test('what no history can have brought about is refused by name', () => {
   refused([place(2, 1, 2), place(1, 2, 2)], /PID namespace/);
   refused([place(2, 1, 2), place(3, 2, 2), place(3, 2, 3)], /PID namespace/);
 });
+
+test('a tree may be as deep and as wide as it likes', () => {
+  const deep = Array.from({ length: 50_000 }, (_, i) => place(i + 2, i + 1, 2));
+  assert.equal(birthOrder(deep).length, deep.length + 1);
+  const wide = Array.from({ length: 200_000 }, (_, i) => place(i + 2, i === 0 ? 1 : 2, 2));
+  assert.equal(birthOrder(wide).length, wide.length + 1);
+  // Each of these is born in a session of its own, and its child in that of its parent.
+  const sessions = Array.from({ length: 20_000 }, (_, i) => place(i + 2, i + 1, i + 2));
+  assert.equal(birthOrder(sessions).length, 2 * sessions.length);
+});

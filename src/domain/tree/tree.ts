@@ -73,6 +73,8 @@ class Births {
   /** Sessions without leader, by the process whose child their leader will be for a moment. */
   readonly #leaderless = new Map<number, number[]>();
   readonly #births: Birth[] = [];
+  /** What is to be done, the next last. */
+  readonly #work: (() => void)[] = [];
   #nextId = ANCHOR;
   #made = 0;
 
@@ -97,9 +99,12 @@ class Births {
       if (this.#byPid.has(session) || session === ANCHOR) continue;
       add(this.#leaderless, this.#deepestParent(members), session);
     }
-    this.#bearForeign(ANCHOR, ANCHOR);
-    for (const p of top) if (!this.#adopted.has(p)) this.#visit(p, ANCHOR, false, ANCHOR);
-    this.#bearLeaderless(ANCHOR);
+    this.#next([
+      () => this.#bearForeign(ANCHOR, ANCHOR),
+      ...top.filter((p) => !this.#adopted.has(p)).map((p) => () => this.#visit(p, ANCHOR, false, ANCHOR)),
+      () => this.#bearLeaderless(ANCHOR),
+    ]);
+    for (let work = this.#work.pop(); work !== undefined; work = this.#work.pop()) work();
     if (this.#made !== this.places.length) throw unsupported('a process tree with a cycle', 'the domain');
     return this.#births;
   }
@@ -176,47 +181,62 @@ class Births {
     return false;
   }
 
-  /** `born`: the session that it is born in. */
+  /** What is to be done now, in this order, before all that was to be done next. A tree may be too deep to be gone through by calls in calls. */
+  #next(steps: readonly (() => void)[]): void {
+    for (let i = steps.length - 1; i >= 0; i--) this.#work.push(steps[i]);
+  }
+
+  /** Bears it, and then what is below it. `born`: the session that it is born in. */
   #visit(p: Place, by: number, sibling: boolean, born: number): void {
     this.#made++;
     this.#births.push({ act: 'bear', pid: p.pid, by, sibling });
+    const leads = p.session === p.pid;
     const own = (this.#children.get(p.pid) ?? []).filter((c) => !this.#adopted.has(c));
-    const early = p.session === p.pid ? own.filter((c) => this.#wanted(c) === born) : [];
-    for (const c of early) this.#visit(c, p.pid, false, born);
-    if (p.session === p.pid) this.#births.push({ act: 'setsid', pid: p.pid });
-    for (const c of own) if (!early.includes(c)) this.#visit(c, p.pid, false, p.session);
-    if (p.session === p.pid) this.#bearForeign(p.pid, p.parent);
-    this.#bearLeaderless(p.pid);
+    const isEarly = (c: Place): boolean => leads && this.#wanted(c) === born;
+    const visits = (some: readonly Place[], session: number) =>
+      some.map((c) => () => this.#visit(c, p.pid, false, session));
+    this.#next([
+      ...visits(own.filter(isEarly), born),
+      ...(leads ? [() => void this.#births.push({ act: 'setsid', pid: p.pid })] : []),
+      ...visits(
+        own.filter((c) => !isEarly(c)),
+        p.session,
+      ),
+      ...(leads ? [() => this.#bearForeign(p.pid, p.parent)] : []),
+      () => this.#bearLeaderless(p.pid),
+    ]);
   }
 
   /** Those whose session is led by `leader`, whose parent is `above`, and who are not born by their own. */
   #bearForeign(leader: number, above: number): void {
-    for (const p of this.#foreign.get(leader) ?? []) {
-      if (leader !== ANCHOR && p.parent === above) {
-        this.#visit(p, leader, true, leader);
-        continue;
-      }
-      // It is born to one who ends, and comes to its parent as to the next reaper above.
-      if (p.parent !== ANCHOR && (leader === ANCHOR || !this.#isAbove(p.parent, above)))
-        throw unsupported("an orphan in another process's session", `process ${p.pid}`);
-      const between = this.#freeId();
-      if (p.parent !== ANCHOR) this.#births.push({ act: 'reaper', pid: p.parent, on: true });
-      this.#births.push({ act: 'bear', pid: between, by: leader, sibling: false });
-      const rest = this.#births.length;
-      this.#visit(p, between, false, leader);
-      // It is its parent's at once, before it has children of its own that look for a reaper.
-      this.#births.splice(rest + 1, 0, { act: 'end', pid: between, by: leader });
-      if (p.parent !== ANCHOR) this.#births.splice(rest + 2, 0, { act: 'reaper', pid: p.parent, on: false });
-    }
+    this.#next((this.#foreign.get(leader) ?? []).map((p) => () => this.#bearElsewhere(p, leader, above)));
+  }
+
+  #bearElsewhere(p: Place, leader: number, above: number): void {
+    if (leader !== ANCHOR && p.parent === above) return this.#visit(p, leader, true, leader);
+    // It is born to one who ends, and comes to its parent as to the next reaper above.
+    if (p.parent !== ANCHOR && (leader === ANCHOR || !this.#isAbove(p.parent, above)))
+      throw unsupported("an orphan in another process's session", `process ${p.pid}`);
+    const between = this.#freeId();
+    if (p.parent !== ANCHOR) this.#births.push({ act: 'reaper', pid: p.parent, on: true });
+    this.#births.push({ act: 'bear', pid: between, by: leader, sibling: false });
+    this.#visit(p, between, false, leader);
+    // It is its parent's at once, before it has children of its own that look for a reaper.
+    this.#births.push({ act: 'end', pid: between, by: leader });
+    if (p.parent !== ANCHOR) this.#births.push({ act: 'reaper', pid: p.parent, on: false });
   }
 
   /** Sessions whose leaders are gone, and were children of `parent` or of who ended below it. */
   #bearLeaderless(parent: number): void {
-    for (const session of this.#leaderless.get(parent) ?? []) {
-      this.#births.push({ act: 'bear', pid: session, by: parent, sibling: false }, { act: 'setsid', pid: session });
-      this.#bearForeign(session, parent);
-      this.#births.push({ act: 'end', pid: session, by: parent });
-    }
+    this.#next(
+      (this.#leaderless.get(parent) ?? []).flatMap((session) => [
+        () => {
+          this.#births.push({ act: 'bear', pid: session, by: parent, sibling: false }, { act: 'setsid', pid: session });
+          this.#bearForeign(session, parent);
+        },
+        () => void this.#births.push({ act: 'end', pid: session, by: parent }),
+      ]),
+    );
   }
 
   /** An id that nobody has. */
