@@ -106,8 +106,8 @@ const OF_TCP: readonly OptionName[] = [
   [IPPROTO_TCP, TCP_CONGESTION, 16],
 ];
 
-/** Options of sockets that send and receive datagrams, or packets: also how far a peek has come. */
-const OF_DATAGRAMS: readonly OptionName[] = numbers(SOL_SOCKET, [SO_PEEK_OFF]);
+/** How far a peek has come. */
+const PEEKED: readonly OptionName[] = numbers(SOL_SOCKET, [SO_PEEK_OFF]);
 
 /** UDP_ENCAP, NO_CHECK6_TX, NO_CHECK6_RX, SEGMENT, GRO, and last CORK. */
 const OF_UDP: readonly OptionName[] = numbers(IPPROTO_UDP, [100, 101, 102, 103, UDP_GRO, 1]);
@@ -130,7 +130,8 @@ export function optionsOf({ domain, type, protocol }: SocketFamily): readonly Op
     ...BEFORE,
     ...AFTER,
     ...(v6 ? AFTER6 : []),
-    ...(type === SOCK_STREAM ? OF_TCP : [...MULTICAST, ...(v6 ? MULTICAST6 : []), ...OF_DATAGRAMS]),
+    ...(type === SOCK_STREAM ? OF_TCP : [...MULTICAST, ...(v6 ? MULTICAST6 : [])]),
+    ...PEEKED,
     ...(type === SOCK_RAW ? (v6 ? OF_RAW6 : OF_RAW) : []),
     ...(type === SOCK_RAW && protocol === IPPROTO_ICMP ? ICMP_FILTER : []),
     ...(type === SOCK_RAW && protocol === IPPROTO_ICMPV6 ? ICMP6_FILTER : []),

@@ -5,7 +5,7 @@ import { check } from '../../../linux/os.js';
 import { makeSocket } from '../make-socket.js';
 import { addReadOptions, int, SO, SOL_SOCKET } from '../socket-options.js';
 import { addPoll, POLL } from './poll.js';
-import { addInfo, STATE, TCP, writeConnection, writeSent, type Connection } from './tcp-repair.js';
+import { addInfo, addPeekFromStart, STATE, TCP, writeConnection, writeSent, type Connection } from './tcp-repair.js';
 import { AF_INET, IPPROTO_TCP, MSG_PEEK_NOW, SIOCINQ } from '../../../linux/socket-numbers.js';
 
 const WINDOW = 0xffff;
@@ -26,6 +26,7 @@ export async function readEnded(hands: Hands, fd: number): Promise<Ended | undef
   const poll = addPoll(b, fd);
   const waiting = b.out(4);
   b.call(SYS.ioctl, fd, SIOCINQ, waiting);
+  addPeekFromStart(b, fd);
   const r = await b.run();
   const events = poll(r);
   if ((events & POLL.RDHUP) === 0) return undefined;

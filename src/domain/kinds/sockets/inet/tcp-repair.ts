@@ -4,7 +4,7 @@ import { SYS } from '../../../../guest/hands/syscalls.js';
 import { DomainError } from '../../../errors.js';
 import { check } from '../../../linux/os.js';
 import { int, SO, SOL_SOCKET } from '../socket-options.js';
-import { IPPROTO_TCP, MSG_DONTWAIT, SIOCINQ, SIOCOUTQ } from '../../../linux/socket-numbers.js';
+import { IPPROTO_TCP, MSG_DONTWAIT, SIOCINQ, SIOCOUTQ, SO_PEEK_OFF } from '../../../linux/socket-numbers.js';
 
 /** TCP options and states, as include/uapi/linux/tcp.h names them. */
 export const TCP = {
@@ -155,6 +155,7 @@ export async function readConnection(hands: Hands, fd: number): Promise<Connecti
     const mss = b.out(4);
     const timestamp = b.out(4);
     const window = b.out(20);
+    addPeekFromStart(b, fd);
     const on = setOption(b, fd, TCP.REPAIR, int(1));
     const before = addCounts(b, fd);
     const refs = [
@@ -261,6 +262,11 @@ export function settle(from: Connection, to: Connection): Connection {
   unsent.set(from.sent.subarray(arrived));
   unsent.set(from.unsent, from.sent.length - arrived);
   return { ...from, sent: from.sent.subarray(0, arrived), unsent };
+}
+
+/** Adds that a look into the queue of a socket begins at its front, however far somebody has peeked before. */
+export function addPeekFromStart(b: Batch, fd: number): void {
+  b.call(SYS.setsockopt, fd, SOL_SOCKET, SO_PEEK_OFF, b.bytes(int(-1)), 4);
 }
 
 /** Reads a queue without taking anything from it. A peek always begins at the front, so one read must do. */

@@ -1,4 +1,4 @@
-import type { BatchResult, Buf } from '../../../../guest/hands/batch.js';
+import type { Batch, BatchResult, Buf } from '../../../../guest/hands/batch.js';
 import type { Hands } from '../../../../guest/hands/hands.js';
 import { SYS } from '../../../../guest/hands/syscalls.js';
 import { unsupported, unsupportedNow } from '../../../errors.js';
@@ -69,21 +69,26 @@ async function refuse({ hands }: LookContext, file: OpenFile): Promise<void> {
   const b = hands.batch();
   const info = addInfo(b, fd);
   const filter = addFilterLook(b, fd, where);
-  const ulp = b.inout(new Uint8Array(16));
-  const layered = b.call(SYS.getsockopt, fd, IPPROTO_TCP, TCP_ULP, ulp, b.bytes(int(16)));
+  const unlike = addRefusal(b, fd, where);
   const device = b.inout(new Uint8Array(16));
   b.call(SYS.getsockopt, fd, SOL_SOCKET, SO_BINDTODEVICE, device, b.bytes(int(16)));
-  const poll = addPoll(b, fd);
-  const peek = b.out(4);
-  const peeks = b.call(SYS.getsockopt, fd, SOL_SOCKET, SO_PEEK_OFF, peek, b.bytes(int(4)));
   const r = await b.run();
   filter(r);
-  if (r.value(peeks) >= 0 && r.view(peek).getInt32(0, true) >= 0)
-    throw unsupported('a TCP socket that remembers how far it was peeked at', where);
+  unlike(r);
   const bound = r.bytes(device)[0] !== 0;
   refuseState(info(r), bound, where);
-  if (r.value(layered) >= 0 && r.bytes(ulp)[0] !== 0) throw unsupported('TLS or another protocol over TCP', where);
-  if ((poll(r) & POLL.PRI) !== 0) throw unsupportedNow('urgent data', where);
+}
+
+/** Adds a look for what no other socket can be given. What is answered tells its events (poll(2)), and throws `unsupported`. */
+function addRefusal(b: Batch, fd: number, where: string): (r: BatchResult) => number {
+  const ulp = b.inout(new Uint8Array(16));
+  const layered = b.call(SYS.getsockopt, fd, IPPROTO_TCP, TCP_ULP, ulp, b.bytes(int(16)));
+  const poll = addPoll(b, fd);
+  return (r) => {
+    if (r.value(layered) >= 0 && r.bytes(ulp)[0] !== 0) throw unsupported('TLS or another protocol over TCP', where);
+    if ((poll(r) & POLL.PRI) !== 0) throw unsupportedNow('urgent data', where);
+    return poll(r);
+  };
 }
 
 function refuseState(info: TcpInfo, boundToDevice: boolean, where: string): void {
@@ -100,7 +105,7 @@ function refuseState(info: TcpInfo, boundToDevice: boolean, where: string): void
 export const tcp = fileKind<TcpState>({
   name: 'tcp',
   keeps:
-    'listening sockets, several on one port too, with the connections that wait to be accepted (without TCP timestamps from then on); connections with both queues, sequence numbers, window scale, SACK, timestamps; half closed ones; those that are being made; those that the other side has ended, with what came last; options, classic BPF filters',
+    'listening sockets, several on one port too, with the connections that wait to be accepted (without TCP timestamps from then on); connections with both queues, sequence numbers, window scale, SACK, timestamps, how far was peeked (SO_PEEK_OFF); half closed ones; those that are being made; those that the other side has ended, with what came last; options, classic BPF filters',
   refuses:
     'a connection that waits to be accepted by a socket bound to a device; urgent data; TLS in the kernel; eBPF filters; Multipath TCP',
   independent: true,
@@ -112,16 +117,15 @@ export const tcp = fileKind<TcpState>({
     const where = `descriptor ${file.view.fd}`;
     const family = await socketFamily(hands, file);
     const { socket, more } = await readInetSocket(hands, file, family, (b) => {
-      const [info, poll] = [addInfo(b, fd), addPoll(b, fd)];
+      const [info, unlike] = [addInfo(b, fd), addRefusal(b, fd, where)];
       const [segment, clamp] = [b.out(4), b.out(4)];
       b.call(SYS.getsockopt, fd, IPPROTO_TCP, TCP.MAXSEG, segment, b.bytes(int(4)));
       b.call(SYS.getsockopt, fd, IPPROTO_TCP, TCP.WINDOW_CLAMP, clamp, b.bytes(int(4)));
       const number = (r: BatchResult, buf: Buf): number => r.view(buf).getInt32(0, true);
-      return (r) => ({ info: info(r), events: poll(r), segment: number(r, segment), clamp: number(r, clamp) });
+      return (r) => ({ info: info(r), events: unlike(r), segment: number(r, segment), clamp: number(r, clamp) });
     });
     const { info, events } = more;
     refuseState(info, hasDevice(socket.options), where);
-    if ((events & POLL.PRI) !== 0) throw unsupportedNow('urgent data', where);
     const idle = info.state === STATE.CLOSE || info.state === STATE.LISTEN;
     const base: TcpState = {
       ...socket,
@@ -136,6 +140,13 @@ export const tcp = fileKind<TcpState>({
       connecting: undefined,
       waiting: [],
     };
+    const peeked = base.options.find((o) => o.level === SOL_SOCKET && o.name === SO_PEEK_OFF)?.value;
+    if (peeked !== undefined && new DataView(peeked.buffer, peeked.byteOffset).getInt32(0, true) >= 0)
+      undo.add('putting back how far was peeked', async () => {
+        const b = hands.batch();
+        b.call(SYS.setsockopt, fd, SOL_SOCKET, SO_PEEK_OFF, b.bytes(peeked), peeked.length);
+        await b.run();
+      });
     switch (info.state) {
       case STATE.CLOSE: {
         // A connection that was refused while a thread waits for it: it asks again, of a socket that is as it was before.

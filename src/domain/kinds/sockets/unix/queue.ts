@@ -132,8 +132,8 @@ export function addHasUrgent(b: Batch, fd: number): (r: BatchResult) => boolean 
 }
 
 /**
- * Reads everything that waits at a socket of a frozen process without taking it. The descriptors are the hands', and to
- * be closed by the caller, also those that it does not see because this throws: `taken`.
+ * Reads everything that waits at a socket of a frozen process without taking it. The descriptors are the hands': `taken` are
+ * all of them, also those that belong to no message, and are to be closed by the caller. If this throws they are closed.
  */
 export async function peekAll(
   hands: Hands,
