@@ -1,4 +1,5 @@
 import type { Hands } from '../../../guest/hands/hands.js';
+import { DomainError } from '../../errors.js';
 import { EEXIST, ENOENT, ESRCH } from '../../linux/flags.js';
 import type { Anchor } from '../../tree/anchor.js';
 import { change, nest, readU32, u32, type Attribute, type Change, type Entry } from './rtnetlink.js';
@@ -53,10 +54,14 @@ export async function applyNetwork(hands: Hands, anchor: Anchor, wanted: Network
   if (sameNetwork(there, wanted) && onTrial(there, wanted).length === 0) return;
   await change(hands, anchor, linkChanges(there, wanted));
   // What comes by itself with an interface that is up is there now, or in the middle of all this.
-  for (let turn = 0; turn < MOST_TURNS; turn++) {
+  for (let turn = 0; ; turn++) {
     there = await lookAtNetwork(hands, anchor);
     const changes = tableChanges(there, wanted);
     if (changes.length === 0) return;
+    if (turn === MOST_TURNS) {
+      const message = `the network does not become what it was: ${changes[0]?.what ?? ''} is not enough`;
+      throw new DomainError('guest', message, { passing: true });
+    }
     await change(hands, anchor, changes);
   }
 }

@@ -1,6 +1,7 @@
 import type { Batch, Ref } from '../../../guest/hands/batch.js';
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
+import { unsupported } from '../../errors.js';
 import { askAll } from '../../linux/ask-all.js';
 import { PTRACE } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
@@ -20,6 +21,13 @@ const FILTERED = 2;
 const INSTRUCTION = 8;
 /** The kernel takes no longer ones (BPF_MAXINSNS). */
 const MOST_INSTRUCTIONS = 4096;
+/** Nor more of them for a thread (MAX_INSNS_PER_PATH), of which each filter costs four beside its own. */
+const MOST_OF_THREAD = 32768;
+const MOST_FILTERS = Math.floor(MOST_OF_THREAD / 5);
+/** Filters of all threads of a process together that are read while it stands still. */
+const MOST_OF_PROCESS = 50_000;
+
+const TOO_MANY = 'very many seccomp filters';
 
 interface Filter {
   readonly instructions: Uint8Array;
@@ -40,8 +48,13 @@ interface SeccompState {
 export const seccomp = processKind<SeccompState>({
   name: 'seccomp',
   keeps: 'strict mode and filters of each thread, with their flags',
-  refuses: 'a descriptor by which another process answers for a filter',
+  refuses: 'a descriptor by which another process answers for a filter; very many filters',
   stage: 'last',
+  describe({ pid, threads }) {
+    const counts = threads.map((t) => t.status.seccompFilters);
+    if (counts.some((n) => n > MOST_FILTERS) || counts.reduce((a, b) => a + b, 0) > MOST_OF_PROCESS)
+      throw unsupported(TOO_MANY, `process ${pid}`);
+  },
   async checkpoint({ context: { hands }, view }) {
     const filtered = view.threads.filter((t) => t.status.seccomp === FILTERED);
     return {
@@ -83,6 +96,7 @@ async function filtersOf(hands: Hands, { hostTid, status }: ThreadView): Promise
     const n = b.call(SYS.ptrace, PTRACE.SECCOMP_GET_FILTER, hostTid, i, 0);
     return (r) => Math.min(MOST_INSTRUCTIONS, check(r.value(n), `looking at a filter of thread ${hostTid}`));
   });
+  if (lengths.reduce((a, b) => a + b, 0) > MOST_OF_THREAD) throw unsupported(TOO_MANY, `thread ${hostTid}`);
   return together(
     lengths.map(async (length, i) => {
       const b = hands.batch();

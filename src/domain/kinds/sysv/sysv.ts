@@ -4,7 +4,7 @@ import { checkpointQueues, restoreQueues, type Queue } from './queues.js';
 import { checkpointSegments, finishSegments, refuseSegments, restoreSegments, type Segment } from './segments.js';
 import { checkpointSemaphores, restoreSemaphores, type SemaphoreSet } from './semaphores.js';
 import { changedSettings, makeRoom, settle } from './sysctls.js';
-import { ipcOf } from './tables.js';
+import { ipcOf, refuseMany } from './tables.js';
 
 interface SysvState {
   readonly segments: readonly Segment[];
@@ -23,10 +23,11 @@ export const sysv = domainKind<SysvState>({
   name: 'System V IPC',
   keeps:
     'shared memory segments, attached or not, marked for destruction or locked; semaphores with their values; message queues with what waits in them; ids, keys, owners, permissions; the settings of the namespace',
-  refuses: 'an unattached segment under kernel.shm_rmid_forced',
+  refuses: 'an unattached segment under kernel.shm_rmid_forced; more than 50,000 messages or 200,000 semaphores',
   async describe(context) {
     const { hands, anchor, views } = context;
     const [tables, settings] = await together([ipcOf(context), changedSettings(hands, anchor.pid)]);
+    refuseMany(tables);
     refuseSegments(tables, isForced(settings), views);
   },
   foresee: async ({ hands, anchor }) => ({
@@ -37,7 +38,9 @@ export const sysv = domainKind<SysvState>({
   }),
   async checkpoint(context) {
     const { settings } = context.foreseen.get('System V IPC') as SysvState;
-    refuseSegments(await ipcOf(context), isForced(settings), context.views);
+    const tables = await ipcOf(context);
+    refuseMany(tables);
+    refuseSegments(tables, isForced(settings), context.views);
     const [segments, semaphores, queues] = await together([
       checkpointSegments(context),
       checkpointSemaphores(context),

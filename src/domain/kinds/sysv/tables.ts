@@ -1,3 +1,4 @@
+import { unsupported } from '../../errors.js';
 import { once } from '../../once.js';
 import type { LookContext } from '../kind.js';
 import { readInside } from './inside-files.js';
@@ -30,6 +31,20 @@ export const ipcOf = once(async ({ hands, anchor }: LookContext): Promise<IpcTab
   const [shm, sem, msg] = await readInside(hands, anchor.pid, FILES);
   return { segments: parseTable(shm), semaphores: parseTable(sem), queues: parseTable(msg) };
 });
+
+/** Of a namespace, each of which costs a call while the domain stands still. */
+const MOST_MESSAGES = 50_000;
+const MOST_SEMAPHORES = 200_000;
+
+const sum = (entries: readonly IpcEntry[], column: string): number =>
+  entries.reduce((n, e) => n + (e.columns.get(column) ?? 0), 0);
+
+/** Refuses more than can be looked at. Throws `unsupported`. */
+export function refuseMany({ semaphores, queues }: IpcTables): void {
+  const where = 'the IPC namespace';
+  if (sum(queues, 'qnum') > MOST_MESSAGES) throw unsupported('very many messages in queues', where);
+  if (sum(semaphores, 'nsems') > MOST_SEMAPHORES) throw unsupported('very many semaphores', where);
+}
 
 /** A table of `/proc/sysvipc` (proc_sysvipc(5)): a line of column names, then a line for each. */
 export function parseTable(text: string): IpcEntry[] {
