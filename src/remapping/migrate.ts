@@ -153,7 +153,8 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     const kept: number[] = [];
     const letGo = (): Promise<void> => closeAll(domain.hands, kept.splice(0));
     undo.add('closing what was held of the original', letGo);
-    const { outlines: early, foreseen, lacking } = await lookAround(domain, to, (fd) => void kept.push(fd));
+    const around = await lookAround(domain, to, (fd) => void kept.push(fd));
+    const { outlines: early, foreseen, lacking, mountSpaces } = around;
     const advice = await readAllAdvice(domain.hands, early);
 
     await step('prepare');
@@ -213,7 +214,7 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
       early.map((o) => o.view),
     );
     undo.add('closing files of /proc', () => held.close());
-    const foresight = { known: early, held, shares: foreseen, lacking };
+    const foresight = { known: early, held, shares: foreseen, lacking, mountSpaces };
     await restoration.rehearseFlip(early);
     await new Promise<void>((resolve) => setTimeout(resolve, REST));
     await lookAgain(domain, early, held);

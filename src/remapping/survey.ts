@@ -14,6 +14,8 @@ import { readAdvice, refuseFlags, type Advice } from '../domain/memory/advice.js
 import { total } from '../domain/memory/ranges.js';
 import { inTurn } from '../domain/in-turn.js';
 import { refusingLater, type OnRefusal } from '../domain/refusals.js';
+import { placeFiles } from '../domain/mounts/places.js';
+import { lookAtSpaces, type MountSpace } from '../domain/mounts/spaces.js';
 import { surveyProcesses, type ProcessView } from '../domain/proc/survey.js';
 import { together } from '../domain/together.js';
 import { compareFiles } from './compare.js';
@@ -59,6 +61,8 @@ interface Look {
   readonly foreseen: ReadonlyMap<string, unknown>;
   /** Files that the destination lacks and that go along. */
   readonly lacking: ReadonlySet<string>;
+  /** Mount namespaces beside the domain's own. */
+  readonly mountSpaces: readonly MountSpace[];
 }
 
 /** Something that is in the way of a move. */
@@ -125,10 +129,15 @@ async function look(
   });
   refuseUnsupported(views, partial ? { ...anchorView, strays: [] } : anchorView, tell);
   if (views.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
-  await inspectShared({ hands, anchor, views, files: [], inside: new Map() }, tell);
+  let mountSpaces: readonly MountSpace[] = [];
+  await refusingLater(tell, async () => {
+    mountSpaces = await lookAtSpaces({ hands, anchor, views, hold });
+    views = await placeFiles({ hands, anchor }, views, mountSpaces);
+  });
+  await inspectShared({ hands, anchor, views, mountSpaces, files: [], inside: new Map() }, tell);
   let foreseen: ReadonlyMap<string, unknown> = new Map();
   await refusingLater(tell, async () => {
-    foreseen = await foreseeShares({ hands, anchor, views, files: [], inside: new Map(), hold });
+    foreseen = await foreseeShares({ hands, anchor, views, mountSpaces, files: [], inside: new Map(), hold });
   });
   const lacking =
     to === undefined
@@ -137,7 +146,7 @@ async function look(
   const outlines = await together(views.map((v) => outlineProcess(hands, v)));
   if (tell !== undefined) await refusingLater(tell, () => readAllAdvice(hands, outlines).then(() => undefined));
   if (to !== undefined) await refusingLater(tell, () => compareMemory(to, outlines));
-  return { outlines, foreseen, lacking };
+  return { outlines, foreseen, lacking, mountSpaces };
 }
 
 /**

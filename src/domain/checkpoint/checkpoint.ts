@@ -19,6 +19,8 @@ import { ownersOf } from './file-owners.js';
 import { outlineProcess, type Foresight, type Outline } from './outline.js';
 import { refuseOrphansOutside, refuseStrays } from './strays.js';
 import { withTables } from './shared-tables.js';
+import { placeFiles } from '../mounts/places.js';
+import { lookAtSpaces } from '../mounts/spaces.js';
 import { isVvar } from '../proc/maps.js';
 import { surveyProcesses, type ProcessView } from '../proc/survey.js';
 import { Sequence, together } from '../together.js';
@@ -136,28 +138,33 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
     frozen.plantRunners(mover, foresight),
     refuseOrphansOutside(hands, anchor.pid, frozen.processes, foresight.held),
   ]);
-  const views = await withTables(
+  const bare = await withTables(
     hands,
     seen,
     foresight.known.map((o) => o.view),
   );
   // What came since the look.
-  refuseStrays(views);
-  for (const view of views) refuseProcess(view, anchor.namespaces);
-  const viewOf = new Map(views.map((v) => [v.hostPid, v]));
+  refuseStrays(bare);
+  for (const view of bare) refuseProcess(view, anchor.namespaces);
   const kept: number[] = [];
+  const hold = (fd: number): void => void kept.push(fd);
+  undo.add('closing what was opened to look at namespaces', () => closeAll(hands, kept.splice(0)));
+  const mountSpaces = await lookAtSpaces({ hands, anchor, views: bare, hold }, foresight.mountSpaces);
+  const views = await placeFiles({ hands, anchor }, bare, mountSpaces);
+  const viewOf = new Map(views.map((v) => [v.hostPid, v]));
   const context: CheckpointContext = {
     hands,
     anchor,
     undo,
     views,
+    mountSpaces,
     frozen: new Map(frozen.processes.map((p) => [p.hostPid, p])),
     threadIds: new Map(views.flatMap((v) => v.threads.map((t) => [t.hostTid, t.tid]))),
     objects: new Map(),
     foreseen: foresight.shares,
     brought: broughtBy(foresight.shares),
     lacking: foresight.lacking,
-    hold: (fd) => void kept.push(fd),
+    hold,
     files: [],
     inside: new Map(),
     answers: new Map(),

@@ -7,6 +7,7 @@ import type { PageLook } from '../memory/mover.js';
 import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
 import { ownPages } from '../memory/scan.js';
 import { keptVvarPages } from '../memory/vdso.js';
+import type { MountSpace } from '../mounts/spaces.js';
 import { isVdso, isVvar } from '../proc/maps.js';
 import type { ProcessView } from '../proc/survey.js';
 import { together } from '../together.js';
@@ -44,6 +45,8 @@ export interface Foresight {
   readonly shares: ReadonlyMap<string, unknown>;
   /** Files that the destination lacks and that go along, though the domain does not write them. */
   readonly lacking: ReadonlySet<string>;
+  /** Mount namespaces that the domain had beside its own. */
+  readonly mountSpaces: readonly MountSpace[];
 }
 
 /**

@@ -25,17 +25,19 @@ const known = new WeakMap<Hands, Map<string, readonly string[]>>();
  */
 export async function namesOf(context: LookContext, inode: Inode, path: string): Promise<readonly string[]> {
   const { hands, anchor } = context;
-  const root = `/proc/${anchor.pid}/root`;
+  const [root, there] = anchor.parts(path);
+  const prefix = path.slice(0, path.length - there.length);
   const memory = known.get(hands) ?? new Map<string, readonly string[]>();
   known.set(hands, memory);
   const before = memory.get(inode.key);
-  if (before?.length === inode.nlink && (await lead(hands, root, before, inode))) return before;
+  const whole = (names: readonly string[]): string[] => names.map((name) => prefix + name);
+  if (before?.length === inode.nlink && (await lead(hands, root, before, inode))) return whole(before);
   const search = new Search(hands, root, inode);
-  for (let slash = path.lastIndexOf('/'); slash >= 0; slash = slash === 0 ? -1 : path.lastIndexOf('/', slash - 1)) {
-    await search.below(path.slice(0, slash));
+  for (let slash = there.lastIndexOf('/'); slash >= 0; slash = slash === 0 ? -1 : there.lastIndexOf('/', slash - 1)) {
+    await search.below(there.slice(0, slash));
     if (search.names.length === inode.nlink) {
       memory.set(inode.key, search.names);
-      return search.names;
+      return whole(search.names);
     }
   }
   throw unsupported('a deleted file whose other names are not found', path);

@@ -7,6 +7,7 @@ import type { Advice } from '../memory/advice.js';
 import type { FlippedFiles } from '../memory/flipped-files.js';
 import type { FrameMover } from '../memory/mover.js';
 import type { MemoryObject } from '../memory/objects.js';
+import type { MountSpace } from '../mounts/spaces.js';
 import type { DescriptorView, ProcessView } from '../proc/survey.js';
 import type { Tracee } from '../trace/tracee.js';
 import type { Undo } from '../undo.js';
@@ -32,6 +33,8 @@ export interface LookContext {
   readonly hands: Hands;
   readonly anchor: Anchor;
   readonly views: readonly ProcessView[];
+  /** Mount namespaces that the domain has beside its own. */
+  readonly mountSpaces: readonly MountSpace[];
   /** All open files, once they are held; those that nobody has but that wait in another file are among them. */
   readonly files: OpenFile[];
   /** Files by id that wait inside of others, by the descriptors of the hands that {@link FileKind.carries} has told. */

@@ -21,10 +21,12 @@ import {
   OPEN_TREE_CLOEXEC,
   OPEN_TREE_CLONE,
 } from './flags.js';
+import { entering, holdRoot, makeSpaces, watchTree } from './enter.js';
 import { roomFor } from '../memory/flipped-files.js';
 import { below, type Mount } from './mountinfo.js';
 import { mountOrder } from './order.js';
 import { addContents, compareTrees, dressTree, plantTree, type Difference } from './plant.js';
+import { copiesOf, type MountSpace } from './spaces.js';
 import { spread } from './spread.js';
 import { inherited, placeOf, type MountsState, type SavedFileSystem, type SavedPart } from './state.js';
 import { fileAt, isLarge, joined, listTree, statAll, type FileTree, type TreeFile } from './tree.js';
@@ -43,6 +45,17 @@ export async function ask(anchor: Tracee, what: string, add: (b: Batch) => Ref):
 export interface Standing {
   readonly anchor: Tracee;
   readonly fds: Map<number, number>;
+  /** Has the first process be in the namespace that a mount is in: what is in another it may not change. */
+  readonly enter: (m: Mount) => Promise<void>;
+}
+
+/** A tree of mounts that is made from what is there as the domain is made. */
+interface Tree {
+  readonly mounts: readonly Mount[];
+  /** Mounts that are there, by what they are (or are copies of) in the source as the domain was made. */
+  readonly old: ReadonlyMap<number, Mount>;
+  /** Of the domain's own namespace: undefined. */
+  readonly space: MountSpace | undefined;
 }
 
 /**
@@ -52,23 +65,17 @@ export interface Standing {
 export async function buildMounts(context: RestoreContext, state: MountsState): Promise<void> {
   const { anchor } = context;
   const { tracee } = anchor;
-  const old = inherited(state);
   const opened: number[] = [];
   const keep = (fd: number): number => (opened.push(fd), fd);
-  const openAt = async (path: string): Promise<number> =>
-    keep(
-      await ask(tracee, `opening ${path}`, (b) =>
-        b.call(SYS.openat, AT_FDCWD, b.str(path), O.PATH | O.CLOEXEC | O.NOFOLLOW, 0),
-      ),
-    );
-
-  // What the OS instance has mounted here, from the top of each place.
-  const outside = new Map<string, number>();
-  const placeHere = new Map(anchor.mounts.map((m) => [placeOf(m, anchor.mounts), m]));
-  for (const m of anchor.mounts) {
-    if (anchor.mounts.some((x) => x !== m && x.parent === m.id && x.point === m.point)) continue;
-    outside.set(placeOf(m, anchor.mounts), await openAt(m.point));
-  }
+  // Before anything is mounted: they begin as copies of what is there.
+  await makeSpaces(context, state);
+  const trees: Tree[] = [
+    { mounts: state.mounts, old: inherited(state), space: undefined },
+    ...state.spaces.map((space) => ({ mounts: space.mounts, old: copiesOf(space.mounts, state.before), space })),
+  ];
+  if (state.spaces.length > 0) anchor.roots.set(state.home, `/proc/${anchor.pid}/root`);
+  const enter = entering(context, trees);
+  const outside = await openOutside(context, keep);
   const here = (b: Mount): number | undefined => outside.get(placeOf(b, state.before));
 
   const yard = await newFileSystem(tracee, { dev: '', type: 'tmpfs', source: 'none', options: [], parts: [] }, keep);
@@ -82,39 +89,99 @@ export async function buildMounts(context: RestoreContext, state: MountsState): 
     if (f.parts.length > 0) await fill(context, f, fd);
   }
 
-  const standing: Standing = { anchor: tracee, fds: new Map() };
-  const order = mountOrder(state.mounts);
-  for (const m of order) {
-    const b = old.get(m.id);
-    const fd = b === undefined ? undefined : here(b);
-    if (fd !== undefined) standing.fds.set(m.id, fd);
+  // All that is mounted is copied in the domain's own namespace: from another it could not be.
+  const standing: Standing = { anchor: tracee, fds: new Map(), enter };
+  const copies = new Map<number, number>();
+  for (const { mounts, old } of trees) {
+    for (const m of mountOrder(mounts)) {
+      if (old.has(m.id)) continue;
+      const system = systems.get(m.dev);
+      const from =
+        system === undefined ? await outsideOf(context, state, m, here) : { fd: system, path: m.root.slice(1) };
+      const fd = keep(await cloneOf(tracee, from.fd, from.path, m.point));
+      await attributes(tracee, fd, m);
+      copies.set(m.id, fd);
+    }
   }
-  // What the domain has unmounted, as far as it is there.
-  for (const b of [...state.before].reverse()) {
-    if (old.has(b.id) || placeHere.get(placeOf(b, state.before)) === undefined) continue;
-    await ask(tracee, `unmounting ${b.point}`, (q) => q.call(SYS.umount2, q.str(b.point), MNT_DETACH));
-  }
-  for (const m of order) {
-    if (old.has(m.id)) continue;
-    const system = systems.get(m.dev);
-    const from =
-      system === undefined ? await outsideOf(context, state, m, here) : { fd: system, path: m.root.slice(1) };
-    const fd = keep(await cloneOf(tracee, from.fd, from.path, m.point));
-    await attributes(tracee, fd, m);
-    await attach(context, state, standing, m, fd);
-    standing.fds.set(m.id, fd);
-  }
-  for (const [id, b] of old) {
-    const m = state.mounts.find((x) => x.id === id);
-    const fd = standing.fds.get(id);
-    if (m === undefined || fd === undefined) continue;
-    if (m.flags.join() !== b.flags.join()) await attributes(tracee, fd, m);
+  for (const tree of trees) {
+    const [first] = tree.mounts;
+    if (first === undefined) continue;
+    await enter(first);
+    const there = tree.space === undefined ? outside : await openOutside(context, keep);
+    await raise(context, state, tree, standing, copies, there);
+    if (tree.space === undefined) continue;
+    await holdRoot(context, tree.space);
+    await watchTree(context, state, tree.space);
   }
   await spread(standing, state, systems, yard, keep);
+  const [own] = state.mounts;
+  if (own !== undefined) await enter(own);
   await ask(tracee, 'leaving the yard', (b) => b.call(SYS.umount2, b.str(YARD), MNT_DETACH));
   const b = tracee.batch();
   for (const fd of opened) b.call(SYS.close, fd);
   await b.run();
+}
+
+/** What the OS instance has mounted in the namespace that the first process is in, from the top of each place. */
+async function openOutside({ anchor }: RestoreContext, keep: (fd: number) => number): Promise<Map<string, number>> {
+  const { mounts, tracee } = anchor;
+  const out = new Map<string, number>();
+  for (const m of mounts) {
+    if (mounts.some((x) => x !== m && x.parent === m.id && x.point === m.point)) continue;
+    const fd = await ask(tracee, `opening ${m.point}`, (b) =>
+      b.call(SYS.openat, AT_FDCWD, b.str(m.point), O.PATH | O.CLOEXEC | O.NOFOLLOW, 0),
+    );
+    out.set(placeOf(m, mounts), keep(fd));
+  }
+  return out;
+}
+
+/** Raises one tree in the namespace that the first process is in. `copies`: of what is to be mounted, by the mounts' ids. */
+async function raise(
+  context: RestoreContext,
+  state: MountsState,
+  { mounts, old, space }: Tree,
+  standing: Standing,
+  copies: ReadonlyMap<number, number>,
+  outside: ReadonlyMap<string, number>,
+): Promise<void> {
+  const { anchor } = context;
+  const { tracee } = anchor;
+  const placeHere = new Set(anchor.mounts.map((m) => placeOf(m, anchor.mounts)));
+  const order = mountOrder(mounts);
+  const [root] = order;
+  if (root === undefined) return;
+  for (const m of order) {
+    const b = old.get(m.id);
+    const fd = b === undefined ? undefined : outside.get(placeOf(b, state.before));
+    if (fd !== undefined) standing.fds.set(m.id, fd);
+  }
+  const ownRoot = copies.get(root.id);
+  if (space !== undefined && ownRoot !== undefined) {
+    // What was the root is out of reach below another: whoever enters the namespace comes to the uppermost.
+    await moveTo(tracee, ownRoot, AT_FDCWD, '/');
+    standing.fds.set(root.id, ownRoot);
+    await standing.enter(root);
+  } else {
+    // What the domain has unmounted, as far as it is there.
+    const there = new Set(old.values());
+    for (const b of [...state.before].reverse()) {
+      if (there.has(b) || !placeHere.has(placeOf(b, state.before))) continue;
+      await ask(tracee, `unmounting ${b.point}`, (q) => q.call(SYS.umount2, q.str(b.point), MNT_DETACH));
+    }
+  }
+  for (const m of order) {
+    const fd = copies.get(m.id);
+    if (fd === undefined || standing.fds.has(m.id)) continue;
+    await attach(context, state, mounts, standing, m, fd);
+    standing.fds.set(m.id, fd);
+  }
+  for (const [id, b] of old) {
+    const m = mounts.find((x) => x.id === id);
+    const fd = standing.fds.get(id);
+    if (m === undefined || fd === undefined) continue;
+    if (m.flags.join() !== b.flags.join()) await attributes(tracee, fd, m);
+  }
 }
 
 /** A file system of a kind, mounted nowhere yet. */
@@ -156,7 +223,7 @@ function attributes(tracee: Tracee, fd: number, m: Mount): Promise<number> {
 }
 
 /** A descriptor of the destination's hands for the top of a mount that the first process has a descriptor of. */
-async function handsFd(hands: Hands, pid: number, fd: number): Promise<number> {
+export async function handsFd(hands: Hands, pid: number, fd: number): Promise<number> {
   const b = hands.batch();
   const opened = b.call(SYS.openat, AT_FDCWD, b.str(`/proc/${pid}/fd/${fd}`), O.PATH | O.CLOEXEC, 0);
   return check((await b.run()).value(opened), 'opening a file system of the domain');
@@ -306,6 +373,7 @@ async function outsideOf(
     if (path === undefined || fd === undefined) continue;
     const own = await handsFd(hands, anchor.pid, fd);
     hold(context, `outside ${m.id}`, own);
+    // What is mounted in several places comes along once.
     const bound = state.bound.find((p) => p.id === m.id);
     if (bound !== undefined) await bring(context, own, path, bound);
     const [there] = await statAll(hands, own, [path]);
@@ -382,12 +450,13 @@ export async function rewriteFile(context: RestoreContext, fd: number, part: Sav
 async function attach(
   context: RestoreContext,
   state: MountsState,
+  mounts: readonly Mount[],
   standing: Standing,
   m: Mount,
   fd: number,
 ): Promise<void> {
   const { hands, anchor } = context;
-  const parent = state.mounts.find((x) => x.id === m.parent);
+  const parent = mounts.find((x) => x.id === m.parent);
   const folder = parent === undefined ? undefined : standing.fds.get(parent.id);
   const path = parent === undefined ? undefined : below(m.point, parent.point);
   if (folder === undefined || path === undefined)

@@ -7,24 +7,19 @@ import type { ProcessView } from '../proc/survey.js';
 import { together } from '../together.js';
 import { closeAll } from '../linux/making.js';
 import { fileTime, TICKS } from './file-time.js';
+import { MADE_UP, WITH_CONTENTS } from './contents.js';
 import { below, deviceOf, parseMountinfo, type Mount } from './mountinfo.js';
 import { mountOrder, rootMount, widest } from './order.js';
 import { reachMounts } from './reach.js';
 import { noticedFiles } from './noticed.js';
-import { inherited, layoutKey, type Beneath, type MountsState, type SavedPart } from './state.js';
+import { copiesOf, type MountSpace } from './spaces.js';
+import { allMounts, inherited, layoutKey, type Beneath, type MountsState, type SavedPart } from './state.js';
 import { addMark, addWatch, FAN_MARK_FILESYSTEM, inodeOf, readWatch } from './watch.js';
 import { isSame, listTree, statAll, withContents, type FileTree } from './tree.js';
 
-/** File systems whose contents go along. */
-const WITH_CONTENTS = ['tmpfs', 'ramfs'];
-/** File systems whose contents the kernel makes up of what else the domain has. */
-const MADE_UP = [
-  ...['proc', 'sysfs', 'devpts', 'mqueue', 'cgroup2', 'devtmpfs'],
-  ...['securityfs', 'debugfs', 'tracefs', 'configfs', 'fusectl', 'pstore', 'efivarfs'],
-];
 const MOST_MOUNTS = 250;
 
-export async function readMounts({ hands, anchor }: LookContext): Promise<Mount[]> {
+export async function readMounts({ hands, anchor }: Pick<LookContext, 'hands' | 'anchor'>): Promise<Mount[]> {
   return parseMountinfo((await readText(hands, `/proc/${anchor.pid}/mountinfo`)) ?? '');
 }
 
@@ -33,14 +28,15 @@ export async function readMounts({ hands, anchor }: LookContext): Promise<Mount[
  * this OS instance. `known`: an earlier look, of which contents that are the same are not read again. Throws `unsupported`.
  */
 export async function lookAtMounts(context: ForesightContext, known?: MountsState | null): Promise<MountsState | null> {
-  const { hands, anchor } = context;
+  const { hands, anchor, mountSpaces: spaces } = context;
   const mounts = await readMounts(context);
   const before = anchor.mounts;
-  if (JSON.stringify(mounts) === JSON.stringify(before)) return null;
-  refuseStrange(mounts, before);
+  if (spaces.length === 0 && JSON.stringify(mounts) === JSON.stringify(before)) return null;
+  refuseStrange(mounts, spaces, before);
+  const all = allMounts({ mounts, spaces });
   const at = await fileTime(hands);
   if (known !== undefined && known !== null) {
-    const bare = { ...known, at, mounts };
+    const bare = { ...known, at, mounts, spaces };
     if (layoutKey(bare) === layoutKey(known)) {
       // Inode numbers of one file system are taken for those of another too: some files are copied for nothing.
       const events = known.watch < 0 ? undefined : await readWatch(hands, known.watch);
@@ -54,7 +50,7 @@ export async function lookAtMounts(context: ForesightContext, known?: MountsStat
         ),
         together(
           known.bound.map(async (p) => ({
-            ...(await partAgain(context, p, devOf(p.id, mounts), known.at, written)),
+            ...(await partAgain(context, p, devOf(p.id, all), known.at, written)),
             id: p.id,
           })),
         ),
@@ -62,26 +58,41 @@ export async function lookAtMounts(context: ForesightContext, known?: MountsStat
       return { ...bare, own, bound };
     }
   }
-  return firstLook(context, mounts, at);
+  return firstLook(context, mounts, spaces, at);
 }
 
 const devOf = (id: number, mounts: readonly Mount[]): string => mounts.find((m) => m.id === id)?.dev ?? '';
 
-async function firstLook(context: ForesightContext, mounts: readonly Mount[], at: bigint): Promise<MountsState> {
+async function firstLook(
+  context: ForesightContext,
+  mounts: readonly Mount[],
+  spaces: readonly MountSpace[],
+  at: bigint,
+): Promise<MountsState> {
   const { hands, anchor, hold } = context;
   const before = anchor.mounts;
-  const old = inherited({ mounts, before });
+  const old = asBefore({ mounts, spaces, before });
+  const all = allMounts({ mounts, spaces });
   const outside = new Set(before.map((m) => m.dev));
-  const made = mounts.filter((m) => !old.has(m.id));
+  const made = all.filter((m) => !old.has(m.id));
   const devs = [...new Set(made.map((m) => m.dev))].filter((dev) => !outside.has(dev));
   const parts = new Map(devs.map((dev) => [dev, widest(made.filter((m) => m.dev === dev))]));
   const full = (dev: string): boolean => WITH_CONTENTS.includes(made.find((m) => m.dev === dev)?.type ?? '');
   const ofOutside = made.filter((m) => outside.has(m.dev));
   const wanted = new Set([...devs.filter(full).flatMap((dev) => parts.get(dev) ?? []), ...ofOutside].map((m) => m.id));
   const parents = new Set(made.map((m) => m.parent));
-  const under = mounts.filter((m) => parents.has(m.id) && outside.has(m.dev));
-  const reached = await reachMounts(hands, anchor.pid, mounts, (m) => wanted.has(m.id) || under.includes(m));
-  for (const fd of reached.values()) hold(fd);
+  const under = all.filter((m) => parents.has(m.id) && outside.has(m.dev));
+  const reached = new Map<number, number>();
+  const trees = [{ at: `/proc/${anchor.pid}/ns/mnt`, mounts }].concat(
+    spaces.map((s) => ({ at: `/proc/self/fd/${s.held}`, mounts: s.mounts })),
+  );
+  for (const tree of trees) {
+    const some = await reachMounts(hands, tree.at, tree.mounts, (m) => wanted.has(m.id) || under.includes(m));
+    for (const [id, fd] of some) {
+      hold(fd);
+      reached.set(id, fd);
+    }
+  }
   const fdOf = (m: Mount): number => reached.get(m.id) ?? -1;
   const watch = await watchAll(
     hands,
@@ -100,6 +111,7 @@ async function firstLook(context: ForesightContext, mounts: readonly Mount[], at
   );
   const bound: (SavedPart & { id: number })[] = [];
   for (const m of ofOutside) {
+    if (bound.some((p) => p.root === m.root && devOf(p.id, all) === m.dev)) continue;
     if (m.root === '/' || before.some((b) => b.dev === m.dev && b.root === m.root)) continue;
     const [top] = await statAll(hands, fdOf(m), ['']);
     if (top === undefined || top.btime < anchor.since || m.type === 'overlay') continue;
@@ -114,7 +126,8 @@ async function firstLook(context: ForesightContext, mounts: readonly Mount[], at
       return f === undefined ? undefined : { id: m.id, mode: f.mode, uid: f.uid, gid: f.gid };
     }),
   );
-  return { at, watch, mounts, before, own, beneath: beneath.filter((x) => x !== undefined), bound };
+  const home = anchor.namespaces['mnt'] ?? '';
+  return { at, watch, mounts, spaces, home, before, own, beneath: beneath.filter((x) => x !== undefined), bound };
 }
 
 async function part(context: ForesightContext, m: Mount, held: number, at: bigint): Promise<SavedPart> {
@@ -170,15 +183,38 @@ function touchedFiles(tree: FileTree, views: readonly ProcessView[], dev: string
   return tree.files.filter((f) => mapped.has(f.ino) || f.ctime > at - TICKS).map((f) => f.ino);
 }
 
+/** Mounts of all namespaces that are as the domain was made with them, or copies of those. */
+export function asBefore({
+  mounts,
+  spaces,
+  before,
+}: Pick<MountsState, 'mounts' | 'spaces' | 'before'>): Map<number, Mount> {
+  return new Map([...inherited({ mounts, before }), ...spaces.flatMap((s) => [...copiesOf(s.mounts, before)])]);
+}
+
 /** Throws `unsupported` for what cannot be mounted anew. */
-function refuseStrange(mounts: readonly Mount[], before: readonly Mount[]): void {
+function refuseStrange(mounts: readonly Mount[], spaces: readonly MountSpace[], before: readonly Mount[]): void {
+  const all = allMounts({ mounts, spaces });
+  if (all.length > MOST_MOUNTS * (spaces.length === 0 ? 1 : 4))
+    throw unsupported(`more than ${MOST_MOUNTS} mounts`, 'the domain');
+  const groups = new Set(all.map((m) => m.shared));
+  refuseTree(mounts, before, inherited({ mounts, before }), groups, false);
+  for (const s of spaces) refuseTree(s.mounts, before, copiesOf(s.mounts, before), groups, true);
+}
+
+/** `nested`: the namespace is not the domain's own, but one that began as a copy. */
+function refuseTree(
+  mounts: readonly Mount[],
+  before: readonly Mount[],
+  old: ReadonlyMap<number, Mount>,
+  groups: ReadonlySet<number>,
+  nested: boolean,
+): void {
   if (mounts.length > MOST_MOUNTS) throw unsupported(`more than ${MOST_MOUNTS} mounts`, 'the domain');
   const root = rootMount(mounts);
   if (root === undefined || mountOrder(mounts).length !== mounts.length)
     throw unsupported('mounts that are not one tree', 'the domain');
-  const old = inherited({ mounts, before });
   const outside = new Set(before.map((m) => m.dev));
-  const groups = new Set(mounts.map((m) => m.shared));
   for (const m of mounts) {
     const where = m.point;
     if (m.master !== 0 && !groups.has(m.master)) throw unsupported('a mount that follows one elsewhere', where);
@@ -189,11 +225,13 @@ function refuseStrange(mounts: readonly Mount[], before: readonly Mount[]): void
     if (outside.has(m.dev)) continue;
     if (![...WITH_CONTENTS, ...MADE_UP].includes(m.type)) throw unsupported(`a mount of ${m.type}`, where);
   }
-  if (!old.has(root.id)) throw unsupported('another root than the OS instance has', 'the domain');
+  if (!nested && !old.has(root.id)) throw unsupported('another root than the OS instance has', 'the domain');
+  const isAsBefore = (now: Mount, b: Mount): boolean =>
+    JSON.stringify({ ...now, parent: 0, id: 0 }) === JSON.stringify({ ...b, parent: 0, id: 0 });
   for (const b of before) {
     const covered = before.some((x) => x !== b && x.parent === b.id && x.point === b.point);
-    const now = mounts.find((m) => m.id === b.id);
-    if (covered && now !== undefined && JSON.stringify({ ...now, parent: 0 }) !== JSON.stringify({ ...b, parent: 0 }))
+    const now = nested ? mounts.find((m) => old.get(m.id) === b) : mounts.find((m) => m.id === b.id);
+    if (covered && now !== undefined && !isAsBefore(now, b))
       throw unsupported('another way of a mount that is covered', b.point);
   }
 }

@@ -11,11 +11,12 @@ import { mountOrder } from './order.js';
 /**
  * Opens mounts of a process's namespace, also those that others cover: the hands enter a copy of the namespace and take
  * one mount after the other away there, from the top. Answers descriptors of the hands (`O_PATH`), by the mounts' ids,
- * with nothing mounted below any of them; what is read by them keeps its times. `mounts`: all that there are.
+ * with nothing mounted below any of them; what is read by them keeps its times. `space`: a path that leads to the
+ * namespace; `mounts`: all that there are.
  */
 export async function reachMounts(
   hands: Hands,
-  pid: number,
+  space: string,
   mounts: readonly Mount[],
   wanted: (m: Mount) => boolean,
 ): Promise<Map<number, number>> {
@@ -24,7 +25,7 @@ export async function reachMounts(
   if (last < 0) return new Map();
   return making(hands, async (note) => {
     const opening = hands.batch();
-    const folders = [`/proc/${pid}/ns/mnt`, '/proc/self/ns/mnt'].map((path) =>
+    const folders = [space, '/proc/self/ns/mnt'].map((path) =>
       opening.call(SYS.openat, AT_FDCWD, opening.str(path), O.RDONLY | O.CLOEXEC, 0),
     );
     const opened = await opening.run();

@@ -3,7 +3,7 @@ import { AT_EMPTY_PATH } from '../linux/flags.js';
 import { ask, cloneOf, moveTo, type Standing } from './build.js';
 import { MOVE_MOUNT, MS, propagation } from './flags.js';
 import { below, type Mount } from './mountinfo.js';
-import type { MountsState } from './state.js';
+import { allMounts, type MountsState } from './state.js';
 
 /**
  * How mounts that are made later spread: groups of peers, and those that follow a group. When everything is mounted,
@@ -16,12 +16,15 @@ export async function spread(
   yard: number,
   keep: (fd: number) => number,
 ): Promise<void> {
-  const { anchor, fds } = standing;
+  const { anchor, fds, enter } = standing;
   const fdOf = (m: Mount): number => fds.get(m.id) ?? -1;
-  const set = (fd: number, kind: number, where: string): Promise<number> =>
-    ask(anchor, `setting how ${where} spreads`, (b) =>
+  // `of`: the mount that the descriptor leads to, or one beside it.
+  const set = async (fd: number, kind: number, of: Mount): Promise<void> => {
+    await enter(of);
+    await ask(anchor, `setting how ${of.point} spreads`, (b) =>
       b.call(SYS.mount_setattr, fd, b.str(''), AT_EMPTY_PATH, b.bytes(propagation(kind)), 32),
     );
+  };
   const join = (from: number, to: number, where: string): Promise<number> =>
     ask(anchor, `joining ${where} to its peers`, (b) =>
       b.call(
@@ -36,7 +39,7 @@ export async function spread(
   // Some mount of each group that has been made: the first of its peers, or one in the yard that is wider than all of them.
   const leaders = new Map<number, number>();
   let places = 0;
-  const present = state.mounts.filter((m) => fds.has(m.id));
+  const present = allMounts(state).filter((m) => fds.has(m.id));
   const groups = [...new Set(present.map((m) => m.shared).filter((g) => g !== 0))];
   const membersOf = (g: number): Mount[] =>
     present.filter((m) => m.shared === g).sort((a, b) => a.root.length - b.root.length);
@@ -51,7 +54,11 @@ export async function spread(
     const wide = widest && followers.every((m) => below(m.root, first.root) !== undefined);
     const system = systems.get(first.dev);
     let leader = fdOf(first);
-    if (!wide && system !== undefined) {
+    let beside = first;
+    const [own] = state.mounts;
+    if (!wide && system !== undefined && own !== undefined) {
+      beside = own;
+      await enter(own);
       leader = keep(await cloneOf(anchor, system, '', first.point));
       const name = `group ${places++}`;
       await ask(anchor, 'making a place for a mount', (b) => b.call(SYS.mkdirat, yard, b.str(name), 0o700));
@@ -60,9 +67,9 @@ export async function spread(
     const master = first.master === 0 ? undefined : leaders.get(first.master);
     if (master !== undefined) {
       await join(master, leader, first.point);
-      await set(leader, MS.SLAVE, first.point);
+      await set(leader, MS.SLAVE, beside);
     }
-    await set(leader, MS.SHARED, first.point);
+    await set(leader, MS.SHARED, beside);
     leaders.set(g, leader);
     for (const m of [first, ...others]) if (fdOf(m) !== leader) await join(leader, fdOf(m), m.point);
   };
@@ -72,7 +79,7 @@ export async function spread(
     const master = leaders.get(m.master);
     if (m.master !== 0 && master !== undefined) {
       await join(master, fdOf(m), m.point);
-      await set(fdOf(m), MS.SLAVE, m.point);
-    } else if (m.unbindable) await set(fdOf(m), MS.UNBINDABLE, m.point);
+      await set(fdOf(m), MS.SLAVE, m);
+    } else if (m.unbindable) await set(fdOf(m), MS.UNBINDABLE, m);
   }
 }

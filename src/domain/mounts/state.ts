@@ -1,4 +1,5 @@
 import { below, type Mount } from './mountinfo.js';
+import type { MountSpace } from './spaces.js';
 import type { FileTree } from './tree.js';
 
 /** A part of a file system that goes along with its contents. */
@@ -39,6 +40,10 @@ export interface MountsState {
   readonly mounts: readonly Mount[];
   /** What had been mounted before anybody in the domain mounted something. */
   readonly before: readonly Mount[];
+  /** Mount namespaces beside the domain's own. */
+  readonly spaces: readonly MountSpace[];
+  /** The domain's own, as the source shows it. */
+  readonly home: string;
   readonly own: readonly SavedFileSystem[];
   readonly beneath: readonly Beneath[];
   /** Parts of file systems of the OS instance that the domain has made since it is in it and mounted elsewhere, by the mounts' ids. */
@@ -57,13 +62,18 @@ export function inherited(state: Pick<MountsState, 'mounts' | 'before'>): Map<nu
 }
 
 /** What two looks have in common if what was made for the one serves the other too, contents aside. */
-export function layoutKey({ mounts, own, bound }: MountsState): string {
+export function layoutKey({ mounts, spaces, own, bound }: MountsState): string {
   return JSON.stringify([
     mounts,
+    spaces.map((s) => [s.link, s.mounts]),
     own.map((f) => [f.dev, f.options, f.parts.map((p) => p.root)]),
     bound.map((p) => p.id),
   ]);
 }
+
+/** What is mounted in the domain's own namespace and in all others. */
+export const allMounts = ({ mounts, spaces }: Pick<MountsState, 'mounts' | 'spaces'>): readonly Mount[] =>
+  spaces.length === 0 ? mounts : [...mounts, ...spaces.flatMap((s) => s.mounts)];
 
 /** Which of several mounts at one place a mount is, from the bottom. */
 export function placeOf(m: Mount, all: readonly Mount[]): string {
@@ -77,10 +87,12 @@ export function placeOf(m: Mount, all: readonly Mount[]): string {
 }
 
 /** Whether the file at a path comes along with the file system that it is on. */
-export function isOwn(state: MountsState, path: string): boolean {
+export function isOwn(state: MountsState, name: string): boolean {
+  const space = state.spaces.find((s) => name.startsWith(`/${s.link}/`));
+  const path = space === undefined ? name : name.slice(space.link.length + 1);
   let top: Mount | undefined;
   // Of several at one place the last is the uppermost.
-  for (const m of state.mounts)
+  for (const m of space?.mounts ?? state.mounts)
     if (below(path, m.point) !== undefined && (top === undefined || m.point.length >= top.point.length)) top = m;
   if (top === undefined) return false;
   const own = state.own.find((f) => f.dev === top.dev);

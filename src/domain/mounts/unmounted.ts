@@ -6,6 +6,7 @@ import { parseStat } from '../linux/os.js';
 import { isOrdinary } from '../memory/carried.js';
 import { isObject } from '../memory/layout.js';
 import { deviceOf, type Mount } from './mountinfo.js';
+import { allMounts } from './state.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 
 /** What a process has of a file system, by a path of the hands that leads to it itself, and by its name. */
@@ -19,14 +20,18 @@ interface Use {
  * Refuses what is used of a file system that is mounted nowhere any more (umount2(2) with `MNT_DETACH`): its name leads to
  * something else, or nowhere. Throws `unsupported`.
  */
-export async function refuseUnmounted({ hands, anchor, views }: LookContext, mounts: readonly Mount[]): Promise<void> {
+export async function refuseUnmounted(
+  { hands, anchor, views, mountSpaces }: LookContext,
+  own: readonly Mount[],
+): Promise<void> {
+  const mounts = allMounts({ mounts: own, spaces: mountSpaces });
   const ids = new Set(mounts.map((m) => m.id));
   const devs = new Set(mounts.map((m) => m.dev));
   const uses: Use[] = [];
   for (const { hostPid, pid, cwd, gone, descriptors, vmas } of views) {
     const at = (path: string): string => `/proc/${hostPid}/${path}`;
     // A process may have a root of its own; names are told from the domain's.
-    const named = (path: string): string => `/proc/${anchor.pid}/root${path}`;
+    const named = (path: string): string => anchor.way(path);
     if (!gone.cwd) uses.push({ through: at('cwd'), name: named(cwd), where: `process ${pid}, in ${cwd},` });
     for (const { fd, link, info } of descriptors.filter(isOrdinary)) {
       if (ids.has(info.mntId)) continue;

@@ -13,14 +13,10 @@ import { check, readLinks } from '../linux/os.js';
 import { DELETED } from '../proc/deleted.js';
 import type { Tracee } from '../trace/tracee.js';
 import { together } from '../together.js';
+import { FILELESS } from './contents.js';
 import type { Mount } from './mountinfo.js';
 import { addMark, addWatch, FAN_MARK_MOUNT, readWatch, type FileHandle } from './watch.js';
 
-/** File systems that hold nothing that could be written and kept. */
-const NOT_FILES = [
-  ...['proc', 'sysfs', 'cgroup', 'cgroup2', 'devtmpfs', 'devpts', 'mqueue', 'securityfs', 'debugfs', 'tracefs'],
-  ...['configfs', 'fusectl', 'pstore', 'efivarfs', 'bpf', 'binfmt_misc', 'hugetlbfs', 'autofs'],
-];
 const ESTALE = 116;
 
 /** What is known of files that the domain has written and closed. */
@@ -28,6 +24,8 @@ export class Written {
   readonly handles = new Map<string, FileHandle>();
   /** Names that they had when they were last looked at. */
   readonly names = new Set<string>();
+  /** Mount namespaces beside the domain's own that are watched too. */
+  readonly spaces = new Set<string>();
 
   constructor(
     /** A descriptor of the domain's first process. */
@@ -46,7 +44,7 @@ export async function watchMounts(anchor: Tracee, mounts: readonly Mount[]): Pro
   if (watch === -ENOSYS) return new Written(-1, new Map());
   check(watch, 'watching what is written');
   const places = mounts.filter(
-    (m) => !NOT_FILES.includes(m.type) && !mounts.some((x) => x !== m && x.parent === m.id && x.point === m.point),
+    (m) => !FILELESS.includes(m.type) && !mounts.some((x) => x !== m && x.parent === m.id && x.point === m.point),
   );
   const systems = await together(
     places.map(async ({ point }) => {

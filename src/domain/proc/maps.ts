@@ -16,6 +16,8 @@ export interface Vma {
   readonly deleted: boolean;
   /** Of a shared mapping of a file that cannot be written now: whether it may be made writable (mprotect(2)). */
   readonly mayWrite?: boolean;
+  /** Where its file is opened anew, if not by its name: see mounts/places.ts. */
+  readonly place?: string;
 }
 
 const LINE = /^([0-9a-f]+)-([0-9a-f]+) ([r-])([w-])([x-])([sp]) ([0-9a-f]+) ([0-9a-f]+:[0-9a-f]+) (\d+) *(.*)$/;

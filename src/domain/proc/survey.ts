@@ -19,6 +19,8 @@ export interface DescriptorView {
   /** Its file has lost that name: the kernel has put ` (deleted)` behind it, and no file of that name is meant. */
   readonly deleted: boolean;
   readonly info: FdInfo;
+  /** Where it is opened anew, if not by its name: see mounts/places.ts. */
+  readonly place?: string;
 }
 
 /** The name that a descriptor's file has or had. */
@@ -63,6 +65,8 @@ export interface ProcessView {
   readonly exe: string;
   /** Which of these three are gone; the kernel has put ` (deleted)` behind them. */
   readonly gone: Readonly<Record<'cwd' | 'root' | 'exe', boolean>>;
+  /** Where these are, where the domain has several mount namespaces: see mounts/places.ts. */
+  readonly places?: Readonly<Record<'cwd' | 'root' | 'exe', string | undefined>>;
   readonly timers: string;
   readonly namespaces: Namespaces;
   readonly oomScoreAdj: number;

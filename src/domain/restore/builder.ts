@@ -31,8 +31,13 @@ export class MemoryBuilder {
 
   constructor(
     readonly tracee: Tracee,
-    /** Descriptor, in the process, of the memory object with this key: to write it, or to read it only. */
-    readonly objectFd: (key: string, writable: boolean) => Promise<number>,
+    /** Descriptors, in the process. */
+    readonly fds: {
+      /** Of the memory object with this key: to write it, or to read it only. */
+      readonly object: (key: string, writable: boolean) => Promise<number>;
+      /** Of the file at a place, a new one each time. */
+      readonly place: (place: string, flags: number) => Promise<number>;
+    },
   ) {}
 
   /** Makes the mappings be those of `target`, which is in order, keeping what fits already. */
@@ -98,15 +103,16 @@ export class MemoryBuilder {
       }
       case 'file': {
         const flags = vma.shared && isWritable(vma) ? O.RDWR : O.RDONLY;
+        const there = vma.place === undefined ? undefined : await this.fds.place(vma.place, flags);
         return (b) => {
-          const fd = b.call(SYS.openat, AT_FDCWD, b.str(vma.path), flags | O.CLOEXEC, 0);
+          const fd = there ?? b.call(SYS.openat, AT_FDCWD, b.str(vma.path), flags | O.CLOEXEC, 0);
           const at = b.call(SYS.mmap, p.start, length, prot, share | MAP.FIXED_NOREPLACE, fd, offset);
           b.call(SYS.close, fd);
-          return [fd, at];
+          return typeof fd === 'number' ? [at] : [fd, at];
         };
       }
       case 'object': {
-        const fd = await this.objectFd(vma.backing.key, vma.shared && isWritable(vma));
+        const fd = await this.fds.object(vma.backing.key, vma.shared && isWritable(vma));
         return (b) => [b.call(SYS.mmap, p.start, length, prot, share | MAP.FIXED_NOREPLACE, fd, offset)];
       }
     }

@@ -67,7 +67,10 @@ export class Reborn implements RebornProcess {
   ) {
     this.threads.set(pid, leader);
     this.#known = new KnownMappings(context.advice.get(pid) ?? []);
-    this.#memory = new MemoryBuilder(leader, (key, writable) => this.#objectFd(key, writable));
+    this.#memory = new MemoryBuilder(leader, {
+      object: (key, writable) => this.#objectFd(key, writable),
+      place: (place, flags) => this.#placeFd(place, flags),
+    });
   }
 
   /** Where, in the process, the pidfd of the hands is. */
@@ -306,15 +309,20 @@ export class Reborn implements RebornProcess {
 
   /** The program that the process executes, also one whose name is gone. */
   async #exeOf({ view, vmas }: ProcessImage): Promise<number> {
-    if (!isNameless(view)) return this.openExe(view.exe);
+    if (!isNameless(view)) return this.openExe(view.exe, view.places?.exe);
     const shown = vmas.find((v) => v.deleted && v.path + DELETED === view.exe);
     if (shown?.backing.kind !== 'object') throw unsupported('a deleted program that is not mapped', view.exe);
     return this.#objectFd(shown.backing.key, false);
   }
 
-  /** Opens the program that the process executes, in its own name. Once for each path. */
-  async openExe(path: string): Promise<number> {
+  /** Opens the program that the process executes, in its own name. Once for each path. `place`: where it is, if not there. */
+  async openExe(path: string, place?: string): Promise<number> {
     if (this.#exe?.path === path) return this.#exe.fd;
+    if (place !== undefined) {
+      if (this.#exe !== undefined) this.#spares.push(this.#exe.fd);
+      this.#exe = { path, fd: await this.#placeFd(place, O.RDONLY) };
+      return this.#exe.fd;
+    }
     const b = this.leader.batch();
     const opened = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDONLY | O.CLOEXEC, 0);
     // Out of the way of the descriptors to come.
@@ -400,6 +408,13 @@ export class Reborn implements RebornProcess {
     }
     this.#objects.set(name, fd);
     return fd;
+  }
+
+  /** Has the process have a file of another mount namespace (mounts/places.ts), which the hands open. */
+  async #placeFd(place: string, flags: number): Promise<number> {
+    const { hands, anchor } = this.context;
+    const fd = await open(hands, anchor.way(place), flags);
+    return whileOpen(hands, fd, () => this.#fetch(fd));
   }
 
   /** From now on its threads stop by this signal: others will be pending, as in the original. */

@@ -99,7 +99,7 @@ export class Restoration {
       await reborn.strip(Math.max(-1, ...p.view.descriptors.map((d) => d.fd)), owner);
       await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
       await reborn.identify();
-      if (!isNameless(p.view)) await reborn.openExe(p.view.exe);
+      if (!isNameless(p.view)) await reborn.openExe(p.view.exe, p.view.places?.exe);
       for (const t of p.view.threads) if (t.tid !== p.view.pid) await reborn.bearThread(t.tid);
     };
     await together(outlines.filter((p) => !hasOthersFiles(p.view)).map(makeReady));

@@ -1,5 +1,6 @@
+import { mnt } from './mnt.js';
 import type { SpaceSort } from './space.js';
 import { uts } from './uts.js';
 
 /** Sorts of namespaces of which a domain may have more than one, in the order in which a process enters them. */
-export const SORTS: readonly SpaceSort[] = [uts];
+export const SORTS: readonly SpaceSort[] = [uts, mnt];

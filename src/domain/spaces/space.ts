@@ -16,6 +16,8 @@ export interface SpaceSort {
   readonly name: string;
   /** `CLONE_NEW…`. */
   readonly flag: number;
+  /** Another kind makes it, and notes it by its key. */
+  readonly madeElsewhere?: boolean;
   /** What a namespace holds; plain data. `at`: a path of the hands that leads to it. Throws `unsupported`. */
   look(context: ForesightContext, at: string): Promise<unknown>;
   /** Gives a namespace that is as it was made, or as it was looked at before, what it holds. */
@@ -26,6 +28,7 @@ export interface SpaceSort {
 export function spaceSort<S>(definition: {
   name: string;
   flag: number;
+  madeElsewhere?: boolean;
   look: (context: ForesightContext, at: string) => Promise<S>;
   give: (context: RestoreContext, at: string, data: S) => Promise<void>;
 }): SpaceSort {

@@ -96,12 +96,29 @@ export class Anchor {
     readonly written: Written,
   ) {}
 
+  /** Roots of mount namespaces beside the domain's own, as paths of the hands, by what `/proc/PID/ns` shows. */
+  readonly roots = new Map<string, string>();
   /** A descriptor of the first process: the layer of a root of the domain's own; -1: there is none. */
   layer = -1;
   /** Threads that go on with a wait of before a move, by their ids in the hands' namespace. */
   readonly restarted = new Map<number, Restarted>();
   /** Waits that failed freezes have disturbed, by the ids of their threads. */
   readonly disturbed = new Map<number, Disturbed>();
+
+  /** A path of the hands for one of the domain's: from its root, or from that of a namespace (mounts/places.ts). */
+  way(path: string): string {
+    const [root, rest] = this.parts(path);
+    return root + rest;
+  }
+
+  /** The two parts of {@link way}: the root, and the path from there. */
+  parts(path: string): readonly [root: string, path: string] {
+    for (const [link, root] of this.roots) {
+      const prefix = `/${link}/`;
+      if (path.startsWith(prefix)) return [root, path.slice(prefix.length - 1)];
+    }
+    return [`/proc/${this.pid}/root`, path];
+  }
 
   get hands(): Hands {
     return this.tracee.hands;

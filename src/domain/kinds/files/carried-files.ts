@@ -108,7 +108,7 @@ export const carriedFiles = domainKind<CarriedFiles>({
     return { folders, living: all, ghosts };
   },
   async restore(context, { folders, living, ghosts }) {
-    const { hands, objectFds, counters } = context;
+    const { hands, anchor, objectFds, counters } = context;
     const root = rootOf(context);
     await putFolders(hands, root, folders);
     // A file that has several names has come along by each that is used.
@@ -116,7 +116,9 @@ export const carriedFiles = domainKind<CarriedFiles>({
     await together([...byKey.values()].map((l) => putLiving(hands, root, l)));
     // One after the other: they may have had the same name.
     for (const ghost of ghosts) {
-      const made = await makeGhost(hands, root, ghost);
+      const [at, path] = anchor.parts(ghost.path);
+      const names = ghost.names.map((n) => anchor.parts(n)[1]);
+      const made = await makeGhost(hands, at, { ...ghost, path, names });
       objectFds.set(ghost.key, made.fd);
       if (made.maker !== undefined) objectFds.set(makerKey(ghost.key), made.maker);
     }

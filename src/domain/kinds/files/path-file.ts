@@ -22,6 +22,8 @@ const PLAIN_DEVICES = new Set([0x103, 0x105, 0x107, 0x108, 0x109]);
 
 interface PathFileState {
   readonly path: string;
+  /** Where it is opened, if not by its name. */
+  readonly place: string | undefined;
   /** Key of a file whose name is gone. */
   readonly ghost: string | undefined;
   readonly flags: number;
@@ -79,6 +81,7 @@ export const pathFile = fileKind<PathFileState>({
     const locks = locksOf(info, link).filter((l) => l.kind === 'flock' || l.kind === 'ofd');
     return {
       path: nameOf(file.view),
+      place: file.view.place,
       ghost: deleted ? key : undefined,
       flags: flags & ~SETTLED,
       pos,
@@ -151,8 +154,8 @@ async function locked(hands: Hands, fd: number, locks: readonly Lock[], path: st
 }
 
 /** Where the hands find the file. */
-function wayTo({ anchor, objectFds }: RestoreContext, { path, ghost }: PathFileState): string {
-  if (ghost === undefined) return `/proc/${anchor.pid}/root${path}`;
+function wayTo({ anchor, objectFds }: RestoreContext, { path, place, ghost }: PathFileState): string {
+  if (ghost === undefined) return anchor.way(place ?? path);
   const made = objectFds.get(ghost);
   if (made === undefined) throw new DomainError('state', `${path} was not made`);
   return `/proc/self/fd/${made}`;

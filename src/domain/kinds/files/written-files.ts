@@ -15,6 +15,7 @@ import { namesOf } from '../../files/names.js';
 import { AT_FDCWD } from '../../linux/flags.js';
 import { askAll } from '../../linux/ask-all.js';
 import { carriedPaths } from '../../memory/carried.js';
+import { watchSpaces } from '../../mounts/written-elsewhere.js';
 import { holdWatch, readWritten } from '../../mounts/written.js';
 import { together } from '../../together.js';
 import { domainKind, type ForesightContext, type LookContext, type RestoreContext } from '../kind.js';
@@ -48,6 +49,7 @@ export const writtenFiles = domainKind<WrittenFiles>({
     const { hands, anchor, hold } = context;
     const watch = await holdWatch(hands, anchor.pid, anchor.written);
     hold(watch);
+    await watchSpaces(context, watch);
     // What is open goes along later: to read it now would be told to who watches it, and would break a lease of it.
     return take(context, watch, undefined, new Set(carriedPaths(context.views, () => false)));
   },
@@ -55,9 +57,10 @@ export const writtenFiles = domainKind<WrittenFiles>({
   async prepare(context, state) {
     await put(context, state);
   },
-  checkpoint(context) {
+  async checkpoint(context) {
     const foreseen = context.foreseen.get('written files') as WrittenFiles | undefined;
-    if (foreseen === undefined) return Promise.resolve(NOTHING);
+    if (foreseen === undefined) return NOTHING;
+    await watchSpaces(context, foreseen.watch);
     return take(context, foreseen.watch, foreseen, new Set(carriedPaths(context.views, context.brought)));
   },
   async restore(context, state) {

@@ -71,6 +71,7 @@ async function make(context: RestoreContext, { own, spaces }: SpacesState): Prom
     const at = `/proc/${anchor.pid}/ns/${sort.name}`;
     // Whose parent is elsewhere comes back to it.
     keepSpace(context, spaceKey(own[sort.name] ?? ''), await open(hands, at, O.RDONLY));
+    if (sort.madeElsewhere === true) continue;
     for (const { link, data } of some) {
       keepSpace(context, spaceKey(link), await makeSpace(hands, sort));
       await sort.give(context, pathOf(context, link), data);
