@@ -235,6 +235,7 @@ export type { Blob } from './image/store.js';
 export type { DomainCards } from './maintenance/cards.js';
 export type { TreeDisk } from './maintenance/carrier.js';
 export type { OnOutput } from './maintenance/handle/output.js';
+export type { LeftConnections } from './maintenance/left.js';
 export type { MoveOptions } from './maintenance/move.js';
 export type { Subnet } from './net/address.js';
 export type { Clock } from './net/clock.js';
@@ -259,6 +260,7 @@ export type {
   StreamEvents,
   StreamFault,
 } from './net/sockets.js';
+export type { Connection, Stay } from './net/stays.js';
 export type { Switch, SwitchOptions } from './net/switch.js';
 export type { TcpConfig } from './net/tcp/tcb.js';
 export type { HartThread, Platform } from './partition/hart.js';

@@ -13,6 +13,7 @@ import type { Port } from '../net/index.js';
 import type { ImageBoot, Instance, SystemComputer } from '../system/index.js';
 import { checkTimeout, startTimer } from '../system/timeout.js';
 import { DomainCards, targetOf } from './cards.js';
+import { LeftConnections } from './left.js';
 import { MaintenanceError } from './errors.js';
 
 /** As for `Computer.boot`; what the hands need is added. */
@@ -32,6 +33,7 @@ export interface TreeDisk {
 }
 
 const BOOT_TIMEOUT = 180_000;
+const TO_ARRIVE = 30_000;
 const HANDS_PATH = '/opt/hands';
 /** The first port of the console device after the console itself. */
 const WAKE_PORT = '/dev/vport0p1';
@@ -43,6 +45,8 @@ const CLOCK_REALTIME = 0;
 
 /** An OS instance that can carry process domains: booted, with an agent (the hands) in it. */
 export class Carrier implements FlipSide {
+  /** Connections that domains had closed when they moved away. */
+  readonly left: LeftConnections;
   /** Its network cards for domains. */
   readonly cards: DomainCards;
 
@@ -56,6 +60,7 @@ export class Carrier implements FlipSide {
     /** From the moment the VMM was asked until its user space answered. */
     readonly bootSeconds: number,
   ) {
+    this.left = new LeftConnections(hands);
     this.cards = new DomainCards(instance, hands, computer.network);
   }
 
@@ -128,8 +133,12 @@ export class Carrier implements FlipSide {
     return this.cards.portOf(network) ?? this.instance.port;
   }
 
-  /** Has it shut down; its harts and frames are the computer's again afterwards. Domains in it end. */
+  /**
+   * Has it shut down; its harts and frames are the computer's again afterwards. Domains in it end. What domains that have
+   * moved away wrote before they closed a connection has half a minute to arrive.
+   */
   async shutdown(): Promise<OsEnd> {
+    await this.left.over(TO_ARRIVE);
     return this.instance.shutdown();
   }
 }

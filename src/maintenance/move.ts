@@ -8,7 +8,8 @@ import { Tidying } from '../remapping/tidying.js';
 import { goesOn } from './errors.js';
 import type { Carrier } from './carrier.js';
 import type { OnMaintenance } from './events.js';
-import { switchGate } from './gate.js';
+import { switchGate, type SwitchGate } from './gate.js';
+import { openDiag } from './left.js';
 import { refusePaused, watchPauses } from './paused.js';
 
 /** While a domain stands still nothing else wants its harts: hands that went to sleep would have to be woken (µs). */
@@ -58,20 +59,24 @@ export async function moveDomain(
     );
   });
   let there = network;
+  let gate: SwitchGate | undefined;
+  let diag: number | undefined;
   try {
     if (network !== undefined) there = await cardIn(to, network);
     const source = network && from.portOf(network);
     const destination = there && to.portOf(there);
-    const gate =
+    gate =
       network === undefined || outside === undefined || source === undefined || destination === undefined
         ? undefined
         : switchGate(outside, network, { source, destination });
+    domain.anchor.leave = gate && ((connections) => gate?.leave(connections));
     const moved = await migrate({
       domain,
       to: to.hands,
       mover: new FrameFlipper([from, to], random),
       now: () => performance.now(),
       onStep: async (step) => {
+        if (step === 'bury' && gate?.left !== undefined) diag = await openDiag(from.hands, domain.anchor.netns);
         await onEvent({ type: 'step', domain: name, step, at: performance.now() });
         if (step === 'freeze' && !underLoad) linger(LINGER_WHILE_FROZEN);
         if (step === 'resume') linger(LINGER);
@@ -98,6 +103,7 @@ export async function moveDomain(
     unwatch();
     linger(LINGER);
     if (there !== undefined) to.cards.letGo(there);
+    if (gate?.left !== undefined) from.left.watch(gate.left, diag);
   }
 }
 

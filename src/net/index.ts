@@ -2,6 +2,7 @@
  * The outside network in user space: a switch that guests' network cards are plugged into, and a gateway on it that
  * leads to the host's sockets. See docs/network.md.
  */
+export type { Connection, Stay } from './stays.js';
 export { Switch, type SwitchOptions } from './switch.js';
 export type { GateTarget, Port, PortAddresses, PortCounters, PortOptions, Release } from './port.js';
 export type { Gate } from './gate.js';

@@ -16,6 +16,7 @@ import { copyFrame, segmentSize, segmentsOf } from './large.js';
 import { Queue } from './queue.js';
 import type { GateTarget, Port, PortOptions, Release } from './port.js';
 import { Registry } from './registry.js';
+import { Stays, type Connection, type Stay } from './stays.js';
 import { SwitchPort, type SwitchSide } from './switch-port.js';
 import { Turns } from './turns.js';
 import { getMac, setMac } from './wire/bytes.js';
@@ -35,6 +36,7 @@ export class Switch {
   readonly #ports = new Set<SwitchPort>();
   readonly #registry = new Registry<SwitchPort>();
   readonly #gates: GateState<SwitchPort>[] = [];
+  readonly #stays = new Stays<SwitchPort>();
   readonly #active = new Queue<SwitchPort>();
   readonly #turns: Turns;
   readonly #side: SwitchSide;
@@ -100,6 +102,11 @@ export class Switch {
     };
   }
 
+  /** These connections under an address stay at a port, wherever the address goes, until they are told to have ended. */
+  stay(port: Port, target: Required<GateTarget>, connections: readonly Connection[]): Stay {
+    return this.#stays.add(this.#own(port), target, connections);
+  }
+
   #own(port: Port): SwitchPort {
     if (port instanceof SwitchPort && this.#ports.has(port)) return port;
     throw new NetError('BAD_CONFIG', `port "${port.name}" is not attached to this switch`);
@@ -126,9 +133,42 @@ export class Switch {
 
   /** Queues a frame at its destinations. False if one of them has much to digest. */
   #forward(from: SwitchPort, given: Uint8Array): boolean {
+    if (this.#stays.size > 0 && given.length >= ETHERNET_HEADER) return this.#forwardBeside(from, given);
     if (!this.#admit(from, given)) return true;
     const frame = from === this.#router ? given : withoutPadding(given);
     if (this.#gates.length > 0 && this.#hold(from, frame)) return true;
+    return this.#pass(from, frame);
+  }
+
+  /** As {@link #forward}, while connections stay at ports that have not their address any more. */
+  #forwardBeside(from: SwitchPort, given: Uint8Array): boolean {
+    const stays = this.#stays;
+    const speaker = stays.speaker(given);
+    if (speaker !== undefined && speaker !== from) {
+      from.counters.refused++;
+      return true;
+    }
+    if (speaker === from) return this.#pass(from, withoutPadding(given));
+    if (stays.asks(from, given) && this.#registry.portOfMac(getMac(given, 6)) !== from) return this.#pass(from, given);
+    if (!this.#admit(from, given)) return true;
+    const frame = from === this.#router ? given : withoutPadding(given);
+    const listener = stays.listener(frame);
+    if (listener !== undefined) return this.#deliver(listener, from, frame);
+    for (const asker of stays.askers(frame)) {
+      if (asker !== this.#registry.portOfMac(getMac(frame, 0))) this.#deliver(asker, from, frame);
+    }
+    if (this.#gates.length > 0 && this.#hold(from, frame)) return true;
+    return this.#pass(from, frame);
+  }
+
+  #deliver(to: SwitchPort, from: SwitchPort, frame: Uint8Array): boolean {
+    const roomy = segmentSize(frame) > 0 ? this.#forwardLarge(to, from, frame) : this.#enqueue(to, from, frame);
+    this.#run();
+    return roomy;
+  }
+
+  /** To who has the address. */
+  #pass(from: SwitchPort, frame: Uint8Array): boolean {
     let roomy = true;
     const to = this.#registry.portOfMac(getMac(frame, 0));
     if (segmentSize(frame) > 0) roomy = this.#forwardLarge(to, from, frame);
@@ -244,6 +284,7 @@ export class Switch {
     if (!this.#ports.delete(port)) return;
     const released = port.waiting.clear();
     this.#registry.remove(port);
+    this.#stays.forget(port);
     if (port === this.#router) this.#router = undefined;
     for (const other of this.#ports) {
       other.waiting.forget(port);

@@ -72,7 +72,8 @@ export async function outlineProcess(
     keptVdsos(memory, vmas),
   ]);
   // It has ended since its mappings were read, or executes another program now.
-  if (image.length !== vdsoVma.end - vdsoVma.start)
+  const images = [{ vdso: vdsoVma, image }, ...kept];
+  if (images.some(({ vdso, image: { length } }) => length !== vdso.end - vdso.start))
     throw new DomainError('lost', `process ${view.pid} is not what it was`, { resource: NO_VDSO });
   return {
     view,

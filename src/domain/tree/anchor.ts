@@ -45,6 +45,12 @@ export interface DomainSpec {
   readonly network?: DomainNetwork;
 }
 
+/** A connection that no process has any more: IPv4 addresses of four bytes, as in `struct sockaddr_in`. */
+export interface LeftConnection {
+  readonly local: { readonly address: Uint8Array; readonly port: number };
+  readonly peer: { readonly address: Uint8Array; readonly port: number };
+}
+
 /** How a program came to its end. */
 export type ProgramEnd =
   { readonly kind: 'exited'; readonly status: number } | { readonly kind: 'killed'; readonly signal: number };
@@ -102,6 +108,11 @@ export class Anchor {
   layer = -1;
   /** Threads that go on with a wait of before a move, by their ids in the hands' namespace. */
   readonly restarted = new Map<number, Restarted>();
+  /**
+   * Takes over TCP connections (IPv4, under the domain's own address) that no process has any more, where what is said in
+   * them can still come here when the domain has gone; undefined: it cannot.
+   */
+  leave: ((connections: readonly LeftConnection[]) => void) | undefined;
   /** Waits that failed freezes have disturbed, by the ids of their threads. */
   readonly disturbed = new Map<number, Disturbed>();
 

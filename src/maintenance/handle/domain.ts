@@ -217,6 +217,10 @@ export class Domain {
     return this.#inTurn(async () => {
       this.#refuseEnded();
       const now = Date.now();
+      const { anchor, spec } = this.#domain;
+      // As in a move, which sets this too.
+      if (spec.network !== undefined && this.#carrier.portOf(spec.network) !== undefined)
+        anchor.leave ??= () => undefined;
       const obstacles = (await findObstacles(this.#domain, to?.hands)).map((obstacle) => ({
         ...obstacle,
         since: this.#seen.get(obstacle.message) ?? now,

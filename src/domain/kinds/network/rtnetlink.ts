@@ -118,13 +118,7 @@ export async function dumpAll(hands: Hands, anchor: Anchor, dumps: readonly Dump
         const out: Entry[] = [];
         for (const result of [fd, r.value(sent)]) if (!isThere(d, result)) return out;
         if (parts.some((part) => isLast(d, part(r), out))) return out;
-        for (let turn = 0; turn < MOST_BATCHES; turn++) {
-          const b = hands.batch();
-          const more = Array.from({ length: LONG_READS }, () => addRead(b, fd, LONG_PART));
-          const got = await b.run();
-          if (more.some((part) => isLast(d, part(got), out))) return out;
-        }
-        throw new DomainError('guest', 'more in the network of the domain than can be read');
+        return readRest(hands, fd, d, out);
       }),
     );
   } finally {
@@ -133,6 +127,25 @@ export async function dumpAll(hands: Hands, anchor: Anchor, dumps: readonly Dump
       asked.map((a) => a.fd),
     );
   }
+}
+
+async function readRest(hands: Hands, fd: number, d: Dump, out: Entry[]): Promise<Entry[]> {
+  for (let turn = 0; turn < MOST_BATCHES; turn++) {
+    const b = hands.batch();
+    const more = Array.from({ length: LONG_READS }, () => addRead(b, fd, LONG_PART));
+    const got = await b.run();
+    if (more.some((part) => isLast(d, part(got), out))) return out;
+  }
+  throw new DomainError('guest', 'more in the network of the domain than can be read');
+}
+
+/** A dump over a netlink socket, of its network namespace. Throws `guest`. */
+export async function dumpOver(hands: Hands, socket: number, d: Dump): Promise<Entry[]> {
+  const m = encode(d.type, NLM_F_DUMP, { header: d.header, attributes: [] });
+  const b = hands.batch();
+  const sent = b.call(SYS.sendto, socket, b.bytes(m), m.length, 0, 0, 0);
+  check((await b.run()).value(sent), ASKING);
+  return readRest(hands, socket, d, []);
 }
 
 /** Adds the reading of a part of a dump; nothing waits for one that does not come. */

@@ -1,8 +1,8 @@
 import type { Hands } from '../../../../guest/hands/hands.js';
 import { AF_INET, AF_INET6 } from '../../../linux/socket-numbers.js';
 import type { Anchor } from '../../../tree/anchor.js';
-import { attributeOf, readU32, u32, type Entry } from '../../network/rtnetlink.js';
-import { dumpSockets } from '../sock-diag.js';
+import { attributeOf, dumpOver, readU32, u32, type Entry } from '../../network/rtnetlink.js';
+import { dumpOf, dumpSockets } from '../sock-diag.js';
 import { endpointAt, type Endpoint } from './address.js';
 
 const ATTR = { INFO: 2, SHUTDOWN: 8 } as const;
@@ -31,6 +31,16 @@ export async function inetSockets(
 ): Promise<DiagSocket[]> {
   const requests = [AF_INET, AF_INET6].map((family) => request(family, protocol, states));
   return (await dumpSockets(hands, anchor, requests, FIXED)).map(socketIn);
+}
+
+/** As {@link inetSockets}, of IPv4, by a socket for sock_diag(7) of the network namespace. */
+export async function inetSocketsOver(
+  hands: Hands,
+  socket: number,
+  protocol: number,
+  states: number,
+): Promise<DiagSocket[]> {
+  return (await dumpOver(hands, socket, dumpOf(request(AF_INET, protocol, states), FIXED))).map(socketIn);
 }
 
 /** `struct inet_diag_req_v2`: family, protocol, ext, pad u8; states u32; `struct inet_diag_sockid` of 48 bytes. */
