@@ -1,6 +1,8 @@
+import { cgroup } from './cgroup.js';
+import { ipc } from './ipc.js';
 import { mnt } from './mnt.js';
 import type { SpaceSort } from './space.js';
 import { uts } from './uts.js';
 
 /** Sorts of namespaces of which a domain may have more than one, in the order in which a process enters them. */
-export const SORTS: readonly SpaceSort[] = [uts, mnt];
+export const SORTS: readonly SpaceSort[] = [uts, ipc, cgroup, mnt];

@@ -18,6 +18,10 @@ export interface SpaceSort {
   readonly flag: number;
   /** Another kind makes it, and notes it by its key. */
   readonly madeElsewhere?: boolean;
+  /** Makes one, where it is not enough that the hands leave their own; answers a descriptor of the hands. */
+  readonly make?: (context: RestoreContext) => Promise<number>;
+  /** Whether one that was given the one can be given the other. */
+  fits(before: unknown, now: unknown): boolean;
   /** What a namespace holds; plain data. `at`: a path of the hands that leads to it. Throws `unsupported`. */
   look(context: ForesightContext, at: string): Promise<unknown>;
   /** Gives a namespace that is as it was made, or as it was looked at before, what it holds. */
@@ -29,11 +33,17 @@ export function spaceSort<S>(definition: {
   name: string;
   flag: number;
   madeElsewhere?: boolean;
+  make?: (context: RestoreContext) => Promise<number>;
+  fits?: (before: S, now: S) => boolean;
   look: (context: ForesightContext, at: string) => Promise<S>;
   give: (context: RestoreContext, at: string, data: S) => Promise<void>;
 }): SpaceSort {
-  const { give } = definition;
-  return { ...definition, give: (context, at, data) => give(context, at, data as S) };
+  const { give, fits } = definition;
+  return {
+    ...definition,
+    fits: (before, now) => fits?.(before as S, now as S) ?? true,
+    give: (context, at, data) => give(context, at, data as S),
+  };
 }
 
 /** Where `objectFds` has a namespace of the destination, by what it is in the source. */

@@ -2,7 +2,7 @@ import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError } from '../../errors.js';
 import { CLONE } from '../../linux/flags.js';
-import { inside } from '../../linux/inside.js';
+import { inside, type Where } from '../../linux/inside.js';
 import { whileOpen } from '../../linux/making.js';
 import { check, readDir } from '../../linux/os.js';
 import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC } from '../../mounts/flags.js';
@@ -26,8 +26,8 @@ async function forEachQueue<T>(
 }
 
 /** A mount of the queues of an IPC namespace that is in no tree of mounts, by a descriptor of the hands. */
-function mountQueues(hands: Hands, pid: number): Promise<number> {
-  return inside(hands, pid, CLONE.NEWIPC, (b) => {
+export function mountQueues(hands: Hands, where: Where): Promise<number> {
+  return inside(hands, where, CLONE.NEWIPC, (b) => {
     const context = b.call(SYS.fsopen, b.str('mqueue'), FSOPEN_CLOEXEC);
     const made = b.call(SYS.fsconfig, context, FSCONFIG.CMD_CREATE, 0, 0, 0);
     const mount = b.call(SYS.fsmount, context, FSMOUNT_CLOEXEC, 0);

@@ -1,6 +1,9 @@
+import { unsupported } from '../../errors.js';
 import { O } from '../../linux/flags.js';
 import { open } from '../../linux/os.js';
+import { isSegment } from '../../memory/layout.js';
 import type { Namespaces } from '../../proc/namespaces.js';
+import type { ProcessView } from '../../proc/survey.js';
 import { findSpaces, holdSpaces } from '../../spaces/find.js';
 import { keepSpace, makeSpace } from '../../spaces/make.js';
 import { SORTS } from '../../spaces/sorts.js';
@@ -19,10 +22,21 @@ const NAME = 'namespaces';
 /** Namespaces beside those that the domain was made with; null: there are none. Who is in them: spaces/enter.ts. */
 export const namespaces = domainKind<SpacesState | null>({
   name: NAME,
-  keeps: 'UTS namespaces beside the domain’s own: who is in them, what names they have, descriptors of them',
-  refuses: 'other namespaces of a process’s own; one that belongs to a user namespace',
+  keeps:
+    'UTS, IPC, cgroup and mount namespaces beside the domain’s own: who is in them, what they hold, descriptors of them',
+  refuses:
+    'network, PID, time and user namespaces of a process’s own, and what belongs to one; anything in an IPC namespace but its settings; a cgroup namespace with another root',
+  describe({ anchor, views }) {
+    refuseMixed(anchor.namespaces, views);
+    return Promise.resolve();
+  },
   foresee: (context) => look(context),
-  fits: (before, now) => linksOf(before) === linksOf(now),
+  fits: (before, now) =>
+    linksOf(before) === linksOf(now) &&
+    (now?.spaces ?? []).every(({ link, data }) => {
+      const known = before?.spaces.find((s) => s.link === link);
+      return known !== undefined && sortNamed(link)?.fits(known.data, data) === true;
+    }),
   async prepare(context, state) {
     if (state !== null) await make(context, state);
   },
@@ -45,7 +59,22 @@ const linksOf = (state: SpacesState | null): string => JSON.stringify(state?.spa
 const pathOf = ({ objectFds }: RestoreContext, link: string): string =>
   `/proc/self/fd/${objectFds.get(spaceKey(link)) ?? -1}`;
 
+/** Settings and tables that show the namespace of who opened them. */
+const SETTINGS = /^\/proc\/(sys\/(kernel|fs\/mqueue)|sysvipc)\//;
+
+/** Refuses what a process has of one IPC namespace while it is in another. Throws `unsupported`. */
+function refuseMixed(own: Namespaces, views: readonly ProcessView[]): void {
+  for (const { pid, namespaces: within, descriptors, vmas } of views) {
+    if (within['ipc'] === own['ipc']) continue;
+    const where = `process ${pid}`;
+    if (vmas.some(isSegment)) throw unsupported('a segment of another IPC namespace', where);
+    if (descriptors.some((d) => SETTINGS.test(d.link)))
+      throw unsupported('an open setting of an IPC namespace of its own', where);
+  }
+}
+
 async function look(context: ForesightContext, known?: SpacesState | null): Promise<SpacesState | null> {
+  refuseMixed(context.anchor.namespaces, context.views);
   const found = findSpaces(context);
   if (found.length === 0) return null;
   const held = new Map(known?.spaces.map((s) => [s.link, s.held]));
@@ -73,7 +102,7 @@ async function make(context: RestoreContext, { own, spaces }: SpacesState): Prom
     keepSpace(context, spaceKey(own[sort.name] ?? ''), await open(hands, at, O.RDONLY));
     if (sort.madeElsewhere === true) continue;
     for (const { link, data } of some) {
-      keepSpace(context, spaceKey(link), await makeSpace(hands, sort));
+      keepSpace(context, spaceKey(link), await (sort.make?.(context) ?? makeSpace(hands, sort)));
       await sort.give(context, pathOf(context, link), data);
     }
   }

@@ -1,7 +1,7 @@
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { AT_FDCWD, CLONE, O } from '../../linux/flags.js';
-import { inside } from '../../linux/inside.js';
+import { inside, type Where } from '../../linux/inside.js';
 import { closeAll } from '../../linux/making.js';
 import { check, concat, isFound } from '../../linux/os.js';
 
@@ -15,8 +15,8 @@ const LONG_READS = 100;
  * Reads files of `/proc` that tell of the IPC namespace of whoever opens them, as a process of the domain would. A file
  * that cannot be opened is empty.
  */
-export async function readInside(hands: Hands, pid: number, paths: readonly string[]): Promise<string[]> {
-  const opened = await inside(hands, pid, CLONE.NEWIPC, (b) => {
+export async function readInside(hands: Hands, where: Where, paths: readonly string[]): Promise<string[]> {
+  const opened = await inside(hands, where, CLONE.NEWIPC, (b) => {
     const files = paths.map((path) => {
       const fd = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDONLY | O.CLOEXEC, 0);
       const [page, rest] = [b.out(PAGE), b.out(LAST_LOOK)];

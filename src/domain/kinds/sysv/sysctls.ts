@@ -1,7 +1,7 @@
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { AT_FDCWD, CLONE, O } from '../../linux/flags.js';
-import { inside } from '../../linux/inside.js';
+import { inside, type Where } from '../../linux/inside.js';
 import { check } from '../../linux/os.js';
 import { readInside } from './inside-files.js';
 
@@ -42,10 +42,10 @@ const SYSCTLS: readonly Sysctl[] = [
 ];
 
 /** Those of the settings that a new namespace does not have, by path. */
-export async function changedSettings(hands: Hands, pid: number): Promise<[path: string, value: string][]> {
+export async function changedSettings(hands: Hands, where: Where): Promise<[path: string, value: string][]> {
   const values = await readInside(
     hands,
-    pid,
+    where,
     SYSCTLS.map((s) => s.path),
   );
   return SYSCTLS.flatMap(({ path, initial }, i) => {
@@ -75,13 +75,13 @@ export function makeRoom(hands: Hands, pid: number, settings: readonly (readonly
 }
 
 /** When all is made: the settings as they were. */
-export function settle(hands: Hands, pid: number, settings: readonly (readonly [string, string])[]): Promise<void> {
-  return write(hands, pid, settings);
+export function settle(hands: Hands, where: Where, settings: readonly (readonly [string, string])[]): Promise<void> {
+  return write(hands, where, settings);
 }
 
-async function write(hands: Hands, pid: number, settings: readonly (readonly [string, string])[]): Promise<void> {
+async function write(hands: Hands, where: Where, settings: readonly (readonly [string, string])[]): Promise<void> {
   if (settings.length === 0) return;
-  await inside(hands, pid, CLONE.NEWIPC, (b) => {
+  await inside(hands, where, CLONE.NEWIPC, (b) => {
     const writes = settings.map(([path, value]) => {
       const fd = b.call(SYS.openat, AT_FDCWD, b.str(path), O.WRONLY | O.CLOEXEC, 0);
       const wrote = b.call(SYS.write, fd, b.str(value), value.length);

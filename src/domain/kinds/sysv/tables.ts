@@ -24,7 +24,7 @@ export interface IpcTables {
   readonly queues: readonly IpcEntry[];
 }
 
-const FILES = ['shm', 'sem', 'msg'].map((name) => `/proc/sysvipc/${name}`);
+export const FILES = ['shm', 'sem', 'msg'].map((name) => `/proc/sysvipc/${name}`);
 
 /** What the domain's IPC namespace has. */
 export const ipcOf = once(async ({ hands, anchor }: LookContext): Promise<IpcTables> => {

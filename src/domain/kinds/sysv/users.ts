@@ -54,8 +54,11 @@ export const semaphoreUsers = processKind<readonly Semaphore[]>({
   stage: 'late',
   async checkpoint({ context, view }) {
     if ((await ipcOf(context)).semaphores.length === 0) return [];
-    const uses = await lastUsesOf(context);
-    return uses.filter((u) => u.hostPid === view.hostPid).map(({ id, index, value }) => ({ id, index, value }));
+    const uses = (await lastUsesOf(context)).filter((u) => u.hostPid === view.hostPid);
+    // It could not operate on them from where it is now.
+    if (uses.length > 0 && view.namespaces['ipc'] !== context.anchor.namespaces['ipc'])
+      throw unsupported('a semaphore of another IPC namespace', `process ${view.pid}`);
+    return uses.map(({ id, index, value }) => ({ id, index, value }));
   },
   async restore({ leader }, semaphores) {
     for (let first = 0; first < semaphores.length; first += AT_ONCE) {
