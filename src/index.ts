@@ -236,6 +236,8 @@ export type { DomainCards } from './maintenance/cards.js';
 export type { TreeDisk } from './maintenance/carrier.js';
 export type { OnOutput } from './maintenance/handle/output.js';
 export type { LeftConnections } from './maintenance/left.js';
+export type { DomainInput, InputData } from './maintenance/handle/host-side.js';
+export type { WindowSize } from './domain/tree/host-ends.js';
 export type { MoveOptions } from './maintenance/move.js';
 export type { Subnet } from './net/address.js';
 export type { Clock } from './net/clock.js';

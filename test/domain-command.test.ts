@@ -1,10 +1,12 @@
 /** `understudy domain`: a program as a domain of a machine in another process, from its start to its end. */
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { start, understudy, understudyCommand, type Running } from './testing/command-line.js';
+import { createHash } from 'node:crypto';
+import { inTerminal, start, understudy, understudyCommand, type Running } from './testing/command-line.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'understudy-domain-'));
 const env = { XDG_RUNTIME_DIR: folder };
@@ -84,6 +86,88 @@ test('what is in the way of a move is told, all of it, and since when', async ()
   assert.equal(refused.status, 1);
   assert.match(refused.stderr, /the device \/dev\//);
   assert.equal((await domain('stop', 'stuck', '--timeout', '0')).stdout, 'stuck ended by signal 9\n');
+});
+
+test("what comes to its standard input is the program's, to its end", async () => {
+  const all = Buffer.from(Array.from({ length: 700_000 }, (_, i) => (i * 7 + (i >> 8)) & 0xff));
+  const running = start(...understudyCommand(['domain', 'run', '--', 'sh', '-c', 'sha256sum; echo end']), env);
+  running.child.stdin?.end(all);
+  const { status, stdout, stderr } = await running.finished;
+  assert.deepEqual([status, stdout], [0, `${createHash('sha256').update(all).digest('hex')}  -\nend\n`], stderr);
+  // Who does not read it, or not to its end, ends all the same; and the command does not wait for more.
+  const short = start(...understudyCommand(['domain', 'run', '-i', '--', 'sh', '-c', 'read a; echo $a; exit 3']), env);
+  short.child.stdin?.write('line\nmore\n');
+  assert.deepEqual(await short.finished.then((r) => [r.status, r.stdout]), [3, 'line\n']);
+  short.child.stdin?.destroy();
+});
+
+test('standard input goes on over a move, and nothing of it is lost', async () => {
+  const script = 'n=0; while read a; do n=$((n + 1)); [ "$a" = $n ] || echo "$n: $a"; done; echo "all $n"';
+  const running = start(...understudyCommand(['domain', 'run', '--name', 'reader', '--', 'sh', '-c', script]), env);
+  await running.until(/runs in a/);
+  let n = 0;
+  const typing = setInterval(() => running.child.stdin?.write(`${++n}\n`), 3);
+  for (const to of ['b', 'a']) {
+    const moved = await domain('move', 'reader');
+    assert.match(moved.stdout, new RegExp(`has moved from . to ${to}`), moved.stderr);
+  }
+  clearInterval(typing);
+  running.child.stdin?.end();
+  assert.deepEqual(await running.finished.then((r) => [r.status, r.stdout]), [0, `all ${n}\n`]);
+});
+
+test('a program at a terminal has its size, its keys and its signals, also after a move', async () => {
+  const running = inTerminal(['domain', 'run', '-t', '--name', 'term', '--', 'sh'], folder, { env });
+  const type = (text: string): void => void running.child.stdin?.write(text);
+  await running.until(/# (?:\x1b\[6n)?$/);
+  type('tty; stty size; echo $TERM; test -t 1 && echo "at a terminal"\r');
+  await running.until(/\/dev\/pts\/0\r+\n30 100\r+\nlinux\r+\nat a terminal\r+\n/);
+  const shown = () => running.output().replaceAll(/\x1b\[[0-9;]*[A-Za-z]/g, '');
+  for (const to of ['b', 'a']) {
+    type('stty raw -echo; dd bs=1 count=2000 2>/dev/null | md5sum; stty sane; echo over\r');
+    await running.until(/echo over\r+\n$/);
+    const before = shown().length;
+    const moving = domain('move', 'term');
+    const typed = Array.from({ length: 2000 }, (_, i) => String.fromCharCode(97 + ((i * 7) % 26))).join('');
+    for (let at = 0; at < typed.length; at += 5) {
+      type(typed.slice(at, at + 5));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    assert.match((await moving).stdout, new RegExp(`has moved from . to ${to}`));
+    await running.until(/-[ \r]*\n(?:\x1b\[6n)?over\r+\n[^\n]*# (?:\x1b\[6n)?$/);
+    assert.ok(shown().slice(before).includes(createHash('md5').update(typed).digest('hex')), shown().slice(before));
+  }
+  // Ctrl-C ends what runs in the foreground, not the command.
+  type('trap "echo caught" INT; sleep 1000\r');
+  await running.until(/sleep 1000\r+\n$/);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  type('\x03');
+  await running.until(/\^C[^]*# (?:\x1b\[6n)?$/);
+  type('exit 9\r');
+  const { stdout } = await running.finished;
+  assert.match(stdout, /status=9\r+\nterminal-restored/);
+});
+
+test('a terminal that becomes larger is larger in the domain, and the program is told', async () => {
+  // script(1) has no window: the size of the terminal is set from inside, and the command told as a window would.
+  const script = 'trap "stty size; exit 4" WINCH; echo ready; while :; do sleep 0.1; done';
+  const running = inTerminal(['domain', 'run', '--tty', '--', 'sh', '-c', script], folder, { env, told: true });
+  await running.until(/ready/);
+  const pid = Number(/pid=(\d+)/.exec(running.output())?.[1]);
+  spawnSync('sh', ['-c', `stty rows 40 cols 120 < /proc/${pid}/fd/0`]);
+  const { stdout } = await running.finished;
+  assert.match(stdout, /40 120\r+\n/);
+  assert.match(stdout, /status=4/);
+});
+
+test('a terminal is asked for where there is one', async () => {
+  const none = await domain('run', '--tty', '--', 'sh');
+  assert.deepEqual([none.status, none.stdout], [2, '']);
+  assert.match(none.stderr, /--tty: standard input is no terminal/);
+  const detached = await domain('run', '-it', '--detach', '--', 'sh');
+  assert.deepEqual([detached.status, detached.stdout], [2, '']);
+  assert.match(detached.stderr, /with --detach nobody would type/);
+  assert.match((await domain('run', '--tty', '--json', '--', 'sh')).stderr, /no --json/);
 });
 
 test('what has no meaning is said, with status 2 or 1', async () => {

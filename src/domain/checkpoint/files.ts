@@ -7,6 +7,7 @@ import { KCMP, O } from '../linux/flags.js';
 import { sameOnes } from '../linux/kcmp.js';
 import { closeAll } from '../linux/making.js';
 import { check, readLinks, readTexts } from '../linux/os.js';
+import { holdHostEnds } from './host-ends.js';
 import { isOrdinary } from '../memory/carried.js';
 import { maybeDeleted } from '../proc/deleted.js';
 import { parseFdInfo } from '../proc/fdinfo.js';
@@ -38,6 +39,7 @@ export async function holdFiles(context: LookContext): Promise<void> {
   const { hands, views, files } = context;
   const entries = views.flatMap((process) => process.descriptors.map((view) => ({ process, view })));
   for (const file of await holdByDescriptors(hands, entries)) files.push(file);
+  if (context.anchor.ends.size > 0) files.push(...(await holdHostEnds(context)));
   // Closed only in the end: what one number stood for, another would stand for.
   const spare: number[] = [];
   try {

@@ -1,6 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { ecallIn, ecallOf, type Anchor } from '../tree/anchor.js';
+import { closeEnds } from '../tree/host-ends.js';
 import { DomainError } from '../errors.js';
 import { PTRACE } from '../linux/flags.js';
 import type { HeldFiles } from '../linux/held-files.js';
@@ -238,5 +239,6 @@ export class FrozenDomain {
     await this.anchor.cgroup.remove();
     if (this.#netnsOpen) await this.hands.syscall(SYS.close, this.anchor.netns);
     this.#netnsOpen = false;
+    await closeEnds(this.anchor);
   }
 }

@@ -5,6 +5,7 @@ import { aio } from './events/aio.js';
 import { credentials } from './process/credentials.js';
 import { epoll } from './events/epoll.js';
 import { eventfd } from './events/eventfd.js';
+import { hostEnds } from './host-ends.js';
 import { hostname } from './hostname.js';
 import { jobs } from './process/jobs.js';
 import { inotify, unreadEvents } from './files/inotify.js';
@@ -81,6 +82,7 @@ export const domainKinds: readonly DomainKind[] = [
   carriedFiles,
   ...sharedByProcesses,
   orphans,
+  hostEnds,
 ];
 
 /** The kind that saved something. Throws `state`. */

@@ -131,6 +131,7 @@ export const SIG = {
   TRAP: 5,
   KILL: 9,
   SEGV: 11,
+  PIPE: 13,
   ALRM: 14,
   TERM: 15,
   CHLD: 17,

@@ -11,6 +11,7 @@ import { watchMounts, type Written } from '../mounts/written.js';
 import { parseMountinfo, type Mount } from '../mounts/mountinfo.js';
 import { check, open, readText, writeText } from '../linux/os.js';
 import { loadDiagnosis } from './modules.js';
+import type { HostEnd } from './host-ends.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
 import { isVdso, parseMaps, type Vma } from '../proc/maps.js';
 import { namespacesOf, type Namespaces } from '../proc/namespaces.js';
@@ -104,6 +105,8 @@ export class Anchor {
 
   /** Roots of mount namespaces beside the domain's own, as paths of the hands, by what `/proc/PID/ns` shows. */
   readonly roots = new Map<string, string>();
+  /** Descriptors of the hands: what the host has of its program. */
+  readonly ends = new Map<HostEnd, number>();
   /** A descriptor of the first process: the layer of a root of the domain's own; -1: there is none. */
   layer = -1;
   /** Threads that go on with a wait of before a move, by their ids in the hands' namespace. */

@@ -4,11 +4,13 @@ import { type Anchor, createAnchor, type DomainSpec } from './anchor.js';
 import { DomainError } from '../errors.js';
 import { inTurn } from '../in-turn.js';
 import { PTRACE, SIG, WNOHANG } from '../linux/flags.js';
+import { closeAll } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import { beginData, beginRoot } from '../mounts/own-root.js';
 import { cloneArgs } from '../trace/clone.js';
 import { makeFolders } from './folders.js';
-import { addSurroundings, checkProgram, type Program } from './program.js';
+import { closeEnds, makeInput, makeTerminal } from './host-ends.js';
+import { addSurroundings, checkProgram, type HostStreams, type Program } from './program.js';
 import { PROGRAM } from '../trace/runner.js';
 import { SyscallRunner } from '../trace/running.js';
 import { Tracee } from '../trace/tracee.js';
@@ -38,6 +40,7 @@ async function launchNow(hands: Hands, spec: DomainSpec, program: Program): Prom
   const undo = new Undo();
   try {
     const anchor = await createAnchor(hands, spec, { monotonic: 0n, boottime: 0n }, [], undo);
+    undo.add("closing the host's ends", () => closeEnds(anchor));
     if (spec.layer === true) await beginRoot(anchor, spec.root ?? '/');
     if (spec.data !== undefined) await beginData(anchor, spec.data);
     await startProgram(anchor, program);
@@ -70,10 +73,18 @@ async function startProgram(anchor: Anchor, program: Program): Promise<void> {
   };
   await makeFolders(anchor, program.folders ?? [], before);
   for (const argv of program.before ?? []) await before(argv);
-  await start(anchor, { ...program, env }, PROGRAM);
+  const { tty, stdin = false, user } = program;
+  const terminal = tty === undefined ? undefined : await makeTerminal(anchor, tty, user?.uid ?? 0);
+  const input = stdin && tty === undefined ? await makeInput(anchor) : undefined;
+  try {
+    const host = { ...(terminal !== undefined && { terminal }), ...(input !== undefined && { input }) };
+    await start(anchor, { ...program, env }, PROGRAM, host);
+  } finally {
+    if (input !== undefined) await closeAll(anchor.hands, [input]);
+  }
 }
 
-async function start(anchor: Anchor, program: Program, setTid: number): Promise<void> {
+async function start(anchor: Anchor, program: Program, setTid: number, host: HostStreams = {}): Promise<void> {
   const { hands } = anchor;
   const t = anchor.tracee.batch();
   const args = cloneArgs(t, { flags: 0n, exitSignal: SIG.CHLD, setTid });
@@ -85,7 +96,7 @@ async function start(anchor: Anchor, program: Program, setTid: number): Promise<
   await child.awaitStop();
 
   const c = child.batch();
-  const surrounded = addSurroundings(c, program);
+  const surrounded = addSurroundings(c, program, host);
   surrounded(await c.run());
 
   // execve does not come back to the runner: its success is an event.

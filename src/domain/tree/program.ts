@@ -3,6 +3,9 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import type { Batch, BatchResult, Ref } from '../../guest/hands/batch.js';
 import { DomainError } from '../errors.js';
 import type { OwnFolder } from './folders.js';
+import { HANDS_FD } from './anchor.js';
+import { isWindowSize, type WindowSize } from './host-ends.js';
+import { TTY } from '../kinds/terminals/ioctl.js';
 import { AT_FDCWD, O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 
@@ -14,6 +17,10 @@ export interface Program {
   readonly cwd?: string;
   /** File that it reads as its standard input; default `/dev/null`. */
   readonly input?: string;
+  /** The host writes its standard input. */
+  readonly stdin?: boolean;
+  /** A terminal of this size is its standard input, output and error, and controls it; the host has the other side. */
+  readonly tty?: WindowSize;
   /** File that takes standard output and error; default `/dev/null`. */
   readonly output?: string;
   /** File that takes standard error; default: the same as `output`. */
@@ -55,10 +62,14 @@ const UNLIMITED = 2n ** 64n - 1n;
 const valueOf = (n: number): bigint => (n === Infinity ? UNLIMITED : BigInt(n));
 
 /** Throws DomainError `state` for what no program can be given. */
-export function checkProgram({ argv, limits = {}, user, umask = 0, env = {} }: Program): void {
+export function checkProgram({ argv, limits = {}, user, umask = 0, env = {}, ...streams }: Program): void {
   const refuse = (what: string): never => {
     throw new DomainError('state', what);
   };
+  const { input, stdin = false, tty } = streams;
+  if (tty !== undefined && !isWindowSize(tty)) refuse('a terminal has so many columns and rows, at most 65535 each');
+  if (input !== undefined && (stdin || tty !== undefined))
+    refuse('standard input is either a file, or what the host writes');
   const texts = [...argv, ...Object.entries(env).flat()];
   if (argv[0] === '' || texts.some((t) => t.includes('\0')))
     refuse('a program, its arguments and its environment are texts without zeros');
@@ -75,8 +86,16 @@ export function checkProgram({ argv, limits = {}, user, umask = 0, env = {} }: P
   if (!Number.isInteger(umask) || umask < 0 || umask > 0o777) refuse(`umask ${umask} is none`);
 }
 
+/** What the host has the other side of. */
+export interface HostStreams {
+  /** A descriptor of the hands for the end that the program reads. */
+  readonly input?: number;
+  /** Number of its terminal. */
+  readonly terminal?: number;
+}
+
 /** Adds what gives a new process its surroundings, by calls of its own; what is answered throws what failed of it. */
-export function addSurroundings(c: Batch, program: Program): (r: BatchResult) => void {
+export function addSurroundings(c: Batch, program: Program, host: HostStreams = {}): (r: BatchResult) => void {
   const asked: [string, Ref][] = [];
   const ask = (what: string, ref: Ref): Ref => {
     asked.push([what, ref]);
@@ -93,13 +112,24 @@ export function addSurroundings(c: Batch, program: Program): (r: BatchResult) =>
   } = program;
   const toWrite = O.WRONLY | O.CREAT | O.APPEND | O.NOCTTY;
   c.call(SYS.umask, umask);
-  const from = ask(`opening ${input}`, c.call(SYS.openat, AT_FDCWD, c.str(input), O.RDONLY | O.NOCTTY, 0));
-  const to = ask(`opening ${output}`, c.call(SYS.openat, AT_FDCWD, c.str(output), toWrite, 0o644));
-  c.call(SYS.dup3, from, 0, 0);
-  c.call(SYS.dup3, to, 1, 0);
-  if (errors === output) c.call(SYS.dup3, 1, 2, 0);
-  else c.call(SYS.dup3, ask(`opening ${errors}`, c.call(SYS.openat, AT_FDCWD, c.str(errors), toWrite, 0o644)), 2, 0);
   c.call(SYS.setsid);
+  if (host.terminal !== undefined) {
+    const path = `/dev/pts/${host.terminal}`;
+    const terminal = ask(`opening ${path}`, c.call(SYS.openat, AT_FDCWD, c.str(path), O.RDWR | O.NOCTTY, 0));
+    ask('taking the terminal', c.call(SYS.ioctl, terminal, TTY.TIOCSCTTY, 0));
+    c.call(SYS.dup3, terminal, 0, 0);
+    for (const fd of [1, 2]) c.call(SYS.dup3, 0, fd, 0);
+  } else {
+    const from =
+      host.input === undefined
+        ? ask(`opening ${input}`, c.call(SYS.openat, AT_FDCWD, c.str(input), O.RDONLY | O.NOCTTY, 0))
+        : ask('taking the input', c.call(SYS.pidfd_getfd, HANDS_FD, host.input, 0));
+    const to = ask(`opening ${output}`, c.call(SYS.openat, AT_FDCWD, c.str(output), toWrite, 0o644));
+    c.call(SYS.dup3, from, 0, 0);
+    c.call(SYS.dup3, to, 1, 0);
+    if (errors === output) c.call(SYS.dup3, 1, 2, 0);
+    else c.call(SYS.dup3, ask(`opening ${errors}`, c.call(SYS.openat, AT_FDCWD, c.str(errors), toWrite, 0o644)), 2, 0);
+  }
   c.call(SYS.close_range, 3, 0xffffffff, 0);
   for (const [name, limit] of Object.entries(limits)) {
     const { soft, hard } = typeof limit === 'number' ? { soft: limit, hard: limit } : limit;

@@ -1,13 +1,16 @@
 /** `understudy domain`: programs as process domains of a machine that runs in another terminal; and that machine. */
+import { Terminal } from '../../adapters/node/terminal.js';
 import { Reader, telling } from './asking.js';
 import { runCommand } from './command.js';
 import { ask } from './control/client.js';
 import { isObject, type JsonObject } from './control/lines.js';
-import type { DomainRequest } from './control/protocol.js';
+import type { DomainRequest, Message } from './control/protocol.js';
+import { Keyboard } from './domain/keyboard.js';
 import { DOMAIN_USAGE, parseDomainOptions, type DomainOptions } from './domain/options.js';
 import { serve } from './domain/serve.js';
 import { showCheck, showDomains, showEnd, showMoved, showStarted } from './domain/show.js';
 import type { Interruption } from './interruption.js';
+import { UsageError } from './usage.js';
 
 /** `domain check`: something is in the way. */
 const NOT_MOVABLE = 3;
@@ -26,23 +29,52 @@ export function domainCommand(args: string[]): Promise<number> {
 }
 
 async function speak(
-  { request, machine, json }: Extract<DomainOptions, { serve?: never }>,
+  { request: asked, machine, json, tty }: Extract<DomainOptions, { serve?: never }>,
   interruption: Interruption,
 ): Promise<number> {
   const reader = new Reader();
   const { print } = reader;
+  const terminal = tty ? ownTerminal() : undefined;
+  const request = terminal === undefined || asked.do !== 'domain-run' ? asked : withTerminal(asked, terminal);
+  const keyboard = request.do === 'domain-run' && request.stdin === true ? new Keyboard(terminal) : undefined;
   const onEvent = (event: JsonObject): void => {
-    const { output, started, booting } = event;
-    if (json) print(`${JSON.stringify(event)}\n`);
+    const { output, started, booting, taken, inputClosed } = event;
+    if (typeof taken === 'number') keyboard?.took(taken);
+    else if (inputClosed === true) keyboard?.close();
+    else if (json) print(`${JSON.stringify(event)}\n`);
     else if (typeof output === 'string') print(Buffer.from(output, 'base64'));
     else if (started !== undefined) process.stderr.write(showStarted(event));
     else if (typeof booting === 'string') process.stderr.write(`an understudy boots: ${booting}\n`);
+    if (started !== undefined) keyboard?.start();
   };
   const enough = AbortSignal.any([interruption.signal, reader.gone]);
-  const done = await ask(request, { machine, enough, onEvent });
-  print(json ? `${JSON.stringify(done)}\n` : show(request, done));
-  await reader.printed();
-  return statusOf(request, done, interruption);
+  try {
+    const onConnected = (say: (message: Message) => void): void => keyboard?.connect(say);
+    const done = await ask(request, { machine, enough, onEvent, onConnected });
+    print(json ? `${JSON.stringify(done)}\n` : show(request, done));
+    await reader.printed();
+    return statusOf(request, done, interruption);
+  } finally {
+    keyboard?.close();
+  }
+}
+
+/** Throws UsageError. */
+function ownTerminal(): Terminal {
+  const terminal = new Terminal();
+  if (terminal.interactive && terminal.size !== undefined) return terminal;
+  const what = terminal.interactive ? 'output' : 'input';
+  throw new UsageError(`--tty: standard ${what} is no terminal (without --tty it is passed on as it comes)`);
+}
+
+type RunRequest = Extract<DomainRequest, { do: 'domain-run' }>;
+
+/** A program is told by TERM what its terminal understands. */
+function withTerminal(request: RunRequest, terminal: Terminal): RunRequest {
+  const { env = [] } = request;
+  const named = env.some((text) => text.startsWith('TERM='));
+  const term = process.env['TERM'] ?? 'xterm';
+  return { ...request, env: named ? env : [`TERM=${term}`, ...env], ...(terminal.size && { tty: terminal.size }) };
 }
 
 function show(request: DomainRequest, done: JsonObject): string {

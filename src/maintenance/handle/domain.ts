@@ -13,6 +13,7 @@ import type { DomainSpec, ProgramEnd } from '../../domain/tree/anchor.js';
 import { parseStatus } from '../../domain/proc/status.js';
 import { PROGRAM } from '../../domain/trace/runner.js';
 import { Cgroup } from '../../domain/tree/cgroup.js';
+import { closeEnds, type WindowSize } from '../../domain/tree/host-ends.js';
 import { launch, type RunningDomain } from '../../domain/tree/launch.js';
 import { WRITABLE, type OwnFolder } from '../../domain/tree/folders.js';
 import { checkProgram, type Limits, type Program } from '../../domain/tree/program.js';
@@ -23,6 +24,8 @@ import { findObstacles, type Obstacle } from '../../remapping/survey.js';
 import type { Carrier } from '../carrier.js';
 import { goesOn } from '../errors.js';
 import { moveDomain, type MoveOptions } from '../move.js';
+import { feed } from './feed.js';
+import { HostSide, type DomainInput, type InputData } from './host-side.js';
 import { KeptOutput, OutputFile, type OnOutput } from './output.js';
 import { findAccount } from './users.js';
 
@@ -41,6 +44,13 @@ export interface RunOptions {
   readonly umask?: number;
   /** File that it reads as its standard input; `/dev/null` unless told. */
   readonly input?: string;
+  /**
+   * What it reads as its standard input: all that the iterable gives, to its end, or (`open`) what is written to
+   * {@link Domain.stdin}. With a terminal it is typed.
+   */
+  readonly stdin?: 'open' | Iterable<InputData> | AsyncIterable<InputData>;
+  /** A terminal of this size is its standard input, output and error: what is written to {@link Domain.stdin} is typed. */
+  readonly tty?: WindowSize;
   /** The end of its output that is kept (bytes); 1 MiB unless told. */
   readonly keptOutput?: number;
   /** Without `nic` it gets a network card for itself: several domains of an OS instance can have one. */
@@ -98,24 +108,29 @@ export class Domain {
   #end: DomainEnd | undefined;
   readonly #output: KeptOutput;
   readonly #file: OutputFile;
+  readonly #host: HostSide | undefined;
   #seen = new Map<string, number>();
   /** What is done at it waits for what was asked for before. */
   #queue: Promise<unknown> = Promise.resolve();
   #tellEnd: (end: DomainEnd) => void = () => undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  private constructor(domain: RunningDomain, carrier: Carrier, path: string, kept: number) {
+  private constructor(domain: RunningDomain, carrier: Carrier, path: string, options: RunOptions) {
+    const { keptOutput = KEPT, stdin, tty } = options;
     this.#domain = domain;
     this.#carrier = carrier;
-    this.#output = new KeptOutput(kept);
+    this.#output = new KeptOutput(keptOutput);
     this.#file = new OutputFile(path, this.#output);
     this.ended = new Promise((resolve) => (this.#tellEnd = resolve));
+    if (stdin !== undefined || tty !== undefined)
+      this.#host = new HostSide(() => this.#domain, this.#output, tty !== undefined);
+    if (this.#host !== undefined && stdin !== undefined && stdin !== 'open') void feed(stdin, this.#host, this.ended);
     this.#lookLater();
   }
 
   /** Starts a program as a domain in an OS instance. Throws DomainError; nothing of it is left then. */
   static async run(carrier: Carrier, options: RunOptions): Promise<Domain> {
-    const { name, argv, user, network, root, keptOutput = KEPT } = options;
+    const { name, argv, user, network, root, stdin, tty } = options;
     if (!NAME.test(name))
       throw new DomainError('state', `a domain cannot be called "${name}": letters, digits, - and _`);
     const { hands } = carrier;
@@ -130,7 +145,8 @@ export class Domain {
       output: path,
       ...(account !== undefined && { user: account }),
       folders: options.folders ?? (root === undefined ? [] : WRITABLE),
-      ...pick(options, ['cwd', 'limits', 'umask', 'input', 'before']),
+      ...pick(options, ['cwd', 'limits', 'umask', 'input', 'before', 'tty']),
+      ...(stdin !== undefined && tty === undefined && { stdin: true }),
     };
     checkProgram(program);
     // Before the file is touched: it is that of the domain which runs.
@@ -148,7 +164,7 @@ export class Domain {
       ...(given !== undefined && { network: given }),
     };
     try {
-      return new Domain(await launch(hands, spec, program), carrier, path, keptOutput);
+      return new Domain(await launch(hands, spec, program), carrier, path, options);
     } finally {
       if (given !== undefined) carrier.cards.letGo(given);
     }
@@ -168,6 +184,18 @@ export class Domain {
   /** How it ended; undefined while it runs. */
   get end(): DomainEnd | undefined {
     return this.#end;
+  }
+
+  /** What it reads as its standard input, or has typed at its terminal; undefined: neither is the host's. */
+  get stdin(): DomainInput | undefined {
+    return this.#host;
+  }
+
+  /** Gives its terminal another size: the program is told (SIGWINCH). Throws DomainError `state` where it has none, `ended`. */
+  async resize(size: WindowSize): Promise<void> {
+    if (this.#host?.isTerminal !== true)
+      throw new DomainError('state', `domain ${this.name} has no terminal of the host's`);
+    await this.#host.resize(size);
   }
 
   /** The end of what it has written, of standard output and error as they came. */
@@ -236,15 +264,30 @@ export class Domain {
       this.#refuseEnded();
       if (to === this.#carrier) throw new DomainError('state', `domain ${this.name} is in ${to.name} already`);
       try {
-        const { domain, report } = await moveDomain(this.#domain, this.#carrier, to, options);
+        const { domain, report } = await moveDomain(this.#domain, this.#carrier, to, this.#holding(options));
         this.#domain = domain;
         this.#carrier = to;
         return report;
       } catch (error) {
         if (!goesOn(error)) this.#finish({ kind: 'lost', message: messageOf(error) });
         throw error;
+      } finally {
+        this.#host?.release();
       }
     });
+  }
+
+  /** From the freeze on nothing is typed or read. */
+  #holding(options: MoveOptions): MoveOptions {
+    const host = this.#host;
+    if (host === undefined) return options;
+    return {
+      ...options,
+      onEvent: async (event) => {
+        await options.onEvent?.(event);
+        if (event.type === 'step' && event.step === 'freeze') await host.hold();
+      },
+    };
   }
 
   /** Sends its program a signal; where that has ended, all that is left. */
@@ -304,7 +347,7 @@ export class Domain {
     if (end === undefined) return;
     // What it has left behind goes on.
     if ((await this.#own()).length > 0) return;
-    await this.#file.drain(domain);
+    await this.#drain();
     await this.#remove();
     this.#finish(end);
   }
@@ -343,14 +386,22 @@ export class Domain {
       if ((await this.#own()).length === 0) break;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    await this.#file.drain(domain);
+    await this.#drain();
     const end = (await anchor.programEnd()) ?? { kind: 'killed' as const, signal: SIG.KILL };
     await this.#remove();
     this.#finish(end);
   }
 
+  /** What it has written last. */
+  async #drain(): Promise<void> {
+    await this.#file.drain(this.#domain);
+    await this.#host?.drain();
+  }
+
   async #remove(): Promise<void> {
     const { anchor, hands } = this.#domain;
+    this.#host?.close();
+    await closeEnds(anchor);
     await anchor.cgroup.kill();
     await anchor.cgroup.remove();
     await hands.syscall(SYS.close, anchor.netns);
@@ -359,6 +410,7 @@ export class Domain {
 
   #finish(end: DomainEnd): void {
     clearTimeout(this.#timer);
+    this.#host?.close();
     this.#end ??= end;
     this.#tellEnd(this.#end);
   }

@@ -9,8 +9,8 @@ const PIECE = 0x20000;
 /** A file that is longer is emptied: it would go along with every move. */
 const MOST_FILE = 2 ** 20;
 
-/** Takes new output as it comes. */
-export type OnOutput = (bytes: Uint8Array) => void;
+/** Takes new output as it comes. What a terminal shows waits for a promise that it answers: the program cannot go on writing. */
+export type OnOutput = (bytes: Uint8Array) => void | Promise<void>;
 
 /** The end of what was written, of at most so many bytes. */
 export class KeptOutput {
@@ -22,7 +22,8 @@ export class KeptOutput {
 
   constructor(private readonly most: number) {}
 
-  add(bytes: Uint8Array): void {
+  /** Resolves when all who listen have room for more. */
+  async add(bytes: Uint8Array): Promise<void> {
     this.#pieces.push(bytes);
     this.#length += bytes.length;
     for (let first = this.#pieces[0]; first !== undefined && this.#length - first.length >= this.most;) {
@@ -31,7 +32,7 @@ export class KeptOutput {
       this.dropped += first.length;
       first = this.#pieces[0];
     }
-    for (const listener of this.#listeners) listener(bytes);
+    await Promise.allSettled([...this.#listeners].map(async (listener) => listener(bytes)));
   }
 
   bytes(): Uint8Array {
@@ -76,7 +77,8 @@ export class OutputFile {
       if (length <= 0) return;
       end = Math.min(end, parseStat(r.view(stat)).size);
       this.#at += length;
-      this.kept.add(r.bytes(out, length).slice());
+      // A file holds what nobody has room for.
+      void this.kept.add(r.bytes(out, length).slice());
     }
   }
 

@@ -9,6 +9,8 @@ import { isCanonical, TERMIOS, toPutIn, toRead, toWrite, TTY } from './ioctl.js'
 
 const PIECE = 4096;
 const PIECES = 20;
+/** How often one waits for room in a terminal. */
+const TURNS = 200;
 /** A kernel keeps some 70 KiB each way: more is not followed. */
 const MOST = 512 * 1024;
 export const EIO = 5;
@@ -50,14 +52,20 @@ export async function takeOutput(
 /** Has the slave's side write it. `peer`: a descriptor of the slave. */
 export async function writeOutput(hands: Hands, peer: number, bytes: Uint8Array): Promise<void> {
   const termios = await termiosOf(hands, peer);
-  for (let at = 0; at < bytes.length;) {
+  for (let at = 0, turns = 0; at < bytes.length;) {
     const piece = bytes.subarray(at, at + PIECE);
     const b = hands.batch();
     b.call(SYS.ioctl, peer, TTY.TCSETS2, b.bytes(toWrite(termios)));
     const n = b.call(SYS.write, peer, b.bytes(piece), piece.length);
     b.call(SYS.ioctl, peer, TTY.TCSETS2, b.bytes(termios));
-    const wrote = check((await b.run()).value(n), 'showing again what a terminal had shown');
-    if (wrote <= 0) throw new DomainError('guest', 'a terminal shows nothing of what it had shown');
+    const wrote = (await b.run()).value(n);
+    // One that was full is full before the kernel, in its own time, has passed on the first of it.
+    if (wrote === -EAGAIN && ++turns < TURNS) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      continue;
+    }
+    check(wrote, 'showing again what a terminal had shown');
+    if (wrote === 0) throw new DomainError('guest', 'a terminal shows nothing of what it had shown');
     at += wrote;
   }
 }

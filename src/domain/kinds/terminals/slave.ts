@@ -30,14 +30,15 @@ export const slave = fileKind<SlaveState>({
     'which one, flags, exclusive use, what was typed and not yet read, being hung up; what was /dev/tty is named as the terminal itself',
   refuses: 'a terminal of no master in the domain, other line disciplines, consoles and serial lines',
   matches: (view) => /^\/dev\/(pts\/\d+( \(deleted\))?|tty)$/.test(view.link),
-  async inspect({ hands, views }, { view, held }) {
+  async inspect({ hands, files }, { view, held }) {
     const where = `descriptor ${view.fd} (${view.link})`;
     const { index, hungUp, discipline } = await look(hands, held);
     if (hungUp) return;
     if (index < 0) throw unsupported('a terminal that is no pseudoterminal', where);
     if (discipline !== 0) throw unsupported(`line discipline ${discipline} of a terminal`, where);
-    const hasMaster = views.some((v) =>
-      v.descriptors.some((d) => /\/ptmx$/.test(d.link) && fdInfoValue(d.info, 'tty-index') === String(index)),
+    // Of a process of the domain, or the host's.
+    const hasMaster = files.some(
+      ({ view: v }) => /\/ptmx$/.test(v.link) && fdInfoValue(v.info, 'tty-index') === String(index),
     );
     if (!hasMaster) throw unsupported('a terminal whose master is not in the domain', where);
   },

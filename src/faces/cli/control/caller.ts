@@ -2,10 +2,12 @@
 import type { Socket } from 'node:net';
 import { ControlError } from './errors.js';
 import type { JsonObject } from './lines.js';
-import type { Answer } from './protocol.js';
+import { INPUT_WINDOW, parseMessage, type Answer, type Message } from './protocol.js';
 
 /** Bytes that wait for somebody who does not read. */
 const MOST_WAITING = 16 * 2 ** 20;
+/** Messages that nobody has asked for yet, at most. */
+const MOST_MESSAGES = 1000;
 /** How long an answer may take to be read at the end (ms). */
 const LINGER = 2000;
 
@@ -16,6 +18,11 @@ export class Caller {
   readonly gone: Promise<void>;
   readonly #enough = new AbortController();
   #answered = false;
+  /** What was said after the request, and nobody has asked for yet. */
+  #messages: Message[] = [];
+  #onMessage: ((message: Message) => void) | undefined;
+  /** Bytes of input that wait. */
+  #untaken = 0;
   /** Why it was ended by us. */
   #why: ControlError | undefined;
 
@@ -32,6 +39,34 @@ export class Caller {
     if (this.socket.writableLength <= MOST_WAITING) return;
     this.#why = new ControlError('too-slow', `more than ${MOST_WAITING} bytes wait to be read`);
     this.#enough.abort();
+  }
+
+  /** A line that follows the request. Whoever sends more than it may is refused. */
+  hear(line: string): void {
+    const message = parseMessage(line);
+    if ('input' in message) this.#untaken += message.input.length;
+    if (this.#untaken > INPUT_WINDOW || this.#messages.length >= MOST_MESSAGES)
+      throw new ControlError('invalid', 'more is typed than there is room for');
+    if (this.#onMessage === undefined) this.#messages.push(message);
+    else this.#onMessage(message);
+  }
+
+  /** Tells of what the caller says, also of what it has said already. */
+  set onMessage(listener: (message: Message) => void) {
+    this.#onMessage = listener;
+    for (const message of this.#messages.splice(0)) listener(message);
+  }
+
+  /** So many bytes of input are where they belong: as many more may come. */
+  took(bytes: number): void {
+    this.#untaken -= bytes;
+    this.tell({ taken: bytes });
+  }
+
+  /** Resolves when less than a quarter of what may wait to be read does. */
+  async room(): Promise<void> {
+    while (this.socket.writableLength > MOST_WAITING / 4 && !this.enough.aborted)
+      await Promise.race([new Promise((resolve) => this.socket.once('drain', resolve)), this.gone]);
   }
 
   /** Resolves when the caller has had enough. Rejects with ControlError `too-slow` if it does not read. */

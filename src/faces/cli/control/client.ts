@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { ControlError, RefusedError } from './errors.js';
 import { controlFolder, machinesIn, removeStale, socketPath, tryConnect } from './folder.js';
 import { lineReader, type JsonObject } from './lines.js';
-import { parseAnswer, writeRequest, type Request } from './protocol.js';
+import { parseAnswer, writeMessage, writeRequest, type Message, type Request } from './protocol.js';
 
 /** An answer may carry a piece of a capture, or many records. */
 const MOST_ANSWER = 8 * 2 ** 20;
@@ -14,6 +14,8 @@ export interface AskOptions {
   /** Says that it is enough: what was asked for ends, and what it says then is the answer. */
   readonly enough: AbortSignal;
   readonly onEvent: (event: JsonObject) => void;
+  /** Gets what sends messages after the request. */
+  readonly onConnected?: (say: (message: Message) => void) => void;
   readonly folder?: string;
 }
 
@@ -40,7 +42,7 @@ export async function whichMachine(machine: string | undefined, folder = control
  * `folder`), or RefusedError with the code that the machine gives.
  */
 export async function ask(request: Request, options: AskOptions): Promise<JsonObject> {
-  const { folder = controlFolder(), enough, onEvent } = options;
+  const { folder = controlFolder(), enough, onEvent, onConnected } = options;
   const name = await whichMachine(options.machine, folder);
   const path = socketPath(folder, name);
   const socket = await tryConnect(path);
@@ -57,6 +59,9 @@ export async function ask(request: Request, options: AskOptions): Promise<JsonOb
   try {
     const answer = hear(socket, name, onEvent);
     socket.write(writeRequest(request));
+    onConnected?.((message) => {
+      if (socket.writable) socket.write(writeMessage(message));
+    });
     enough.addEventListener('abort', finish, { once: true });
     if (enough.aborted) finish();
     return await answer;

@@ -7,6 +7,8 @@
  *     (closes its end: enough)
  *                                                    {"done":{…}}  or  {"error":{"code":…,"message":…}}
  *
+ * While a domain that has what the caller types runs, lines of the caller's follow ({@link Message}).
+ *
  * One connection, one request. A use lasts until the other end is closed, so it ends with who wanted it, however that
  * comes about. Nothing that comes is trusted on either side.
  */
@@ -56,6 +58,12 @@ export type Request =
   | { readonly do: 'share'; readonly device: string; readonly rule: ShareRule; readonly script: string }
   | DomainRequest;
 
+/** A terminal. */
+export interface TtyRule {
+  readonly columns: number;
+  readonly rows: number;
+}
+
 /** What is asked about process domains. */
 export type DomainRequest =
   | {
@@ -76,6 +84,9 @@ export type DomainRequest =
       readonly forwards?: readonly string[];
       /** It goes on when who asked has gone. */
       readonly detach: boolean;
+      /** Its standard input comes with messages; with `tty` what is typed at its terminal. */
+      readonly stdin?: boolean;
+      readonly tty?: TtyRule;
     }
   | { readonly do: 'domain-ps' }
   | { readonly do: 'domain-check'; readonly name: string; readonly kernel?: string }
@@ -142,6 +153,8 @@ const DISTURB = {
   ...{ latency: number(0, MOST_MS), jitter: number(0, MOST_MS), errors: number(0, 1), requests: kinds, ...range },
   ...{ loss: number(0, 1), duplicate: number(0, 1), direction: oneOf('in', 'out') },
 };
+const cells = number(1, 0xffff);
+const TTY = { columns: cells, rows: cells };
 const SHARE = { ...range, readOnly: boolean, overlay: boolean, weight: number(0.001, 1000) };
 
 /** Takes what the table names, and refuses everything else. */
@@ -172,6 +185,7 @@ const REQUESTS: Readonly<Record<Request['do'], { readonly needs: readonly string
     needs: ['argv', 'detach'],
     ...{ argv: texts, name: domain, user: text(256), env: texts, limits: texts, cwd: text(MOST_PATH) },
     ...{ tree: text(64), root: text(MOST_PATH), address: text(64), forwards: texts, detach: boolean },
+    ...{ stdin: boolean, tty: rule(TTY) },
   },
   'domain-ps': { needs: [] },
   'domain-check': { needs: ['name'], name: domain, kernel: text(64) },
@@ -195,6 +209,31 @@ export function parseRequest(line: string): Request {
   if (what === 'move' && !String(taken['path']).startsWith('/')) refuse('"path" begins with /');
   return { do: what, ...taken } as Request;
 }
+
+/** Bytes of input that may be on their way without the machine having said that they are taken (an event `taken`). */
+export const INPUT_WINDOW = 256 * 1024;
+
+/** What a caller says after its request. */
+export type Message =
+  | { readonly input: Uint8Array }
+  /** The end of its input. */
+  | { readonly end: true }
+  | { readonly size: TtyRule };
+
+/** Throws ControlError `invalid`. */
+export function parseMessage(line: string): Message {
+  const { input, end, size } = parseObject(line);
+  if (typeof input === 'string') return { input: Buffer.from(input, 'base64') };
+  if (end === true) return { end };
+  if (isObject(size)) {
+    const { columns, rows } = fields(size, TTY, '"size"');
+    return { size: { columns: Number(columns), rows: Number(rows) } };
+  }
+  return refuse(`this is no message: ${line.slice(0, 80)}`);
+}
+
+export const writeMessage = (message: Message): string =>
+  `${JSON.stringify('input' in message ? { input: Buffer.from(message.input).toString('base64') } : message)}\n`;
 
 export const writeRequest = (request: Request): string => `${JSON.stringify({ version: VERSION, ...request })}\n`;
 

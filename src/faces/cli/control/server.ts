@@ -75,7 +75,7 @@ export class ControlServer {
 
   async #serve(socket: Socket, caller: Caller): Promise<void> {
     try {
-      const request = parseRequest(await firstLine(socket));
+      const request = parseRequest(await firstLine(socket, (line) => caller.hear(line)));
       caller.done(await perform(request, this.machine, caller));
     } catch (error) {
       caller.refuse(error);
@@ -84,23 +84,29 @@ export class ControlServer {
   }
 }
 
-/** What is said first; rejects with ControlError `invalid` if it is too long, too late, or nothing. */
-function firstLine(socket: Socket): Promise<string> {
+/**
+ * What is said first; rejects with ControlError `invalid` if it is too long, too late, or nothing. `more`: takes the lines
+ * that follow; what it does not want ends the connection.
+ */
+function firstLine(socket: Socket, more: (line: string) => void): Promise<string> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new ControlError('invalid', 'nothing was asked for')), PATIENCE);
+    let first = true;
+    let failed = false;
     const read = lineReader((line) => {
       clearTimeout(timer);
+      if (!first) more(line);
+      first = false;
       resolve(line);
     });
-    let any = false;
     socket.on('data', (bytes) => {
-      // What follows the first line has no meaning.
-      if (any) return;
+      if (failed) return;
       try {
         read(bytes);
       } catch (error) {
-        any = true;
+        failed = true;
         reject(error instanceof Error ? error : new Error(String(error)));
+        if (!first) socket.destroy();
       }
     });
     const nothing = (): void => {

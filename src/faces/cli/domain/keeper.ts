@@ -8,6 +8,7 @@ import { ControlError } from '../control/errors.js';
 import type { JsonObject } from '../control/lines.js';
 import type { DomainRequest } from '../control/protocol.js';
 import { parseForward } from '../run-options.js';
+import { passInput } from './typing.js';
 
 export interface KeeperOptions {
   readonly computer: Computer;
@@ -67,7 +68,7 @@ export class DomainKeeper {
   async #run(request: Of<'domain-run'>, caller: Caller): Promise<JsonObject> {
     const [program, ...args] = request.argv;
     if (program === undefined || program === '') throw new ControlError('invalid', 'which program?');
-    const { user, cwd, address, detach } = request;
+    const { user, cwd, address, detach, stdin, tty } = request;
     const name = request.name ?? this.#freeName(program);
     const taken = this.#domains.get(name);
     if (taken !== undefined && taken.domain.end === undefined) {
@@ -85,6 +86,8 @@ export class DomainKeeper {
       ...(cwd !== undefined && { cwd }),
       ...(root !== undefined && { root }),
       ...(network !== undefined && { network }),
+      ...(stdin === true && { stdin: 'open' as const }),
+      ...(tty !== undefined && { tty }),
     });
     const forwards: Forward[] = [];
     this.#domains.delete(name);
@@ -99,6 +102,7 @@ export class DomainKeeper {
     this.#forget();
     const ports = forwards.map((f) => ({ host: f.host, port: f.port, guestPort: f.guestPort }));
     if (detach) return { domain: name, instance: carrier.name, forwards: ports };
+    if (domain.stdin !== undefined) passInput(domain, caller);
     caller.tell({ started: name, instance: carrier.name, forwards: ports });
     return { domain: name, end: describeEnd(await follow(domain, caller, true)) };
   }
@@ -249,7 +253,10 @@ export class DomainKeeper {
 
 /** Passes on what a domain writes until it ends, or the caller has had enough; then, if it is the caller's, it is stopped. */
 async function follow(domain: Domain, caller: Caller, isCallers: boolean): Promise<DomainEnd> {
-  const deaf = domain.onOutput((bytes) => tellOutput(caller, bytes));
+  const deaf = domain.onOutput((bytes) => {
+    tellOutput(caller, bytes);
+    return caller.room();
+  });
   const enough = caller.untilEnough();
   enough.catch(() => undefined);
   try {

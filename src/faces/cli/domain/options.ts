@@ -15,7 +15,8 @@ with another kernel. "serve" is the machine that they run on; the others speak t
     --image IMAGE             the instances' own user space: shell (the default) or redis
     --memory SIZE             of each of its two OS instances; 512M unless told
   run [options] -- PROGRAM ARGS
-                              starts a program as a domain; its output is ours, and its exit status too. Ctrl-C stops it
+                              starts a program as a domain; its input and output are ours, and its exit status too.
+                              Ctrl-C stops it
     --name NAME               what to call it; the program's name unless told
     --tree NAME               its root is this tree, with /var, /run and /tmp of its own in memory
     --root DIR                its root is this folder of the OS instance
@@ -26,6 +27,9 @@ with another kernel. "serve" is the machine that they run on; the others speak t
     --network ADDRESS         a network card of its own, with this address: 10.0.2.100
     --forward [PROTOCOL:][ADDRESS:]PORT:ITSPORT
                               a port of this host that leads to it; PORT 0: any that is free
+    --stdin, -i               what comes to our standard input is its standard input, to its end: so it is unless
+                              --detach is told
+    --tty, -t                 it gets a terminal, the size of ours; all that is typed goes to it, Ctrl-C too
     --detach                  it goes on when this command has ended
   ps                          the domains: where they are, since when, their processes, how they ended
   check NAME                  whether it could move, all that is in the way, and since when
@@ -54,7 +58,14 @@ export interface ServeOptions {
 
 export type DomainOptions =
   | { readonly serve: ServeOptions }
-  | { readonly serve?: never; readonly request: DomainRequest; readonly machine?: string; readonly json: boolean };
+  | {
+      readonly serve?: never;
+      readonly request: DomainRequest;
+      readonly machine?: string;
+      readonly json: boolean;
+      /** A terminal of ours is to be the program's. */
+      readonly tty: boolean;
+    };
 
 const OPTIONS = {
   name: { type: 'string' },
@@ -70,6 +81,8 @@ const OPTIONS = {
   network: { type: 'string' },
   forward: { type: 'string', multiple: true },
   detach: { type: 'boolean' },
+  stdin: { type: 'boolean', short: 'i' },
+  tty: { type: 'boolean', short: 't' },
   to: { type: 'string' },
   timeout: { type: 'string' },
   follow: { type: 'boolean' },
@@ -83,7 +96,7 @@ type Values = ReturnType<typeof read>['values'];
 /** Options that go with each command, beside those of all. */
 const TAKES = {
   serve: ['name', 'kernel', 'tree', 'image', 'memory'],
-  run: ['name', 'tree', 'root', 'user', 'limit', 'env', 'workdir', 'network', 'forward', 'detach'],
+  run: ['name', 'tree', 'root', 'user', 'limit', 'env', 'workdir', 'network', 'forward', 'detach', 'stdin', 'tty'],
   ps: [],
   check: ['to'],
   move: ['to'],
@@ -118,7 +131,9 @@ export function parseDomainOptions(args: string[]): DomainOptions | 'help' {
     return { serve: serveOptions(values, json) };
   }
   const request = command === 'run' ? runRequest(values, [...rest, ...program]) : requestOf(command, rest, values);
-  return { request, json, ...(machine !== undefined && { machine }) };
+  const tty = values.tty === true;
+  if (tty && json) throw new UsageError('--tty shows what the program shows, and no --json');
+  return { request, json, tty, ...(machine !== undefined && { machine }) };
 }
 
 function serveOptions(values: Values, json: boolean): ServeOptions {
@@ -129,6 +144,7 @@ function serveOptions(values: Values, json: boolean): ServeOptions {
 }
 
 function runRequest(values: Values, argv: readonly string[]): DomainRequest {
+  const { stdin = false, tty = false } = values;
   const { name, tree = [], root, user, limit, env, workdir: cwd, network: address, forward, detach = false } = values;
   if (argv.length === 0) throw new UsageError('"domain run" wants a program: -- PROGRAM ARGS');
   if (tree.length > 1) throw new UsageError('--tree: a domain has one root');
@@ -136,11 +152,13 @@ function runRequest(values: Values, argv: readonly string[]): DomainRequest {
   if (name !== undefined && !/^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(name)) {
     throw new UsageError(`--name ${name}: letters, digits, - and _ only`);
   }
+  if (detach && (stdin || tty)) throw new UsageError(`--${stdin ? 'stdin' : 'tty'}: with --detach nobody would type`);
   if (forward !== undefined && address === undefined) {
     throw new UsageError('--forward leads to an address: --network gives the domain one');
   }
   return {
     ...{ do: 'domain-run', argv, detach },
+    ...(!detach && { stdin: true }),
     ...(name !== undefined && { name }),
     ...(tree[0] !== undefined && { tree: tree[0] }),
     ...(root !== undefined && { root }),
