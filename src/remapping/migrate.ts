@@ -67,10 +67,17 @@ const REST = 200;
 
 /** How often it is tried to end the original: it is in nobody's way, but it takes its place. */
 const MOST_TRIES = 3;
+/**
+ * How often a move is prepared where processes come and go meanwhile: what they need must be made anew, and to do so while
+ * they stand still takes as long.
+ */
+const MOST_PREPARATIONS = 2;
 /** How often a domain is frozen to be moved, where what it was just doing cannot be moved. */
 const MOST_ATTEMPTS = 8;
 /** A step of a move, in the order of `STEPS`. */
 export type Step = (typeof STEPS)[number];
+/** In these the domain runs as ever. */
+const BEFORE_FREEZE: readonly Step[] = ['survey', 'prepare', 'bear'];
 
 /** What a move did, and how long it took. */
 export interface MigrationReport {
@@ -127,19 +134,22 @@ async function tryToMove(options: MigrationOptions): Promise<Moved> {
     reached = step;
     return options.onStep?.(step);
   };
-  for (let attempts = 1; ; attempts++) {
+  for (let [attempts, preparations] = [1, 1]; ;) {
     try {
-      return await moveOnce({ ...options, onStep }, attempts);
+      return await moveOnce({ ...options, onStep }, attempts, preparations < MOST_PREPARATIONS);
     } catch (e) {
       // The freeze came in the middle of what is over in a moment: the domain gets that moment.
       const passing = e instanceof DomainError && e.passing && reached !== 'survey';
-      if (!passing || attempts === MOST_ATTEMPTS) throw e;
+      if (!passing || attempts === MOST_ATTEMPTS || preparations === MOST_ATTEMPTS) throw e;
+      if (BEFORE_FREEZE.includes(reached)) preparations++;
+      else attempts++;
       await aMoment();
     }
   }
 }
 
-async function moveOnce(options: MigrationOptions, attempts: number): Promise<Moved> {
+/** `again`: whether it can be prepared once more. Throws `changed` then, where processes have come or gone meanwhile. */
+async function moveOnce(options: MigrationOptions, attempts: number, again: boolean): Promise<Moved> {
   const { domain, to, mover, gate, now } = options;
   const step = async (s: Step): Promise<void> => {
     await options.onStep?.(s);
@@ -217,7 +227,10 @@ async function moveOnce(options: MigrationOptions, attempts: number): Promise<Mo
     const foresight = { known: early, held, shares: foreseen, lacking, mountSpaces };
     await restoration.rehearseFlip(early);
     await new Promise<void>((resolve) => setTimeout(resolve, REST));
-    await lookAgain(domain, early, held);
+    if (!(await lookAgain(domain, early, held)) && again) {
+      const resource = 'processes that come and go';
+      throw new DomainError('changed', `processes of domain ${spec.name} came or went`, { resource, passing: true });
+    }
 
     await step('freeze');
     const look = await lookAtSleepers(domain.anchor);

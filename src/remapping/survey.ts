@@ -185,16 +185,23 @@ function comesAndGoes(name: string, cause: unknown): DomainError {
 const REHEARSALS = 2;
 
 /**
- * Looks at processes as it will be done when they stand still, for nothing but that the engine and the guest's kernel
- * have this way behind them. What has changed meanwhile is found out then.
+ * Looks at processes as it will be done when they stand still, so that the engine and the guest's kernel have this way
+ * behind them. Answers whether they are the same, with the same threads: what has changed after that is found out then.
  */
-export async function lookAgain(domain: RunningDomain, early: readonly Outline[], held: HeldFiles): Promise<void> {
+export async function lookAgain(domain: RunningDomain, early: readonly Outline[], held: HeldFiles): Promise<boolean> {
   const pids = early.map((o) => o.view.hostPid);
+  let views: readonly ProcessView[] = [];
   try {
-    for (let turn = 0; turn < REHEARSALS; turn++) await surveyProcesses(domain.hands, pids, held);
+    for (let turn = 0; turn < REHEARSALS; turn++) views = await surveyProcesses(domain.hands, pids, held);
   } catch (e) {
     if (!(e instanceof DomainError && e.code === 'lost')) throw e;
+    return false;
   }
+  const now = await domain.anchor.cgroup.processes();
+  const tids = (v: ProcessView | undefined): string => v?.threads.map((t) => t.hostTid).join() ?? '';
+  const threads = new Map(views.map((v) => [v.hostPid, tids(v)]));
+  const others = now.filter((pid) => pid !== domain.anchor.pid);
+  return others.length === pids.length && early.every((o) => threads.get(o.view.hostPid) === tids(o.view));
 }
 
 export async function readAllAdvice(hands: Hands, outlines: readonly Outline[]): Promise<Map<number, Advice[]>> {
