@@ -8,7 +8,9 @@ import { together } from '../domain/together.js';
 import { isEmpty } from '../domain/files/folder-position.js';
 import { S_IF, typeOf } from '../domain/files/inode.js';
 import { isKernelFile } from '../domain/files/kernel-files.js';
-import { isInotify, watchesOf } from '../domain/files/watches.js';
+import { isFanotify, isInotify } from '../domain/files/events.js';
+import { marksOf } from '../domain/files/marks.js';
+import { watchesOf } from '../domain/files/watches.js';
 import { wasCarried } from '../domain/files/living.js';
 import { carriedPaths, isOrdinary } from '../domain/memory/carried.js';
 import { refusing, refusingLater, type OnRefusal } from '../domain/refusals.js';
@@ -88,10 +90,14 @@ function mismatch(path: string, use: string, how: string): DomainError {
   return new DomainError('mismatch', `${path}, which the domain ${use}, ${how}`, { resource: path });
 }
 
-/** What inotify watches for the domain. */
+/** What inotify and fanotify watch for the domain. */
 async function watchedPaths(hands: Hands, views: readonly ProcessView[]): Promise<string[]> {
-  const instances = views.flatMap((view) => view.descriptors.filter(isInotify).map((d) => ({ view, d })));
-  const watches = await together(instances.map(({ view, d }) => watchesOf(hands, d, view.hostPid)));
+  const watches = await together(
+    views.flatMap(({ hostPid, descriptors }) => [
+      ...descriptors.filter(isInotify).map((d) => watchesOf(hands, d, hostPid)),
+      ...descriptors.filter(isFanotify).map((d) => marksOf(hands, d, hostPid)),
+    ]),
+  );
   return watches.flat().flatMap((w) => (w.ghost === undefined ? [w.path] : []));
 }
 

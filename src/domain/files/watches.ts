@@ -6,7 +6,7 @@ import { askAll } from '../linux/ask-all.js';
 import { closeAll } from '../linux/making.js';
 import { parseStat, readLinks, readText } from '../linux/os.js';
 import type { DescriptorView } from '../proc/survey.js';
-import { parseMountinfo } from '../mounts/mountinfo.js';
+import { parseMountinfo, type Mount } from '../mounts/mountinfo.js';
 import { inodeKey } from './inode.js';
 import { DELETED } from '../proc/deleted.js';
 
@@ -24,31 +24,42 @@ export interface Watch {
   readonly ghost: string | undefined;
 }
 
-export const isInotify = (view: DescriptorView): boolean => view.link === 'anon_inode:inotify';
-
-interface Line {
-  readonly wd: number;
+/** A file as the kernel names it where no path does. */
+interface Handle {
+  /** The device of its file system, as the kernel has it. */
   readonly sdev: number;
-  readonly mask: number;
   readonly type: number;
   readonly handle: Uint8Array;
 }
 
+interface Line extends Handle {
+  readonly wd: number;
+  readonly mask: number;
+}
+
 /** `inotify wd:1 ino:9e7e sdev:800013 mask:800afce ignored_mask:0 fhandle-bytes:8 fhandle-type:1 f_handle:7e9e0000640d1b6d`, in hexadecimal. */
-const LINE =
-  /^([0-9a-f]+) ino:[0-9a-f]+ sdev:([0-9a-f]+) mask:([0-9a-f]+) .*fhandle-bytes:([0-9a-f]+) fhandle-type:([0-9a-f]+) f_handle:([0-9a-f]+)/;
+const LINE = /^([0-9a-f]+) ino:[0-9a-f]+ sdev:([0-9a-f]+) mask:([0-9a-f]+) /;
+const HANDLE = / fhandle-bytes:([0-9a-f]+) fhandle-type:([0-9a-f]+) f_handle:([0-9a-f]+)/;
+
+/** The handle at the end of a line. Throws `unsupported` for a file that has none. */
+export function handleIn(line: string, where: string): Pick<Handle, 'type' | 'handle'> {
+  const [, bytes = '', type = '', hex = ''] = HANDLE.exec(line) ?? [];
+  const length = parseInt(bytes, 16);
+  if (Number.isNaN(length) || hex.length < 2 * length) throw unsupported('a watch of a file that has no handle', where);
+  const handle = Uint8Array.from({ length }, (_, i) => parseInt(hex.slice(2 * i, 2 * i + 2), 16));
+  return { type: parseInt(type, 16), handle };
+}
 
 function linesOf(view: DescriptorView): Line[] {
   return view.info.lines
     .filter(([key]) => key === 'inotify wd')
     .map(([, value]) => {
+      const where = `descriptor ${view.fd}`;
       const found = LINE.exec(value);
-      if (found === null) throw unsupported('a watch of a file that has no handle', `descriptor ${view.fd}`);
-      const [wd = 0, sdev = 0, mask = 0, bytes = 0, type = 0] = found.slice(1, 6).map((x) => parseInt(x, 16));
-      const hex = found[6] ?? '';
-      const handle = Uint8Array.from({ length: bytes }, (_, i) => parseInt(hex.slice(2 * i, 2 * i + 2) || '0', 16));
-      if (wd > MOST) throw unsupported('a watch with a very high number', `descriptor ${view.fd}`);
-      return { wd, sdev, mask: (mask & ASKED) >>> 0, type, handle };
+      if (found === null) throw unsupported('a watch of a file that has no handle', where);
+      const [wd = 0, sdev = 0, mask = 0] = found.slice(1).map((x) => parseInt(x, 16));
+      if (wd > MOST) throw unsupported('a watch with a very high number', where);
+      return { wd, sdev, mask: (mask & ASKED) >>> 0, ...handleIn(value, where) };
     })
     .sort((a, b) => a.wd - b.wd);
 }
@@ -56,8 +67,18 @@ function linesOf(view: DescriptorView): Line[] {
 /** What an inotify instance watches: the kernel tells handles of the files, by which the hands find them. */
 export async function watchesOf(hands: Hands, view: DescriptorView, hostPid: number): Promise<Watch[]> {
   const lines = linesOf(view);
+  const files = await filesByHandle(hands, lines, hostPid, `descriptor ${view.fd}`);
+  return lines.map(({ wd, mask }, i) => ({ wd, mask, ...files[i] }));
+}
+
+/** Where files are, in their order; of one whose name is gone, the name it had, and its key. Throws `unsupported` if one is not found. */
+export async function filesByHandle(
+  hands: Hands,
+  lines: readonly Handle[],
+  hostPid: number,
+  where: string,
+): Promise<Pick<Watch, 'path' | 'ghost'>[]> {
   if (lines.length === 0) return [];
-  const where = `descriptor ${view.fd}`;
   const mounts = await mountsByDevice(hands, hostPid);
   const roots = [...new Set(lines.map((l) => l.sdev))].map((sdev) => ({ sdev, at: mounts.get(sdev) }));
   for (const { at } of roots) if (at === undefined) throw unsupported('a watch of a file that is not found', where);
@@ -93,27 +114,32 @@ export async function watchesOf(hands: Hands, view: DescriptorView, hostPid: num
       hands,
       found.map(({ fd }) => `/proc/self/fd/${fd}`),
     );
-    return lines.map(({ wd, mask }, i) => {
+    return lines.map((_, i) => {
       const shown = paths[i] ?? '';
       const stat = found[i]?.stat;
       // One that is left has at least a name; a folder has two.
       const gone = stat?.nlink === 0 && shown.endsWith(DELETED);
       if (!shown.startsWith('/') || stat === undefined) throw unsupported('a watch of a file without a name', where);
       const path = gone ? shown.slice(0, -DELETED.length) : shown;
-      return { wd, mask, path, ghost: gone ? inodeKey(stat.dev, stat.ino) : undefined };
+      return { path, ghost: gone ? inodeKey(stat.dev, stat.ino) : undefined };
     });
   } finally {
     await closeAll(hands, [...mountFds, ...fds]);
   }
 }
 
-/** A mount of each file system, by its device as the kernel has it: major in the upper bits, minor in the lower 20. */
+/** Of a mount's file system as the kernel has it: major in the upper bits, minor in the lower 20. */
+export function deviceOf({ dev }: Mount): number {
+  const [major = 0, minor = 0] = dev.split(':').map(Number);
+  return major * 2 ** 20 + minor;
+}
+
+/** A mount of each file system, by its device. */
 async function mountsByDevice(hands: Hands, hostPid: number): Promise<Map<number, string>> {
   const out = new Map<number, string>();
-  for (const { dev, root, point } of parseMountinfo((await readText(hands, `/proc/${hostPid}/mountinfo`)) ?? '')) {
-    const [major = 0, minor = 0] = dev.split(':').map(Number);
+  for (const mount of parseMountinfo((await readText(hands, `/proc/${hostPid}/mountinfo`)) ?? '')) {
     // A file is found below its mount only: one that shows all of the file system serves for all.
-    if (root === '/') out.set(major * 2 ** 20 + minor, point);
+    if (mount.root === '/') out.set(deviceOf(mount), mount.point);
   }
   return out;
 }

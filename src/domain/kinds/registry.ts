@@ -8,7 +8,9 @@ import { eventfd } from './events/eventfd.js';
 import { hostEnds } from './host-ends.js';
 import { hostname } from './hostname.js';
 import { jobs } from './process/jobs.js';
-import { inotify, unreadEvents } from './files/inotify.js';
+import { fanotify } from './files/fanotify.js';
+import { inotify } from './files/inotify.js';
+import { unreadEvents } from './files/unread-events.js';
 import type { DomainKind, FileKind, ProcessKind } from './kind.js';
 import { locksToCome } from './process/locks-to-come.js';
 import { memoryFile } from './files/memory-file.js';
@@ -42,6 +44,7 @@ export const fileKinds: readonly FileKind[] = [
   signalfd,
   epoll,
   inotify,
+  fanotify,
   socket,
   ...socketKinds,
   memoryFile,
