@@ -6,7 +6,7 @@
  */
 import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported } from '../errors.js';
-import { isInotify } from '../files/watches.js';
+import { isFanotify, isInotify } from '../files/events.js';
 import type { LookContext } from '../kinds/kind.js';
 import { askAll } from '../linux/ask-all.js';
 import { AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../linux/flags.js';
@@ -49,12 +49,12 @@ export async function placeFiles(
   if (spaces.length === 0) return views;
   const { anchor } = context;
   const home = anchor.namespaces['mnt'] ?? '';
-  for (const { pid, namespaces, descriptors } of views)
-    if (
-      namespaces['mnt'] !== home &&
-      descriptors.some((d) => isInotify(d) && d.info.lines.some(([key]) => key === 'inotify wd'))
-    )
+  for (const { pid, namespaces, descriptors } of views) {
+    if (namespaces['mnt'] === home) continue;
+    if (descriptors.some((d) => isInotify(d) && d.info.lines.some(([key]) => key === 'inotify wd')))
       throw unsupported('a watch (inotify) in a mount namespace of its own', `process ${pid}`);
+    if (descriptors.some(isFanotify)) throw unsupported('fanotify in a mount namespace of its own', `process ${pid}`);
+  }
   const mounts = await readMounts(context);
   const at = new Map<number, { readonly link: string; readonly mount: Mount }>();
   for (const { link, mounts: own } of [{ link: home, mounts }, ...spaces])
