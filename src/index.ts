@@ -235,6 +235,7 @@ export type { Blob } from './image/store.js';
 export type { DomainCards } from './maintenance/cards.js';
 export type { TreeDisk } from './maintenance/carrier.js';
 export type { OnOutput } from './maintenance/handle/output.js';
+export type { Left } from './maintenance/gate.js';
 export type { LeftConnections } from './maintenance/left.js';
 export type { DomainInput, InputData } from './maintenance/handle/host-side.js';
 export type { WindowSize } from './domain/tree/host-ends.js';

@@ -3,8 +3,7 @@
  * domain's network namespace there, its card with it, until all that was written has arrived.
  */
 import { inetSocketsOver } from '../domain/kinds/sockets/inet/diag.js';
-import { ENDING } from '../domain/kinds/sockets/inet/orphans.js';
-import { STATE } from '../domain/kinds/sockets/inet/tcp-repair.js';
+import { UNFINISHED } from '../domain/kinds/sockets/inet/orphans.js';
 import { O } from '../domain/linux/flags.js';
 import { check } from '../domain/linux/os.js';
 import { AF_NETLINK, IPPROTO_TCP, NETLINK_SOCK_DIAG, SOCK_RAW } from '../domain/linux/socket-numbers.js';
@@ -19,9 +18,6 @@ const LOOK = 200;
 /** Those that are not over then are given up (ms): a peer that takes nothing keeps them for ever. */
 const MOST = 600_000;
 const UNSEEN = 60_000;
-/** The other side has all, and has yet to end its own direction: the kernel gives that a minute. */
-const STATES = ENDING | (1 << STATE.FIN_WAIT2);
-
 const keyOf = ({ port, peerIp, peerPort }: Connection): string => `${port} ${peerIp} ${peerPort}`;
 
 /** Opens a socket by which connections of a network namespace can be looked at, when nobody is in it any more. */
@@ -67,7 +63,7 @@ export class LeftConnections {
       ) {
         await new Promise((resolve) => setTimeout(resolve, LOOK));
         if (diag === undefined) continue;
-        const there = await inetSocketsOver(this.hands, diag, IPPROTO_TCP, STATES);
+        const there = await inetSocketsOver(this.hands, diag, IPPROTO_TCP, UNFINISHED);
         const still = new Set(there.map((socket) => keyOf(connectionOf(socket))));
         stay.end(open.filter((c) => !still.has(keyOf(c))));
         open = open.filter((c) => still.has(keyOf(c)));

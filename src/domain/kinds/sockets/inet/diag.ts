@@ -11,6 +11,8 @@ const FIXED = 72;
 
 /** A socket of the internet's families as sock_diag(7) tells it. */
 export interface DiagSocket {
+  /** By TCP's numbers. */
+  readonly state: number;
   readonly local: Endpoint;
   readonly peer: Endpoint;
   /** 0: no process has it. */
@@ -61,6 +63,7 @@ function socketIn(entry: Entry): DiagSocket {
   const endpoint = (address: number, port: number): Endpoint =>
     endpointAt(header.slice(address, address + length), (header[port] << 8) | header[port + 1]);
   return {
+    state: header[1],
     local: endpoint(8, 4),
     peer: endpoint(24, 6),
     received: readU32(header, 56),
