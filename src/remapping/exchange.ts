@@ -11,15 +11,20 @@ export interface Pairs {
   readonly targets: Int32Array;
 }
 
-/** What an exchange came to. */
+/** What an exchange came to. Copies are pairs of frames: what lies in the first shall be copied to the second. */
 export interface Exchanged {
   readonly framesFlipped: number;
-  /** Pages that came second, as pairs of frames: what lies in the first shall be copied to the second. */
+  /** For targets whose source has gone to another one. */
   readonly copies: readonly (readonly [from: number, to: number])[];
+  /** For sources whose target has gone to another one. */
+  readonly copiesBack: readonly (readonly [from: number, to: number])[];
 }
 
-/** Throws `lost` or `state` if pairs cannot be exchanged between the spaces with these page maps. */
-export function checkPairs({ sources, targets }: Pairs, a: Int32Array, b: Int32Array): void {
+/**
+ * Throws `lost` if pairs cannot be exchanged between the spaces with these page maps; unless `back`, throws `changed`, passing,
+ * if two sources are for one target: a kernel has given processes pages of their own that had one in common a moment ago.
+ */
+export function checkPairs({ sources, targets }: Pairs, a: Int32Array, b: Int32Array, back = false): void {
   const owner = new Int32Array(b.length);
   for (let i = 0; i < sources.length; i++) {
     const s = sources[i];
@@ -28,7 +33,8 @@ export function checkPairs({ sources, targets }: Pairs, a: Int32Array, b: Int32A
     if (!(a[s] & PAGE_PRESENT) || !(b[d] & PAGE_PRESENT))
       throw new DomainError('lost', 'a page lies outside the memory of its OS instance');
     const claimed = owner[d];
-    if (claimed !== 0 && claimed !== s + 1) throw new DomainError('state', 'two pages were to go to the same place');
+    if (claimed !== 0 && claimed !== s + 1 && !back)
+      throw new DomainError('changed', 'two pages were to go to the same place', { passing: true });
     owner[d] = s + 1;
   }
 }
@@ -36,22 +42,27 @@ export function checkPairs({ sources, targets }: Pairs, a: Int32Array, b: Int32A
 /** Exchanges what is behind the pages of pairs that {@link checkPairs} has found good. */
 export function exchange({ sources, targets }: Pairs, a: Int32Array, b: Int32Array): Exchanged {
   const wentTo = new Int32Array(a.length);
+  const cameFrom = new Int32Array(b.length);
   const copies: [number, number][] = [];
+  const copiesBack: [number, number][] = [];
   let framesFlipped = 0;
   for (let i = 0; i < sources.length; i++) {
     const s = sources[i];
     const d = targets[i];
     const before = wentTo[s] - 1;
     if (before === d) continue;
-    if (before < 0) {
+    if (before >= 0) copies.push([b[before] >>> 8, b[d] >>> 8]);
+    else if (cameFrom[d] !== 0) copiesBack.push([a[cameFrom[d] - 1] >>> 8, a[s] >>> 8]);
+    else {
       const entry = a[s];
       a[s] = mapped(b[d]);
       b[d] = mapped(entry);
       wentTo[s] = d + 1;
+      cameFrom[d] = s + 1;
       framesFlipped++;
-    } else copies.push([b[before] >>> 8, b[d] >>> 8]);
+    }
   }
-  return { framesFlipped, copies };
+  return { framesFlipped, copies, copiesBack };
 }
 
 const mapped = (entry: number): number => (entry & ~0xff) | PAGE_PRESENT | PAGE_WRITABLE;

@@ -5,9 +5,9 @@ import type { LogicalAddressSpace } from '../partition/address-space.js';
 import { DomainError } from '../domain/errors.js';
 import { Sequence, together } from '../domain/together.js';
 import type { Tracee } from '../domain/trace/tracee.js';
-import { checkPairs, exchange } from './exchange.js';
-import type { FlipReceipt, FrameMover, Move, PageLook, ProcessSpace } from '../domain/memory/mover.js';
-import { ownPagesIn, walkRun } from './page-run.js';
+import { checkPairs, exchange, type Exchanged } from './exchange.js';
+import type { CommonPages, FlipReceipt, FrameMover, Move, PageLook, ProcessSpace } from '../domain/memory/mover.js';
+import { ownPagesIn, strangersIn, walkRun } from './page-run.js';
 import type { Range } from '../domain/memory/ranges.js';
 import { warmUp } from './warm-up.js';
 
@@ -83,6 +83,20 @@ export class FrameFlipper implements FrameMover {
     return whileStill([side], () => ownPagesIn(memory, satp, ranges, side.partition.space.pages));
   }
 
+  async strangers(common: readonly CommonPages[]): Promise<(readonly Range[])[]> {
+    const first = common[0];
+    if (first === undefined) return [];
+    const [from, to] = [this.#working(first.from.hands), this.#working(first.to.hands)];
+    return whileStill([from.side, to.side], () =>
+      strangersIn(
+        from.memory,
+        to.memory,
+        common.map((c) => ({ from: c.from.satp ?? 0n, to: c.to.satp ?? 0n, ranges: c.ranges })),
+        to.side.partition.space.pages,
+      ),
+    );
+  }
+
   async flip(moves: readonly Move[]): Promise<FlipReceipt> {
     const sides = new Set(moves.flatMap((m) => [this.#side(m.from.hands), this.#side(m.to.hands)]));
     const letGo = [...sides].map((side) => side.partition.hold());
@@ -105,7 +119,8 @@ export class FrameFlipper implements FrameMover {
 
   /**
    * `copy`: whether a destination that comes second gets a copy. Taking back, it has nothing to give, and its
-   * pages may have their final protection already.
+   * pages may have their final protection already; then a source that comes second gets one: the kernel may have given
+   * processes pages of their own meanwhile.
    */
   async #exchange(moves: readonly Move[], copy: boolean): Promise<{ framesFlipped: number; bytesCopied: number }> {
     const first = moves[0];
@@ -146,14 +161,19 @@ export class FrameFlipper implements FrameMover {
     const a = from.side.partition.space;
     const b = to.side.partition.space;
     // First everything is looked at, then everything is changed: a failure leaves nothing changed.
-    checkPairs({ sources, targets }, a.map, b.map);
-    const { framesFlipped, copies } = exchange({ sources, targets }, a.map, b.map);
-    if (!copy) return { framesFlipped, bytesCopied: 0 };
-    for (const [source, target] of copies) {
-      b.bytes.copyWithin(target * 4096, source * 4096, source * 4096 + 4096);
-      b.written(target * 4096, 4096);
-    }
-    return { framesFlipped, bytesCopied: 4096 * copies.length };
+    checkPairs({ sources, targets }, a.map, b.map, !copy);
+    const { framesFlipped, copies, copiesBack } = exchange({ sources, targets }, a.map, b.map);
+    if (!copy) copyFrames(a, copiesBack);
+    else copyFrames(b, copies);
+    return { framesFlipped, bytesCopied: copy ? 4096 * copies.length : 0 };
+  }
+}
+
+/** Pairs of frames, the second of which belong to the space. */
+function copyFrames(space: LogicalAddressSpace, copies: Exchanged['copies']): void {
+  for (const [source, target] of copies) {
+    space.bytes.copyWithin(target * 4096, source * 4096, source * 4096 + 4096);
+    space.written(target * 4096, 4096);
   }
 }
 

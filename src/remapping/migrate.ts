@@ -13,6 +13,7 @@ import { carriedPaths } from '../domain/memory/carried.js';
 import { total } from '../domain/memory/ranges.js';
 import { FlippedFiles } from '../domain/memory/flipped-files.js';
 import type { FrameMover } from '../domain/memory/mover.js';
+import { findShared } from '../domain/memory/shared-pages.js';
 import { holdProc } from '../domain/proc/survey.js';
 import { stillFits, withoutObjects, type Outline } from '../domain/checkpoint/outline.js';
 import { Actors } from '../domain/restore/actors.js';
@@ -206,14 +207,15 @@ async function moveOnce(options: MigrationOptions, attempts: number, again: bool
       };
       const restoration = new Restoration(anchor, context);
       await restoration.prepare(shares);
-      await restoration.bear(outlines);
       const carried = carriedPaths(
         outlines.map((o) => o.view),
         brought,
       );
       // Where a file is written anew, pages of a mapping of it that are the process's own would be gone.
       const later = (path: string): boolean => carried.has(path) || lacking.has(path) || brought(path);
-      await restoration.shape(outlines.map((o) => withoutObjects(o, later)));
+      const shapes = outlines.map((o) => withoutObjects(o, later));
+      await restoration.bear(outlines, shapes, await findShared(domain.hands, outlines));
+      await restoration.shape(shapes);
       return restoration;
     };
     await step('bear');
@@ -261,6 +263,7 @@ async function moveOnce(options: MigrationOptions, attempts: number, again: bool
     }
     restoration.image = image;
     await restoration.makeShared();
+    await restoration.part();
     await restoration.shape(image.processes);
     const { anchor, context } = restoration;
     await step('files');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RAM_START } from '../partition/address-space.js';
-import { ownPagesIn, walkRun, type GuestPhysical } from './page-run.js';
+import { ownPagesIn, strangersIn, walkRun, type GuestPhysical } from './page-run.js';
 
 const [V, R, W, G, SPECIAL] = [1, 2, 4, 1 << 5, 1 << 8];
 const MEGAPAGE = 0x20_0000;
@@ -116,4 +116,46 @@ test('a run of pages for the flip ends at the first that is not there, or is nob
   assert.deepEqual([...out], [8, 9, 10, 11]);
   assert.equal(walkRun(t, t.satp, 0, 4, true, out, 0), 0x3000);
   assert.equal(walkRun(t, t.satp, 0x1000, 4, false, out, 0), 0x4000);
+});
+
+test('whom a page of the destination is common to, must have the page of the source in common', () => {
+  // Two processes on each side, in tables that begin at different roots: here, in memories of their own.
+  const tables = (...list: number[]): Tables => {
+    const t = new Tables();
+    list.forEach((page, i) => t.put(i * 4096, page, page === 0 ? 0 : V | R));
+    return t;
+  };
+  const range = { start: 0, end: 5 * 4096 };
+  const apart = (sources: number[][], targets: number[][]) => {
+    // One memory for each side: the second process's pages lie above the first's.
+    const put = (all: number[][]): Tables => tables(...all.flat());
+    const [from, to] = [put(sources), put(targets)];
+    const half = (k: number) => ({ start: k * range.end, end: (k + 1) * range.end });
+    return strangersIn(
+      from,
+      to,
+      [0, 1].map((k) => ({ from: from.satp, to: to.satp, ranges: [half(k)] })),
+      16,
+    ).map((ranges) => ranges.map((r) => [(r.start / 4096) % 5, (r.end / 4096 - 1) % 5]));
+  };
+  // Shared; not any more; own in both; not there in the source; not there in the destination.
+  assert.deepEqual(
+    apart(
+      [
+        [8, 9, 10, 0, 12],
+        [8, 13, 14, 0, 15],
+      ],
+      [
+        [4, 5, 6, 7, 0],
+        [4, 5, 8, 7, 0],
+      ],
+    ),
+    [
+      [[3, 4]],
+      [
+        [1, 1],
+        [3, 4],
+      ],
+    ],
+  );
 });

@@ -123,6 +123,54 @@ export function ownPagesIn(
   return { own: own.done(), unclear: unclear.done() };
 }
 
+/** Address spaces of a process on both sides, and where to look in them. */
+interface Pair {
+  readonly from: bigint;
+  readonly to: bigint;
+  readonly ranges: readonly Range[];
+}
+
+/**
+ * For each of the pairs, in order: pages that have a frame of the destination in common with one before them, but not one of the
+ * source; and those that are not there on a side. `pages`: how many the destination has.
+ */
+export function strangersIn(
+  source: GuestPhysical,
+  destination: GuestPhysical,
+  pairs: readonly Pair[],
+  pages: number,
+): (readonly Range[])[] {
+  // By page of the destination: the page of the source that it is for, counted from 1.
+  const owner = new Int32Array(pages);
+  return pairs.map(({ from, to, ranges }) => {
+    const out = new RangeList();
+    for (const { start, end } of ranges) {
+      const count = (end - start) / 4096;
+      const sources = walkAll(source, from, start, count);
+      const targets = walkAll(destination, to, start, count);
+      for (let i = 0; i < count; i++) {
+        const claim = sources[i] + 1;
+        const before = owner[targets[i]];
+        if (claim !== 0 && before === 0) owner[targets[i]] = claim;
+        else if (claim === 0 || before !== claim) out.add(start + i * 4096, start + i * 4096 + 4096);
+      }
+    }
+    return out.done();
+  });
+}
+
+/** As {@link walkRun}; pages that are not there are -1. */
+function walkAll(memory: GuestPhysical, satp: bigint, va: number, count: number): Int32Array {
+  const out = new Int32Array(count);
+  for (let at = 0; at < count;) {
+    const missing = walkRun(memory, satp, va + at * 4096, count - at, true, out, at);
+    if (missing < 0) break;
+    at = (missing - va) / 4096 + 1;
+    out[at - 1] = -1;
+  }
+  return out;
+}
+
 /** Ranges that come in order, each grown as long as the next touches it. */
 class RangeList {
   readonly #ranges: Range[] = [];

@@ -5,6 +5,7 @@ import { unsupported } from '../errors.js';
 import { MADV } from '../linux/flags.js';
 import { check, readFile } from '../linux/os.js';
 import type { Tracee } from '../trace/tracee.js';
+import type { TargetVma } from './layout.js';
 import type { Range } from './ranges.js';
 
 /** What the kernel says of a mapping, besides its protection. */
@@ -107,6 +108,18 @@ export class KnownMappings {
   of({ start, end }: Range): Advice | undefined {
     return this.#starts.get(start) ?? this.#ends.get(end);
   }
+}
+
+/** A mapping with what is known of how it was made. */
+export function asMade<T extends TargetVma>(known: KnownMappings, v: T): T {
+  const flags = v.backing.kind === 'anonymous' ? known.of(v)?.flags : undefined;
+  if (flags === undefined) return v;
+  const made = {
+    growsDown: flags.has(VM.GROWSDOWN),
+    noReserve: flags.has(VM.NORESERVE),
+    droppable: flags.has(VM.DROPPABLE),
+  };
+  return { ...v, made };
 }
 
 /** Has a process with a runner say the same of those of its mappings that are still the ones it was said of. */

@@ -28,6 +28,13 @@ export interface Move {
   readonly pages: number;
 }
 
+/** Pages of a process that it may have in common with others in the destination, as the original may. */
+export interface CommonPages {
+  readonly from: ProcessSpace;
+  readonly to: ProcessSpace;
+  readonly ranges: readonly Range[];
+}
+
 /** What a flip did; also what undoes it. */
 export interface FlipReceipt {
   readonly framesFlipped: number;
@@ -70,5 +77,10 @@ export interface FrameMover {
    * without asking its kernel.
    */
   look(space: ProcessSpace, ranges: readonly Range[]): Promise<PageLook>;
+  /**
+   * For each of these, in order: pages that must not be in common with those before them in the destination, for in the
+   * source they are not; and pages that are not there on either side. All stand still.
+   */
+  strangers(common: readonly CommonPages[]): Promise<(readonly Range[])[]>;
   flip(moves: readonly Move[]): Promise<FlipReceipt>;
 }

@@ -7,6 +7,7 @@ import { growsDown, identity, isWritable, segmentOf, type TargetVma } from '../m
 import { attachSegments } from './segments.js';
 import { Protections } from './protections.js';
 import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
+import { together } from '../together.js';
 
 /** One piece of the address space under construction. */
 interface Piece extends Range {
@@ -27,6 +28,8 @@ const POPULATE_PIECE = 4 * 2 ** 20;
 export class MemoryBuilder {
   #pieces: Piece[] = [];
   #populated: Range[] = [];
+  /** Pages that came from who begot it, or are there for those whom it begets. */
+  #inherited: Range[] = [];
   readonly #protections = new Protections();
 
   constructor(
@@ -40,11 +43,84 @@ export class MemoryBuilder {
     },
   ) {}
 
+  /** The process has been begotten, and has all that the other one has. */
+  inherit(from: MemoryBuilder): void {
+    this.#pieces = [...from.#pieces];
+    this.#inherited = from.#inherited;
+    this.#protections.set(from.#protections.all);
+  }
+
+  /** Whether anything is mapped there that was not there before this began. */
+  has({ start, end }: Range): boolean {
+    return this.#pieces.some((p) => p.start < end && p.end > start);
+  }
+
+  /**
+   * Gets new pages for those to inherit whom the process begets from now on: in place of those that it has there. `regions`:
+   * mappings for them; where one cannot be made there will be no pages.
+   */
+  async carry(regions: readonly TargetVma[], pages: readonly Range[]): Promise<void> {
+    const make = regions.filter((r) => !this.has(r)).map((vma) => piece(vma));
+    const steps = await together(make.map((p) => this.#mapStep(p)));
+    const made: Piece[] = [];
+    for (let start = 0; start < make.length; start += CALLS_PER_BATCH) {
+      const b = this.tracee.batch();
+      const refs = steps.slice(start, start + CALLS_PER_BATCH).map((s) => s(b));
+      const r = await b.run();
+      refs.forEach((all, i) => {
+        if (all.every((ref) => r.value(ref) >= 0)) made.push(make[start + i]);
+      });
+    }
+    this.#pieces = [...this.#pieces, ...made].sort((a, b) => a.start - b.start);
+    this.#protections.set(made.map(({ start, end, vma: { prot } }) => ({ start, end, prot })));
+    const there = this.own(pages);
+    await this.#renew(there);
+    this.#inherited = normalize([...this.#inherited, ...there]);
+  }
+
+  /** Nobody else will inherit. Of what it has for that, or has from others, it keeps these pages, as far as it shall have them. */
+  async settle(target: readonly TargetVma[], keep: readonly Range[]): Promise<void> {
+    if (this.#pieces.length === 0) return;
+    const { keep: stay } = compareLayouts(this.#pieces, target.filter((v) => v.backing.kind !== 'ring').map(piece));
+    const stays = normalize(stay);
+    await this.#unmap(subtract(normalize(this.#pieces), stays));
+    this.#pieces = stay;
+    const here = intersect(this.#inherited, stays);
+    await this.#drop(subtract(here, keep));
+    this.#inherited = intersect(here, keep);
+    this.#populated = this.#inherited;
+  }
+
+  /** Pages that it has in common with others. */
+  get inherited(): readonly Range[] {
+    return this.#inherited;
+  }
+
+  /** These are not in common any more, in the original: others have what was in these, or it has nothing there. */
+  async part(apart: readonly Range[]): Promise<void> {
+    await this.#drop(apart);
+    this.#inherited = subtract(this.#inherited, apart);
+    this.#populated = subtract(this.#populated, apart);
+  }
+
+  async #drop(ranges: readonly Range[]): Promise<void> {
+    await this.#inBatches(
+      ranges.map((r) => (b: Batch) => [b.call(SYS.madvise, r.start, r.end - r.start, MADV.DONTNEED)]),
+      'giving up memory',
+    );
+  }
+
+  async #unmap(ranges: readonly Range[]): Promise<void> {
+    await this.#inBatches(
+      ranges.map((r) => (b: Batch) => [b.call(SYS.munmap, r.start, r.end - r.start)]),
+      'unmapping memory',
+    );
+    this.#protections.clear(ranges);
+  }
+
   /** Makes the mappings be those of `target`, which is in order, keeping what fits already. */
   async shape(target: readonly TargetVma[]): Promise<void> {
-    const wanted = target
-      .filter((vma) => vma.backing.kind !== 'ring')
-      .map((vma): Piece => ({ start: vma.start, end: vma.end, id: identity(vma), vma }));
+    const wanted = target.filter((vma) => vma.backing.kind !== 'ring').map(piece);
     const { keep, make } = compareLayouts(this.#pieces, wanted);
     const drop = subtract(normalize(this.#pieces), normalize(keep));
 
@@ -65,6 +141,7 @@ export class MemoryBuilder {
     await this.#warm(make);
     this.#pieces = [...keep, ...make].sort((a, b) => a.start - b.start);
     this.#populated = intersect(this.#populated, normalize(keep));
+    this.#inherited = intersect(this.#inherited, this.#populated);
   }
 
   /**
@@ -132,12 +209,18 @@ export class MemoryBuilder {
   /** Lets pages of the process's own exist in these ranges. */
   async populate(ranges: readonly Range[]): Promise<void> {
     const missing = subtract(this.own(ranges), this.#populated);
-    await this.open(missing);
+    await this.#renew(missing);
+    this.#populated = normalize([...this.#populated, ...missing]);
+  }
+
+  /** Has new pages be in these ranges, where there are none, or such that others have, too. */
+  async #renew(ranges: readonly Range[]): Promise<void> {
+    await this.open(ranges);
     // A range may cross mappings of different kinds; the kernel walks them all. In pieces, so that a process
     // never stays away long enough to be taken for lost.
     let steps: ((b: Batch) => Ref[])[] = [];
     let bytes = 0;
-    for (const r of missing) {
+    for (const r of ranges) {
       for (let start = r.start; start < r.end; start += POPULATE_PIECE) {
         const length = Math.min(POPULATE_PIECE, r.end - start);
         steps.push((b) => [b.call(SYS.madvise, start, length, MADV.POPULATE_WRITE)]);
@@ -149,7 +232,6 @@ export class MemoryBuilder {
       }
     }
     await this.#inBatches(steps, 'populating memory');
-    this.#populated = normalize([...this.#populated, ...missing]);
   }
 
   /** Gives every mapping its own protection, but those that have a part in `except`. */
@@ -181,6 +263,8 @@ export class MemoryBuilder {
     }
   }
 }
+
+const piece = (vma: TargetVma): Piece => ({ start: vma.start, end: vma.end, id: identity(vma), vma });
 
 /** What of the wanted mappings is there, and what is to be made; both lists of pieces are in order, as are the answers. */
 function compareLayouts(there: readonly Piece[], wanted: readonly Piece[]): { keep: Piece[]; make: Piece[] } {

@@ -12,6 +12,10 @@ export interface Protected extends Range {
 export class Protections {
   #all: readonly Protected[] = [];
 
+  get all(): readonly Protected[] {
+    return this.#all;
+  }
+
   /** From now on these ranges have these protections. */
   set(ranges: readonly Protected[]): void {
     const kept = without(this.#all, ranges);

@@ -1,18 +1,18 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import type { ProcessImage, ThreadImage } from '../checkpoint/checkpoint.js';
-import type { VdsoImage } from '../checkpoint/outline.js';
+import type { Outline, VdsoImage } from '../checkpoint/outline.js';
 import { DomainError, unsupported, unsupportedNow } from '../errors.js';
 import { ecallIn, HANDS_FD } from '../tree/anchor.js';
 import type { RebornProcess, RestoreContext } from '../kinds/kind.js';
 import { AT_FDCWD, CLONE, F, MREMAP, O, PR, PROT } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
 import { check, open, readText } from '../linux/os.js';
-import { advise, KnownMappings, seal, VM } from '../memory/advice.js';
+import { advise, asMade, KnownMappings, seal, VM } from '../memory/advice.js';
 import { nameMemory } from '../memory/names.js';
 import { MemoryBuilder } from './builder.js';
 import type { TargetVma } from '../memory/layout.js';
-import type { Move, ProcessSpace } from '../memory/mover.js';
-import { normalize, subtract, type Range } from '../memory/ranges.js';
+import type { CommonPages, Move, ProcessSpace } from '../memory/mover.js';
+import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
 import { isInEntry, isSameVdso, quietClocks, redirectVdso } from '../memory/vdso.js';
 import { DELETED } from '../proc/deleted.js';
 import type { ProcessView } from '../proc/survey.js';
@@ -49,7 +49,7 @@ interface VdsoPlan {
  */
 export class Reborn implements RebornProcess {
   readonly threads = new Map<number, Tracee>();
-  readonly #memory: MemoryBuilder;
+  readonly memory: MemoryBuilder;
   readonly #known: KnownMappings;
   #handsFd = HANDS_FD;
   #objects = new Map<string, number>();
@@ -67,7 +67,7 @@ export class Reborn implements RebornProcess {
   ) {
     this.threads.set(pid, leader);
     this.#known = new KnownMappings(context.advice.get(pid) ?? []);
-    this.#memory = new MemoryBuilder(leader, {
+    this.memory = new MemoryBuilder(leader, {
       object: (key, writable) => this.#objectFd(key, writable),
       place: (place, flags) => this.#placeFd(place, flags),
     });
@@ -87,7 +87,7 @@ export class Reborn implements RebornProcess {
     const maps = await this.#maps();
     const b = this.leader.batch();
     for (const v of maps) {
-      if (isVdso(v) || isVvar(v) || v.start === this.leader.area) continue;
+      if (isVdso(v) || isVvar(v) || v.start === this.leader.area || this.memory.has(v)) continue;
       b.call(SYS.munmap, v.start, v.end - v.start);
     }
     if (spare >= 1000) {
@@ -109,6 +109,18 @@ export class Reborn implements RebornProcess {
 
   async #maps(): Promise<Vma[]> {
     return parseMaps((await readText(this.context.hands, `/proc/${this.leader.tid}/maps`)) ?? '');
+  }
+
+  /**
+   * Keeps of what it has inherited what it shall have: these pages, in those of its mappings that are there, but for images of
+   * other kernels' vDSOs, in whose places this kernel's may come.
+   */
+  async settle({ vmas, keptVdsos }: Outline, keep: readonly Range[]): Promise<void> {
+    const isImage = (v: Range): boolean => keptVdsos.some(({ vvar, vdso }) => v.start < vdso.end && v.end > vvar.start);
+    await this.memory.settle(
+      vmas.filter((v) => !isImage(v)).map((v) => asMade(this.#known, v)),
+      keep,
+    );
   }
 
   /** Moves the kernel's own mappings to where they can stay. */
@@ -166,7 +178,7 @@ export class Reborn implements RebornProcess {
     if (plan === undefined) throw new DomainError('state', 'the vDSO has no place yet');
     const out = vmas
       .filter((v) => !plan.giveWay.some((g) => v.start < g.end && v.end > g.start))
-      .map((v) => (v.backing.kind === 'anonymous' ? this.#asMade(v) : this.#asAllowed(v)));
+      .map((v) => (v.backing.kind === 'anonymous' ? asMade(this.#known, v) : this.#asAllowed(v)));
     if (plan.keep.some((k) => k.vdso.start === active.vdso.start)) {
       const ordinary = (r: Range, prot: number): TargetVma => ({
         ...r,
@@ -190,25 +202,14 @@ export class Reborn implements RebornProcess {
     return v.mayWrite === true && flags?.has(VM.MAYWRITE) === false ? { ...v, mayWrite: false } : v;
   }
 
-  #asMade(v: TargetVma): TargetVma {
-    const flags = this.#known.of(v)?.flags;
-    if (flags === undefined) return v;
-    const made = {
-      growsDown: flags.has(VM.GROWSDOWN),
-      noReserve: flags.has(VM.NORESERVE),
-      droppable: flags.has(VM.DROPPABLE),
-    };
-    return { ...v, made };
-  }
-
   /** Makes the mappings, and lets pages exist where the original has some. Can be repeated as the original changes. */
   async shapeMemory(vmas: readonly TargetVma[], active: VdsoImage, pages: readonly Range[]): Promise<void> {
     this.#target = this.#targets(vmas, active);
-    await this.#memory.shape(this.#target);
+    await this.memory.shape(this.#target);
     await this.#writeKept(active);
-    await this.#memory.populate(this.flippable(pages));
+    await this.memory.populate(this.flippable(pages));
     // Now, not while the domain stands still: what was made beforehand has its protection already.
-    await this.#memory.protect(this.#quietData(active));
+    await this.memory.protect(this.#quietData(active));
   }
 
   /** Writes the images of other kernels, their entry points leading to the one of this kernel. They stay: once is enough. */
@@ -216,7 +217,7 @@ export class Reborn implements RebornProcess {
     const plan = this.#plan;
     if (plan === undefined || this.#keptWritten) return;
     this.#keptWritten = true;
-    await this.#memory.open(normalize([...this.#quietData(active), ...plan.keep.map((k) => k.vdso)]));
+    await this.memory.open(normalize([...this.#quietData(active), ...plan.keep.map((k) => k.vdso)]));
     await together(
       plan.keep.map((k) => {
         const vvarPages = (k.vdso.start - k.vvar.start) / 4096;
@@ -235,7 +236,21 @@ export class Reborn implements RebornProcess {
   flippable(pages: readonly Range[]): Range[] {
     const plan = this.#plan;
     const not = normalize([...(plan?.giveWay ?? []), ...(plan?.keep ?? []).map((k) => k.vdso)]);
-    return subtract(this.#memory.own(pages), not);
+    return subtract(this.memory.own(pages), not);
+  }
+
+  /** Gives up the pages that it has in common with others, but the original has not any more. Answers where to look closer. */
+  async forsake(image: ProcessImage): Promise<CommonPages | undefined> {
+    const { inherited } = this.memory;
+    if (inherited.length === 0) return undefined;
+    const there = this.flippable(image.pages);
+    await this.memory.part(subtract(inherited, there));
+    const from = await this.#original(image);
+    return { from, to: await this.identify(), ranges: intersect(inherited, there) };
+  }
+
+  #original(image: ProcessImage): ProcessSpace | Promise<ProcessSpace> {
+    return image.frozen.space ?? this.context.mover.space(image.frozen.leader.tracee);
   }
 
   /** Its address space. It is asked once: a process keeps its page tables as long as it executes nothing else. */
@@ -262,8 +277,7 @@ export class Reborn implements RebornProcess {
   /** The exchanges that bring the contents of this process's own memory. */
   async moves(image: ProcessImage): Promise<Move[]> {
     this.#refuseHalfway(image);
-    const { mover } = this.context;
-    const from = image.frozen.space ?? (await mover.space(image.frozen.leader.tracee));
+    const from = await this.#original(image);
     const to = await this.identify();
     const pages = this.flippable(image.pages);
     return pages.map((r) => ({ from, fromVa: r.start, to, toVa: r.start, pages: (r.end - r.start) / 4096 }));
@@ -298,7 +312,7 @@ export class Reborn implements RebornProcess {
     c.pointer(buf, 88, c.bytes(image.auxv));
     const set = c.call(SYS.prctl, PR.SET_MM, PR.SET_MM_MAP, buf, 104, 0);
     // What is written is on its way before what it is written to is protected.
-    const [, , , r] = await together([clocks, this.#sayAgain(image), this.#memory.protect(), c.run()]);
+    const [, , , r] = await together([clocks, this.#sayAgain(image), this.memory.protect(), c.run()]);
     check(r.value(set), 'PR_SET_MM_MAP');
     await seal(this.leader, this.#known, image.vmas);
   }

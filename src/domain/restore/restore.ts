@@ -9,7 +9,9 @@ import { domainKinds, fileKinds, kindNamed, processKinds } from '../kinds/regist
 import { CLONE, PR, SIG } from '../linux/flags.js';
 import { closeAll } from '../linux/making.js';
 import { check } from '../linux/os.js';
+import { asMade, KnownMappings } from '../memory/advice.js';
 import type { FlipReceipt } from '../memory/mover.js';
+import type { SharedPages } from '../memory/shared-pages.js';
 import { segmentOf } from '../memory/layout.js';
 import { makeObject, ObjectTransfer } from '../memory/objects.js';
 import { restoreOwners } from '../checkpoint/file-owners.js';
@@ -19,11 +21,13 @@ import type { ProcessView } from '../proc/survey.js';
 import { ownSpaces } from '../kinds/process/namespaces.js';
 import { indexOf } from '../kinds/terminals/number.js';
 import { giveUpTerminal, pairsOf } from '../kinds/terminals/pairs.js';
+import { Heirs } from './heirs.js';
+import { planInheritance, type Layout } from './inheritance.js';
 import { isNameless, Reborn } from './reborn.js';
 import { enterSpaces } from '../spaces/enter.js';
 import { Sequence, together } from '../together.js';
 import { cloneArgs } from '../trace/clone.js';
-import { ANCHOR, birthOrder, idsOf, placesOf } from '../tree/tree.js';
+import { ANCHOR, birthOrder, idsOf, placesOf, type Birth } from '../tree/tree.js';
 import { SyscallRunner } from '../trace/running.js';
 import { Tracee } from '../trace/tracee.js';
 import { letGoHeld } from '../freeze/seize.js';
@@ -77,10 +81,19 @@ export class Restoration {
     });
   }
 
-  /** Parents before children: every process with its id, empty but for the runner and the vDSO. */
-  async bear(outlines: readonly Outline[]): Promise<void> {
+  /**
+   * Parents before children: every process with its id, empty but for the runner, the vDSO and pages that it has in common with
+   * others. `shapes`: with the mappings that can be made now; `shared`: what the originals share.
+   */
+  async bear(outlines: readonly Outline[], shapes: readonly Outline[], shared: readonly SharedPages[]): Promise<void> {
     const views = outlines.map((o) => o.view);
-    const tracees = await this.#bearAll(views);
+    const births = birthOrder(placesOf(views), idsOf(views));
+    const plan = planInheritance(
+      births,
+      shared,
+      shapes.map((o) => layoutOf(o, this.context)),
+    );
+    const tracees = await this.#bearAll(views, births, new Heirs(plan));
     const dead = new Map(views.flatMap((v) => v.dead.map((d) => [d.pid, { ...d, tracee: tracees.get(d.pid) }])));
     await this.#joinGroups(views, tracees);
     for (const { pid, dead: children } of views) {
@@ -97,6 +110,7 @@ export class Restoration {
       const reborn = this.#reborn(p.view.pid);
       const owner = hasOthersFiles(p.view) ? this.#reborn(p.view.tables.files) : undefined;
       await reborn.strip(Math.max(-1, ...p.view.descriptors.map((d) => d.fd)), owner);
+      await reborn.settle(p, plan.keeps.get(p.view.pid) ?? []);
       await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
       await reborn.identify();
       if (!isNameless(p.view)) await reborn.openExe(p.view.exe, p.view.places?.exe);
@@ -107,7 +121,8 @@ export class Restoration {
   }
 
   /** Brings processes to life, also those that have ended already. */
-  async #bearAll(views: readonly ProcessView[]): Promise<Map<number, Tracee>> {
+  async #bearAll(views: readonly ProcessView[], births: readonly Birth[], heirs: Heirs): Promise<Map<number, Tracee>> {
+    await heirs.begin(this.anchor.tracee);
     const tracees = new Map<number, Tracee>([[ANCHOR, this.anchor.tracee]]);
     const own = ownSpaces(this.context);
     const spaces = new Map([[ANCHOR, own]]);
@@ -121,7 +136,7 @@ export class Restoration {
       if (tracee === undefined) throw new DomainError('state', `process ${pid} was not made`);
       return tracee;
     };
-    for (const birth of birthOrder(placesOf(views), idsOf(views))) {
+    for (const [index, birth] of births.entries()) {
       const { act, pid } = birth;
       switch (act) {
         case 'setsid':
@@ -140,18 +155,24 @@ export class Restoration {
           const view = living.get(pid);
           const exitSignal = view?.stat.exitSignal ?? dead.get(pid)?.exitSignal;
           const shared = view === undefined ? 0 : sharedAtBirth(view);
+          await heirs.beforeBirth(index, birth.by, of(birth.by));
           const tracee = await this.#beget(of(birth.by), pid, birth.sibling, shared, exitSignal);
           tracees.set(pid, tracee);
           const born = spaces.get(birth.by);
           spaces.set(pid, own === undefined ? undefined : (view?.namespaces ?? born));
-          if (view === undefined) break;
+          if (view === undefined) {
+            heirs.born(pid, birth.by, tracee);
+            break;
+          }
           if (born !== undefined) await enterSpaces(this.context, tracee, born, view.namespaces);
           const reborn = new Reborn(this.context, pid, tracee);
+          heirs.born(pid, birth.by, tracee, reborn.memory);
           this.processes.set(pid, reborn);
           this.context.actors.add(pid, () => ({ tracee, handsFd: reborn.handsFd }));
         }
       }
     }
+    await heirs.end();
     for (const { pid, stat, status } of views) {
       const session = status.nsSid.at(-1) ?? -1;
       if (stat.ttyNr === 0 && session !== pid && terminalOf.has(session)) await giveUpTerminal(of(pid));
@@ -211,6 +232,20 @@ export class Restoration {
   /** Mappings, populated where the originals have pages. To be repeated as the originals change. */
   async shape(outlines: readonly Outline[]): Promise<void> {
     await together(outlines.map((p) => this.#reborn(p.view.pid).shapeMemory(p.vmas, p.vdso, p.pages)));
+  }
+
+  /** Who has pages in common with others that the originals have apart now gives them up: to be done before the last {@link shape}. */
+  async part(): Promise<void> {
+    const common = await together(
+      this.image.processes.map(async (p) => {
+        const reborn = this.#reborn(p.view.pid);
+        const pages = await reborn.forsake(p);
+        return pages === undefined ? [] : [{ reborn, pages }];
+      }),
+    );
+    const closer = common.flat();
+    const apart = await this.context.mover.strangers(closer.map((c) => c.pages));
+    await together(closer.map(({ reborn }, i) => reborn.memory.part(apart[i] ?? [])));
   }
 
   /** What the flip will look at, looked at before. */
@@ -407,6 +442,13 @@ export class Restoration {
 
 /** Whether a process has its descriptors from another, and in common with it. */
 const hasOthersFiles = ({ pid, tables }: ProcessView): boolean => tables.files !== pid;
+
+/** What a process can inherit of its memory: with several mount namespaces a name does not mean the same file to everybody. */
+function layoutOf({ view: { pid }, vmas }: Outline, context: RestoreContext): Layout {
+  const known = new KnownMappings(context.advice.get(pid) ?? []);
+  const some = ownSpaces(context) === undefined ? vmas : vmas.filter((v) => v.backing.kind !== 'file');
+  return { pid, vmas: some.map((v) => asMade(known, v)) };
+}
 
 /** CLONE_* flags for what a process shares with its parent. */
 function sharedAtBirth({ pid, tables }: ProcessView): number {

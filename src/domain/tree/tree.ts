@@ -22,13 +22,15 @@ export interface Place {
   readonly session: number;
 }
 
-/** The places of processes, and of their children that have ended but still count. */
+/** The places of processes, and of their children that have ended but still count; as a rule elder ones first. */
 export function placesOf(views: readonly ProcessView[]): Place[] {
   const pids = new Map(views.map((v) => [v.hostPid, v.pid]));
-  return views.flatMap(({ pid, status, dead }) => [
-    { pid, parent: pids.get(status.ppid) ?? ANCHOR, session: status.nsSid.at(-1) ?? -1 },
-    ...dead.map((d) => ({ pid: d.pid, parent: pid, session: d.session })),
-  ]);
+  return views
+    .flatMap(({ pid, status, dead }) => [
+      { pid, parent: pids.get(status.ppid) ?? ANCHOR, session: status.nsSid.at(-1) ?? -1 },
+      ...dead.map((d) => ({ pid: d.pid, parent: pid, session: d.session })),
+    ])
+    .sort((a, b) => a.pid - b.pid);
 }
 
 /** Ids that are in use for anything: nobody who is made for a moment may have one of them. */
