@@ -3,7 +3,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import type { Anchor } from '../tree/anchor.js';
 import type { DomainImage } from '../checkpoint/checkpoint.js';
 import type { Outline } from '../checkpoint/outline.js';
-import { DomainError } from '../errors.js';
+import { DomainError, unsupported } from '../errors.js';
 import type { FileKind, RestoreContext, SavedFile, SavedShare, Stage } from '../kinds/kind.js';
 import { domainKinds, fileKinds, kindNamed, processKinds } from '../kinds/registry.js';
 import { CLONE, PR, SIG } from '../linux/flags.js';
@@ -168,7 +168,12 @@ export class Restoration {
           const reborn = new Reborn(this.context, pid, tracee);
           heirs.born(pid, birth.by, tracee, reborn.memory);
           this.processes.set(pid, reborn);
-          this.context.actors.add(pid, () => ({ tracee, handsFd: reborn.handsFd }));
+          this.context.actors.add(pid, () => {
+            // What it would make would be there.
+            if (own !== undefined && view.namespaces['net'] !== own['net'])
+              throw unsupported('a socket made by who is in another network namespace now', `process ${pid}`);
+            return { tracee, handsFd: reborn.handsFd };
+          });
         }
       }
     }

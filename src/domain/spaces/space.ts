@@ -22,10 +22,10 @@ export interface SpaceSort {
   readonly make?: (context: RestoreContext) => Promise<number>;
   /** Whether one that was given the one can be given the other. */
   fits(before: unknown, now: unknown): boolean;
-  /** What a namespace holds; plain data. `at`: a path of the hands that leads to it. Throws `unsupported`. */
-  look(context: ForesightContext, at: string): Promise<unknown>;
-  /** Gives a namespace that is as it was made, or as it was looked at before, what it holds. */
-  give(context: RestoreContext, at: string, data: unknown): Promise<void>;
+  /** What a namespace holds; plain data. `at`: a path of the hands that leads to it; `known`: an earlier look. Throws `unsupported`. */
+  look(context: ForesightContext, at: string, known?: unknown): Promise<unknown>;
+  /** Gives a namespace that is as it was made, or has what was seen `before`, what it holds. */
+  give(context: RestoreContext, at: string, data: unknown, before?: unknown): Promise<void>;
 }
 
 /** Makes a sort of a typed pair of functions. `S` is plain data. */
@@ -35,14 +35,15 @@ export function spaceSort<S>(definition: {
   madeElsewhere?: boolean;
   make?: (context: RestoreContext) => Promise<number>;
   fits?: (before: S, now: S) => boolean;
-  look: (context: ForesightContext, at: string) => Promise<S>;
-  give: (context: RestoreContext, at: string, data: S) => Promise<void>;
+  look: (context: ForesightContext, at: string, known?: S) => Promise<S>;
+  give: (context: RestoreContext, at: string, data: S, before?: S) => Promise<void>;
 }): SpaceSort {
-  const { give, fits } = definition;
+  const { look, give, fits } = definition;
   return {
     ...definition,
     fits: (before, now) => fits?.(before as S, now as S) ?? true,
-    give: (context, at, data) => give(context, at, data as S),
+    look: (context, at, known) => look(context, at, known as S | undefined),
+    give: (context, at, data, before) => give(context, at, data as S, before as S | undefined),
   };
 }
 

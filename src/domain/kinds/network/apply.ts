@@ -1,8 +1,7 @@
 import type { Hands } from '../../../guest/hands/hands.js';
 import { DomainError } from '../../errors.js';
 import { EEXIST, ENOENT, ESRCH } from '../../linux/flags.js';
-import type { Anchor } from '../../tree/anchor.js';
-import { change, nest, readU32, u32, type Attribute, type Change, type Entry } from './rtnetlink.js';
+import { change, nest, readU32, u32, type Attribute, type Change, type Entry, type Within } from './rtnetlink.js';
 import {
   identityOf,
   IFA,
@@ -49,7 +48,7 @@ function linkHeader(index: number, flags = 0, changed = 0): Uint8Array {
 }
 
 /** Makes a network namespace that has what a new domain's has be as another was. */
-export async function applyNetwork(hands: Hands, anchor: Anchor, wanted: NetworkState): Promise<void> {
+export async function applyNetwork(hands: Hands, anchor: Within, wanted: NetworkState): Promise<void> {
   let there = await lookAtNetwork(hands, anchor);
   if (sameNetwork(there, wanted) && onTrial(there, wanted).length === 0) return;
   await change(hands, anchor, linkChanges(there, wanted));

@@ -4,11 +4,10 @@ import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError } from '../../errors.js';
 import { CLONE, O } from '../../linux/flags.js';
-import { inside } from '../../linux/inside.js';
+import { inside, type Where } from '../../linux/inside.js';
 import { closeAll } from '../../linux/making.js';
 import { check, isFound } from '../../linux/os.js';
 import { together } from '../../together.js';
-import type { Anchor } from '../../tree/anchor.js';
 import { AF_NETLINK, MSG_DONTWAIT, SOCK_RAW } from '../../linux/socket-numbers.js';
 
 const NLM_F_REQUEST = 1;
@@ -97,11 +96,16 @@ function encode(type: number, flags: number, { header, attributes }: Entry): Uin
   return bytes;
 }
 
+/** Whose network namespace is meant: the domain's first process, or whatever leads to one. */
+export interface Within {
+  readonly pid: Where;
+}
+
 /**
- * All dumps of the domain's network namespace, in one batch where they are short. One whose protocol is not there is empty,
+ * All dumps of a network namespace, in one batch where they are short. One whose protocol is not there is empty,
  * unless it is needed. Throws `guest`.
  */
-export async function dumpAll(hands: Hands, anchor: Anchor, dumps: readonly Dump[]): Promise<Entry[][]> {
+export async function dumpAll(hands: Hands, anchor: Within, dumps: readonly Dump[]): Promise<Entry[][]> {
   const { r, asked } = await inside(hands, anchor.pid, CLONE.NEWNET, (b) => {
     const refs = dumps.map((d) => {
       const fd = b.call(SYS.socket, AF_NETLINK, SOCK_RAW | O.CLOEXEC, d.protocol);
@@ -196,7 +200,7 @@ export interface Change {
 const AT_ONCE = 100;
 
 /** Makes changes in the domain's network namespace, in order. Throws `guest`. */
-export async function change(hands: Hands, anchor: Anchor, changes: readonly Change[]): Promise<void> {
+export async function change(hands: Hands, anchor: Within, changes: readonly Change[]): Promise<void> {
   for (let start = 0; start < changes.length; start += AT_ONCE) {
     const some = changes.slice(start, start + AT_ONCE);
     const answers = await inside(hands, anchor.pid, CLONE.NEWNET, (b) => {

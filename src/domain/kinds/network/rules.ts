@@ -1,8 +1,13 @@
 /** Rules about packets, which a network namespace has for itself, and which are not made again: they are refused by name. */
+import type { Hands } from '../../../guest/hands/hands.js';
+import { SYS } from '../../../guest/hands/syscalls.js';
 import { unsupported } from '../../errors.js';
+import { AT_FDCWD, CLONE, O } from '../../linux/flags.js';
+import { inside } from '../../linux/inside.js';
 import { readTexts } from '../../linux/os.js';
+import { together } from '../../together.js';
 import type { LookContext } from '../kind.js';
-import { dumpAll, type Dump } from './rtnetlink.js';
+import { dumpAll, type Dump, type Within } from './rtnetlink.js';
 
 const NETLINK_XFRM = 6;
 const NETLINK_NETFILTER = 12;
@@ -45,14 +50,40 @@ function netfilter(subsystem: number, command: number, more: readonly number[]):
 }
 
 /** Throws `unsupported`. A module that is not there is not asked for. */
-export async function refuseRules(context: LookContext): Promise<void> {
-  const { hands, anchor } = context;
-  const where = 'the network namespace';
+export async function refuseRules({ hands, anchor }: Pick<LookContext, 'hands' | 'anchor'>): Promise<void> {
   const [modules = '', ...texts] = await readTexts(
     hands,
     ['/proc/modules', ...FILES.map(([file]) => `/proc/${anchor.pid}/net/${file}`)],
     2,
   );
+  await refuseTold(hands, anchor, modules, texts);
+}
+
+/** As {@link refuseRules}, for a namespace that a path of the hands leads to. */
+export async function refuseRulesAt(hands: Hands, at: string): Promise<void> {
+  const [[modules = ''], texts] = await together([
+    readTexts(hands, ['/proc/modules'], 2),
+    inside(hands, at, CLONE.NEWNET, (b) => {
+      const files = FILES.map(([file]) => {
+        const fd = b.call(SYS.openat, AT_FDCWD, b.str(`/proc/self/net/${file}`), O.RDONLY | O.CLOEXEC, 0);
+        const buf = b.out(64);
+        const n = b.call(SYS.read, fd, buf, 64);
+        b.call(SYS.close, fd);
+        return { buf, n };
+      });
+      return (r) => files.map(({ buf, n }) => new TextDecoder().decode(r.bytes(buf, Math.max(0, r.value(n)))));
+    }),
+  ]);
+  await refuseTold(hands, { pid: at }, modules, texts);
+}
+
+async function refuseTold(
+  hands: Hands,
+  anchor: Within,
+  modules: string,
+  texts: readonly (string | undefined)[],
+): Promise<void> {
+  const where = 'the network namespace';
   FILES.forEach(([, what], i) => {
     if ((texts[i] ?? '') !== '') throw unsupported(what, where);
   });

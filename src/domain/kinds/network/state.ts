@@ -1,8 +1,7 @@
 /** What a network namespace has beside its sockets: interfaces, addresses, routes, rules, neighbours. */
 import type { Hands } from '../../../guest/hands/hands.js';
 import { unsupported } from '../../errors.js';
-import type { Anchor } from '../../tree/anchor.js';
-import { attributeOf, attributesIn, dumpAll, readU32, type Dump, type Entry } from './rtnetlink.js';
+import { attributeOf, attributesIn, dumpAll, readU32, type Dump, type Entry, type Within } from './rtnetlink.js';
 import { AF_INET, AF_INET6, NETLINK_ROUTE } from '../../linux/socket-numbers.js';
 
 const RTM_GET = { LINK: 18, ADDR: 22, ROUTE: 26, NEIGH: 30, RULE: 34, QDISC: 38 } as const;
@@ -12,6 +11,7 @@ export const IFLA = {
   MTU: 4,
   LINK: 5,
   MASTER: 10,
+  LINK_NETNSID: 37,
   TXQLEN: 13,
   LINKINFO: 18,
   IFALIAS: 20,
@@ -82,7 +82,7 @@ const utf8 = new TextDecoder();
 const textOf = (bytes: Uint8Array | undefined): string => utf8.decode(bytes ?? new Uint8Array(0)).replace(/\0.*$/s, '');
 
 /** Looks at a network namespace. Throws `unsupported` for what could not be made again. */
-export async function lookAtNetwork(hands: Hands, anchor: Anchor): Promise<NetworkState> {
+export async function lookAtNetwork(hands: Hands, anchor: Within): Promise<NetworkState> {
   const [links = [], addresses = [], v4 = [], v6 = [], rules4 = [], rules6 = [], neighbours = [], queues = []] =
     await dumpAll(hands, anchor, DUMPS);
   const all = links.map(linkOf);
@@ -136,6 +136,9 @@ function refuseLinks(links: readonly Link[], entries: readonly Entry[]): void {
     const entry = entries[i];
     if (AUTOMATIC.test(l.name) && (l.flags & IFF_UP) === 0) return;
     if (!KEPT_KINDS.includes(l.kind)) throw unsupported(`a network interface of kind ${l.kind}`, where);
+    // Its index there says nothing here.
+    if (l.kind === 'veth' && attributeOf(entry, IFLA.LINK_NETNSID) !== undefined)
+      throw unsupported('a veth interface whose other end is outside', where);
     if (l.kind === 'veth' && !links.some((p) => p.index === l.peer && p.kind === 'veth' && p.peer === l.index))
       throw unsupported('a veth interface whose other end is outside', where);
     if (attributeOf(entry, IFLA.MASTER) !== undefined) throw unsupported('a network interface with a master', where);

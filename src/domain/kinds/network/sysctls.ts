@@ -6,7 +6,7 @@ import { AT_FDCWD, CLONE, EACCES, O } from '../../linux/flags.js';
 import { inside } from '../../linux/inside.js';
 import { direntNames } from '../../linux/os.js';
 import { together } from '../../together.js';
-import type { Anchor } from '../../tree/anchor.js';
+import type { Within } from './rtnetlink.js';
 
 const ROOT = '/proc/sys/net/';
 const FOLDERS = ['core', 'unix', 'ipv4', 'ipv6', 'ipv6/route', 'ipv6/icmp', 'mptcp'];
@@ -22,7 +22,7 @@ const EPERM = 1;
 export type Settings = readonly (readonly [path: string, value: string])[];
 
 /** Names in folders of the namespace, each list empty where there is no such folder. */
-function list(hands: Hands, anchor: Anchor, folders: readonly string[]): Promise<string[][]> {
+function list(hands: Hands, anchor: Within, folders: readonly string[]): Promise<string[][]> {
   return inside(hands, anchor.pid, CLONE.NEWNET, (b) => {
     const refs = folders.map((folder) => {
       const fd = b.call(SYS.openat, AT_FDCWD, b.str(ROOT + folder), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
@@ -36,7 +36,7 @@ function list(hands: Hands, anchor: Anchor, folders: readonly string[]): Promise
 }
 
 /** All settings of the namespace, by their paths below /proc/sys/net. */
-export async function readSettings(hands: Hands, anchor: Anchor): Promise<Settings> {
+export async function readSettings(hands: Hands, anchor: Within): Promise<Settings> {
   const interfaces = await list(hands, anchor, PARENTS);
   const folders = [...FOLDERS, ...PARENTS.flatMap((p, i) => (interfaces[i] ?? []).map((name) => `${p}/${name}`))];
   const names: string[][] = [];
@@ -46,7 +46,7 @@ export async function readSettings(hands: Hands, anchor: Anchor): Promise<Settin
   return readSome(hands, anchor, paths);
 }
 
-async function readSome(hands: Hands, anchor: Anchor, paths: readonly string[]): Promise<Settings> {
+async function readSome(hands: Hands, anchor: Within, paths: readonly string[]): Promise<Settings> {
   const parts: Promise<(readonly [string, string])[]>[] = [];
   for (let start = 0; start < paths.length; start += FILES_AT_ONCE) {
     const some = paths.slice(start, start + FILES_AT_ONCE);
@@ -77,7 +77,7 @@ const rank = (path: string): number =>
   path === 'ipv4/ip_forward' ? 0 : /\/all\//.test(path) ? 1 : /\/default\//.test(path) ? 2 : 3;
 
 /** Gives the namespace the settings that another had, where both kernels have them. Throws `mismatch`. */
-export async function applySettings(hands: Hands, anchor: Anchor, wanted: Settings): Promise<void> {
+export async function applySettings(hands: Hands, anchor: Within, wanted: Settings): Promise<void> {
   const paths = wanted.map(([path]) => path);
   let refused: Settings = [];
   // One setting may change others: what they then are is looked at again.
@@ -97,7 +97,7 @@ export async function applySettings(hands: Hands, anchor: Anchor, wanted: Settin
 }
 
 /** Answers those that were not taken, but for what nobody can write. */
-async function write(hands: Hands, anchor: Anchor, settings: Settings): Promise<Settings> {
+async function write(hands: Hands, anchor: Within, settings: Settings): Promise<Settings> {
   const out: (readonly [string, string])[] = [];
   for (let start = 0; start < settings.length; start += FILES_AT_ONCE) {
     const some = settings.slice(start, start + FILES_AT_ONCE);

@@ -23,9 +23,9 @@ const NAME = 'namespaces';
 export const namespaces = domainKind<SpacesState | null>({
   name: NAME,
   keeps:
-    'UTS, IPC, cgroup and mount namespaces beside the domain’s own: who is in them, what they hold, descriptors of them',
+    'UTS, IPC, network, cgroup and mount namespaces beside the domain’s own: who is in them, what they hold, descriptors of them',
   refuses:
-    'network, PID, time and user namespaces of a process’s own, and what belongs to one; anything in an IPC namespace but its settings; a cgroup namespace with another root',
+    'PID, time and user namespaces of a process’s own, and what belongs to one; in such an IPC namespace anything but its settings, in such a network namespace sockets; a cgroup namespace with another root',
   describe({ anchor, views }) {
     refuseMixed(anchor.namespaces, views);
     return Promise.resolve();
@@ -44,9 +44,11 @@ export const namespaces = domainKind<SpacesState | null>({
   async restore(context, state) {
     const before = context.prepared.get(NAME) as SpacesState | null | undefined;
     if (state === null || before === state) return;
-    const old = new Map(before?.spaces.map((s) => [s.link, JSON.stringify(s.data)]));
-    const changed = state.spaces.filter((s) => old.get(s.link) !== JSON.stringify(s.data));
-    await together(changed.map((s) => sortNamed(s.link)?.give(context, pathOf(context, s.link), s.data)));
+    const old = new Map(before?.spaces.map((s) => [s.link, s.data]));
+    const changed = state.spaces.filter((s) => JSON.stringify(old.get(s.link)) !== JSON.stringify(s.data));
+    await together(
+      changed.map((s) => sortNamed(s.link)?.give(context, pathOf(context, s.link), s.data, old.get(s.link))),
+    );
   },
 });
 
@@ -60,16 +62,19 @@ const pathOf = ({ objectFds }: RestoreContext, link: string): string =>
   `/proc/self/fd/${objectFds.get(spaceKey(link)) ?? -1}`;
 
 /** Settings and tables that show the namespace of who opened them. */
-const SETTINGS = /^\/proc\/(sys\/(kernel|fs\/mqueue)|sysvipc)\//;
+const SETTINGS = { ipc: /^\/proc\/(sys\/(kernel|fs\/mqueue)|sysvipc)\//, net: /^\/proc\/sys\/net\// } as const;
 
-/** Refuses what a process has of one IPC namespace while it is in another. Throws `unsupported`. */
+/** Refuses what a process has of one namespace while it is in another, where that is made in its name. Throws `unsupported`. */
 function refuseMixed(own: Namespaces, views: readonly ProcessView[]): void {
   for (const { pid, namespaces: within, descriptors, vmas } of views) {
-    if (within['ipc'] === own['ipc']) continue;
     const where = `process ${pid}`;
-    if (vmas.some(isSegment)) throw unsupported('a segment of another IPC namespace', where);
-    if (descriptors.some((d) => SETTINGS.test(d.link)))
-      throw unsupported('an open setting of an IPC namespace of its own', where);
+    for (const name of ['ipc', 'net'] as const)
+      if (within[name] !== own[name] && descriptors.some((d) => SETTINGS[name].test(d.link)))
+        throw unsupported(`an open setting of ${name === 'ipc' ? 'an IPC' : 'a network'} namespace of its own`, where);
+    if (within['ipc'] !== own['ipc'] && vmas.some(isSegment))
+      throw unsupported('a segment of another IPC namespace', where);
+    if (within['net'] !== own['net'] && descriptors.some((d) => d.link.startsWith('socket:[')))
+      throw unsupported('a socket in a network namespace of its own', where);
   }
 }
 
@@ -77,6 +82,7 @@ async function look(context: ForesightContext, known?: SpacesState | null): Prom
   refuseMixed(context.anchor.namespaces, context.views);
   const found = findSpaces(context);
   if (found.length === 0) return null;
+  const before = new Map(known?.spaces.map((s) => [s.link, s.data]));
   const held = new Map(known?.spaces.map((s) => [s.link, s.held]));
   const fresh = found.filter((f) => !held.has(f.link));
   if (fresh.length > 0) {
@@ -86,7 +92,7 @@ async function look(context: ForesightContext, known?: SpacesState | null): Prom
   const spaces = await together(
     found.map(async ({ link }): Promise<Space> => {
       const fd = held.get(link) ?? -1;
-      return { link, held: fd, data: await sortNamed(link)?.look(context, `/proc/self/fd/${fd}`) };
+      return { link, held: fd, data: await sortNamed(link)?.look(context, `/proc/self/fd/${fd}`, before.get(link)) };
     }),
   );
   return { own: context.anchor.namespaces, spaces };
