@@ -170,6 +170,22 @@ test('a terminal is asked for where there is one', async () => {
   assert.match((await domain('run', '--tty', '--json', '--', 'sh')).stderr, /no --json/);
 });
 
+test('several domains have networks of their own, each its own address', async () => {
+  for (const n of [1, 2]) {
+    const { status, stderr } = await domain(
+      ...['run', '--name', `net-${n}`, '--detach', '--network', `10.0.2.10${n}`, '--', 'sleep', '1000'],
+    );
+    assert.equal(status, 0, stderr);
+  }
+  const taken = await domain('run', '--network', '10.0.2.102', '--', 'sleep', '1');
+  assert.equal(taken.status, 1);
+  assert.match(taken.stderr, /net-2 has the address 10\.0\.2\.102/);
+  const third = await domain('run', '--network', '10.0.2.103', '--', 'busybox', 'ip', '-4', 'addr', 'show', 'eth0');
+  assert.match(third.stdout, /inet 10\.0\.2\.103\/24/, third.stderr);
+  assert.match((await domain('move', 'net-2')).stdout, /net-2 has moved from a to b/);
+  for (const n of [1, 2]) assert.equal((await domain('stop', `net-${n}`)).status, 0);
+});
+
 test('what has no meaning is said, with status 2 or 1', async () => {
   for (const args of [[], ['fly'], ['run'], ['check'], ['ps', 'x'], ['stop', 'x', '--follow'], ['serve']]) {
     assert.equal((await domain(...args)).status, 2, args.join(' '));
