@@ -1,5 +1,9 @@
 /** Debian's services as they are, as domains: what each needs, and how it is used while it moves. */
-import type { DomainOptions } from '../../src/index.js';
+import type { Domain, DomainOptions } from '../../src/index.js';
+import { nohup, rsyslog } from './counting.js';
+import { dnsmasq, unbound } from './dns.js';
+import { haproxy } from './haproxy.js';
+import { memcachedUdp } from './memcached-udp.js';
 import { memcached } from './memcached.js';
 import { nginx } from './nginx.js';
 import { postgresql } from './postgresql.js';
@@ -18,6 +22,9 @@ export interface Surroundings {
   readonly port: number;
   /** The lines that the domain has written, whole ones. */
   readonly lines: () => string[];
+  /** All that it has written. */
+  readonly text: () => string;
+  readonly domain: Domain;
 }
 
 export interface Service {
@@ -25,8 +32,11 @@ export interface Service {
   readonly run: Omit<DomainOptions, 'name' | 'root' | 'network'>;
   /** The port that it listens on; none: nobody connects. */
   readonly port?: number;
+  readonly protocol?: 'tcp' | 'udp';
   /** Begins to use it; resolves when it answers. */
   begin(surroundings: Surroundings): Promise<Load>;
 }
 
 export const SERVICES: readonly Service[] = [memcached, redis, nginx, sqlite, postgresql, tail];
+
+export const MORE_SERVICES: readonly Service[] = [haproxy, dnsmasq, unbound, rsyslog, nohup, memcachedUdp];
