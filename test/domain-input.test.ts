@@ -83,7 +83,7 @@ test('what nobody reads waits, goes along, and says so when nobody will', async 
 
 test('a terminal has its size, its owner, what it shows, and who is told of it, over moves', async () => {
   const script =
-    'trap "stty size" WINCH; tty; id -u; [ -O /dev/pts/0 ] && echo owned; while :; do read a && echo "<$a>" && [ "$a" = two ] && break; done; cat; exit 6';
+    'trap "stty size" WINCH; tty; id -u; [ -O /dev/pts/0 ] && echo owned; while :; do read a && echo "<$a>" && [ "$a" = two ] && break; done; cat; /usr/bin/env echo after; exit 6';
   const domain = await start('terminal', script, { tty: { columns: 99, rows: 33 }, user: 'user' });
   await until(domain, /\/dev\/pts\/0\r\n1000\r\nowned\r\n$/);
   await domain.stdin?.write('one\n');
@@ -96,6 +96,8 @@ test('a terminal has its size, its owner, what it shows, and who is told of it, 
   await until(domain, /two\r\n<two>\r\n$/);
   await domain.stdin?.end();
   assert.deepEqual(await domain.ended, { kind: 'exited', status: 6 });
+  // Programs that it starts have the terminal too.
+  assert.match(said(domain), /after\r\n$/);
   await assert.rejects(domain.resize({ columns: 1, rows: 1 }), refused('ended'));
 });
 

@@ -65,7 +65,8 @@ export class Pairs {
   /** A descriptor of the hands for the other side, for whoever asks. */
   async slave(index: number, flags: number): Promise<number> {
     const master = await this.master(index);
-    const fd = await this.context.hands.syscall(SYS.ioctl, master, TTY.TIOCGPTPEER, flags | O.NOCTTY | O.CLOEXEC);
+    // Not O_CLOEXEC: a kernel that is asked so for the peer shows it for every descriptor of it from then on.
+    const fd = await this.context.hands.syscall(SYS.ioctl, master, TTY.TIOCGPTPEER, flags | O.NOCTTY);
     return check(fd, `opening terminal ${index}`);
   }
 
