@@ -22,7 +22,7 @@ import { Undo } from '../domain/undo.js';
 import { lookAtSleepers } from '../domain/freeze/waits.js';
 import { clockOffsets } from './clocks.js';
 import { inTurn } from '../domain/in-turn.js';
-import { aMoment, lookAgain, lookAround, readAllAdvice } from './survey.js';
+import { aMoment, asOfOneMoment, lookAgain, lookAround, readAllAdvice } from './survey.js';
 import { reasonOf, Tidying, type Untidied } from './tidying.js';
 
 /** The network's part in a move: packets for the domain wait while it is nowhere. */
@@ -215,7 +215,7 @@ async function moveOnce(options: MigrationOptions, attempts: number, again: bool
       const later = (path: string): boolean => carried.has(path) || lacking.has(path) || brought(path);
       const shapes = outlines.map((o) => withoutObjects(o, later));
       await restoration.bear(outlines, shapes, await findShared(domain.hands, outlines));
-      await restoration.shape(shapes);
+      await (stands ? restoration.shape(shapes) : asOfOneMoment(spec.name, () => restoration.shape(shapes)));
       return restoration;
     };
     await step('bear');

@@ -6,7 +6,7 @@ import { NO_VDSO, outlineProcess, type Outline } from '../domain/checkpoint/outl
 import { withTables } from '../domain/checkpoint/shared-tables.js';
 import { DomainError } from '../domain/errors.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
-import { EBADF, ENOENT, ESRCH } from '../domain/linux/flags.js';
+import { EBADF, EFAULT, ENOENT, ESRCH } from '../domain/linux/flags.js';
 import { closeAll } from '../domain/linux/making.js';
 import type { HeldFiles } from '../domain/linux/held-files.js';
 import { readText } from '../domain/linux/os.js';
@@ -208,4 +208,19 @@ export async function readAllAdvice(hands: Hands, outlines: readonly Outline[]):
   const all = await together(outlines.map(({ view }) => readAdvice(hands, view.hostPid)));
   outlines.forEach(({ view }, i) => refuseFlags(all[i] ?? [], `process ${view.pid}`));
   return new Map(outlines.map(({ view }, i) => [view.pid, all[i] ?? []]));
+}
+
+/**
+ * Shapes processes as they were seen while they ran. Mappings and pages are of two moments: where a program was being started in
+ * between, pages may be told of behind the end of a file that was mapped there before. Throws `changed` then.
+ */
+export async function asOfOneMoment(domain: string, shape: () => Promise<void>): Promise<void> {
+  try {
+    await shape();
+  } catch (cause) {
+    if (!(cause instanceof DomainError && cause.code === 'guest' && cause.errno === EFAULT)) throw cause;
+    const resource = 'processes that come and go';
+    const message = `a process of domain ${domain} was changing its memory: ${cause.message}`;
+    throw new DomainError('changed', message, { resource, passing: true, cause });
+  }
 }

@@ -2,6 +2,7 @@
 import type { Domain, DomainOptions } from '../../src/index.js';
 import { nohup, rsyslog } from './counting.js';
 import { dnsmasq, unbound } from './dns.js';
+import { tmux } from './editors.js';
 import { haproxy } from './haproxy.js';
 import { memcachedUdp } from './memcached-udp.js';
 import { memcached } from './memcached.js';
@@ -9,6 +10,7 @@ import { nginx } from './nginx.js';
 import { postgresql } from './postgresql.js';
 import { redis } from './redis.js';
 import { sqlite } from './sqlite.js';
+import { ssh } from './ssh.js';
 import { tail } from './tail.js';
 
 /** What is used of a service under way. */
@@ -40,3 +42,6 @@ export interface Service {
 export const SERVICES: readonly Service[] = [memcached, redis, nginx, sqlite, postgresql, tail];
 
 export const MORE_SERVICES: readonly Service[] = [haproxy, dnsmasq, unbound, rsyslog, nohup, memcachedUdp];
+
+/** What somebody sits before. */
+export const SESSIONS: readonly Service[] = [ssh, tmux];
