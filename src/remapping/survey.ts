@@ -13,17 +13,21 @@ import { readText } from '../domain/linux/os.js';
 import { readAdvice, refuseFlags, type Advice } from '../domain/memory/advice.js';
 import { total } from '../domain/memory/ranges.js';
 import { inTurn } from '../domain/in-turn.js';
+import { refuseStuck } from '../domain/freeze/stuck.js';
 import { refusingLater, type OnRefusal } from '../domain/refusals.js';
 import { placeFiles } from '../domain/mounts/places.js';
 import { lookAtSpaces, type MountSpace } from '../domain/mounts/spaces.js';
 import { surveyProcesses, type ProcessView } from '../domain/proc/survey.js';
 import { together } from '../domain/together.js';
+import { Steady } from './steady.js';
 import { compareFiles } from './compare.js';
 
 /** How often a look at a domain whose processes come and go is begun again. */
 const MOST_LOOKS = 20;
 /** From this look on those are left out who come and go. */
 const STEADY_FROM = 3;
+/** What a look refuses by. */
+const REFUSALS: ReadonlySet<string> = new Set(['unsupported', 'mismatch']);
 /** Errors of a look at what a running domain has that mean: not any more. */
 const GONE: readonly number[] = [ENOENT, ESRCH, EBADF];
 export const aMoment = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
@@ -52,7 +56,7 @@ async function compareMemory(to: Hands, outlines: readonly Outline[]): Promise<v
  * makes the look begin again. `hold`: notes descriptors of the source's hands that are closed when the move is over.
  */
 export function lookAround(domain: RunningDomain, to: Hands, hold: (fd: number) => void): Promise<Look> {
-  return again(domain, (pids) => look(domain, pids, hold, to));
+  return again(domain, (whom) => look(domain, whom, hold, to));
 }
 
 /** What a look comes to: the processes, and what must be in the destination before they are. */
@@ -76,8 +80,8 @@ export interface Obstacle {
 }
 
 /**
- * Everything that is in the way of a move of a running domain, each once; nothing is changed. `to`: where it would go;
- * undefined: only what the domain itself has is looked at. Throws DomainError `lost` if it is no more.
+ * Everything that is in the way of a move of a running domain, each once; nothing is changed. Two looks must agree: see
+ * {@link again}. `to`: where it would go; undefined: only what the domain itself has is looked at. Throws DomainError `lost` if it is no more.
  *
  * Waits for moves from or to these OS instances, and for launches: hands that are in a domain's namespaces meanwhile would
  * be led elsewhere by the look.
@@ -87,13 +91,13 @@ export function findObstacles(domain: RunningDomain, to?: Hands): Promise<Obstac
 }
 
 async function findNow(domain: RunningDomain, to: Hands | undefined): Promise<Obstacle[]> {
-  const found = await again(domain, async (pids) => {
+  const lookOnce = async (whom: Whom): Promise<DomainError[]> => {
     const refusals: DomainError[] = [];
     const kept: number[] = [];
     try {
       await look(
         domain,
-        pids,
+        whom,
         (fd) => void kept.push(fd),
         to,
         (refusal) => void refusals.push(refusal),
@@ -102,15 +106,29 @@ async function findNow(domain: RunningDomain, to: Hands | undefined): Promise<Ob
       await closeAll(domain.hands, kept);
     }
     return refusals;
+  };
+  const found = await again(domain, async (whom) => {
+    const first = await lookOnce(whom);
+    if (first.length === 0) return first;
+    await aMoment();
+    const second = new Set((await lookOnce(whom)).map((r) => r.message));
+    return first.filter((r) => r.passing || second.has(r.message));
   });
   const all = found.map(({ resource, message, passing }) => ({ resource: resource ?? message, message, passing }));
   return [...new Map(all.map((o) => [o.message, o])).values()];
 }
 
+/** At whom one looks. */
+interface Whom {
+  readonly pids: readonly number[];
+  /** What of them is looked at: all, or only what stays. */
+  readonly staying: (views: readonly ProcessView[]) => readonly ProcessView[];
+}
+
 /** One look, at these processes. Throws the first refusal, or has `tell` told of all. */
 async function look(
   { hands, anchor, spec }: RunningDomain,
-  pids: readonly number[],
+  { pids, staying }: Whom,
   hold: (fd: number) => void,
   to?: Hands,
   tell?: OnRefusal,
@@ -122,11 +140,12 @@ async function look(
   const inGroup = new Set(await anchor.cgroup.processes());
   // Whoever came meanwhile, or was left out, is no stray: when all stand still it is looked at again who is.
   const partial = pids.length < inGroup.size || !pids.every((pid) => inGroup.has(pid));
-  const seen = all.filter((v) => v !== anchorView).map((v) => (partial ? { ...v, strays: [] } : v));
+  const seen = staying(all.filter((v) => v !== anchorView)).map((v) => (partial ? { ...v, strays: [] } : v));
   let views: readonly ProcessView[] = seen;
   await refusingLater(tell, async () => {
     views = await withTables(hands, seen);
   });
+  await refusingLater(tell, () => refuseStuck(hands, views));
   refuseUnsupported(views, partial ? { ...anchorView, strays: [] } : anchorView, tell);
   if (views.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
   let mountSpaces: readonly MountSpace[] = [];
@@ -152,16 +171,23 @@ async function look(
 /**
  * Looks, and again as long as something ends or is in between while it is looked at. Where there is always somebody who
  * ends, such as a shell's commands, those that came since the first look are left out: whoever of them is there when all
- * stand still is looked at then.
+ * stand still is looked at then. The same is done, in every second look, with files that are opened and closed all the time.
+ *
+ * What is in between while it is looked at can look like something that cannot be moved, such as a folder that a process has
+ * left between two questions. So a refusal is believed when the next look says the same.
  */
-async function again<T>({ anchor, spec }: RunningDomain, look: (pids: readonly number[]) => Promise<T>): Promise<T> {
+async function again<T>({ anchor, spec }: RunningDomain, look: (whom: Whom) => Promise<T>): Promise<T> {
   let always: readonly number[] | undefined;
+  const steady = new Steady();
+  let refused: string | undefined;
   for (let turn = 0; ; turn++) {
     const pids = await anchor.cgroup.processes();
     always = always?.filter((pid) => pids.includes(pid)) ?? pids;
-    const staying = turn < STEADY_FROM ? pids : always;
+    const late = turn >= STEADY_FROM;
+    // In turns with all of them: what is left out may be missed.
+    const leaveOut = late && turn % 2 === 1;
     try {
-      return await look(staying);
+      return await look({ pids: late ? always : pids, staying: (views) => steady.of(views, leaveOut) });
     } catch (e) {
       const still = new Set(await anchor.cgroup.processes());
       // A process has no memory for a moment while it executes another program; descriptors and threads come and go.
@@ -169,6 +195,12 @@ async function again<T>({ anchor, spec }: RunningDomain, look: (pids: readonly n
         e instanceof DomainError &&
         (e.passing || e.resource === NO_VDSO || (e.code === 'guest' && GONE.includes(e.errno)));
       const isGone = passing && e.code === 'guest';
+      const isNew = e instanceof DomainError && REFUSALS.has(e.code) && e.message !== refused;
+      if (e instanceof DomainError) refused = e.message;
+      if (isNew && !passing && turn < MOST_LOOKS) {
+        await aMoment();
+        continue;
+      }
       if (turn === MOST_LOOKS && (isGone || !pids.every((p) => still.has(p)))) throw comesAndGoes(spec.name, e);
       if (turn === MOST_LOOKS || (!passing && pids.every((p) => still.has(p)))) throw e;
       if (passing) await aMoment();

@@ -72,7 +72,9 @@ export function refuseUnsupported(views: readonly ProcessView[], anchor: Process
         throw unsupported('a child that ended with a core dump', `process ${pid}`);
       });
   for (const view of views) {
-    for (const t of view.threads) refusing(tell, () => refuseState(t.status, `thread ${t.tid} of process ${view.pid}`));
+    for (const t of view.threads)
+      // Whoever waits where no stop reaches may be elsewhere in a moment: refuseStuck looks again.
+      if (t.status.state !== 'D') refusing(tell, () => refuseState(t.status, `thread ${t.tid} of process ${view.pid}`));
     refuseProcess(view, anchor.namespaces, tell);
   }
 }

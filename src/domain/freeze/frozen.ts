@@ -16,6 +16,7 @@ import { stopSignal } from '../trace/stop-signal.js';
 import type { Status } from '../proc/status.js';
 import type { FrozenProcess, FrozenThread } from './frozen-thread.js';
 import { standsEcall, uninterrupted } from './restart.js';
+import { isStopPending, takeStop } from './pending-stop.js';
 import { letGoAll, letGoHeld, seizeAll, type Seizable } from './seize.js';
 import { isStoppable, refuseUnstoppable, statusesOf } from './stoppable.js';
 import { Undo } from '../undo.js';
@@ -164,12 +165,16 @@ export class FrozenDomain {
       const pending = new Map<number, bigint>();
       all.forEach(({ hostPid }, i) => pending.set(hostPid, (pending.get(hostPid) ?? 0n) | pendingOf(statuses[i])));
       const byTid = new Map(threads.map((t) => [t.tracee.tid, t]));
-      const processes = pids.map((hostPid, i): FrozenProcess => {
-        const of = (threadIds[i] ?? []).map((tid) => byTid.get(tid)).filter((t) => t !== undefined);
+      const statusOf = new Map(all.map(({ tid }, i) => [tid, statuses[i]]));
+      const makeProcess = async (hostPid: number, i: number): Promise<FrozenProcess> => {
+        const seen = (threadIds[i] ?? []).map((tid) => byTid.get(tid)).filter((t) => t !== undefined);
+        const taker = seen.find((t) => isStopPending(pendingOf(statusOf.get(t.tracee.tid))));
+        const of = taker === undefined ? seen : await takeStop(seen, taker);
         const leader = of[0];
         if (leader === undefined) throw new DomainError('lost', `process ${hostPid} has no threads`);
         return { hostPid, leader, threads: of, signal: stopSignal(pending.get(hostPid) ?? 0n, `process ${hostPid}`) };
-      });
+      };
+      const processes = await together(pids.map(makeProcess));
       const anchorProcess = processes.find((p) => p.hostPid === anchor.pid);
       if (anchorProcess === undefined) throw new DomainError('lost', 'the first process of the domain is gone');
       return new FrozenDomain(

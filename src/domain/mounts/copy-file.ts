@@ -1,17 +1,24 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
-import { AT_FDCWD, O } from '../linux/flags.js';
+import { AT_FDCWD, ENOENT, O } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
-import { check, open } from '../linux/os.js';
+import { check } from '../linux/os.js';
 
 const CHUNK = 0x80000;
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 
-/** Copies what a file has to one of the same size that is all holes; both by a path of their hands. Answers the bytes. */
+/**
+ * Copies what a file has to one of the same size that is all holes; both by a path of their hands. Answers the bytes. Throws
+ * `changed`, passing, if it is gone since it was looked at.
+ */
 export async function copyFile(source: Hands, from: string, to: Hands, into: string, size: number): Promise<number> {
-  const reading = await open(source, from, O.RDONLY | O.NOATIME);
+  const a = source.batch();
+  const found = a.call(SYS.openat, AT_FDCWD, a.str(from), O.RDONLY | O.NOATIME | O.CLOEXEC, 0);
+  const reading = (await a.run()).value(found);
+  if (reading === -ENOENT) throw new DomainError('changed', `${from} is gone`, { passing: true });
+  check(reading, `opening ${from}`);
   return whileOpen(source, reading, async () => {
     const b = to.batch();
     const opened = b.call(SYS.openat, AT_FDCWD, b.str(into), O.WRONLY | O.CLOEXEC, 0);

@@ -9,6 +9,8 @@ import { inBatches } from './in-batches.js';
 import { fileAt, isSame, type FileTree, type TreeFile } from './tree.js';
 
 const depth = (path: string): number => (path === '' ? 0 : path.split('/').length);
+/** All its names can be given when folders above have theirs. */
+const deepest = (f: TreeFile): number => Math.max(...f.paths.map(depth));
 const isFolder = (f: TreeFile): boolean => typeOf(f) === S_IF.DIR;
 const key = (f: TreeFile): string =>
   JSON.stringify([
@@ -74,38 +76,11 @@ export async function plantTree(
       };
     },
   );
-  const folders = made.filter(isFolder).sort((a, b) => depth(a.paths[0] ?? '') - depth(b.paths[0] ?? ''));
-  await inBatches(
-    hands,
-    folders,
-    (f) => f.paths[0]?.length ?? 0,
-    (b, f) => {
-      const path = f.paths[0] ?? '';
-      const n = b.call(SYS.mkdirat, fd, b.str(path), 0o700);
-      return (r) => {
-        if (!over || r.value(n) !== -EEXIST) check(r.value(n), `making ${path}`);
-      };
-    },
+  // A file system in memory shows what is newest first. Whoever reads a folder at this moment knows names by their order.
+  const inOrder = [...made].reverse().sort((a, b) => deepest(a) - deepest(b));
+  await inBatches(hands, inOrder, bytesOf, (b, f) =>
+    isFolder(f) ? addFolder(b, fd, f, over) : addFile(b, fd, f, over),
   );
-  const rest = made.filter((f) => !isFolder(f));
-  await inBatches(hands, rest, bytesOf, (b, f) => {
-    const [path = '', ...others] = f.paths;
-    const name = b.str(path);
-    for (const other of over ? f.paths : []) b.call(SYS.unlinkat, fd, b.str(other), 0);
-    const made =
-      typeOf(f) === S_IF.REG
-        ? b.call(SYS.openat, fd, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW | O.CLOEXEC, 0o600)
-        : typeOf(f) === S_IF.LNK
-          ? b.call(SYS.symlinkat, b.str(f.target ?? ''), fd, name)
-          : b.call(SYS.mknodat, fd, name, f.mode, f.rdev);
-    const wrote = typeOf(f) === S_IF.REG ? addContents(b, made, f) : undefined;
-    const linked = others.map((other) => b.call(SYS.linkat, fd, name, fd, b.str(other), 0));
-    return (r) => {
-      check(r.value(made), `making ${path}`);
-      wrote?.(r, path);
-      for (const n of linked) check(r.value(n), `linking ${path}`);
-    };
-  });
   await inBatches(hands, rewritten, bytesOf, (b, f) => {
     const [path = ''] = f.paths;
     const opened = b.call(SYS.openat, fd, b.str(path), O.WRONLY | O.TRUNC | O.NOFOLLOW | O.CLOEXEC, 0);
@@ -115,6 +90,34 @@ export async function plantTree(
       wrote(r, path);
     };
   });
+}
+
+type Answer = (r: BatchResult) => void;
+
+function addFolder(b: Batch, fd: number, { paths: [path = ''] }: TreeFile, over: boolean): Answer {
+  const n = b.call(SYS.mkdirat, fd, b.str(path), 0o700);
+  return (r) => {
+    if (!over || r.value(n) !== -EEXIST) check(r.value(n), `making ${path}`);
+  };
+}
+
+function addFile(b: Batch, fd: number, f: TreeFile, over: boolean): Answer {
+  const [path = '', ...others] = f.paths;
+  const name = b.str(path);
+  for (const other of over ? f.paths : []) b.call(SYS.unlinkat, fd, b.str(other), 0);
+  const made =
+    typeOf(f) === S_IF.REG
+      ? b.call(SYS.openat, fd, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW | O.CLOEXEC, 0o600)
+      : typeOf(f) === S_IF.LNK
+        ? b.call(SYS.symlinkat, b.str(f.target ?? ''), fd, name)
+        : b.call(SYS.mknodat, fd, name, f.mode, f.rdev);
+  const wrote = typeOf(f) === S_IF.REG ? addContents(b, made, f) : undefined;
+  const linked = others.map((other) => b.call(SYS.linkat, fd, name, fd, b.str(other), 0));
+  return (r) => {
+    check(r.value(made), `making ${path}`);
+    wrote?.(r, path);
+    for (const n of linked) check(r.value(n), `linking ${path}`);
+  };
 }
 
 /** Adds the contents of a small file, or the size of a large one, and closes it. What it came to is told to the answer. */

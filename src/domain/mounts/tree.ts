@@ -147,7 +147,7 @@ export async function listTree(
       if (typeOf(f) === S_IF.DIR) folders.push(path);
     }
   }
-  const files = [...seen.values()].map(({ facts, paths }) => ({ ...facts, paths: paths.sort() }));
+  const files = connected([...seen.values()].map(({ facts, paths }) => ({ ...facts, paths: paths.sort() })));
   const at = (path: string): string => `/proc/self/fd/${fd}${path === '' ? '' : `/${path}`}`;
   const changed = files.filter((f) => before.of(f) === undefined);
   const links = changed.filter((f) => typeOf(f) === S_IF.LNK);
@@ -163,13 +163,29 @@ export async function listTree(
   return {
     touched: [],
     noticed: [],
-    files: files.map((f) => {
+    files: files.flatMap((f): TreeFile[] => {
       const was = before.of(f);
       const target = was === undefined ? targetOf.get(f) : was.target;
       const its = was === undefined ? attributesOf.get(f) : was.attributes;
-      return { ...f, attributes: its ?? [], ...(target === undefined ? {} : { target }) };
+      // A link that was gone when it was asked where it leads.
+      if (typeOf(f) === S_IF.LNK && target === undefined) return [];
+      return [{ ...f, attributes: its ?? [], ...(target === undefined ? {} : { target }) }];
     }),
   };
+}
+
+/** Without what lies in folders that are not among them: of a tree that changes while it is looked at, some are gone by now. */
+function connected<F extends FileFacts & { readonly paths: readonly string[] }>(files: readonly F[]): F[] {
+  const isFolder = (f: F): boolean => typeOf(f) === S_IF.DIR;
+  const folders = new Set<string>();
+  const isIn = (path: string): boolean => path === '' || folders.has(path.slice(0, Math.max(0, path.lastIndexOf('/'))));
+  // A folder has one name, and sorts before what is in it.
+  const names = files.filter(isFolder).flatMap((f) => f.paths);
+  for (const path of names.sort()) if (isIn(path)) folders.add(path);
+  return files.flatMap((f) => {
+    const paths = f.paths.filter((path) => (isFolder(f) ? folders.has(path) : isIn(path)));
+    return paths.length === 0 ? [] : [{ ...f, paths }];
+  });
 }
 
 /** What an earlier look at a tree tells of it still: whatever happens to a folder or a file changes its time. */

@@ -9,9 +9,15 @@ import { deviceOf, type Mount } from './mountinfo.js';
 import { allMounts } from './state.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 
+const utf8 = new TextDecoder();
+/** As much of a link as the survey reads. */
+const MOST_LINK = 1024;
+
 /** What a process has of a file system, by a path of the hands that leads to it itself, and by its name. */
 interface Use {
   readonly through: string;
+  /** What the process said of it. */
+  readonly link: string;
   readonly name: string;
   readonly where: string;
 }
@@ -32,10 +38,17 @@ export async function refuseUnmounted(
     const at = (path: string): string => `/proc/${hostPid}/${path}`;
     // A process may have a root of its own; names are told from the domain's.
     const named = (path: string): string => anchor.way(path);
-    if (!gone.cwd) uses.push({ through: at('cwd'), name: named(cwd), where: `process ${pid}, in ${cwd},` });
+    const linkOf = (path: string): string => anchor.parts(path)[1];
+    if (!gone.cwd)
+      uses.push({ through: at('cwd'), link: linkOf(cwd), name: named(cwd), where: `process ${pid}, in ${cwd},` });
     for (const { fd, link, info } of descriptors.filter(isOrdinary)) {
       if (ids.has(info.mntId)) continue;
-      uses.push({ through: at(`fd/${fd}`), name: named(link), where: `descriptor ${fd} (${link})` });
+      uses.push({
+        through: at(`fd/${fd}`),
+        link: linkOf(link),
+        name: named(link),
+        where: `descriptor ${fd} (${link})`,
+      });
     }
     for (const v of vmas) {
       const plain = v.ino !== 0 && v.path.startsWith('/') && !v.deleted && !isObject(v);
@@ -43,15 +56,17 @@ export async function refuseUnmounted(
         throw unsupported('a file of what is unmounted', `process ${pid}, with ${v.path} mapped,`);
     }
   }
-  const same = await askAll(hands, uses, 2, (b, { through, name }) => {
+  const same = await askAll(hands, uses, 3, (b, { through, link, name }) => {
+    const now = b.out(MOST_LINK);
+    const led = b.call(SYS.readlinkat, AT_FDCWD, b.str(through), now, MOST_LINK);
     const stats = [through, name].map((path) => {
       const out = b.out(128);
       return { out, n: b.call(SYS.newfstatat, AT_FDCWD, b.str(path), out, 0) };
     });
     return (r) => {
       const [here, there] = stats.map(({ out, n }) => (r.value(n) < 0 ? undefined : parseStat(r.view(out))));
-      // Gone meanwhile: nothing is known of it any more.
-      if (here === undefined) return true;
+      // Gone meanwhile, or another by now: nothing is known of it any more.
+      if (here === undefined || r.value(led) < 0 || utf8.decode(r.bytes(now, r.value(led))) !== link) return true;
       return here.dev === there?.dev && here.ino === there.ino;
     };
   });

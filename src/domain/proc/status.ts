@@ -23,6 +23,8 @@ export interface Status {
   readonly seccomp: number;
   readonly seccompFilters: number;
   readonly threads: number;
+  /** How often it has gone to sleep. */
+  readonly switches: number;
   readonly vmRssKiB: number;
   readonly rssAnonKiB: number;
   readonly rssShmemKiB: number;
@@ -76,6 +78,7 @@ export function parseStatus(text: string): Status {
     seccomp: number('Seccomp'),
     seccompFilters: number('Seccomp_filters'),
     threads: number('Threads'),
+    switches: number('voluntary_ctxt_switches'),
     vmRssKiB: number('VmRSS'),
     rssAnonKiB: number('RssAnon'),
     rssShmemKiB: number('RssShmem'),
@@ -96,8 +99,13 @@ export interface MmLayout {
   readonly envEnd: number;
 }
 
+/** In the flags of a task. */
+const PF_EXITING = 0x4;
+
 export interface ProcStat {
   readonly ttyNr: number;
+  /** It is on its way out of the kernel, and lets go of what it has. */
+  readonly isEnding: boolean;
   /** The process group in the foreground of its terminal, in the hands' namespace. */
   readonly foreground: number;
   readonly nice: number;
@@ -117,6 +125,7 @@ export function parseProcStat(text: string): ProcStat {
   return {
     ttyNr: field(7),
     foreground: field(8),
+    isEnding: (field(9) & PF_EXITING) !== 0,
     nice: field(19),
     rtPriority: field(40),
     policy: field(41),

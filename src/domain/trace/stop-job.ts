@@ -19,18 +19,28 @@ export async function stopJob(leader: Tracee, threads: Iterable<Tracee>, signal:
   check(await leader.syscall(SYS.getpid), 'getpid');
   // One that is blocked would only be pending.
   await leader.setSignalMask(0n);
+  await completeStop(leader, threads, signal);
+  await leader.blockSignals(leader.runner?.signal);
+}
+
+/** Has a process stop by a signal that one of its threads, `first`, is about to be given. */
+export async function completeStop(first: Tracee, threads: Iterable<Tracee>, signal: number): Promise<void> {
   let by = signal;
-  let stop = await leader.resume(PTRACE.CONT, by);
+  let stop = await first.resume(PTRACE.CONT, by);
   if (stop.kind === 'stopped' && stop.event === 0) {
     by = SIG.STOP;
-    stop = await leader.resume(PTRACE.CONT, by);
+    stop = await first.resume(PTRACE.CONT, by);
   }
-  for (const thread of threads) {
-    if (thread !== leader) stop = await thread.resume(PTRACE.CONT);
+  const expect = (thread: Tracee): void => {
     if (!isGroupStop(stop, by))
       throw new DomainError('lost', `thread ${thread.tid} did not stop as a job: ${describeStop(stop)}`);
+  };
+  expect(first);
+  for (const thread of threads) {
+    if (thread === first) continue;
+    stop = await thread.resume(PTRACE.CONT);
+    expect(thread);
   }
-  await leader.blockSignals(leader.runner?.signal);
 }
 
 /** Has a stopped process go on, as far as others can see. No signal is left pending. */

@@ -62,9 +62,10 @@ static inline pid_t child(void (*work)(void)) {
   return pid;
 }
 
-// The child ends by itself, and well.
-static inline void ends_well(pid_t pid) {
+// The child ends by itself, with that code.
+static inline void ends_well_with(pid_t pid, int code) {
   int status;
   CHECK(waitpid(pid, &status, 0) == pid);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == code);
 }
+static inline void ends_well(pid_t pid) { ends_well_with(pid, 0); }

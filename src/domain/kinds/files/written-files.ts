@@ -53,7 +53,8 @@ export const writtenFiles = domainKind<WrittenFiles>({
     // What is open goes along later: to read it now would be told to who watches it, and would break a lease of it.
     return take(context, watch, undefined, new Set(carriedPaths(context.views, () => false)));
   },
-  brings: ({ living }, path) => living.some((l) => l.path === path || l.names.includes(path)),
+  brings: ({ living, folders }, path) =>
+    living.some((l) => l.path === path || l.names.includes(path)) || folders.some((f) => f.path === path),
   async prepare(context, state) {
     await put(context, state);
   },

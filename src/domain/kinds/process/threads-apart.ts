@@ -2,6 +2,9 @@ import { SYS } from '../../../guest/hands/syscalls.js';
 import { unsupported } from '../../errors.js';
 import { askAll } from '../../linux/ask-all.js';
 import { AT_FDCWD, KCMP } from '../../linux/flags.js';
+import { readTexts } from '../../linux/os.js';
+import { parseProcStat } from '../../proc/status.js';
+import type { ProcessView } from '../../proc/survey.js';
 import { domainKind } from '../kind.js';
 
 /** Namespaces that a thread can enter without the others of its process (namespaces(7)). */
@@ -28,25 +31,45 @@ export const threadsApart = domainKind<null>({
       return (r) => ({
         files: r.value(files),
         fs: r.value(fs),
-        links: links.map(({ buf, n }) => new TextDecoder().decode(r.bytes(buf, r.value(n)))),
+        links: links.map(({ buf, n }) => new TextDecoder().decode(r.bytes(buf, Math.max(0, r.value(n))))),
       });
     });
-    found.forEach(({ files, fs, links }, i) => {
+    const apart = found.flatMap(({ files, fs, links }, i) => {
       const { process, thread } = others[i] ?? {};
-      if (process === undefined || thread === undefined) return;
-      const where = `thread ${thread.tid} of process ${process.pid}`;
       // A comparison with a thread that has ended fails.
-      if (files < 0 || fs < 0) return;
-      if (files > 0) throw unsupported("descriptors of a thread's own", where);
-      if (fs > 0) throw unsupported("a working directory of a thread's own", where);
-      links.forEach((link, k) => {
-        const name = NAMESPACES[k] ?? '';
-        // A PID namespace that has no process yet has no link.
-        if (link !== process.namespaces[name])
-          throw unsupported(`a ${name.replace('_for_children', '')} namespace of a thread's own`, where);
-      });
+      if (process === undefined || thread === undefined || files < 0 || fs < 0) return [];
+      const what = whatIsApart(files, fs, links, process.namespaces);
+      return what === undefined ? [] : [{ what, process, thread }];
+    });
+    if (apart.length === 0) return;
+    // One that is ending has let go of what it shares: nobody will ever ask it.
+    const stats = await readTexts(
+      hands,
+      apart.flatMap(({ process: { hostPid }, thread }) =>
+        [hostPid, thread.hostTid].map((tid) => `/proc/${hostPid}/task/${tid}/stat`),
+      ),
+      1,
+    );
+    apart.forEach(({ what, process, thread }, i) => {
+      const own = stats.slice(2 * i, 2 * i + 2);
+      if (own.every((text) => text !== undefined && text !== '' && !parseProcStat(text).isEnding))
+        throw unsupported(what, `thread ${thread.tid} of process ${process.pid}`);
     });
   },
   checkpoint: () => Promise.resolve(null),
   restore: () => Promise.resolve(),
 });
+
+/** `files`, `fs`: how they compare, 0 if they are the same. `links`: to namespaces, in the order of {@link NAMESPACES}. */
+function whatIsApart(
+  files: number,
+  fs: number,
+  links: readonly string[],
+  namespaces: ProcessView['namespaces'],
+): string | undefined {
+  if (files > 0) return "descriptors of a thread's own";
+  if (fs > 0) return "a working directory of a thread's own";
+  // A PID namespace that has no process yet has no link.
+  const other = NAMESPACES.find((name, k) => links[k] !== namespaces[name]);
+  return other === undefined ? undefined : `a ${other.replace('_for_children', '')} namespace of a thread's own`;
+}
