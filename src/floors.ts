@@ -34,6 +34,7 @@ export type { Mount } from './domain/mounts/mountinfo.js';
 export type { FileHandle } from './domain/mounts/watch.js';
 export type { Written } from './domain/mounts/written.js';
 export type { Anchor, ClockOffsets, LeftConnection } from './domain/tree/anchor.js';
+export type { Namespaces } from './domain/proc/namespaces.js';
 export type { HostEnd } from './domain/tree/host-ends.js';
 export type { Cgroup } from './domain/tree/cgroup.js';
 export type { Mailbox } from './guest/hands/mailbox.js';
