@@ -17,22 +17,29 @@ export class Undo {
     this.#steps.unshift({ name, back, essential: false });
   }
 
+  /** How many steps there are: to take back later only what is added from now on. */
+  get depth(): number {
+    return this.#steps.length;
+  }
+
   /** The work is done: nothing is to be taken back. */
   forget(): void {
     this.#steps.length = 0;
   }
 
-  /** Takes everything back. Throws `undo-failed` naming every step that could not be. */
-  async run(): Promise<void> {
+  /** Takes everything back, or all but the first `left` steps. Throws `undo-failed` naming every step that could not be. */
+  async run(left = 0): Promise<void> {
     const failures: string[] = [];
-    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+    while (this.#steps.length > left) {
+      const step = this.#steps.pop();
+      if (step === undefined) break;
       try {
         await step.back();
       } catch (e) {
         failures.push(`${step.name}: ${e instanceof Error ? e.message : String(e)}`);
         if (step.essential) {
-          const left = this.#steps.splice(0).map((s) => s.name);
-          failures.push(`therefore not done: ${left.reverse().join(', ')}`);
+          const undone = this.#steps.splice(0).map((s) => s.name);
+          failures.push(`therefore not done: ${undone.reverse().join(', ')}`);
           break;
         }
       }

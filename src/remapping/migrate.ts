@@ -1,28 +1,17 @@
 import type { Hands } from '../guest/hands/hands.js';
-import { createAnchor, type DomainSpec } from '../domain/tree/anchor.js';
-import { checkpoint } from '../domain/checkpoint/checkpoint.js';
+import type { DomainSpec } from '../domain/tree/anchor.js';
 import { DomainError } from '../domain/errors.js';
-import { broughtBy, stillForeseen } from '../domain/checkpoint/foresee.js';
-import { FrozenDomain } from '../domain/freeze/frozen.js';
-import type { RestoreContext } from '../domain/kinds/kind.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
 import { ENOMEM } from '../domain/linux/flags.js';
-import { closeAll } from '../domain/linux/making.js';
 import { readText } from '../domain/linux/os.js';
-import { carriedPaths } from '../domain/memory/carried.js';
 import { total } from '../domain/memory/ranges.js';
-import { FlippedFiles } from '../domain/memory/flipped-files.js';
 import type { FrameMover } from '../domain/memory/mover.js';
-import { findShared } from '../domain/memory/shared-pages.js';
-import { holdProc } from '../domain/proc/survey.js';
-import { stillFits, withoutObjects, type Outline } from '../domain/checkpoint/outline.js';
-import { Actors } from '../domain/restore/actors.js';
-import { Restoration } from '../domain/restore/restore.js';
+import { stillFits } from '../domain/checkpoint/outline.js';
 import { Undo } from '../domain/undo.js';
-import { lookAtSleepers } from '../domain/freeze/waits.js';
-import { clockOffsets } from './clocks.js';
 import { inTurn } from '../domain/in-turn.js';
-import { aMoment, asOfOneMoment, lookAgain, lookAround, readAllAdvice } from './survey.js';
+import { changed, Preparation } from './preparation.js';
+import { canWait, comeToRest, MOST_ATTEMPTS, type Tries } from './standstill.js';
+import { aMoment } from './survey.js';
 import { reasonOf, Tidying, type Untidied } from './tidying.js';
 
 /** The network's part in a move: packets for the domain wait while it is nowhere. */
@@ -68,13 +57,6 @@ const REST = 200;
 
 /** How often it is tried to end the original: it is in nobody's way, but it takes its place. */
 const MOST_TRIES = 3;
-/**
- * How often a move is prepared where processes come and go meanwhile: what they need must be made anew, and to do so while
- * they stand still takes as long.
- */
-const MOST_PREPARATIONS = 2;
-/** How often a domain is frozen to be moved, where what it was just doing cannot be moved. */
-const MOST_ATTEMPTS = 8;
 /** A step of a move, in the order of `STEPS`. */
 export type Step = (typeof STEPS)[number];
 /** In these the domain runs as ever. */
@@ -135,22 +117,21 @@ async function tryToMove(options: MigrationOptions): Promise<Moved> {
     reached = step;
     return options.onStep?.(step);
   };
-  for (let [attempts, preparations] = [1, 1]; ;) {
+  for (const tries: Tries = { attempts: 1, preparations: 1 }; ;) {
     try {
-      return await moveOnce({ ...options, onStep }, attempts, preparations < MOST_PREPARATIONS);
+      return await moveOnce({ ...options, onStep }, tries);
     } catch (e) {
       // The freeze came in the middle of what is over in a moment: the domain gets that moment.
       const passing = e instanceof DomainError && e.passing && reached !== 'survey';
-      if (!passing || attempts === MOST_ATTEMPTS || preparations === MOST_ATTEMPTS) throw e;
-      if (BEFORE_FREEZE.includes(reached)) preparations++;
-      else attempts++;
+      if (!passing || tries.attempts >= MOST_ATTEMPTS || tries.preparations >= MOST_ATTEMPTS) throw e;
+      if (BEFORE_FREEZE.includes(reached)) tries.preparations++;
+      else tries.attempts++;
       await aMoment();
     }
   }
 }
 
-/** `again`: whether it can be prepared once more. Throws `changed` then, where processes have come or gone meanwhile. */
-async function moveOnce(options: MigrationOptions, attempts: number, again: boolean): Promise<Moved> {
+async function moveOnce(options: MigrationOptions, tries: Tries): Promise<Moved> {
   const { domain, to, mover, gate, now } = options;
   const step = async (s: Step): Promise<void> => {
     await options.onStep?.(s);
@@ -161,106 +142,21 @@ async function moveOnce(options: MigrationOptions, attempts: number, again: bool
   try {
     await step('survey');
     killed = await oomKills(to);
-    const kept: number[] = [];
-    const letGo = (): Promise<void> => closeAll(domain.hands, kept.splice(0));
-    undo.add('closing what was held of the original', letGo);
-    const around = await lookAround(domain, to, (fd) => void kept.push(fd));
-    const { outlines: early, foreseen, lacking, mountSpaces } = around;
-    const advice = await readAllAdvice(domain.hands, early);
+    const ready = new Preparation({ domain, to, spec, mover }, undo);
+    await ready.lookAround();
 
     await step('prepare');
-    let skeletonUndo = new Undo();
-    undo.add('removing what was prepared', async () => {
-      try {
-        await skeletonUndo.run();
-      } catch (e) {
-        // With the destination all went that was prepared in it.
-        if (!(await to.hasEnded())) throw e;
-      }
-    });
-    const brought = broughtBy(foreseen);
-    const prepare = async (
-      outlines: readonly Outline[],
-      shares: ReadonlyMap<string, unknown>,
-      stands = false,
-    ): Promise<Restoration> => {
-      const clocks = await clockOffsets(domain, to);
-      const avoid = outlines.flatMap((o) => o.view.vmas);
-      const anchor = await createAnchor(to, spec, clocks, avoid, skeletonUndo);
-      const flipped = new FlippedFiles(domain.hands, to);
-      flipped.stands = stands;
-      skeletonUndo.add('taking files out of the hands', () => flipped.close());
-      const context: Omit<RestoreContext, 'processes'> = {
-        hands: to,
-        flipped,
-        source: domain.hands,
-        prepared: new Map(),
-        anchor,
-        undo: skeletonUndo,
-        mover,
-        objectFds: new Map(),
-        fileFds: new Map(),
-        pipes: new Map(),
-        advice,
-        actors: new Actors(anchor),
-        counters: { bytesCopied: 0 },
-      };
-      const restoration = new Restoration(anchor, context);
-      await restoration.prepare(shares);
-      const carried = carriedPaths(
-        outlines.map((o) => o.view),
-        brought,
-      );
-      // Where a file is written anew, pages of a mapping of it that are the process's own would be gone.
-      const later = (path: string): boolean => carried.has(path) || lacking.has(path) || brought(path);
-      const shapes = outlines.map((o) => withoutObjects(o, later));
-      await restoration.bear(outlines, shapes, await findShared(domain.hands, outlines));
-      await (stands ? restoration.shape(shapes) : asOfOneMoment(spec.name, () => restoration.shape(shapes)));
-      return restoration;
-    };
-    await step('bear');
-    let restoration = await prepare(early, foreseen);
-
-    const held = await holdProc(
-      domain.hands,
-      early.map((o) => o.view),
-    );
-    undo.add('closing files of /proc', () => held.close());
-    const foresight = { known: early, held, shares: foreseen, lacking, mountSpaces };
-    await restoration.rehearseFlip(early);
-    await new Promise<void>((resolve) => setTimeout(resolve, REST));
-    if (!(await lookAgain(domain, early, held)) && again) {
-      const resource = 'processes that come and go';
-      throw new DomainError('changed', `processes of domain ${spec.name} came or went`, { resource, passing: true });
-    }
-
-    await step('freeze');
-    const look = await lookAtSleepers(domain.anchor);
-    const t0 = now();
-    let waiting = false;
-    undo.add('releasing the network', async () => {
-      if (waiting) await gate?.release('source');
-    });
-    const frozen = await FrozenDomain.freeze(domain.anchor, held, look);
-    undo.add('letting the domain go on', () => frozen.resume());
-    // After the freeze: an answer given between the two would be lost, and sent again only a second later.
-    await gate?.hold();
-    waiting = true;
-    const t1 = now();
-
-    await step('describe');
-    const image = await checkpoint(frozen, mover, foresight);
-    if (image.processes.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
-    const t2 = now();
+    await ready.layGround();
+    const rest = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, REST));
+    const standstill = await comeToRest(options, ready, tries, undo, step, rest);
+    const { frozen, image, began: t0, froze: t1, described: t2 } = standstill;
 
     await step('shape');
-    if (!stillFits(early, image.processes) || !restoration.fits(image.shares)) {
-      // Processes, threads or mounts came or went since the outline: what was prepared is for another tree.
-      const stale = skeletonUndo;
-      skeletonUndo = new Undo();
-      await stale.run();
-      restoration = await prepare(image.processes, stillForeseen(foreseen, image.shares), true);
-    }
+    if (!ready.ground.fits(image.shares)) {
+      if (canWait(tries.attempts)) throw changed(spec, 'mounts or namespaces');
+      await ready.prepareAnew(image);
+    } else if (!stillFits(ready.look.outlines, image.processes)) await ready.bearAnew(image);
+    const { restoration } = ready;
     restoration.image = image;
     await restoration.makeShared();
     await restoration.part();
@@ -292,7 +188,7 @@ async function moveOnce(options: MigrationOptions, attempts: number, again: bool
     const unsure = await restoration.resume();
     // From here on nothing throws but that the domain is no more.
     undo.forget();
-    skeletonUndo.forget();
+    ready.forget();
     const tidying = new Tidying();
     if (unsure !== undefined) tidying.note('letting the domain go on', unsure);
     await tidying.do('releasing the network', () => gate?.release('destination'));
@@ -301,8 +197,8 @@ async function moveOnce(options: MigrationOptions, attempts: number, again: bool
     await tidying.do('telling of the step bury', () => step('bury'));
     await tidying.do('closing what restored the domain', () => restoration.letGo());
     await tidying.do('closing what was held of the original', () => image.close());
-    await tidying.do('closing what was held since the first look', letGo);
-    await tidying.do('closing files of /proc', () => held.close());
+    await tidying.do('closing what was held since the first look', () => ready.letGo());
+    await tidying.do('closing files of /proc', () => ready.closeProc());
     await tidying.do('ending the original', () => frozen.kill(), MOST_TRIES);
     if (await to.hasEnded()) throw ended(spec, to);
 
@@ -317,7 +213,7 @@ async function moveOnce(options: MigrationOptions, attempts: number, again: bool
         kernelBytesCopied: context.counters.bytesCopied,
         domainBytes: image.processes.reduce((n, p) => n + total(p.pages), 0),
         pids: image.processes.map((p) => p.view.pid),
-        attempts,
+        attempts: tries.attempts,
         untidied: tidying.untidied,
       },
     };

@@ -54,13 +54,19 @@ async function compareMemory(to: Hands, outlines: readonly Outline[]): Promise<v
 /**
  * Refuses what cannot be moved, and outlines the processes, while the domain runs: what ends while it is looked at
  * makes the look begin again. `hold`: notes descriptors of the source's hands that are closed when the move is over.
+ * `before`: what an earlier look came to, of which what was foreseen stays as it is, and ids of those who are looked at.
  */
-export function lookAround(domain: RunningDomain, to: Hands, hold: (fd: number) => void): Promise<Look> {
-  return again(domain, (whom) => look(domain, whom, hold, to));
+export function lookAround(
+  domain: RunningDomain,
+  to: Hands,
+  hold: (fd: number) => void,
+  before?: { readonly look: Look; readonly pids: ReadonlySet<number> },
+): Promise<Look> {
+  return again(domain, (whom) => look(domain, whom, hold, { to, known: before?.look }), before?.pids);
 }
 
 /** What a look comes to: the processes, and what must be in the destination before they are. */
-interface Look {
+export interface Look {
   readonly outlines: readonly Outline[];
   readonly foreseen: ReadonlyMap<string, unknown>;
   /** Files that the destination lacks and that go along. */
@@ -95,13 +101,7 @@ async function findNow(domain: RunningDomain, to: Hands | undefined): Promise<Ob
     const refusals: DomainError[] = [];
     const kept: number[] = [];
     try {
-      await look(
-        domain,
-        whom,
-        (fd) => void kept.push(fd),
-        to,
-        (refusal) => void refusals.push(refusal),
-      );
+      await look(domain, whom, (fd) => void kept.push(fd), { to, tell: (refusal) => void refusals.push(refusal) });
     } finally {
       await closeAll(domain.hands, kept);
     }
@@ -130,8 +130,7 @@ async function look(
   { hands, anchor, spec }: RunningDomain,
   { pids, staying }: Whom,
   hold: (fd: number) => void,
-  to?: Hands,
-  tell?: OnRefusal,
+  { to, tell, known }: { to?: Hands | undefined; tell?: OnRefusal; known?: Look | undefined },
 ): Promise<Look> {
   // One that has ended and whose threads have too is its parent's to ask about.
   const all = (await surveyProcesses(hands, pids)).filter((v) => v.status.state !== 'Z' || v.status.threads > 1);
@@ -150,13 +149,14 @@ async function look(
   if (views.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
   let mountSpaces: readonly MountSpace[] = [];
   await refusingLater(tell, async () => {
-    mountSpaces = await lookAtSpaces({ hands, anchor, views, hold });
+    mountSpaces = await lookAtSpaces({ hands, anchor, views, hold }, known?.mountSpaces);
     views = await placeFiles({ hands, anchor }, views, mountSpaces);
   });
   await inspectShared({ hands, anchor, views, mountSpaces, files: [], inside: new Map() }, tell);
-  let foreseen: ReadonlyMap<string, unknown> = new Map();
+  let foreseen: ReadonlyMap<string, unknown> = known?.foreseen ?? new Map();
   await refusingLater(tell, async () => {
-    foreseen = await foreseeShares({ hands, anchor, views, mountSpaces, files: [], inside: new Map(), hold });
+    if (known === undefined)
+      foreseen = await foreseeShares({ hands, anchor, views, mountSpaces, files: [], inside: new Map(), hold });
   });
   const lacking =
     to === undefined
@@ -175,13 +175,20 @@ async function look(
  *
  * What is in between while it is looked at can look like something that cannot be moved, such as a folder that a process has
  * left between two questions. So a refusal is believed when the next look says the same.
+ *
+ * `among`: only these are looked at.
  */
-async function again<T>({ anchor, spec }: RunningDomain, look: (whom: Whom) => Promise<T>): Promise<T> {
+async function again<T>(
+  { anchor, spec }: RunningDomain,
+  look: (whom: Whom) => Promise<T>,
+  among?: ReadonlySet<number>,
+): Promise<T> {
   let always: readonly number[] | undefined;
   const steady = new Steady();
   let refused: string | undefined;
   for (let turn = 0; ; turn++) {
-    const pids = await anchor.cgroup.processes();
+    const all = await anchor.cgroup.processes();
+    const pids = among === undefined ? all : all.filter((pid) => among.has(pid));
     always = always?.filter((pid) => pids.includes(pid)) ?? pids;
     const late = turn >= STEADY_FROM;
     // In turns with all of them: what is left out may be missed.
@@ -216,24 +223,42 @@ function comesAndGoes(name: string, cause: unknown): DomainError {
 /** Looks before the one that counts. */
 const REHEARSALS = 2;
 
+/** How processes differ from those that were made ready for: there are others besides, or some are not there any more. */
+export type Change = 'more' | 'other';
+
 /**
  * Looks at processes as it will be done when they stand still, so that the engine and the guest's kernel have this way
  * behind them. Answers whether they are the same, with the same threads: what has changed after that is found out then.
  */
-export async function lookAgain(domain: RunningDomain, early: readonly Outline[], held: HeldFiles): Promise<boolean> {
+export async function lookAgain(
+  domain: RunningDomain,
+  early: readonly Outline[],
+  held: HeldFiles,
+): Promise<Change | undefined> {
   const pids = early.map((o) => o.view.hostPid);
   let views: readonly ProcessView[] = [];
   try {
     for (let turn = 0; turn < REHEARSALS; turn++) views = await surveyProcesses(domain.hands, pids, held);
   } catch (e) {
     if (!(e instanceof DomainError && e.code === 'lost')) throw e;
-    return false;
+    return 'other';
   }
-  const now = await domain.anchor.cgroup.processes();
-  const tids = (v: ProcessView | undefined): string => v?.threads.map((t) => t.hostTid).join() ?? '';
-  const threads = new Map(views.map((v) => [v.hostPid, tids(v)]));
-  const others = now.filter((pid) => pid !== domain.anchor.pid);
-  return others.length === pids.length && early.every((o) => threads.get(o.view.hostPid) === tids(o.view));
+  const threads = new Map((await domain.anchor.cgroup.processes()).map((pid): [number, number[]] => [pid, []]));
+  threads.delete(domain.anchor.pid);
+  for (const v of views) threads.get(v.hostPid)?.push(...v.threads.map((t) => t.hostTid));
+  return changeOf(early, threads);
+}
+
+/** `threads`: ids of threads, by those of processes, all in the hands' PID namespace. */
+export function changeOf(
+  early: readonly Outline[],
+  threads: ReadonlyMap<number, readonly number[]>,
+): Change | undefined {
+  const tids = new Set([...threads.values()].flat());
+  if (!early.every((o) => threads.has(o.view.hostPid) && o.view.threads.every((t) => tids.has(t.hostTid))))
+    return 'other';
+  const known = early.reduce((n, o) => n + o.view.threads.length, 0);
+  return threads.size === early.length && tids.size === known ? undefined : 'more';
 }
 
 export async function readAllAdvice(hands: Hands, outlines: readonly Outline[]): Promise<Map<number, Advice[]>> {

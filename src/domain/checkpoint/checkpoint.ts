@@ -128,10 +128,18 @@ function onlyKnown(view: ProcessView): ProcessView {
 
 /**
  * Describes a frozen domain, with runners planted into its processes. The domain can still go on where it is.
+ *
+ * `seen`: told of its processes before anything is asked that can be asked only once since the look, such as what has changed;
+ * may throw.
  */
-export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresight: Foresight): Promise<DomainImage> {
+export async function checkpoint(
+  frozen: FrozenDomain,
+  mover: FrameMover,
+  foresight: Foresight,
+  seen: (views: readonly ProcessView[]) => void = () => undefined,
+): Promise<DomainImage> {
   const { hands, anchor, undo } = frozen;
-  const [seen] = await together([
+  const [surveyed] = await together([
     surveyProcesses(
       hands,
       frozen.processes.map((p) => p.hostPid),
@@ -142,9 +150,10 @@ export async function checkpoint(frozen: FrozenDomain, mover: FrameMover, foresi
   ]);
   const bare = await withTables(
     hands,
-    seen,
+    surveyed,
     foresight.known.map((o) => o.view),
   );
+  seen(bare);
   // What came since the look.
   refuseStrays(bare);
   for (const view of bare) refuseProcess(view, anchor.namespaces);

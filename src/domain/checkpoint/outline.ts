@@ -127,23 +127,33 @@ export function withoutObjects(o: Outline, carried: (path: string) => boolean): 
   return { ...o, vmas: o.vmas.filter((v) => v.backing.kind !== 'object' && !carried(v.path)) };
 }
 
-/** True if a process made after `earlier` can still become `now`: same place in the tree, same threads, namespaces and vDSOs. */
+/** True if processes made after `earlier` can still become `now`: same places in the tree, same threads, namespaces and vDSOs. */
 export function stillFits(earlier: readonly Outline[], now: readonly Outline[]): boolean {
-  if (earlier.length !== now.length) return false;
-  const key = (o: Outline): string =>
-    JSON.stringify([
-      o.view.hostPid,
-      o.view.pid,
-      o.view.status.ppid,
-      o.view.status.nsSid,
-      o.view.status.nsPgid,
-      o.view.dead,
-      o.view.threads.map((t) => t.tid),
-      o.view.tables,
-      o.view.stat.ttyNr,
-      o.view.namespaces,
-      [o.vdso, ...o.keptVdsos].map((v) => [v.vvar, v.vdso]),
-    ]);
-  const keys = new Set(earlier.map(key));
-  return now.every((o) => keys.has(key(o)));
+  const images = (o: Outline): string => JSON.stringify([o.vdso, ...o.keptVdsos].map((v) => [v.vvar, v.vdso]));
+  return isSame(earlier, now, (o) => placeKey(o.view) + images(o));
 }
+
+/** As {@link stillFits}, as far as can be told before the processes are outlined. */
+export const mayStillFit = (earlier: readonly ProcessView[], now: readonly ProcessView[]): boolean =>
+  isSame(earlier, now, (v) => placeKey(v) + JSON.stringify(v.vmas.filter(isVdso).map((m) => m.start)));
+
+function isSame<T>(earlier: readonly T[], now: readonly T[], key: (one: T) => string): boolean {
+  if (earlier.length !== now.length) return false;
+  const keys = new Set(earlier.map(key));
+  return now.every((one) => keys.has(key(one)));
+}
+
+/** What a process cannot change once it is born in the destination. */
+const placeKey = (v: ProcessView): string =>
+  JSON.stringify([
+    v.hostPid,
+    v.pid,
+    v.status.ppid,
+    v.status.nsSid,
+    v.status.nsPgid,
+    v.dead,
+    v.threads.map((t) => t.tid),
+    v.tables,
+    v.stat.ttyNr,
+    v.namespaces,
+  ]);

@@ -42,12 +42,13 @@ export class Restoration {
 
   readonly context: RestoreContext;
 
-  constructor(
-    readonly anchor: Anchor,
-    context: Omit<RestoreContext, 'processes'>,
-  ) {
+  constructor(context: Omit<RestoreContext, 'processes'>) {
     this.context = { ...context, processes: this.processes };
-    context.actors.begets((pid) => this.#beget(anchor.tracee, pid, false));
+    context.actors.begets((pid) => this.#beget(this.anchor.tracee, pid, false));
+  }
+
+  get anchor(): Anchor {
+    return this.context.anchor;
   }
 
   #image: DomainImage | undefined;
@@ -60,25 +61,6 @@ export class Restoration {
   set image(image: DomainImage) {
     this.#image = image;
     this.context.flipped.stands = true;
-  }
-
-  /** What must be there before anybody is born. `foreseen`: by the names of domain kinds. */
-  async prepare(foreseen: ReadonlyMap<string, unknown>): Promise<void> {
-    for (const kind of domainKinds) {
-      if (!foreseen.has(kind.name)) continue;
-      const data = foreseen.get(kind.name);
-      this.context.prepared.set(kind.name, data);
-      await kind.prepare?.(this.context, data);
-    }
-  }
-
-  /** Whether what has been prepared can become what is shared now. */
-  fits(shares: readonly SavedShare[]): boolean {
-    const { prepared } = this.context;
-    return shares.every(({ kind: name, data }) => {
-      const kind = kindNamed(domainKinds, name);
-      return !prepared.has(name) || (kind.fits?.(prepared.get(name), data) ?? true);
-    });
   }
 
   /**
