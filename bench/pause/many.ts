@@ -1,4 +1,4 @@
-// How long a domain with very many of one thing stands still, and how much longer than one with a tenth of them.
+// How long a domain with very many of one thing stands still, and how much longer than ones with half and a tenth of them.
 import { openStage, shortestPause } from '../../test/domain/pause.js';
 
 /** What a domain may have many of: a program of test/programs with its arguments, and how many. */
@@ -14,7 +14,8 @@ export interface Many {
   readonly what: string;
   readonly count: number;
   readonly pauseMs: number;
-  /** With a tenth of them. */
+  /** With half and a tenth of them. */
+  readonly halfMs: number;
   readonly tenthMs: number;
 }
 
@@ -26,9 +27,12 @@ export async function measureMany(): Promise<Many[]> {
     for (const { what, program, args, count } of THINGS) {
       const pause = (n: number): Promise<number> => shortestPause(stage, `${what}-${n}`, program, ...args, String(n));
       const tenthMs = Math.round(await pause(count / 10));
+      const halfMs = Math.round(await pause(count / 2));
       const pauseMs = Math.round(await pause(count));
-      rows.push({ what, count, pauseMs, tenthMs });
-      console.error(`${count} ${what}: stood still for ${pauseMs} ms, a tenth of them for ${tenthMs} ms`);
+      rows.push({ what, count, pauseMs, halfMs, tenthMs });
+      console.error(
+        `${count} ${what}: stood still for ${pauseMs} ms, half of them for ${halfMs}, a tenth for ${tenthMs}`,
+      );
     }
     return rows;
   } finally {

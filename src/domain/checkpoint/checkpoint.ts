@@ -1,7 +1,7 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError, unsupported } from '../errors.js';
-import { holdFiles, kindOf, lookerAt } from './files.js';
+import { holdFiles, kindOf, lookers } from './files.js';
 import type { FrozenDomain } from '../freeze/frozen.js';
 import type { FrozenProcess, FrozenThread } from '../freeze/frozen-thread.js';
 import { refuseState } from '../freeze/stoppable.js';
@@ -95,13 +95,14 @@ export async function inspectShared(context: LookContext, tell?: OnRefusal): Pro
   const { hands, views } = context;
   await together(domainKinds.map((kind) => refusingLater(tell, () => kind.describe?.(context))));
   const { files } = context;
+  const lookerAt = lookers(views);
   // What no kind knows was refused already.
   const looking = tell === undefined ? context : { ...context, views: views.map(onlyKnown) };
   try {
     await refusingLater(tell, () => holdFiles(looking));
     await together(
       files.map((f) => {
-        const process = lookerAt(f, views);
+        const process = lookerAt(f);
         if (process === undefined) return undefined;
         return refusingLater(tell, () => kindOf(f.view, process).inspect?.(looking, f));
       }),
@@ -230,10 +231,11 @@ async function checkpointFiles(context: CheckpointContext): Promise<SavedFile[]>
   const { hands, views, objects, files } = context;
   await together([mappedObjects(hands, views, objects), holdFiles(context)]);
   const queue = new Sequence();
+  const lookerAt = lookers(views);
   const [byFile, ...saved] = await together([
     ownersOf(context, files),
     ...files.map((file) => {
-      const process = lookerAt(file, views);
+      const process = lookerAt(file);
       if (process === undefined) return undefined;
       const kind = kindOf(file.view, process);
       const work = (): Promise<SavedFile> => kind.checkpoint(context, file);

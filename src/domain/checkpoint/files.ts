@@ -26,9 +26,10 @@ interface Entry {
   readonly view: DescriptorView;
 }
 
-/** A process in whose name an open file is looked at: its first user, or any where it has none. */
-export function lookerAt(file: OpenFile, views: readonly ProcessView[]): ProcessView | undefined {
-  return views.find((v) => v.pid === file.users[0]?.pid) ?? views[0];
+/** Tells of open files in whose name each is looked at: its first user's, or anybody's where it has none. */
+export function lookers(views: readonly ProcessView[]): (file: OpenFile) => ProcessView | undefined {
+  const byPid = new Map(views.map((v) => [v.pid, v]));
+  return (file) => byPid.get(file.users[0]?.pid ?? -1) ?? views[0];
 }
 
 /**
@@ -60,10 +61,11 @@ const MOST_INSIDE = 100_000;
 async function holdInside(context: LookContext, carriers: readonly OpenFile[], spare: number[]): Promise<OpenFile[]> {
   const { hands, views, files, inside } = context;
   const fds: number[] = [];
+  const lookerAt = lookers(views);
   try {
     await together(
       carriers.map(async (file) => {
-        const process = lookerAt(file, views);
+        const process = lookerAt(file);
         if (process !== undefined) fds.push(...((await kindOf(file.view, process).carries?.(context, file)) ?? []));
       }),
     );

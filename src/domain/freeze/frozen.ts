@@ -5,10 +5,10 @@ import { closeEnds } from '../tree/host-ends.js';
 import { DomainError } from '../errors.js';
 import { PTRACE } from '../linux/flags.js';
 import type { HeldFiles } from '../linux/held-files.js';
-import { check, readDirs, readText } from '../linux/os.js';
+import { check, readDirs, readText, readTexts } from '../linux/os.js';
 import { parseMaps } from '../proc/maps.js';
 import type { FrameMover } from '../memory/mover.js';
-import type { Foresight } from '../checkpoint/outline.js';
+import type { Foresight, Outline } from '../checkpoint/outline.js';
 import { together } from '../together.js';
 import { AREA_SIZE } from '../trace/runner.js';
 import { plantRunner, roomForRunner } from '../trace/running.js';
@@ -109,7 +109,14 @@ async function letGoLate(
   why = '',
   detail: { cause?: unknown } = {},
 ): Promise<void> {
-  const kept = await letGoAll(hands, tids, LATE_RELEASES);
+  const left = await letGoAll(hands, tids, LATE_RELEASES);
+  // A child of the hands that was never seized looks, to them, like one that does not come to its stop.
+  const statuses = await readTexts(
+    hands,
+    left.map((tid) => `/proc/${tid}/status`),
+    1,
+  );
+  const kept = left.filter((_, i) => !/^TracerPid:\t0$/m.test(statuses[i] ?? ''));
   if (kept.length > 0)
     throw new DomainError('undo-failed', `threads ${kept.join(', ')} are still traced${why}`, detail);
 }
@@ -192,11 +199,11 @@ export class FrozenDomain {
 
   /** Places runners into every process, so that it can be asked what only it can tell. */
   async plantRunners(mover: FrameMover, foresight: Foresight): Promise<void> {
-    await together(this.processes.map((p) => this.#plant(mover, p, foresight)));
+    const known = new Map(foresight.known.map((o) => [o.view.hostPid, o]));
+    await together(this.processes.map((p) => this.#plant(mover, p, foresight, known.get(p.hostPid))));
   }
 
-  async #plant(mover: FrameMover, p: FrozenProcess, foresight: Foresight): Promise<void> {
-    const known = foresight.known.find((o) => o.view.hostPid === p.hostPid);
+  async #plant(mover: FrameMover, p: FrozenProcess, foresight: Foresight, known?: Outline): Promise<void> {
     const { tracee } = p.leader;
     const seen = known === undefined ? -1 : known.vdso.vdso.start + ecallIn(known.vdso.image);
     const [stands] = await together([

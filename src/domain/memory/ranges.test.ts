@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { intersect, normalize, subtract, total, type Range } from './ranges.js';
+import { intersect, normalize, subtract, total, touching, type Range } from './ranges.js';
 
 /** Ranges as sets of small integers, the slow and obvious way. */
 const setOf = (ranges: readonly Range[]): Set<number> => {
@@ -32,5 +32,23 @@ test('ranges behave as the sets they stand for', () => {
     for (const list of [a, subtract(a, b)]) {
       for (let i = 1; i < list.length; i++) assert.ok((list[i - 1]?.end ?? 0) <= (list[i]?.start ?? 0));
     }
+  }
+});
+
+test('touching answers those that have a part in others', () => {
+  const next = random(11);
+  for (let turn = 0; turn < 300; turn++) {
+    const some = (): Range[] =>
+      normalize(
+        Array.from({ length: 5 }, () => {
+          const start = Math.floor(next() * 40);
+          return { start, end: start + Math.floor(next() * 6) };
+        }),
+      );
+    const [a, b] = [some(), some()];
+    assert.deepEqual(
+      touching(a, b),
+      a.filter((x) => b.some((y) => x.start < y.end && x.end > y.start)),
+    );
   }
 });

@@ -52,6 +52,15 @@ export function intersect(a: readonly Range[], b: readonly Range[]): Range[] {
   return out;
 }
 
+/** Those of `a` that have a part in `b`; both in order. */
+export function touching<T extends Range>(a: readonly T[], b: readonly Range[]): T[] {
+  let k = 0;
+  return a.filter((r) => {
+    for (; k < b.length && (b[k]?.end ?? 0) <= r.start; k++);
+    return (b[k]?.start ?? Infinity) < r.end;
+  });
+}
+
 export function total(ranges: readonly Range[]): number {
   return ranges.reduce((n, r) => n + r.end - r.start, 0);
 }

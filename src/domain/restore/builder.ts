@@ -6,7 +6,7 @@ import type { Tracee } from '../trace/tracee.js';
 import { growsDown, identity, isWritable, segmentOf, type TargetVma } from '../memory/layout.js';
 import { attachSegments } from './segments.js';
 import { Protections } from './protections.js';
-import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
+import { intersect, normalize, subtract, touching, type Range } from '../memory/ranges.js';
 import { together } from '../together.js';
 
 /** One piece of the address space under construction. */
@@ -50,9 +50,9 @@ export class MemoryBuilder {
     this.#protections.set(from.#protections.all);
   }
 
-  /** Whether anything is mapped there that was not there before this began. */
-  has({ start, end }: Range): boolean {
-    return this.#pieces.some((p) => p.start < end && p.end > start);
+  /** Those of these, in order, where something is mapped that was not there before this began. */
+  mapped<T extends Range>(ranges: readonly T[]): T[] {
+    return touching(ranges, this.#pieces);
   }
 
   /**
@@ -60,7 +60,8 @@ export class MemoryBuilder {
    * mappings for them; where one cannot be made there will be no pages.
    */
   async carry(regions: readonly TargetVma[], pages: readonly Range[]): Promise<void> {
-    const make = regions.filter((r) => !this.has(r)).map((vma) => piece(vma));
+    const there = new Set(this.mapped(regions));
+    const make = regions.filter((r) => !there.has(r)).map((vma) => piece(vma));
     const steps = await together(make.map((p) => this.#mapStep(p)));
     const made: Piece[] = [];
     for (let start = 0; start < make.length; start += CALLS_PER_BATCH) {
@@ -73,9 +74,9 @@ export class MemoryBuilder {
     }
     this.#pieces = [...this.#pieces, ...made].sort((a, b) => a.start - b.start);
     this.#protections.set(made.map(({ start, end, vma: { prot } }) => ({ start, end, prot })));
-    const there = this.own(pages);
-    await this.#renew(there);
-    this.#inherited = normalize([...this.#inherited, ...there]);
+    const own = this.own(pages);
+    await this.#renew(own);
+    this.#inherited = normalize([...this.#inherited, ...own]);
   }
 
   /** Nobody else will inherit. Of what it has for that, or has from others, it keeps these pages, as far as it shall have them. */
@@ -289,15 +290,6 @@ function compareLayouts(there: readonly Piece[], wanted: readonly Piece[]): { ke
     if (at < p.end) take(make, p.end);
   }
   return { keep, make };
-}
-
-/** The pieces that have a part in the ranges; both in order. */
-function touching(pieces: readonly Piece[], ranges: readonly Range[]): Piece[] {
-  let k = 0;
-  return pieces.filter((p) => {
-    for (; k < ranges.length && ranges[k].end <= p.start; k++);
-    return k < ranges.length && ranges[k].start < p.end;
-  });
 }
 
 /** The System V segment that a mapping is a part of. */

@@ -7,6 +7,7 @@ import { AREA_SIZE } from '../trace/runner.js';
 import type { Tracee } from '../trace/tracee.js';
 import { ANCHOR } from '../tree/tree.js';
 import { MemoryBuilder } from './builder.js';
+import { touching } from '../memory/ranges.js';
 import type { Inheritance } from './inheritance.js';
 
 /** From here on a place is looked for where nothing is. */
@@ -47,7 +48,7 @@ export class Heirs {
   async beforeBirth(index: number, by: number, tracee: Tracee): Promise<void> {
     const pages = this.plan.before.get(index);
     if (pages === undefined) return;
-    const regions = this.plan.regions.filter((r) => pages.some((p) => p.start < r.end && p.end > r.start));
+    const regions = touching(this.plan.regions, pages);
     await this.#of(by, tracee).carry(regions, pages);
   }
 

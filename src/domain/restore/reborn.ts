@@ -85,9 +85,10 @@ export class Reborn implements RebornProcess {
   async strip(highestFd: number, owner?: Reborn): Promise<void> {
     const spare = Math.max(highestFd + SPARE_FDS, HANDS_FD);
     const maps = await this.#maps();
+    const kept = new Set(this.memory.mapped(maps));
     const b = this.leader.batch();
     for (const v of maps) {
-      if (isVdso(v) || isVvar(v) || v.start === this.leader.area || this.memory.has(v)) continue;
+      if (isVdso(v) || isVvar(v) || v.start === this.leader.area || kept.has(v)) continue;
       b.call(SYS.munmap, v.start, v.end - v.start);
     }
     if (spare >= 1000) {
