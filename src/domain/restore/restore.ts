@@ -276,11 +276,12 @@ export class Restoration {
         else files.push({ handsFd, fd, cloexec });
       }
     }
-    await together(
-      this.image.processes.map(({ view }) =>
+    await together([
+      this.#closeUntaken(),
+      ...this.image.processes.map(({ view }) =>
         hasOthersFiles(view) ? undefined : this.#reborn(view.pid).installFiles(own.get(view.pid) ?? []),
       ),
-    );
+    ]);
     await together(
       this.image.files.map((f) => {
         const user = f.users[0];
@@ -301,14 +302,20 @@ export class Restoration {
     );
   }
 
+  /** Ends of pipes that nobody took: the other side shall see them closed before anybody is told what happens to it. */
+  async #closeUntaken(): Promise<void> {
+    const { hands, pipes, fileFds } = this.context;
+    const taken = new Set(fileFds.values());
+    const ends = [...pipes.values()].flatMap(({ read, write }) => [read, write]).filter((fd) => !taken.has(fd));
+    pipes.clear();
+    await closeAll(hands, ends);
+  }
+
   async #closeHeld(): Promise<void> {
-    // Ends of pipes that nobody took: the other side shall see them closed.
-    const taken = new Set(this.context.fileFds.values());
-    const ends = [...this.context.pipes.values()].flatMap(({ read, write }) => [read, write]);
-    const fds = [...ends.filter((fd) => !taken.has(fd)), ...taken];
-    this.context.pipes.clear();
+    const untaken = this.#closeUntaken();
+    const fds = [...this.context.fileFds.values()];
     this.context.fileFds.clear();
-    await closeAll(this.context.hands, fds);
+    await together([untaken, closeAll(this.context.hands, fds)]);
   }
 
   /** Memory objects, still empty, and what the domain has as a whole. */

@@ -6,20 +6,12 @@ import { EBADF, F, O } from '../../linux/flags.js';
 import { making, whileOpen } from '../../linux/making.js';
 import { check } from '../../linux/os.js';
 import type { EpollEntry } from '../../proc/fdinfo.js';
+import { addDisarmed, eventOf, isDisarmed } from './epoll-disarmed.js';
 import { findWatched, type Watched } from './epoll-watched.js';
 import { fileKind } from '../kind.js';
 
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
-
-/** `struct epoll_event` on RISC-V: events u32, padding, data u64. */
-function eventOf(e: EpollEntry): Uint8Array {
-  const event = new Uint8Array(16);
-  const view = new DataView(event.buffer);
-  view.setUint32(0, e.events, true);
-  view.setBigUint64(8, e.data, true);
-  return event;
-}
 
 /**
  * epoll(7): what is watched, for what, with which data. Entries are added anew in the name of the process, by the number
@@ -51,7 +43,11 @@ export const epoll = fileKind<readonly Watched[]>({
     });
   },
   async connect({ leader }, fd, watched) {
-    const entries = watched.filter((w) => w.file === undefined);
+    const own = watched.filter((w) => w.file === undefined);
+    // In a set that tells something already, it would be that which is told instead.
+    const first = own.length === watched.length ? own.filter(isDisarmed) : [];
+    await addDisarmed(leader, fd, first);
+    const entries = own.filter((w) => !first.includes(w));
     for (let start = 0; start < entries.length; start += 200) {
       const b = leader.batch();
       const refs = entries
