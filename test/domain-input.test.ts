@@ -121,6 +121,26 @@ test('what a terminal shows comes whole, also where it stands when it is not tak
   assert.equal(seen.slice(seen.indexOf('1\n')), all);
 });
 
+test('what a terminal shows last is there when its program has ended, also for who is slow', async () => {
+  const double = 'x=0123456789abcdef; for i in 1 2 3 4 5 6 7 8 9 10; do x=$x$x; done';
+  const last = `${'0123456789abcdef'.repeat(1024)}last\n`;
+  for (const hops of [0, 0, 2]) {
+    const script = `stty -opost -echo; ${double}; echo ready; read go; printf %s "$x"; echo last`;
+    const domain = await start('hasty', script, { tty: { columns: 80, rows: 24 } });
+    await until(domain, /ready\n$/);
+    if (hops > 0) await thereAndBack(domain);
+    let seen = '';
+    domain.onOutput((bytes) => {
+      seen += Buffer.from(bytes).toString();
+      return sleep(1500);
+    });
+    await domain.stdin?.write('\r');
+    assert.deepEqual(await domain.ended, { kind: 'exited', status: 0 });
+    assert.equal(seen, last);
+    assert.equal(said(domain), `ready\n${last}`);
+  }
+});
+
 test('what cannot be is refused before anything is made', async () => {
   await assert.rejects(start('no', 'true', { tty: { columns: 0, rows: 1 } }), refused('state'));
   await assert.rejects(start('no', 'true', { stdin: 'open', input: '/dev/null' }), refused('state'));

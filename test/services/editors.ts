@@ -6,19 +6,17 @@ import type { Service } from './service.js';
 
 const SAVE = '\x13';
 const LEAVE = '\x18';
-const ENV = { TERM: 'xterm', LANG: 'C.UTF-8', SHELL: '/bin/sh' };
+const ENV = { TERM: 'xterm', LANG: 'C.UTF-8', SHELL: '/bin/sh', SCREENDIR: '/tmp/screens' };
 
-/**
- * An editor in a terminal multiplexer, at a terminal of the host's: every key that is pressed is in the file afterwards. The
- * shell waits in the end: what it has shown last the kernel may drop when the terminal hangs up with it.
- */
+/** An editor in a terminal multiplexer, at a terminal of the host's: every key that is pressed is in the file afterwards. */
 const editorIn = (name: string, command: string): Service => ({
   name,
   run: {
-    argv: ['/bin/sh', '-c', `${command}; md5sum < /tmp/text; sleep 1`],
+    argv: ['/bin/sh', '-c', `${command}; md5sum < /tmp/text`],
     env: ENV,
     folders: ownFolders(),
     tty: { columns: 80, rows: 24 },
+    before: [['/bin/sh', '-c', 'mkdir -m 700 /tmp/screens']],
   },
   async begin({ domain, text }) {
     const { stdin } = domain;
@@ -54,3 +52,4 @@ const editorIn = (name: string, command: string): Service => ({
 });
 
 export const tmux = editorIn('tmux', "tmux new-session 'nano -I -L /tmp/text'");
+export const screen = editorIn('screen', 'screen nano -I -L /tmp/text');

@@ -2,8 +2,9 @@
 import type { Domain, DomainOptions } from '../../src/index.js';
 import { nohup, rsyslog } from './counting.js';
 import { dnsmasq, unbound } from './dns.js';
-import { tmux } from './editors.js';
+import { screen, tmux } from './editors.js';
 import { haproxy } from './haproxy.js';
+import { mariadb } from './mariadb.js';
 import { memcachedUdp } from './memcached-udp.js';
 import { memcached } from './memcached.js';
 import { nginx } from './nginx.js';
@@ -44,4 +45,6 @@ export const SERVICES: readonly Service[] = [memcached, redis, nginx, sqlite, po
 export const MORE_SERVICES: readonly Service[] = [haproxy, dnsmasq, unbound, rsyslog, nohup, memcachedUdp];
 
 /** What somebody sits before. */
-export const SESSIONS: readonly Service[] = [ssh, tmux];
+export const SESSIONS: readonly Service[] = [ssh, tmux, screen];
+
+export const LARGE_SERVICES: readonly Service[] = [mariadb];

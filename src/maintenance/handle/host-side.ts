@@ -138,7 +138,8 @@ export class HostSide implements DomainInput {
     for (let pause = SHORTEST; !this.#closed;) {
       try {
         const pieces = await this.#operation(readSome);
-        for (const piece of pieces) await this.output.add(piece);
+        // All at once: what was read is kept and told of before the end is, however slow those are who listen.
+        await Promise.all(pieces.map((piece) => this.output.add(piece)));
         pause = pieces.length > 0 ? SHORTEST : Math.min(LONGEST, pause * SLOWER);
       } catch {
         // The instance is gone, or the terminal: whoever looks after the domain will see it.

@@ -1,5 +1,5 @@
-// A program at a terminal that executes another there after each move: its terminal stays open (no descriptor of it is one that
-// closes then), and the last that is written before the end arrives.
+// A program at a terminal that executes another there when it has moved: no descriptor of the terminal is one that closes then, and
+// the last that is written before the end arrives.
 // hops: 4
 #include "kind.h"
 #include <poll.h>

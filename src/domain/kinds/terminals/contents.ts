@@ -5,12 +5,15 @@ import { DomainError, unsupportedNow } from '../../errors.js';
 import { askAll } from '../../linux/ask-all.js';
 import { EAGAIN, EBADF, F, O } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
+import { endsOfWrites, SMALLEST_WRITE } from './filling.js';
 import { isCanonical, TERMIOS, toPutIn, toRead, toWrite, TTY } from './ioctl.js';
 
 const PIECE = 4096;
 const PIECES = 20;
 /** How often one waits for room in a terminal. */
 const TURNS = 200;
+/** After so many less is written at once: there may be room for that. */
+const PATIENT_TURNS = 50;
 /** A kernel keeps some 70 KiB each way: more is not followed. */
 const MOST = 512 * 1024;
 export const EIO = 5;
@@ -52,8 +55,10 @@ export async function takeOutput(
 /** Has the slave's side write it. `peer`: a descriptor of the slave. */
 export async function writeOutput(hands: Hands, peer: number, bytes: Uint8Array): Promise<void> {
   const termios = await termiosOf(hands, peer);
+  const ends = endsOfWrites(bytes.length);
   for (let at = 0, turns = 0; at < bytes.length;) {
-    const piece = bytes.subarray(at, at + PIECE);
+    const end = ends.find((one) => one > at);
+    const piece = bytes.subarray(at, turns > PATIENT_TURNS ? Math.min(end ?? at, at + SMALLEST_WRITE) : end);
     const b = hands.batch();
     b.call(SYS.ioctl, peer, TTY.TCSETS2, b.bytes(toWrite(termios)));
     const n = b.call(SYS.write, peer, b.bytes(piece), piece.length);
@@ -64,7 +69,7 @@ export async function writeOutput(hands: Hands, peer: number, bytes: Uint8Array)
       await new Promise((resolve) => setTimeout(resolve, 1));
       continue;
     }
-    check(wrote, 'showing again what a terminal had shown');
+    check(wrote, `showing again what a terminal had shown (${at} of ${bytes.length} bytes)`);
     if (wrote === 0) throw new DomainError('guest', 'a terminal shows nothing of what it had shown');
     at += wrote;
   }
