@@ -45,3 +45,25 @@ until [ -S /run/log ]; do sleep 0.1; done
 (i=0; while :; do i=$((i + 1)); logger -u /run/log --rfc3164 -t '' -- "$i"; sleep 0.3; done) &
 tail -f /run/messages | sed -u 's/.* //'`,
 );
+
+/** A supervisor, a service that it starts again each time it ends, and its logger at the other end of a pipe. */
+export const s6 = counting(
+  's6',
+  `mkdir -p /run/service/count/log
+echo 0 > /run/number
+cat > /run/service/count/run << 'END'
+#!/bin/sh
+n=$(($(cat /run/number) + 1))
+echo $n > /run/number
+echo $n
+sleep 0.5
+END
+cat > /run/service/count/log/run << 'END'
+#!/bin/sh
+exec cat >> /proc/1/root/run/out
+END
+chmod +x /run/service/count/run /run/service/count/log/run
+: > /run/out
+tail -f /run/out &
+exec s6-svscan /run/service`,
+);

@@ -1,6 +1,6 @@
 /** Debian's services as they are, as domains: what each needs, and how it is used while it moves. */
 import type { Domain, DomainOptions } from '../../src/index.js';
-import { nohup, rsyslog } from './counting.js';
+import { nohup, rsyslog, s6 } from './counting.js';
 import { dnsmasq, unbound } from './dns.js';
 import { screen, tmux } from './editors.js';
 import { haproxy } from './haproxy.js';
@@ -48,3 +48,6 @@ export const MORE_SERVICES: readonly Service[] = [haproxy, dnsmasq, unbound, rsy
 export const SESSIONS: readonly Service[] = [ssh, tmux, screen];
 
 export const LARGE_SERVICES: readonly Service[] = [mariadb];
+
+/** What starts others again and again. */
+export const STARTERS: readonly Service[] = [s6];
