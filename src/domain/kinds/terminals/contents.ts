@@ -5,18 +5,15 @@ import { DomainError, unsupportedNow } from '../../errors.js';
 import { askAll } from '../../linux/ask-all.js';
 import { EAGAIN, EBADF, F, O } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
-import { endsOfWrites, SMALLEST_WRITE } from './filling.js';
-import { isCanonical, TERMIOS, toPutIn, toRead, toWrite, TTY } from './ioctl.js';
+import { pour } from './pour.js';
+import { isCanonical, TERMIOS, toPutIn, toRead, toTakeAsIs, toWrite, TTY } from './ioctl.js';
 
 const PIECE = 4096;
 const PIECES = 20;
-/** How often one waits for room in a terminal. */
-const TURNS = 200;
-/** After so many less is written at once: there may be room for that. */
-const PATIENT_TURNS = 50;
 /** A kernel keeps some 70 KiB each way: more is not followed. */
 const MOST = 512 * 1024;
 export const EIO = 5;
+const TCOON = 1;
 
 /**
  * Takes out what the slave's side has written. `flags`: the status flags of the description; `pieces`: takes what was read,
@@ -55,24 +52,14 @@ export async function takeOutput(
 /** Has the slave's side write it. `peer`: a descriptor of the slave. */
 export async function writeOutput(hands: Hands, peer: number, bytes: Uint8Array): Promise<void> {
   const termios = await termiosOf(hands, peer);
-  const ends = endsOfWrites(bytes.length);
-  for (let at = 0, turns = 0; at < bytes.length;) {
-    const end = ends.find((one) => one > at);
-    const piece = bytes.subarray(at, turns > PATIENT_TURNS ? Math.min(end ?? at, at + SMALLEST_WRITE) : end);
-    const b = hands.batch();
+  await pour(hands, peer, bytes, 'showing again what a terminal had shown', (b, piece, goOn) => {
     b.call(SYS.ioctl, peer, TTY.TCSETS2, b.bytes(toWrite(termios)));
+    // One that is stopped takes nothing.
+    if (goOn) b.call(SYS.ioctl, peer, TTY.TCXONC, TCOON);
     const n = b.call(SYS.write, peer, b.bytes(piece), piece.length);
     b.call(SYS.ioctl, peer, TTY.TCSETS2, b.bytes(termios));
-    const wrote = (await b.run()).value(n);
-    // One that was full is full before the kernel, in its own time, has passed on the first of it.
-    if (wrote === -EAGAIN && ++turns < TURNS) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-      continue;
-    }
-    check(wrote, `showing again what a terminal had shown (${at} of ${bytes.length} bytes)`);
-    if (wrote === 0) throw new DomainError('guest', 'a terminal shows nothing of what it had shown');
-    at += wrote;
-  }
+    return n;
+  });
 }
 
 export async function termiosOf(hands: Hands, fd: number): Promise<Uint8Array> {
@@ -84,16 +71,28 @@ export async function termiosOf(hands: Hands, fd: number): Promise<Uint8Array> {
   return r.bytes(out);
 }
 
+/** What waits for the slave's side. */
+export interface Told {
+  /** What the terminal has looked at, as its settings wanted it. */
+  readonly pieces: Uint8Array[];
+  /** What it had no room to look at yet. */
+  readonly later: Uint8Array[];
+}
+
 /**
- * Takes out what waits for the slave's side, also what is no whole line. `pieces`: takes what was read, also where this
+ * Takes out what waits for the slave's side, also what is no whole line. `told`: takes what was read, also where this
  * fails. Put back by {@link putIn}.
  */
-export async function takeInput(hands: Hands, slave: number, termios: Uint8Array, pieces: Uint8Array[]): Promise<void> {
+export async function takeInput(hands: Hands, slave: number, termios: Uint8Array, told: Told): Promise<void> {
   try {
-    for (let taken = 0, ended = false; !ended;) {
-      const n = await takeSome(hands, slave, termios, pieces);
-      ended = n <= 0;
-      taken += n;
+    const first = await takeSome(hands, slave, toRead(termios));
+    told.pieces.push(first.bytes.subarray(0, first.found));
+    told.later.push(first.bytes.subarray(first.found));
+    // What there is room for now is read as it was written: it is looked at when it is there again.
+    for (let taken = 0, n = first.bytes.length; n > 0; taken += n) {
+      const { bytes } = await takeSome(hands, slave, toTakeAsIs(termios));
+      told.later.push(bytes);
+      n = bytes.length;
       if (taken > MOST) throw unsupportedNow('a terminal that is told more and more', 'the domain');
     }
   } finally {
@@ -101,27 +100,30 @@ export async function takeInput(hands: Hands, slave: number, termios: Uint8Array
   }
 }
 
-/** Reads once; answers how many bytes there were. The terminal is left as it is set for that. */
-async function takeSome(hands: Hands, slave: number, termios: Uint8Array, pieces: Uint8Array[]): Promise<number> {
+const NOTHING = { bytes: new Uint8Array(0), found: 0 };
+
+/** Reads once, with the terminal set so; it is left as is. `found`: how much was there before the reading made room. */
+async function takeSome(hands: Hands, slave: number, how: Uint8Array): Promise<{ bytes: Uint8Array; found: number }> {
   const b = hands.batch();
   const poll = b.bytes(new Uint8Array(new Int32Array([slave, 1]).buffer));
   const count = b.out(8);
   const buf = b.out(PIECE);
-  b.call(SYS.ioctl, slave, TTY.TCSETS2, b.bytes(toRead(termios)));
+  b.call(SYS.ioctl, slave, TTY.TCSETS2, b.bytes(how));
   // To look has what is on its way arrive.
   b.call(SYS.ppoll, poll, 1, b.bytes(new Uint8Array(16)), 0, 8);
   // Only a look: with nothing there a read would wait.
   const found = b.mustFind(SYS.ppoll, poll, 1, b.bytes(new Uint8Array(16)), 0, 8);
   const asked = b.call(SYS.ioctl, slave, TTY.FIONREAD, count);
+  b.call(SYS.ioctl, slave, TTY.TCSETS2, b.bytes(toTakeAsIs(how)));
   const read = b.call(SYS.read, slave, buf, PIECE);
   const r = await b.run();
-  if (r.value(found) <= 0) return 0;
+  if (r.value(found) <= 0) return NOTHING;
   check(r.value(asked), 'asking what a terminal has been told');
+  const there = r.view(count).getInt32(0, true);
   // EBADF: it was opened to be written to alone.
-  if (r.view(count).getInt32(0, true) <= 0 || r.value(read) === -EBADF) return 0;
-  const n = check(r.value(read), 'reading what a terminal has been told');
-  if (n > 0) pieces.push(r.bytes(buf, n));
-  return n;
+  if (there <= 0 || r.value(read) === -EBADF) return NOTHING;
+  const bytes = r.bytes(buf, check(r.value(read), 'reading what a terminal has been told'));
+  return { bytes, found: Math.min(there, bytes.length) };
 }
 
 async function setTermios(hands: Hands, fd: number, termios: Uint8Array): Promise<void> {
@@ -145,4 +147,19 @@ export async function putIn(hands: Hands, slave: number, bytes: Uint8Array, term
   });
   await setTermios(hands, slave, termios);
   for (const result of results) check(result, 'telling a terminal again what it was told');
+}
+
+/**
+ * Tells a terminal what it has no room to look at yet. `master`: a descriptor of the hands for the other side, which may be
+ * one that waits for room.
+ */
+export async function tellLater(hands: Hands, master: number, bytes: Uint8Array): Promise<void> {
+  if (bytes.length === 0) return;
+  const flags = check(await hands.syscall(SYS.fcntl, master, F.GETFL), 'looking at a terminal');
+  await pour(hands, master, bytes, 'telling a terminal again what it was told', (b, piece) => {
+    b.call(SYS.fcntl, master, F.SETFL, flags | O.NONBLOCK);
+    const n = b.call(SYS.write, master, b.bytes(piece), piece.length);
+    b.call(SYS.fcntl, master, F.SETFL, flags);
+    return n;
+  });
 }

@@ -1,6 +1,7 @@
 /** ioctl_tty(2): requests, and how a terminal is set (`struct termios2`). */
 
 export const TTY = {
+  TCXONC: 0x540a,
   TIOCEXCL: 0x540c,
   TIOCSCTTY: 0x540e,
   TIOCSPGRP: 0x5410,
@@ -50,6 +51,15 @@ export function toRead(termios: Uint8Array): Uint8Array {
   fields.setUint32(LFLAG, fields.getUint32(LFLAG, true) & ~ICANON, true);
   out[CHARACTERS + VMIN] = 1;
   out[CHARACTERS + VTIME] = 0;
+  return out;
+}
+
+/** So that what is read, and what comes when that has made room, is as it was written, and nothing is said of it. */
+export function toTakeAsIs(termios: Uint8Array): Uint8Array {
+  const out = toRead(termios);
+  const fields = fieldsOf(out);
+  fields.setUint32(0, 0, true);
+  fields.setUint32(LFLAG, 0, true);
   return out;
 }
 
