@@ -5,6 +5,7 @@ import { DomainError, unsupportedNow } from '../../errors.js';
 import { askAll } from '../../linux/ask-all.js';
 import { EAGAIN, EBADF, F, O } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
+import { LINE_DISCIPLINE } from './filling.js';
 import { pour } from './pour.js';
 import { isCanonical, TERMIOS, toPutIn, toRead, toTakeAsIs, toWrite, TTY } from './ioctl.js';
 
@@ -52,7 +53,7 @@ export async function takeOutput(
 /** Has the slave's side write it. `peer`: a descriptor of the slave. */
 export async function writeOutput(hands: Hands, peer: number, bytes: Uint8Array): Promise<void> {
   const termios = await termiosOf(hands, peer);
-  await pour(hands, peer, bytes, 'showing again what a terminal had shown', (b, piece, goOn) => {
+  await pour(hands, peer, bytes, 'showing again what a terminal had shown', 0, (b, piece, goOn) => {
     b.call(SYS.ioctl, peer, TTY.TCSETS2, b.bytes(toWrite(termios)));
     // One that is stopped takes nothing.
     if (goOn) b.call(SYS.ioctl, peer, TTY.TCXONC, TCOON);
@@ -156,7 +157,7 @@ export async function putIn(hands: Hands, slave: number, bytes: Uint8Array, term
 export async function tellLater(hands: Hands, master: number, bytes: Uint8Array): Promise<void> {
   if (bytes.length === 0) return;
   const flags = check(await hands.syscall(SYS.fcntl, master, F.GETFL), 'looking at a terminal');
-  await pour(hands, master, bytes, 'telling a terminal again what it was told', (b, piece) => {
+  await pour(hands, master, bytes, 'telling a terminal again what it was told', LINE_DISCIPLINE, (b, piece) => {
     b.call(SYS.fcntl, master, F.SETFL, flags | O.NONBLOCK);
     const n = b.call(SYS.write, master, b.bytes(piece), piece.length);
     b.call(SYS.fcntl, master, F.SETFL, flags);

@@ -6,7 +6,7 @@
  * twice that. None is made any more when those that hold something are larger than 8 KiB together, but those of 256 bytes that
  * were emptied are used again. So what is written in other pieces than these needs more room than there is.
  */
-const LINE_DISCIPLINE = 4095;
+export const LINE_DISCIPLINE = 4095;
 const LIMIT = 8192;
 const LARGEST = 1792;
 const SMALLEST = 256;

@@ -13,15 +13,16 @@ const TURNS = 2000;
 /** After so many the terminal is told to go on, and less is written at once: there may be room for that. */
 const PATIENT_TURNS = 50;
 
-/** Writes all of it. `write`: adds the writing of a piece, which does not wait; `goOn`: the terminal may be one that was stopped. */
+/** Writes all of it. `behind`: so much is in the terminal already; `write`: adds the writing of a piece, which does not wait; `goOn`: the terminal may be one that was stopped. */
 export async function pour(
   hands: Hands,
   fd: number,
   bytes: Uint8Array,
   what: string,
+  behind: number,
   write: (b: Batch, piece: Uint8Array, goOn: boolean) => Ref,
 ): Promise<void> {
-  const ends = endsOfWrites(bytes.length);
+  const ends = endsOfWrites(behind + bytes.length).map((end) => end - behind);
   for (let at = 0, turns = 0; at < bytes.length;) {
     const end = ends.find((one) => one > at);
     const piece = bytes.subarray(at, turns > PATIENT_TURNS ? Math.min(end ?? at, at + SMALLEST_WRITE) : end);
