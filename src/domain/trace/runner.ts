@@ -18,6 +18,8 @@ import { __WALL } from '../linux/flags.js';
  *     +80 how far it is to the row to go on with after a failure: to the next one, or further
  */
 export const AREA_SIZE = 0x40000;
+/** What is refused where a process may not have as much more. */
+export const NO_ROOM = 'a limit of memory (RLIMIT_AS, RLIMIT_DATA) that leaves no room';
 export const LIST = 0x1000;
 export const ROW = 88;
 /** Entry points, from the start of the area. */

@@ -2,11 +2,11 @@ import { Batch, BatchResult, type Buf, type LaidOut, type Ref } from '../../gues
 import { Gathering } from '../../guest/hands/gathering.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { DomainError } from '../errors.js';
-import { AT_FDCWD, EACCES, EEXIST, O, PROT, PTRACE } from '../linux/flags.js';
+import { DomainError, unsupported } from '../errors.js';
+import { AT_FDCWD, EACCES, EEXIST, ENOMEM, O, PROT, PTRACE } from '../linux/flags.js';
 import { check } from '../linux/os.js';
 import { findHole } from '../proc/maps.js';
-import { AREA_SIZE, AT_RUN, LIST, ROW, encodeList, listSize, runnerCode } from './runner.js';
+import { AREA_SIZE, NO_ROOM, AT_RUN, LIST, ROW, encodeList, listSize, runnerCode } from './runner.js';
 import { describeStop, goOn, isRunnerStop, parseStatus, PC, REG } from './tracee.js';
 import { STOP_SIGNAL } from './stop-signal.js';
 import type { CallRunner, Stop, Tracee } from './tracee.js';
@@ -77,6 +77,7 @@ export async function plantRunner(
   // Its mappings are not as they were seen: another look finds room.
   if (at === -EEXIST) throw new DomainError('changed', `process ${tid} has mapped other memory`, { passing: true });
   if (at === -EACCES) return plantApart(tracee, ecallAt, runner, nonce);
+  if (at === -ENOMEM) throw unsupported(NO_ROOM, `process ${tid}`);
   if (at !== area) throw new DomainError('guest', `no room for the runner at ${area.toString(16)}: ${at}`);
   tracee.runner = runner;
   const atOnce = r.value(put) === runnerCode.length;

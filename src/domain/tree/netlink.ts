@@ -180,6 +180,12 @@ export async function giveNic(hands: Hands, netns: number, network: DomainNetwor
   const { nic } = network;
   if (nic === undefined)
     throw new DomainError('state', `no NIC was chosen for ${network.address}: Carrier.giveCard does it`);
+  const { address: own, gateway } = network;
+  if (gateway !== undefined && !isInNetwork(gateway, own))
+    throw new DomainError(
+      'state',
+      `${own} is of another network than its gateway ${gateway}: choose an address beside it`,
+    );
   const outside = await routeSocket(hands);
   try {
     const index = await nicIndex(hands, outside, nic);
@@ -260,4 +266,11 @@ function linkDown(index: number): Uint8Array {
   // ifi_change: the UP flag alone, cleared.
   new DataView(m.buffer).setUint32(16 + 12, IFF_UP, true);
   return m;
+}
+
+/** Whether an IPv4 address is in the network of another, which is given with its prefix length. */
+function isInNetwork(address: string, beside: string): boolean {
+  const [ip = '', prefix = '32'] = beside.split('/');
+  const bits = (bytes: Uint8Array): string => [...bytes].map((byte) => byte.toString(2).padStart(8, '0')).join('');
+  return bits(parseIpv4(address)).slice(0, Number(prefix)) === bits(parseIpv4(ip)).slice(0, Number(prefix));
 }

@@ -27,12 +27,21 @@ const ASK_PERSONALITY = 0xffffffff;
 /** Nanoseconds: what the first processes of a system have. */
 const USUAL_SLACK = 50_000;
 
+const MCE_KILL_DEFAULT = 2;
+
 /** Of each thread. */
 const OF_THREADS: readonly Attribute[] = [
   byPrctl('timer slack', 30, 29, USUAL_SLACK),
   byPrctl('being needed for I/O (PR_SET_IO_FLUSHER)', 58, 57),
   byPrctl('tagged addresses', 56, 55),
   byPrctl('vectors (PR_RISCV_V_SET_CONTROL)', 70, 69),
+  {
+    // PR_MCE_KILL_GET; to set it has an operation of its own, PR_MCE_KILL with PR_MCE_KILL_SET.
+    name: 'what a failure of memory does (PR_MCE_KILL)',
+    atFirst: MCE_KILL_DEFAULT,
+    get: (b) => b.call(SYS.prctl, 34, 0, 0, 0, 0),
+    set: (b, value) => [b.call(SYS.prctl, 33, 1, value, 0, 0)],
+  },
   {
     name: 'personality',
     atFirst: 0,
@@ -75,7 +84,7 @@ interface AttributeState {
 export const attributes = processKind<AttributeState>({
   name: 'attributes',
   keeps:
-    'timer slack, personality, membarrier registrations, what prctl sets of huge pages, merged memory, I/O, tagged addresses and memory that may not be written and executed',
+    'timer slack, personality, membarrier registrations, what prctl sets of huge pages, merged memory, I/O, tagged addresses, failures of memory and memory that may not be written and executed',
   stage: 'last',
   async checkpoint({ context, frozen, leader }) {
     const [process, ...threads] = await together([

@@ -11,6 +11,7 @@ import { namespaces } from './namespaces.js';
 import { pidfd } from './pidfd.js';
 import { scheduling } from './scheduling.js';
 import { seccomp } from './seccomp.js';
+import { room } from './room.js';
 import { threadsApart } from './threads-apart.js';
 
 export const ofProcesses: readonly ProcessKind[] = [
@@ -20,5 +21,5 @@ export const ofProcesses: readonly ProcessKind[] = [
   seccomp,
   controllingTerminal,
 ];
-export const sharedByProcesses: readonly DomainKind[] = [namespaces, cgroups, threadsApart, terminals];
+export const sharedByProcesses: readonly DomainKind[] = [namespaces, cgroups, room, threadsApart, terminals];
 export const filesOfProcesses: readonly FileKind[] = [pidfd, namespaceFile, master, slave];

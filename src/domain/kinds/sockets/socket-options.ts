@@ -56,6 +56,37 @@ export const COMMON_OPTIONS: readonly OptionName[] = [
   [SOL_SOCKET, SO.MARK, 4],
 ];
 
+/**
+ * Stamps of the time of arrival, in the order in which they are asked: one that is set hides those before. `struct
+ * so_timestamping` has 8 bytes.
+ */
+export const STAMPS: readonly OptionName[] = [
+  [SOL_SOCKET, 29, 4], // TIMESTAMP
+  [SOL_SOCKET, 63, 4], // TIMESTAMP_NEW
+  [SOL_SOCKET, 35, 4], // TIMESTAMPNS
+  [SOL_SOCKET, 64, 4], // TIMESTAMPNS_NEW
+  [SOL_SOCKET, 37, 8], // TIMESTAMPING
+];
+
+/** `struct sock_txtime`: the clock, flags. By the real time and without flags it cannot be told from none. */
+export const TXTIME: OptionName = [SOL_SOCKET, 61, 8];
+
+/** Options every socket has and that few set. */
+const SELDOM: readonly OptionName[] = [
+  // RXQ_OVFL, WIFI_STATUS, NOFCS, SELECT_ERR_QUEUE, BUSY_POLL, PREFER_BUSY_POLL, RCVMARK
+  ...[40, 41, 43, 45, 46, 69, 75].map((name): OptionName => [SOL_SOCKET, name, 4]),
+  [SOL_SOCKET, 47, 8], // MAX_PACING_RATE
+  TXTIME,
+  ...STAMPS,
+];
+
+/** Adds the reading of options that few sockets have set; answers those that nobody sees in a new socket. */
+export function addReadSeldom(b: Batch, fd: number): (r: BatchResult) => SocketOption[] {
+  const read = addReadOptions(b, fd, SELDOM);
+  // A rate without a limit is all ones.
+  return (r) => read(r).filter(({ value }) => value.some((byte) => byte !== 0) && value.some((byte) => byte !== 0xff));
+}
+
 /** Adds the reading of options to a batch; one the socket does not have is left out of the answer. */
 export function addReadOptions(b: Batch, fd: number, names: readonly OptionName[]): (r: BatchResult) => SocketOption[] {
   const reads = names.map(([level, name, size]) => {

@@ -12,6 +12,8 @@ import {
   IPPROTO_IPV6,
   SO,
   SOL_SOCKET,
+  STAMPS,
+  TXTIME,
   type OptionName,
   type SocketFamily,
   type SocketOption,
@@ -57,14 +59,16 @@ const AFTER: readonly OptionName[] = [
   ...numbers(SOL_SOCKET, [SO.RCVLOWAT]),
   [SOL_SOCKET, SO.RCVTIMEO, 16],
   [SOL_SOCKET, SO.SNDTIMEO, 16],
-  // RXQ_OVFL, WIFI_STATUS, NOFCS, SELECT_ERR_QUEUE, BUSY_POLL, ZEROCOPY, PREFER_BUSY_POLL, RCVMARK
-  ...numbers(SOL_SOCKET, [40, 41, 43, 45, 46, SO_INCOMING_CPU, 60, 69, 75]),
+  // RXQ_OVFL, WIFI_STATUS, NOFCS, SELECT_ERR_QUEUE, BUSY_POLL, ZEROCOPY, PREFER_BUSY_POLL, TXREHASH, RCVMARK
+  ...numbers(SOL_SOCKET, [40, 41, 43, 45, 46, SO_INCOMING_CPU, 60, 69, 74, 75]),
   [SOL_SOCKET, 47, 8], // MAX_PACING_RATE
   // TOS, TTL, RECVOPTS, RETOPTS, PKTINFO, MTU_DISCOVER, RECVERR, RECVTTL, RECVTOS
   ...numbers(IPPROTO_IP, [IP.TOS, 2, 6, 7, 8, 10, 11, 12, 13]),
   [IPPROTO_IP, 4, 40], // OPTIONS
-  // PASSSEC, RECVORIGDSTADDR, MINTTL, NODEFRAG, BIND_ADDRESS_NO_PORT, RECVFRAGSIZE, MULTICAST_ALL, UNICAST_IF, LOCAL_PORT_RANGE
-  ...numbers(IPPROTO_IP, [18, 20, IP.MINTTL, 22, 24, 25, 49, 50, 51]),
+  // PASSSEC, RECVORIGDSTADDR, MINTTL, NODEFRAG, CHECKSUM, BIND_ADDRESS_NO_PORT, RECVFRAGSIZE, RECVERR_RFC4884
+  ...numbers(IPPROTO_IP, [18, 20, IP.MINTTL, 22, 23, 24, 25, 26]),
+  // MULTICAST_ALL, UNICAST_IF, LOCAL_PORT_RANGE
+  ...numbers(IPPROTO_IP, [49, 50, 51]),
 ];
 
 const AFTER6: readonly OptionName[] = [
@@ -102,6 +106,7 @@ const OF_TCP: readonly OptionName[] = [
     30, // FASTOPEN_CONNECT
     34, // FASTOPEN_NO_COOKIE
     36, // INQ
+    37, // TX_DELAY
   ]),
   [IPPROTO_TCP, TCP_CONGESTION, 16],
 ];
@@ -117,12 +122,6 @@ const OF_RAW6: readonly OptionName[] = numbers(IPPROTO_IPV6, [7, 36]);
 const ICMP_FILTER: readonly OptionName[] = [[SOL_RAW, 1, 4]];
 const ICMP6_FILTER: readonly OptionName[] = [[IPPROTO_ICMPV6, 1, 32]];
 
-/** Stamps of the time of arrival, in the order in which they are asked: one that is set hides those before. `struct so_timestamping` has 8 bytes. */
-const STAMPS: readonly OptionName[] = [
-  ...numbers(SOL_SOCKET, [29, 63, 35, 64]), // TIMESTAMP, its NEW; TIMESTAMPNS, its NEW
-  [SOL_SOCKET, 37, 8], // TIMESTAMPING
-];
-
 /** The options that sockets of a family have, beside those that its own kind looks after. */
 export function optionsOf({ domain, type, protocol }: SocketFamily): readonly OptionName[] {
   const v6 = domain === AF_INET6;
@@ -136,6 +135,7 @@ export function optionsOf({ domain, type, protocol }: SocketFamily): readonly Op
     ...(type === SOCK_RAW && protocol === IPPROTO_ICMP ? ICMP_FILTER : []),
     ...(type === SOCK_RAW && protocol === IPPROTO_ICMPV6 ? ICMP6_FILTER : []),
     ...(protocol === IPPROTO_UDP ? OF_UDP : []),
+    TXTIME,
     ...STAMPS,
     ...LAST,
   ];

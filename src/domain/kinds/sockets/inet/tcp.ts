@@ -233,8 +233,7 @@ function notUnderRepair({ level, name }: SocketOption): boolean {
   );
 }
 
-const onlyListening = ({ level, name }: SocketOption): boolean =>
-  level === IPPROTO_TCP && (name === TCP.FASTOPEN || name === TCP.DEFER_ACCEPT);
+const onlyListening = ({ level, name }: SocketOption): boolean => level === IPPROTO_TCP && name === TCP.FASTOPEN;
 
 /** Leaving repair forgets SO_REUSEADDR: what it shall be. */
 const reuseOf = (options: readonly SocketOption[]): Uint8Array =>

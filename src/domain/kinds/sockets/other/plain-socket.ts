@@ -7,6 +7,7 @@ import { check, isFound, parseStat } from '../../../linux/os.js';
 import type { OpenFile } from '../../kind.js';
 import {
   addReadOptions,
+  addReadSeldom,
   COMMON_OPTIONS,
   int,
   SO,
@@ -37,6 +38,7 @@ export const whereOf = (file: OpenFile): string => `descriptor ${file.view.fd} o
 export function addReadPlain(b: Batch, file: OpenFile, own: readonly OptionName[]): (r: BatchResult) => PlainSocket {
   const fd = file.held;
   const options = addReadOptions(b, fd, [...COMMON_OPTIONS, [SOL_SOCKET, SO.BUF_LOCK, 4], ...own]);
+  const seldom = addReadSeldom(b, fd);
   const numbers = addReadOptions(
     b,
     fd,
@@ -63,7 +65,7 @@ export function addReadPlain(b: Batch, file: OpenFile, own: readonly OptionName[
       protocol,
       flags: file.view.info.flags & ~O.CLOEXEC,
       name: r.bytes(name, r.view(length).getUint32(0, true)),
-      options: options(r),
+      options: [...options(r), ...seldom(r)],
       sendBuffer,
       receiveBuffer,
       mode: mode & 0o7777,

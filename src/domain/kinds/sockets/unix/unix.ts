@@ -10,7 +10,15 @@ import { addFilterLook, readFilter } from '../inet/filter.js';
 import { addPoll, POLL } from '../inet/poll.js';
 import { fileKind, type CheckpointContext, type LookContext, type OpenFile, type RestoreContext } from '../../kind.js';
 import { inodeOf } from '../sock-diag.js';
-import { addReadOptions, COMMON_OPTIONS, int, SO, SOL_SOCKET, type OptionName } from '../socket-options.js';
+import {
+  addReadOptions,
+  addReadSeldom,
+  COMMON_OPTIONS,
+  int,
+  SO,
+  SOL_SOCKET,
+  type OptionName,
+} from '../socket-options.js';
 import { STATE_ESTABLISHED, unixSockets, type UnixSocketInfo } from './diag.js';
 import { complete } from './fill.js';
 import { Making } from './make.js';
@@ -133,6 +141,7 @@ export const unix = fileKind<UnixState>({
     const b = hands.batch();
     const [local, peer] = [addName(b, SYS.getsockname, file.held), addName(b, SYS.getpeername, file.held)];
     const options = addReadOptions(b, file.held, OPTIONS);
+    const seldom = addReadSeldom(b, file.held);
     const numbers = addReadOptions(b, file.held, NUMBERS);
     const maker = addMaker(b, file.held);
     const more = addFurther(b, file.held);
@@ -163,7 +172,7 @@ export const unix = fileKind<UnixState>({
       ...(made !== undefined && { maker: made }),
       holder: holderOf(context, file),
       queue,
-      options: options(r),
+      options: [...options(r), ...seldom(r)],
       sendBuffer,
       receiveBuffer,
       peekOffset,
