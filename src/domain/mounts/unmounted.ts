@@ -1,3 +1,4 @@
+import type { Hands } from '../../guest/hands/hands.js';
 import { unsupported } from '../errors.js';
 import type { LookContext } from '../kinds/kind.js';
 import { AT_FDCWD } from '../linux/flags.js';
@@ -5,13 +6,17 @@ import { askAll } from '../linux/ask-all.js';
 import { parseStat } from '../linux/os.js';
 import { isOrdinary } from '../memory/carried.js';
 import { isObject } from '../memory/layout.js';
-import { deviceOf, type Mount } from './mountinfo.js';
+import { below, deviceOf, type Mount } from './mountinfo.js';
 import { allMounts } from './state.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 
 const utf8 = new TextDecoder();
 /** As much of a link as the survey reads. */
 const MOST_LINK = 1024;
+const UNMOUNTED = 'a file of what is unmounted';
+const STATX_MNT_ID = 0x1000;
+/** Where `struct statx` has the mount's id. */
+const STX_MNT_ID = 144;
 
 /** What a process has of a file system, by a path of the hands that leads to it itself, and by its name. */
 interface Use {
@@ -24,7 +29,7 @@ interface Use {
 
 /**
  * Refuses what is used of a file system that is mounted nowhere any more (umount2(2) with `MNT_DETACH`): its name leads to
- * something else, or nowhere. Throws `unsupported`.
+ * something else, or nowhere; and what a mount covers. Throws `unsupported`.
  */
 export async function refuseUnmounted(
   { hands, anchor, views, mountSpaces }: LookContext,
@@ -42,7 +47,7 @@ export async function refuseUnmounted(
     if (!gone.cwd)
       uses.push({ through: at('cwd'), link: linkOf(cwd), name: named(cwd), where: `process ${pid}, in ${cwd},` });
     for (const { fd, link, info } of descriptors.filter(isOrdinary)) {
-      if (ids.has(info.mntId)) continue;
+      if (ids.has(info.mntId) && !mayBeCovered(own, info.mntId, link)) continue;
       uses.push({
         through: at(`fd/${fd}`),
         link: linkOf(link),
@@ -52,8 +57,7 @@ export async function refuseUnmounted(
     }
     for (const v of vmas) {
       const plain = v.ino !== 0 && v.path.startsWith('/') && !v.deleted && !isObject(v);
-      if (plain && !devs.has(deviceOf(v.dev)))
-        throw unsupported('a file of what is unmounted', `process ${pid}, with ${v.path} mapped,`);
+      if (plain && !devs.has(deviceOf(v.dev))) throw unsupported(UNMOUNTED, `process ${pid}, with ${v.path} mapped,`);
     }
   }
   const same = await askAll(hands, uses, 3, (b, { through, link, name }) => {
@@ -71,5 +75,33 @@ export async function refuseUnmounted(
     };
   });
   const other = uses.find((_, i) => !(same[i] ?? true));
-  if (other !== undefined) throw unsupported('a file of what is unmounted', other.where);
+  if (other === undefined) return;
+  const covered = ids.has(await mountOf(hands, other.through));
+  throw unsupported(covered ? 'a file that a mount covers' : UNMOUNTED, other.where);
+}
+
+/** Whether something is mounted over the file of that name in a mount, or over the mount. */
+function mayBeCovered(mounts: readonly Mount[], id: number, path: string): boolean {
+  // What is mounted on a mount covers what leads on from it: the file, or the next mount on the way to it.
+  let on = path;
+  let next: Mount | undefined;
+  let at = mounts.find((m) => m.id === id);
+  for (let turn = 0; at !== undefined && at !== next && turn <= mounts.length; turn++) {
+    const here: Mount = at;
+    const [name, way] = [on, next];
+    if (mounts.some((m) => m !== here && m !== way && m.parent === here.id && below(name, m.point) !== undefined))
+      return true;
+    [next, on] = [here, here.point];
+    at = mounts.find((m) => m.id === here.parent);
+  }
+  return false;
+}
+
+/** The id of the mount that a path leads into; -1: not told. */
+async function mountOf(hands: Hands, path: string): Promise<number> {
+  const b = hands.batch();
+  const out = b.out(256);
+  const n = b.call(SYS.statx, AT_FDCWD, b.str(path), 0, STATX_MNT_ID, out);
+  const r = await b.run();
+  return r.value(n) < 0 ? -1 : Number(r.view(out).getBigUint64(STX_MNT_ID, true));
 }

@@ -11,7 +11,7 @@ export const mounts = domainKind<MountsState | null>({
   keeps:
     'tmpfs and ramfs with all that they hold, bind mounts, proc, sysfs and the like, in their order; flags, what is unmounted, how mounts spread',
   refuses:
-    'mounts of other file systems, of deleted files, over the root directory; file names that are not UTF-8; an open file of what is unmounted',
+    'mounts of other file systems, of deleted files, over the root directory; file names that are not UTF-8; an open file of what is unmounted; what a mount covers',
   describe: async (context) => refuseUnmounted(context, await readMounts(context)),
   foresee: (context) => lookAtMounts(context),
   brings: (state, path) => state !== null && isOwn(state, path),
