@@ -1,6 +1,7 @@
 import { DomainError } from '../errors.js';
 import { filesOfProcesses, ofProcesses, sharedByProcesses } from './process/kinds.js';
 import { carriedFiles } from './files/carried-files.js';
+import { awaitedFifos } from './files/awaited-fifos.js';
 import { aio } from './events/aio.js';
 import { credentials } from './process/credentials.js';
 import { epoll } from './events/epoll.js';
@@ -83,6 +84,7 @@ export const domainKinds: readonly DomainKind[] = [
   unreadEvents,
   queues,
   carriedFiles,
+  awaitedFifos,
   ...sharedByProcesses,
   orphans,
   hostEnds,
