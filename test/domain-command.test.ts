@@ -72,6 +72,21 @@ test('a domain is listed, checked, moved to another kernel and back, heard, and 
   assert.match((await domain('ps')).stdout, /turns .* ended with status 5/);
 });
 
+test('an empty understudy of another kernel than asked for is replaced, one with a domain in it is not', async () => {
+  await domain('run', '--name', 'first', '--detach', '--', '/usr/bin/sleep', '1000');
+  const same = await domain('move', 'first', '--to', 'trixie');
+  assert.match(same.stdout, /moved from a to b, Linux 6\.12/, same.stderr);
+  assert.match((await domain('move', 'first')).stdout, /moved from b to a/);
+  await domain('run', '--name', 'second', '--detach', '--', '/usr/bin/sleep', '1000');
+  assert.match((await domain('move', 'second')).stdout, /moved from a to b, Linux 6\.12/);
+  assert.match((await domain('move', 'first', '--to', 'backports')).stderr, /no room for a third with backports/);
+  await domain('stop', 'second', '--timeout', '0');
+  const other = await domain('move', 'first', '--to', 'backports');
+  assert.match(other.stdout, /moved from a to b, Linux 7\.2/, other.stderr);
+  assert.match((await domain('move', 'first')).stdout, /moved from b to a, Linux 6\.12/);
+  await domain('stop', 'first', '--timeout', '0');
+});
+
 test('what is in the way of a move is told, all of it, and since when', async () => {
   const script = 'exec 7< /dev/mem; exec 8< /dev/kmsg; exec sleep 1000';
   await domain('run', '--name', 'stuck', '--detach', '--', '/usr/bin/sh', '-c', script);

@@ -33,11 +33,13 @@ const MOST_ENDED = 100;
 export class DomainKeeper {
   readonly #domains = new Map<string, Kept>();
   readonly #carriers: { readonly carrier: Carrier; readonly kernel: string }[] = [];
+  /** How many domains are on their way into an instance: they start, or move there. */
+  readonly #coming = new Map<Carrier, number>();
   #booting: Promise<unknown> = Promise.resolve();
 
   constructor(
     private readonly options: KeeperOptions,
-    first: Carrier,
+    private readonly first: Carrier,
     kernel: string,
   ) {
     this.#carriers.push({ carrier: first, kernel });
@@ -77,6 +79,8 @@ export class DomainKeeper {
     const carrier = this.#active();
     const root = this.#rootOf(request);
     const network = address === undefined ? undefined : this.#network(address);
+    // Until it is listed, or has failed to start.
+    this.#expect(carrier, 1);
     const domain = await Domain.run(carrier, {
       name,
       argv: [program, ...args],
@@ -88,7 +92,7 @@ export class DomainKeeper {
       ...(network !== undefined && { network }),
       ...(stdin === true && { stdin: 'open' as const }),
       ...(tty !== undefined && { tty }),
-    });
+    }).finally(() => setImmediate(() => this.#expect(carrier, -1)));
     const forwards: Forward[] = [];
     this.#domains.delete(name);
     this.#domains.set(name, { domain, argv: request.argv, forwards, address });
@@ -136,11 +140,13 @@ export class DomainKeeper {
     const { domain } = this.#find(name);
     const to = await this.#other(domain.carrier, kernel, caller);
     const from = domain.carrier.name;
-    const report = await domain.move(to, {
-      onEvent: (event) => {
-        if (event.type === 'step') caller.tell({ step: event.step });
-      },
-    });
+    const report = await domain
+      .move(to, {
+        onEvent: (event) => {
+          if (event.type === 'step') caller.tell({ step: event.step });
+        },
+      })
+      .finally(() => this.#expect(to, -1));
     const { pauseMs, attempts, framesFlipped, bytesCopied, pids, untidied } = report;
     const more = { pauseMs, attempts, framesFlipped, bytesCopied, pids, untidied };
     return { domain: name, from, to: to.name, kernel: to.kernel, ...more };
@@ -179,25 +185,51 @@ export class DomainKeeper {
     return this.#carriers.filter(({ carrier }) => this.options.computer.instances.includes(carrier.instance));
   }
 
-  /** The instance to move to: one that is there, or an understudy that boots now. */
+  #expect(carrier: Carrier, more: number): void {
+    this.#coming.set(carrier, (this.#coming.get(carrier) ?? 0) + more);
+  }
+
+  /** Nothing is in it, nor on its way there. The first instance is the machine's own, and stays. */
+  #isSpare(carrier: Carrier): boolean {
+    if (carrier === this.first || (this.#coming.get(carrier) ?? 0) > 0) return false;
+    return [...this.#domains.values()].every(({ domain }) => domain.carrier !== carrier || domain.end !== undefined);
+  }
+
+  /**
+   * The instance to move to: one that is there, or an understudy that boots now; an empty one of another kernel makes room
+   * for it. A domain is expected there from then on.
+   */
   #other(from: Carrier, kernel: string | undefined, caller: Caller): Promise<Carrier> {
     const found = this.#booting.then(async () => {
       const others = this.#living().filter(({ carrier }) => carrier !== from);
       const there = others.find((o) => kernel === undefined || o.kernel === kernel || o.carrier.kernel === kernel);
-      if (there !== undefined) return there.carrier;
-      if (others.length > 0) {
-        const names = others.map((o) => `${o.carrier.name} (${o.carrier.kernel})`).join(', ');
-        throw new ControlError('no-room', `there is ${names} already, and no room for a third with ${kernel}`);
-      }
-      const own = this.#carriers.find(({ carrier }) => carrier === from)?.kernel;
-      const wanted = kernel ?? KERNELS.find((k) => k !== own) ?? 'backports';
-      caller.tell({ booting: wanted });
-      const carrier = await this.options.boot(from.name === 'a' ? 'b' : 'a', wanted);
-      this.#carriers.splice(0, this.#carriers.length, ...this.#living(), { carrier, kernel: wanted });
-      return carrier;
+      const to = there?.carrier ?? (await this.#boot(from, kernel, caller));
+      this.#expect(to, 1);
+      return to;
     });
     this.#booting = found.catch(() => undefined);
     return found;
+  }
+
+  async #boot(from: Carrier, kernel: string | undefined, caller: Caller): Promise<Carrier> {
+    const others = this.#living().filter(({ carrier }) => carrier !== from);
+    const inTheWay = others.filter(({ carrier }) => !this.#isSpare(carrier));
+    if (inTheWay.length > 0) {
+      const names = inTheWay.map((o) => `${o.carrier.name} (${o.carrier.kernel})`).join(', ');
+      throw new ControlError('no-room', `there is ${names} already, and no room for a third with ${kernel}`);
+    }
+    const own = this.#carriers.find(({ carrier }) => carrier === from)?.kernel;
+    const wanted = kernel ?? KERNELS.find((k) => k !== own) ?? 'backports';
+    // Nothing starts in it from now on.
+    this.#carriers.splice(0, this.#carriers.length, ...this.#living().filter((c) => !others.includes(c)));
+    for (const { carrier } of others) {
+      await carrier.shutdown();
+      this.#coming.delete(carrier);
+    }
+    caller.tell({ booting: wanted });
+    const carrier = await this.options.boot(from.name === 'a' ? 'b' : 'a', wanted);
+    this.#carriers.splice(0, this.#carriers.length, ...this.#living(), { carrier, kernel: wanted });
+    return carrier;
   }
 
   #rootOf({ tree, root }: Of<'domain-run'>): string | undefined {
