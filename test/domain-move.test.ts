@@ -68,7 +68,6 @@ for (const program of PROGRAMS.filter((p) => !['refused', 'restless', 'mappings'
 /** By the argument of `refused`: the name with which it is refused. */
 const REFUSED: Readonly<Record<string, RegExp>> = {
   multipath: /Multipath TCP/,
-  namespace: /a uts namespace/,
   vfork: /a wait that cannot be interrupted/,
   traced: /a debugger/,
   leaderless: /a process whose first thread has ended/,

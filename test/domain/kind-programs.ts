@@ -104,7 +104,8 @@ export async function bury(domain: RunningDomain): Promise<void> {
 export async function proveKind(stage: Stage, program: KindProgram): Promise<void> {
   let domain = await startKind(stage, program);
   try {
-    for (const step of program.fails) {
+    // The last: what has most to undo. Each in turn: test/long/domain-kinds-failures.test.ts.
+    for (const step of program.fails.slice(-1)) {
       const failing = stage.move(domain, (s) => {
         if (s === step) throw new Error('injected');
       });

@@ -8,7 +8,6 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/mman.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -30,7 +29,6 @@ int main(int argc, char **argv) {
     CHECK(ptrace(PTRACE_SEIZE, c, 0, 0) == 0);
   }
   if (!strcmp(what, "leaderless")) { pthread_t t; CHECK(pthread_create(&t, 0, count, 0) == 0); pthread_exit(0); }
-  if (!strcmp(what, "namespace")) CHECK(unshare(CLONE_NEWUTS) == 0);
   if (!strcmp(what, "mapping") || !strcmp(what, "reading")) {
     int fd = open("/tmp/must-be-same", O_RDONLY);
     CHECK(fd >= 0);

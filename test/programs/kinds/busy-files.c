@@ -1,5 +1,4 @@
 // Files that are made, written, renamed, linked, cut and removed all the time, locks that several want, folders that are read.
-// hops: 4
 // data: /data
 #include "busy.h"
 #include <dirent.h>

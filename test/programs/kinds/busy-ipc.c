@@ -1,5 +1,4 @@
 // Semaphores, messages and segments of System V, POSIX queues: used, made and removed all the time.
-// hops: 4
 #include "busy.h"
 #include <mqueue.h>
 #include <sys/ipc.h>

@@ -1,5 +1,4 @@
 // Processes that are stopped, continued and ended all the time, and parents that wait for each.
-// hops: 4
 #include "busy.h"
 static void stops(volatile uint64_t *turns) {
   int status; pid_t r;

@@ -1,6 +1,5 @@
 // Memory that is mapped, written, protected, moved and given back all the time, by itself and by children, and a word that two
 // processes wait for.
-// hops: 4
 #include "busy.h"
 #include <linux/futex.h>
 #include <sys/syscall.h>

@@ -1,5 +1,4 @@
 // Datagrams and connections across the loopback interface, made, used, half closed and ended all the time.
-// hops: 4
 #include "busy.h"
 #include "tcp-util.h"
 #include <sys/un.h>

@@ -1,5 +1,4 @@
 // Bytes, messages and descriptors that go round through pipes and sockets all the time; none is lost, doubled or out of order.
-// hops: 4
 #include "busy.h"
 #include <poll.h>
 #include <sys/epoll.h>

@@ -1,5 +1,4 @@
 // Signals, timers, threads and processes that come and go all the time: none is lost, doubled or told of what did not happen.
-// hops: 4
 #include "busy.h"
 #include <pthread.h>
 #include <sys/signalfd.h>

@@ -1,11 +1,11 @@
 /** Domains whose processes come and go while they are moved. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { readText } from '../src/domain/linux/os.js';
-import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
-import { compile } from './testing/compile.js';
-import { nextLine, Stage } from './domain/stage.js';
-import { assertLives, belongings, turnOf } from './domain/undone.js';
+import { readText } from '../../src/domain/linux/os.js';
+import { launch, type RunningDomain } from '../../src/domain/tree/launch.js';
+import { compile } from '../testing/compile.js';
+import { nextLine, Stage } from '../domain/stage.js';
+import { assertLives, belongings, turnOf } from '../domain/undone.js';
 
 const FILES = 600;
 const HOPS = 4;

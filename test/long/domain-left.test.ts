@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { Computer, type KernelChoice } from '../src/index.js';
-import { Carrier } from '../src/maintenance/index.js';
-import { Domain } from '../src/maintenance/handle/domain.js';
-import { compile } from './testing/compile.js';
-import { MIB, testImage } from './testing/images.js';
+import { Computer, type KernelChoice } from '../../src/index.js';
+import { Carrier } from '../../src/maintenance/index.js';
+import { Domain } from '../../src/maintenance/handle/domain.js';
+import { compile } from '../testing/compile.js';
+import { MIB, testImage } from '../testing/images.js';
 
 /** More than lies between the kernel of the guest and a client that does not read. */
 const LARGE = 12 * MIB;

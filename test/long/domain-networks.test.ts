@@ -1,15 +1,15 @@
 /** Domains with networks of their own in one OS instance: each moves by itself, or with others, and keeps its clients. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { DomainError } from '../src/domain/errors.js';
-import { inNetns } from '../src/domain/tree/netlink.js';
-import { SYS } from '../src/guest/hands/syscalls.js';
-import { Computer, type KernelChoice } from '../src/index.js';
-import { Carrier } from '../src/maintenance/index.js';
-import { Domain } from '../src/maintenance/handle/domain.js';
-import { MIB, testImage } from './testing/images.js';
-import { connectSoon } from './testing/redis.js';
-import { SteadyClient } from './testing/steady.js';
+import { DomainError } from '../../src/domain/errors.js';
+import { inNetns } from '../../src/domain/tree/netlink.js';
+import { SYS } from '../../src/guest/hands/syscalls.js';
+import { Computer, type KernelChoice } from '../../src/index.js';
+import { Carrier } from '../../src/maintenance/index.js';
+import { Domain } from '../../src/maintenance/handle/domain.js';
+import { MIB, testImage } from '../testing/images.js';
+import { connectSoon } from '../testing/redis.js';
+import { SteadyClient } from '../testing/steady.js';
 
 const REDIS = ['/usr/bin/redis-server', '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', ''] as const;
 
