@@ -135,8 +135,12 @@ async function look(
   // One that has ended and whose threads have too is its parent's to ask about.
   const all = (await surveyProcesses(hands, pids)).filter((v) => v.status.state !== 'Z' || v.status.threads > 1);
   const anchorView = all.find((v) => v.hostPid === anchor.pid);
-  if (anchorView === undefined) throw new DomainError('lost', 'the domain has ended');
   const inGroup = new Set(await anchor.cgroup.processes());
+  if (anchorView === undefined) {
+    // A list that is read while processes come and go may lack one that is there.
+    if (inGroup.has(anchor.pid)) throw new DomainError('changed', 'processes come and go', { passing: true });
+    throw new DomainError('lost', 'the domain has ended');
+  }
   // Whoever came meanwhile, or was left out, is no stray: when all stand still it is looked at again who is.
   const partial = pids.length < inGroup.size || !pids.every((pid) => inGroup.has(pid));
   const seen = staying(all.filter((v) => v !== anchorView)).map((v) => (partial ? { ...v, strays: [] } : v));
@@ -190,6 +194,7 @@ async function again<T>(
     const all = await anchor.cgroup.processes();
     const pids = among === undefined ? all : all.filter((pid) => among.has(pid));
     always = always?.filter((pid) => pids.includes(pid)) ?? pids;
+    if (pids.includes(anchor.pid)) always = [...new Set([anchor.pid, ...always])];
     const late = turn >= STEADY_FROM;
     // In turns with all of them: what is left out may be missed.
     const leaveOut = late && turn % 2 === 1;
