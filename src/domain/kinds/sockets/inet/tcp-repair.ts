@@ -309,6 +309,10 @@ async function peekLong(hands: Hands, fd: number, queue: number, length: number)
   }
 }
 
+/** What TCP_MAXSEG takes: TCP_MIN_MSS to MAX_TCP_WINDOW. */
+const LEAST_SEGMENT = 88;
+const GREATEST_SEGMENT = 32767;
+
 /**
  * Makes a bound socket under repair the end of a connection that exists already. It stays under repair, and does not
  * know yet that anything was sent: the kernel might send it again before the other end is there, and be refused.
@@ -323,7 +327,10 @@ export async function writeConnection(hands: Hands, fd: number, peer: Uint8Array
     setOption(b, fd, TCP.QUEUE_SEQ, int(receiveStart | 0)),
     setOption(b, fd, TCP.REPAIR_QUEUE, int(SEND_QUEUE)),
     setOption(b, fd, TCP.QUEUE_SEQ, int(sendStart | 0)),
+    // The kernel reckons here how large its segments are, from what little it knows of the peer, and not again.
+    setOption(b, fd, TCP.MAXSEG, int(Math.min(Math.max(c.mss, LEAST_SEGMENT), GREATEST_SEGMENT))),
     b.call(SYS.connect, fd, b.bytes(peer), peer.length),
+    setOption(b, fd, TCP.MAXSEG, int(0)),
     setOption(b, fd, TCP.REPAIR_OPTIONS, repairOptions(c.mss, options, sendScale, receiveScale)),
   ];
   if ((options & INFO_TIMESTAMPS) !== 0) refs.push(setOption(b, fd, TCP.TIMESTAMP, int(c.timestamp | 0)));
