@@ -1,10 +1,8 @@
 /** The monitor steps in between a real operating system and its devices, and away, while they work. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { OF_TIME } from '../src/faces/cli/demo/io/result.js';
 import { check, runLoad, summary, type Load } from './interposition/workload.js';
-
-/** What a kernel says when its host was busy, of devices or not. */
-const OF_TIME = /hrtimer: interrupt took|clocksource|sched_clock|rcu: |perf: interrupt took/;
 
 /** What a kernel has said since it began to run programs, whatever the numbers in it. */
 function shape(lines: readonly string[]): string[] {

@@ -1,5 +1,8 @@
 /** What the demonstration of switches finds out. With --json this is what is printed. */
 
+/** What a kernel says when its host was busy, of devices or not. */
+export const OF_TIME = /hrtimer: interrupt took|clocksource|sched_clock|rcu: |perf: interrupt took/;
+
 /** Of all measurements, in milliseconds: as many are above the p99 as one in a hundred. */
 export interface Spread {
   p50: number;
@@ -37,7 +40,7 @@ export interface DemoIoResult {
   /** Transfers through the network card, each a POST of some data and its answer, and bytes of both directions. */
   transfers: number;
   transferredBytes: number;
-  /** What the guest's kernel said while it went on. */
+  /** What the guest's kernel said while it went on, but for its time. */
   kernelMessages: string[];
   /** By device: switches, and the times that the monitor's code ran. */
   devices: Record<string, { switches: number; monitorEntries: number }>;

@@ -13,7 +13,7 @@ import { resetsBetween, viewOf, type DeviceView } from '../../../../interpositio
 import { guestScript, laneName, LINES } from './guest-script.js';
 import { Lane, LaneError, settleLanes } from './lanes.js';
 import type { DemoIoOptions } from './options.js';
-import { emptyResult, spreadOf } from './result.js';
+import { emptyResult, OF_TIME, spreadOf } from './result.js';
 import { switchAtRandom, type SwitchEvent } from './switcher.js';
 import { Transfers } from './transfers.js';
 import { FIRST_BLOCK, isAsWritten, LANE_BLOCKS, workload } from './workload.js';
@@ -171,7 +171,7 @@ export class IoScenario {
         const [what, ...words] = line.split(' ');
         if (what === 'kernel') this.result.kernel = words[0] ?? '';
         else if (what === 'up') transfers.expect(words[0] ?? '');
-        else if (what === 'said') this.result.kernelMessages.push(words.join(' '));
+        else if (what === 'said' && !OF_TIME.test(line)) this.result.kernelMessages.push(words.join(' '));
         else if (what === 'end') finish();
         else if (what === 'down') {
           transfers.confirm(Number(words[0]), words[1] ?? '');
