@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { DomainError } from '../../src/domain/errors.js';
-import { bury, kindPrograms, pathOf, startKind, verdict } from '../domain/kind-programs.js';
-import { Stage } from '../domain/stage.js';
+import { bury, kindPrograms, startKind, verdict } from '../domain/kind-programs.js';
+import { onStages } from '../domain/kind-stages.js';
 
 // KINDS=pipe,unix runs those only whose names hold one of these; SEED=7 repeats a run.
 const PROGRAMS = kindPrograms(process.env['KINDS']?.split(',')).filter((p) => p.refused === undefined);
@@ -22,22 +22,16 @@ function stream(name: string): () => number {
   };
 }
 
-let stage: Stage;
-before(async () => {
-  stage = await Stage.open(Object.fromEntries(PROGRAMS.map((p) => [pathOf(p), { data: p.executable, mode: 0o755 }])));
-});
-after(() => stage?.close());
-
-for (const program of PROGRAMS) {
+onStages(PROGRAMS, (program, stage) => {
   test(`${program.name} is right whenever its moves begin (SEED=${SEED})`, async () => {
     const random = stream(program.name);
-    let domain = await startKind(stage, program, false);
+    let domain = await startKind(stage(), program, false);
     try {
       for (let hop = 0; hop < program.hops; hop++) {
         await new Promise((resolve) => setTimeout(resolve, random() * LONGEST));
         for (let attempt = 1; ; attempt++) {
           try {
-            ({ domain } = await stage.move(domain));
+            ({ domain } = await stage().move(domain));
             break;
           } catch (e) {
             // In the middle of what it makes it may hold something else for a moment.
@@ -50,4 +44,4 @@ for (const program of PROGRAMS) {
       await bury(domain);
     }
   });
-}
+});
