@@ -12,6 +12,7 @@ import { isVdso, isVvar } from '../proc/maps.js';
 import type { ProcessView } from '../proc/survey.js';
 import { together } from '../together.js';
 import { AREA_SIZE } from '../trace/runner.js';
+import { HANDS_FD } from '../tree/anchor.js';
 import { Tracee } from '../trace/tracee.js';
 
 /** The kernel's own mappings of a process. */
@@ -130,12 +131,28 @@ export function withoutObjects(o: Outline, carried: (path: string) => boolean): 
 /** True if processes made after `earlier` can still become `now`: same places in the tree, same threads, namespaces and vDSOs. */
 export function stillFits(earlier: readonly Outline[], now: readonly Outline[]): boolean {
   const images = (o: Outline): string => JSON.stringify([o.vdso, ...o.keptVdsos].map((v) => [v.vvar, v.vdso]));
-  return isSame(earlier, now, (o) => placeKey(o.view) + images(o));
+  const views = (outlines: readonly Outline[]): ProcessView[] => outlines.map((o) => o.view);
+  return isSame(earlier, now, (o) => placeKey(o.view) + images(o)) && haveRoom(views(earlier), views(now));
 }
 
 /** As {@link stillFits}, as far as can be told before the processes are outlined. */
 export const mayStillFit = (earlier: readonly ProcessView[], now: readonly ProcessView[]): boolean =>
-  isSame(earlier, now, (v) => placeKey(v) + JSON.stringify(v.vmas.filter(isVdso).map((m) => m.start)));
+  isSame(earlier, now, (v) => placeKey(v) + JSON.stringify(v.vmas.filter(isVdso).map((m) => m.start))) &&
+  haveRoom(earlier, now);
+
+/** More descriptors than a process had when it was looked at: it may open some until it stands still. */
+const SPARE_FDS = 64;
+
+export const highestFd = ({ descriptors }: ProcessView): number => descriptors.reduce((n, d) => Math.max(n, d.fd), -1);
+
+/** The descriptor by which a process that was made for one with such a highest descriptor reaches the hands: above all others. */
+export const wayBackFd = (highest: number): number => Math.max(highest + SPARE_FDS, HANDS_FD);
+
+/** Whether none has opened so many files since that they would reach its way back. */
+function haveRoom(earlier: readonly ProcessView[], now: readonly ProcessView[]): boolean {
+  const before = new Map(earlier.map((v) => [v.hostPid, highestFd(v)]));
+  return now.every((v) => highestFd(v) < wayBackFd(before.get(v.hostPid) ?? -1));
+}
 
 function isSame<T>(earlier: readonly T[], now: readonly T[], key: (one: T) => string): boolean {
   if (earlier.length !== now.length) return false;

@@ -1,6 +1,6 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import type { ProcessImage, ThreadImage } from '../checkpoint/checkpoint.js';
-import type { Outline, VdsoImage } from '../checkpoint/outline.js';
+import { wayBackFd, type Outline, type VdsoImage } from '../checkpoint/outline.js';
 import { DomainError, unsupported, unsupportedNow } from '../errors.js';
 import { ecallIn, HANDS_FD } from '../tree/anchor.js';
 import type { RebornProcess, RestoreContext } from '../kinds/kind.js';
@@ -79,11 +79,11 @@ export class Reborn implements RebornProcess {
   }
 
   /**
-   * Frees the process of everything it has from the hands, and of descriptors but the way back to them. `highestFd`: the
-   * highest it will have. `owner`: who has the same descriptors, and was freed of them.
+   * Frees the process of everything it has from the hands, and of descriptors but the way back to them. `highest`: of the
+   * descriptors that it will have. `owner`: who has the same descriptors, and was freed of them.
    */
-  async strip(highestFd: number, owner?: Reborn): Promise<void> {
-    const spare = Math.max(highestFd + SPARE_FDS, HANDS_FD);
+  async strip(highest: number, owner?: Reborn): Promise<void> {
+    const spare = wayBackFd(highest);
     const maps = await this.#maps();
     const kept = new Set(this.memory.mapped(maps));
     const b = this.leader.batch();

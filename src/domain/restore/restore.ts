@@ -2,7 +2,7 @@ import { HandsError } from '../../guest/hands/errors.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import type { Anchor } from '../tree/anchor.js';
 import type { DomainImage } from '../checkpoint/checkpoint.js';
-import type { Outline } from '../checkpoint/outline.js';
+import { highestFd, type Outline } from '../checkpoint/outline.js';
 import { DomainError, unsupported } from '../errors.js';
 import type { FileKind, RestoreContext, SavedFile, SavedShare, Stage } from '../kinds/kind.js';
 import { domainKinds, fileKinds, kindNamed, processKinds } from '../kinds/registry.js';
@@ -91,7 +91,7 @@ export class Restoration {
     const makeReady = async (p: Outline): Promise<void> => {
       const reborn = this.#reborn(p.view.pid);
       const owner = hasOthersFiles(p.view) ? this.#reborn(p.view.tables.files) : undefined;
-      await reborn.strip(Math.max(-1, ...p.view.descriptors.map((d) => d.fd)), owner);
+      await reborn.strip(highestFd(p.view), owner);
       await reborn.settle(p, plan.keeps.get(p.view.pid) ?? []);
       await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
       await reborn.identify();
