@@ -1,7 +1,7 @@
 // Emits the modules of dist/src again without comments: declarations have the docstrings, the sources that the maps lead
 // to have all of them, and a package is a twentieth smaller. What tsc has checked is only printed here.
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, normalize, relative } from 'node:path';
 import ts from 'typescript';
 
 const SOURCES = 'src';
@@ -31,4 +31,23 @@ for (const name of readdirSync(SOURCES, { recursive: true })) {
   map.sources = [relative(dirname(out), source)];
   writeFileSync(out, outputText);
   writeFileSync(`${out}.map`, JSON.stringify(map));
+}
+
+// Of declarations, those stay that an entry point leads to: nobody else can import the others.
+const entries = (value) =>
+  typeof value === 'string' ? [value] : Object.values(value ?? {}).flatMap((inner) => entries(inner));
+const { exports } = JSON.parse(readFileSync('package.json', 'utf8'));
+const declarationOf = (path) => path.replace(/(\.d)?\.[jt]s$/, '.d.ts');
+const wanted = new Set();
+const toLookAt = entries(exports).map((path) => normalize(declarationOf(path)));
+while (toLookAt.length > 0) {
+  const path = toLookAt.pop();
+  if (wanted.has(path) || !existsSync(path)) continue;
+  wanted.add(path);
+  for (const [, to] of readFileSync(path, 'utf8').matchAll(/(?:from|import)\s*\(?\s*['"](\.[^'"]+)['"]/g))
+    toLookAt.push(normalize(join(dirname(path), declarationOf(to))));
+}
+for (const name of readdirSync(join(OUT, SOURCES), { recursive: true })) {
+  const path = join(OUT, SOURCES, name);
+  if (path.endsWith('.d.ts') && !wanted.has(path)) rmSync(path);
 }
