@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { launch, type RunningDomain } from '../src/domain/tree/launch.js';
-import { compilePrograms } from './domain/programs.js';
-import { nextLine, Stage } from './domain/stage.js';
-import { assertLives } from './domain/undone.js';
+import { launch, type RunningDomain } from '../../src/domain/tree/launch.js';
+import { compilePrograms } from '../domain/programs.js';
+import { nextLine, Stage } from '../domain/stage.js';
+import { assertLives } from '../domain/undone.js';
 
 const MANY = 10;
 

@@ -1,7 +1,7 @@
 /** A domain with very many mappings. Others with very much of something are in test/long. */
 import { after, before, test } from 'node:test';
-import { assertInProportion, openStage } from './domain/pause.js';
-import type { Stage } from './domain/stage.js';
+import { assertInProportion, openStage } from '../domain/pause.js';
+import type { Stage } from '../domain/stage.js';
 
 let stage: Stage;
 before(async () => {
