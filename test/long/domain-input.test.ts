@@ -10,7 +10,7 @@ import {
   prepareImages,
   shellProfile,
   type DomainOptions,
-} from '../src/index.js';
+} from '../../src/index.js';
 
 const MIB = 2 ** 20;
 let computer: Computer;
