@@ -48,6 +48,13 @@ export async function drain(hands: Hands, fd: number, what: Listener['what']): P
   }
 }
 
+/** As {@link drain}, for a descriptor that may block. `flags`: its status flags. */
+export async function forget(hands: Hands, fd: number, what: Listener['what'], flags: number): Promise<void> {
+  check(await hands.syscall(SYS.fcntl, fd, F.SETFL, flags | O.NONBLOCK), `taking out events of ${what}`);
+  await drain(hands, fd, what);
+  check(await hands.syscall(SYS.fcntl, fd, F.SETFL, flags), `setting the flags of ${what}`);
+}
+
 /** Descriptors that came with events of fanotify. */
 function descriptorsIn(bytes: Uint8Array): number[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -70,18 +77,15 @@ function descriptorsIn(bytes: Uint8Array): number[] {
 
 /** Takes out of what frozen processes have events that came while they could not read them. */
 export async function forgetEvents(hands: Hands, listeners: readonly Listener[]): Promise<void> {
+  // One after the other: two descriptors may be of the same.
   for (const { hostPid, fd, what } of listeners) {
     const b = hands.batch();
     const pidfd = b.must(SYS.pidfd_open, hostPid, 0);
     const got = b.call(SYS.pidfd_getfd, pidfd, fd, 0);
     b.call(SYS.close, pidfd);
     const flags = b.call(SYS.fcntl, got, F.GETFL);
-    b.call(SYS.fcntl, got, F.SETFL, O.NONBLOCK);
     const r = await b.run();
     const held = check(r.value(got), 'holding what events are read by');
-    await whileOpen(hands, held, async () => {
-      await drain(hands, held, what);
-      await hands.syscall(SYS.fcntl, held, F.SETFL, r.value(flags));
-    });
+    await whileOpen(hands, held, () => forget(hands, held, what, r.value(flags)));
   }
 }

@@ -1,13 +1,13 @@
 import { SYS } from '../../../guest/hands/syscalls.js';
-import { DomainError, unsupported, unsupportedNow } from '../../errors.js';
-import { drain, isFanotify } from '../../files/events.js';
+import { unsupported } from '../../errors.js';
+import { forget, isFanotify } from '../../files/events.js';
 import { FAN_MARK, groupOf, linesOf, marksOf, type Group, type Mark } from '../../files/marks.js';
-import { ghostPlaces } from '../../files/places.js';
 import { askAll } from '../../linux/ask-all.js';
 import { AT_FDCWD, F, O } from '../../linux/flags.js';
 import { making } from '../../linux/making.js';
 import { check } from '../../linux/os.js';
-import { fileKind, type LookContext, type OpenFile } from '../kind.js';
+import { fileKind } from '../kind.js';
+import { lookAtWatched, wayToWatched } from './watched.js';
 
 const FD_CLOEXEC = 1;
 const CAP_SYS_ADMIN = 21n;
@@ -17,18 +17,6 @@ interface FanotifyState {
   readonly flags: number;
   readonly group: Group;
   readonly marks: readonly Mark[];
-}
-
-async function lookAtMarks({ hands, views }: LookContext, file: OpenFile): Promise<Mark[]> {
-  const user = views.find((v) => v.pid === file.users[0]?.pid);
-  // Whether it has something unread is asked of who has it.
-  if (file.users.length === 0) throw unsupportedNow(`${file.view.link} that only waits in a UNIX socket`, 'the domain');
-  if (user === undefined) throw new DomainError('lost', 'a process is gone');
-  const marks = await marksOf(hands, file.view, user.hostPid);
-  const places = new Set(ghostPlaces(views).map((p) => p.path));
-  for (const m of marks)
-    if (m.ghost !== undefined && !places.has(m.path)) throw unsupported('a watch of a deleted file', m.path);
-  return marks;
 }
 
 /** Groups of fanotify(7) that are told what is done, not asked whether it may be. */
@@ -48,13 +36,15 @@ export const fanotify = fileKind<FanotifyState>({
       throw unsupported('fanotify of who is not privileged', `descriptor ${view.fd} of process ${pid}`);
   },
   async inspect(context, file) {
-    await lookAtMarks(context, file);
+    await lookAtWatched(context, file, marksOf);
   },
   async checkpoint(context, file) {
     const { view } = file;
-    return { flags: view.info.flags & ~O.CLOEXEC, group: groupOf(view), marks: await lookAtMarks(context, file) };
+    const marks = await lookAtWatched(context, file, marksOf);
+    return { flags: view.info.flags & ~O.CLOEXEC, group: groupOf(view), marks };
   },
-  async restore({ hands, anchor, objectFds }, { flags, group, marks }) {
+  async restore(context, { flags, group, marks }) {
+    const { hands } = context;
     const b = hands.batch();
     // Its flags are shown for ever: no others are said, though it shall be closed on exec here too.
     const made = b.call(SYS.fanotify_init, group.flags, group.eventFlags);
@@ -64,11 +54,8 @@ export const fanotify = fileKind<FanotifyState>({
       note(fd);
       // The kernel tells the newest first.
       await askAll(hands, [...marks].reverse(), 2, (c, m) => {
-        const { path, ghost } = m;
-        const at = c.str(
-          ghost === undefined ? `/proc/${anchor.pid}/root${path}` : `/proc/self/fd/${objectFds.get(ghost) ?? -1}`,
-        );
-        const follow = ghost === undefined ? FAN_MARK.DONT_FOLLOW : 0;
+        const at = c.str(wayToWatched(context, m));
+        const follow = m.ghost === undefined ? FAN_MARK.DONT_FOLLOW : 0;
         const how = FAN_MARK.ADD | ON[m.on] | follow | (m.flags & FAN_MARK.EVICTABLE);
         const ignoring =
           (m.flags & FAN_MARK.IGNORE) === 0
@@ -79,17 +66,13 @@ export const fanotify = fileKind<FanotifyState>({
           ...(m.ignored === 0 ? [] : [c.call(SYS.fanotify_mark, fd, how | ignoring, m.ignored, AT_FDCWD, at)]),
         ];
         return (r) => {
-          for (const ref of refs) check(r.value(ref), `marking ${path}`);
+          for (const ref of refs) check(r.value(ref), `marking ${m.path}`);
         };
       });
       check(await hands.syscall(SYS.fcntl, fd, F.SETFL, flags), 'setting the flags of a fanotify group');
       return fd;
     });
   },
-  async activate({ hands }, fd, { flags }) {
-    // What the restoration itself has done to marked files.
-    await hands.syscall(SYS.fcntl, fd, F.SETFL, flags | O.NONBLOCK);
-    await drain(hands, fd, 'fanotify');
-    await hands.syscall(SYS.fcntl, fd, F.SETFL, flags);
-  },
+  // What the restoration itself has done to marked files.
+  activate: ({ hands }, fd, { flags }) => forget(hands, fd, 'fanotify', flags),
 });

@@ -1,13 +1,13 @@
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
-import { DomainError, unsupported, unsupportedNow } from '../../errors.js';
-import { drain, isInotify } from '../../files/events.js';
-import { ghostPlaces } from '../../files/places.js';
+import { DomainError } from '../../errors.js';
+import { drain, forget, isInotify } from '../../files/events.js';
 import { watchesOf, type Watch } from '../../files/watches.js';
 import { F, O } from '../../linux/flags.js';
 import { making } from '../../linux/making.js';
 import { check } from '../../linux/os.js';
-import { fileKind, type LookContext, type OpenFile } from '../kind.js';
+import { fileKind } from '../kind.js';
+import { lookAtWatched, wayToWatched } from './watched.js';
 
 const IN_DONT_FOLLOW = 0x02000000;
 /** Numbers skipped in one batch, by two calls each. */
@@ -18,18 +18,6 @@ interface InotifyState {
   readonly watches: readonly Watch[];
 }
 
-async function lookAtWatches({ hands, views }: LookContext, file: OpenFile): Promise<Watch[]> {
-  const user = views.find((v) => v.pid === file.users[0]?.pid);
-  // Whether it has something unread is asked of who has it.
-  if (file.users.length === 0) throw unsupportedNow(`${file.view.link} that only waits in a UNIX socket`, 'the domain');
-  if (user === undefined) throw new DomainError('lost', 'a process is gone');
-  const watches = await watchesOf(hands, file.view, user.hostPid);
-  const places = new Set(ghostPlaces(views).map((p) => p.path));
-  for (const w of watches)
-    if (w.ghost !== undefined && !places.has(w.path)) throw unsupported('a watch of a deleted file', w.path);
-  return watches;
-}
-
 /** Watches of files and folders (inotify(7)), with their numbers. */
 export const inotify = fileKind<InotifyState>({
   name: 'inotify',
@@ -38,21 +26,22 @@ export const inotify = fileKind<InotifyState>({
   independent: true,
   matches: isInotify,
   async inspect(context, file) {
-    await lookAtWatches(context, file);
+    await lookAtWatched(context, file, watchesOf);
   },
   async checkpoint(context, file) {
-    return { flags: file.view.info.flags & ~O.CLOEXEC, watches: await lookAtWatches(context, file) };
+    return { flags: file.view.info.flags & ~O.CLOEXEC, watches: await lookAtWatched(context, file, watchesOf) };
   },
-  async restore({ hands, anchor, objectFds }, { flags, watches }) {
+  async restore(context, { flags, watches }) {
+    const { hands } = context;
     const b = hands.batch();
     const made = b.call(SYS.inotify_init1, O.NONBLOCK | O.CLOEXEC);
     const fd = check((await b.run()).value(made), 'making an inotify instance');
     return making(hands, async (note) => {
       note(fd);
       let next = 1;
-      for (const { wd, mask, path, ghost } of watches) {
-        const at =
-          ghost === undefined ? `/proc/${anchor.pid}/root${path}` : `/proc/self/fd/${objectFds.get(ghost) ?? -1}`;
+      for (const watch of watches) {
+        const { wd, mask, path, ghost } = watch;
+        const at = wayToWatched(context, watch);
         const how = ghost === undefined ? mask | IN_DONT_FOLLOW : mask;
         next = await skip(hands, fd, at, how, next, wd);
         const c = hands.batch();
@@ -66,12 +55,8 @@ export const inotify = fileKind<InotifyState>({
       return fd;
     });
   },
-  async activate({ hands }, fd, { flags }) {
-    // What the restoration itself has done to watched files.
-    await hands.syscall(SYS.fcntl, fd, F.SETFL, flags | O.NONBLOCK);
-    await drain(hands, fd, 'inotify');
-    await hands.syscall(SYS.fcntl, fd, F.SETFL, flags);
-  },
+  // What the restoration itself has done to watched files.
+  activate: ({ hands }, fd, { flags }) => forget(hands, fd, 'inotify', flags),
 });
 
 /** Uses up numbers, which the kernel gives out one after the other, by a watch (`at`, `how`) that is not there yet. */
