@@ -1,10 +1,10 @@
 /** What a group of fanotify(7) has marked, as /proc/PID/fdinfo tells it. */
 import type { Hands } from '../../guest/hands/hands.js';
 import { unsupported } from '../errors.js';
-import { readText } from '../linux/os.js';
+import { mountIds, readText } from '../linux/os.js';
 import { parseMountinfo, type Mount } from '../mounts/mountinfo.js';
 import type { DescriptorView } from '../proc/survey.js';
-import { deviceOf, filesByHandle, handleIn } from './watches.js';
+import { filesByHandle, handleIn, kernelDevice } from './watches.js';
 
 export const FAN_EVENT_INFO_TYPE_PIDFD = 4;
 export const FAN_MARK = {
@@ -89,8 +89,8 @@ const ON: Readonly<Record<string, Mark['on']>> = {
   'fanotify sdev': 'filesystem',
 };
 
-/** What a group has marked, by paths of the domain. Throws `unsupported`. */
-export async function marksOf(hands: Hands, view: DescriptorView, hostPid: number): Promise<Mark[]> {
+/** What a group has marked, by paths from the root of a process. Throws `unsupported`. */
+export async function marksOf(hands: Hands, view: DescriptorView, pid: number): Promise<Mark[]> {
   const lines = linesOf(view);
   if (lines.length === 0) return [];
   const where = `descriptor ${view.fd}`;
@@ -98,22 +98,27 @@ export async function marksOf(hands: Hands, view: DescriptorView, hostPid: numbe
   const files = await filesByHandle(
     hands,
     inodes.map(({ of, type, handle }) => ({ sdev: of, type, handle })),
-    hostPid,
+    pid,
     where,
   );
   const found = new Map(inodes.map((line, i) => [line, files[i]]));
-  const mounts = parseMountinfo((await readText(hands, `/proc/${hostPid}/mountinfo`)) ?? '');
+  const mounts = inodes.length === lines.length ? [] : await reachableMounts(hands, pid);
   return lines.map((line) => {
     const { on, mask, ignored, flags, of } = line;
-    const at = on === 'inode' ? found.get(line) : placeOf(mounts, (m) => (on === 'mount' ? m.id : deviceOf(m)) === of);
+    const mount = mounts.find((m) => (on === 'mount' ? m.id : kernelDevice(m)) === of);
+    const at =
+      on === 'inode' ? found.get(line) : mount === undefined ? undefined : { path: mount.point, ghost: undefined };
     if (at === undefined) throw unsupported('a mark of fanotify on a mount that is not found', where);
     return { on, mask, ignored, flags, ...at };
   });
 }
 
-/** Where a mount is that nothing else is mounted over. */
-function placeOf(mounts: readonly Mount[], is: (m: Mount) => boolean): Pick<Mark, 'path' | 'ghost'> | undefined {
-  const covered = new Set(mounts.filter((m) => mounts.some((o) => o.parent === m.id && o.point === m.point)));
-  const mount = mounts.find((m) => is(m) && !covered.has(m));
-  return mount === undefined ? undefined : { path: mount.point, ghost: undefined };
+/** Mounts that their places lead to: nothing is mounted over them, nor on the way there. */
+async function reachableMounts(hands: Hands, pid: number): Promise<Mount[]> {
+  const mounts = parseMountinfo((await readText(hands, `/proc/${pid}/mountinfo`)) ?? '');
+  const ids = await mountIds(
+    hands,
+    mounts.map((m) => `/proc/${pid}/root${m.point}`),
+  );
+  return mounts.filter((m, i) => ids[i] === m.id);
 }

@@ -65,28 +65,28 @@ function linesOf(view: DescriptorView): Line[] {
 }
 
 /** What an inotify instance watches: the kernel tells handles of the files, by which the hands find them. */
-export async function watchesOf(hands: Hands, view: DescriptorView, hostPid: number): Promise<Watch[]> {
+export async function watchesOf(hands: Hands, view: DescriptorView, pid: number): Promise<Watch[]> {
   const lines = linesOf(view);
-  const files = await filesByHandle(hands, lines, hostPid, `descriptor ${view.fd}`);
+  const files = await filesByHandle(hands, lines, pid, `descriptor ${view.fd}`);
   return lines.map(({ wd, mask }, i) => ({ wd, mask, ...files[i] }));
 }
 
-/** Where files are, in their order; of one whose name is gone, the name it had, and its key. Throws `unsupported` if one is not found. */
+/** Where files are, in their order, by the mounts and the root of a process; of one whose name is gone, the name it had, and its key. Throws `unsupported` if one is not found. */
 export async function filesByHandle(
   hands: Hands,
   lines: readonly Handle[],
-  hostPid: number,
+  pid: number,
   where: string,
 ): Promise<Pick<Watch, 'path' | 'ghost'>[]> {
   if (lines.length === 0) return [];
-  const mounts = await mountsByDevice(hands, hostPid);
+  const mounts = await mountsByDevice(hands, pid);
   const roots = [...new Set(lines.map((l) => l.sdev))].map((sdev) => ({ sdev, at: mounts.get(sdev) }));
   for (const { at } of roots) if (at === undefined) throw unsupported('a watch of a file that is not found', where);
   const mountFds = await askAll(hands, roots, 1, (b, { at }) => {
     const fd = b.call(
       SYS.openat,
       AT_FDCWD,
-      b.str(`/proc/${hostPid}/root${at ?? ''}`),
+      b.str(`/proc/${pid}/root${at ?? ''}`),
       O.RDONLY | O.NONBLOCK | O.CLOEXEC,
       0,
     );
@@ -129,17 +129,17 @@ export async function filesByHandle(
 }
 
 /** Of a mount's file system as the kernel has it: major in the upper bits, minor in the lower 20. */
-export function deviceOf({ dev }: Mount): number {
+export function kernelDevice({ dev }: Mount): number {
   const [major = 0, minor = 0] = dev.split(':').map(Number);
   return major * 2 ** 20 + minor;
 }
 
 /** A mount of each file system, by its device. */
-async function mountsByDevice(hands: Hands, hostPid: number): Promise<Map<number, string>> {
+async function mountsByDevice(hands: Hands, pid: number): Promise<Map<number, string>> {
   const out = new Map<number, string>();
-  for (const mount of parseMountinfo((await readText(hands, `/proc/${hostPid}/mountinfo`)) ?? '')) {
+  for (const mount of parseMountinfo((await readText(hands, `/proc/${pid}/mountinfo`)) ?? '')) {
     // A file is found below its mount only: one that shows all of the file system serves for all.
-    if (mount.root === '/') out.set(deviceOf(mount), mount.point);
+    if (mount.root === '/') out.set(kernelDevice(mount), mount.point);
   }
   return out;
 }

@@ -2,6 +2,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
 import { together } from '../together.js';
+import { askAll } from './ask-all.js';
 import { AT_FDCWD, ECANCELED, EFAULT, EINTR, EMFILE, ENFILE, ENOMEM, ENOSYS, O } from './flags.js';
 import { addOpen, type HeldFiles } from './held-files.js';
 import { whileOpen } from './making.js';
@@ -313,4 +314,17 @@ export async function statPath(hands: Hands, path: string): Promise<Stat | undef
   const n = b.call(SYS.newfstatat, AT_FDCWD, b.str(path), buf, 0);
   const r = await b.run();
   return r.value(n) < 0 ? undefined : parseStat(r.view(buf));
+}
+
+const STATX_MNT_ID = 0x1000;
+/** Where `struct statx`, of 256 bytes, has the mount's id. */
+const STX_MNT_ID = 144;
+
+/** Ids of the mounts that paths lead into, as mountinfo shows them; -1: not told. */
+export function mountIds(hands: Hands, paths: readonly string[]): Promise<number[]> {
+  return askAll(hands, paths, 1, (b, path) => {
+    const out = b.out(256);
+    const n = b.call(SYS.statx, AT_FDCWD, b.str(path), 0, STATX_MNT_ID, out);
+    return (r) => (r.value(n) < 0 ? -1 : Number(r.view(out).getBigUint64(STX_MNT_ID, true)));
+  });
 }

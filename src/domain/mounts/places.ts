@@ -10,6 +10,7 @@ import { isFanotify, isInotify } from '../files/events.js';
 import type { LookContext } from '../kinds/kind.js';
 import { askAll } from '../linux/ask-all.js';
 import { AT_FDCWD, AT_SYMLINK_NOFOLLOW } from '../linux/flags.js';
+import { mountIds } from '../linux/os.js';
 import { isFilePath, isSegment } from '../memory/layout.js';
 import { DELETED, throughVma } from '../proc/deleted.js';
 import { nameOf, type ProcessView } from '../proc/survey.js';
@@ -19,9 +20,6 @@ import { readMounts } from './look.js';
 import { below, type Mount } from './mountinfo.js';
 import { rootMount } from './order.js';
 import type { MountSpace } from './spaces.js';
-
-const STATX_MNT_ID = 0x1000;
-const STATX_MNT_ID_AT = 0x90;
 
 /** A name as /proc shows it, without what says that it is gone. */
 interface Use {
@@ -105,11 +103,10 @@ async function usesOf({ hands }: Pick<LookContext, 'hands'>, views: readonly Pro
     }
   }
   const asked = uses.filter((u) => !known.has(u.through));
-  const ids = await askAll(hands, asked, 1, (b, { through }) => {
-    const out = b.out(256);
-    const n = b.call(SYS.statx, AT_FDCWD, b.str(through), 0, STATX_MNT_ID, out);
-    return (r) => (r.value(n) < 0 ? -1 : Number(r.view(out).getBigUint64(STATX_MNT_ID_AT, true)));
-  });
+  const ids = await mountIds(
+    hands,
+    asked.map((u) => u.through),
+  );
   asked.forEach(({ through }, i) => known.set(through, ids[i] ?? -1));
   return uses.map((u) => ({ ...u, mount: known.get(u.through) ?? -1 }));
 }

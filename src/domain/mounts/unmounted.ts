@@ -1,9 +1,8 @@
-import type { Hands } from '../../guest/hands/hands.js';
 import { unsupported } from '../errors.js';
 import type { LookContext } from '../kinds/kind.js';
 import { AT_FDCWD } from '../linux/flags.js';
 import { askAll } from '../linux/ask-all.js';
-import { parseStat } from '../linux/os.js';
+import { mountIds, parseStat } from '../linux/os.js';
 import { isOrdinary } from '../memory/carried.js';
 import { isObject } from '../memory/layout.js';
 import { below, deviceOf, type Mount } from './mountinfo.js';
@@ -14,9 +13,6 @@ const utf8 = new TextDecoder();
 /** As much of a link as the survey reads. */
 const MOST_LINK = 1024;
 const UNMOUNTED = 'a file of what is unmounted';
-const STATX_MNT_ID = 0x1000;
-/** Where `struct statx` has the mount's id. */
-const STX_MNT_ID = 144;
 
 /** What a process has of a file system, by a path of the hands that leads to it itself, and by its name. */
 interface Use {
@@ -76,8 +72,8 @@ export async function refuseUnmounted(
   });
   const other = uses.find((_, i) => !(same[i] ?? true));
   if (other === undefined) return;
-  const covered = ids.has(await mountOf(hands, other.through));
-  throw unsupported(covered ? 'a file that a mount covers' : UNMOUNTED, other.where);
+  const [mount = -1] = await mountIds(hands, [other.through]);
+  throw unsupported(ids.has(mount) ? 'a file that a mount covers' : UNMOUNTED, other.where);
 }
 
 /** Whether something is mounted over the file of that name in a mount, or over the mount. */
@@ -95,13 +91,4 @@ function mayBeCovered(mounts: readonly Mount[], id: number, path: string): boole
     at = mounts.find((m) => m.id === here.parent);
   }
   return false;
-}
-
-/** The id of the mount that a path leads into; -1: not told. */
-async function mountOf(hands: Hands, path: string): Promise<number> {
-  const b = hands.batch();
-  const out = b.out(256);
-  const n = b.call(SYS.statx, AT_FDCWD, b.str(path), 0, STATX_MNT_ID, out);
-  const r = await b.run();
-  return r.value(n) < 0 ? -1 : Number(r.view(out).getBigUint64(STX_MNT_ID, true));
 }
