@@ -35,6 +35,7 @@ int main(void) {
   CHECK(CMSG_FIRSTHDR(&m) && CMSG_FIRSTHDR(&m)->cmsg_type == SO_TIMESTAMP);
   CHECK(number(pair[0], SOL_SOCKET, SO_RXQ_OVFL) == 1);
   CHECK(getsockopt(pair[0], SOL_SOCKET, SO_MAX_PACING_RATE, &got, (socklen_t[]){sizeof got}) == 0 && got == rate);
+  CHECK(number(pair[0], SOL_SOCKET, 72 /* SO_BUF_LOCK */) == 0 && number(udp, SOL_SOCKET, 72) == 0);
   CHECK(getsockopt(udp, SOL_SOCKET, SO_TXTIME, &told, &n) == 0 && told.clockid == when.clockid && told.flags == when.flags);
   CHECK(number(udp, IPPROTO_IP, IP_CHECKSUM) == 1 && number(udp, IPPROTO_IP, 26) == 1);
   CHECK(number(tcp, IPPROTO_TCP, TCP_DEFER_ACCEPT) == deferred);

@@ -1,6 +1,7 @@
-import type { Batch, BatchResult } from '../../../guest/hands/batch.js';
+import type { Batch, BatchResult, Ref } from '../../../guest/hands/batch.js';
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
+import { isFound } from '../../linux/os.js';
 import type { OpenFile } from '../kind.js';
 
 export const SOL_SOCKET = 1;
@@ -42,7 +43,7 @@ export interface SocketOption {
 export type OptionName = readonly [level: number, name: number, size: number];
 
 /** Options every socket has. Buffer sizes are kept apart: asking for one and setting it are not the same. */
-export const COMMON_OPTIONS: readonly OptionName[] = [
+const COMMON: readonly OptionName[] = [
   [SOL_SOCKET, SO.REUSEADDR, 4],
   [SOL_SOCKET, SO.REUSEPORT, 4],
   [SOL_SOCKET, SO.BROADCAST, 4],
@@ -54,6 +55,7 @@ export const COMMON_OPTIONS: readonly OptionName[] = [
   [SOL_SOCKET, SO.RCVTIMEO, 16],
   [SOL_SOCKET, SO.SNDTIMEO, 16],
   [SOL_SOCKET, SO.MARK, 4],
+  [SOL_SOCKET, SO.BUF_LOCK, 4],
 ];
 
 /**
@@ -80,12 +82,48 @@ const SELDOM: readonly OptionName[] = [
   ...STAMPS,
 ];
 
-/** Adds the reading of options that few sockets have set; answers those that nobody sees in a new socket. */
-export function addReadSeldom(b: Batch, fd: number): (r: BatchResult) => SocketOption[] {
-  const read = addReadOptions(b, fd, SELDOM);
-  // A rate without a limit is all ones.
-  return (r) => read(r).filter(({ value }) => value.some((byte) => byte !== 0) && value.some((byte) => byte !== 0xff));
+/** What sockets of all families have: {@link addSetCommon}. */
+export interface CommonOptions {
+  readonly options: readonly SocketOption[];
+  readonly sendBuffer: number;
+  readonly receiveBuffer: number;
 }
+
+/** Adds the reading of what sockets of all families have in common, and of its own. */
+export function addReadCommon(b: Batch, fd: number, own: readonly OptionName[]): (r: BatchResult) => CommonOptions {
+  const usual = addReadOptions(b, fd, [...COMMON, ...own]);
+  const seldom = addReadOptions(b, fd, SELDOM);
+  const sizes = addReadOptions(b, fd, [
+    [SOL_SOCKET, SO.SNDBUF, 4],
+    [SOL_SOCKET, SO.RCVBUF, 4],
+  ]);
+  // Those that few sockets have set are left out where a new socket has them so: a rate without a limit is all ones.
+  const isSet = ({ value }: SocketOption): boolean =>
+    value.some((byte) => byte !== 0) && value.some((byte) => byte !== 0xff);
+  return (r) => {
+    const read = sizes(r);
+    return {
+      options: [...usual(r), ...seldom(r).filter(isSet)],
+      sendBuffer: numberOf(read, SOL_SOCKET, SO.SNDBUF),
+      receiveBuffer: numberOf(read, SOL_SOCKET, SO.RCVBUF),
+    };
+  };
+}
+
+/** Adds what gives a socket buffers and options that another had. */
+export function addSetCommon(b: Batch, fd: number, s: CommonOptions): (r: BatchResult) => void {
+  // The kernel doubles what it is told.
+  const sizes = [
+    addSetNumber(b, fd, SOL_SOCKET, SO.SNDBUFFORCE, s.sendBuffer >> 1),
+    addSetNumber(b, fd, SOL_SOCKET, SO.RCVBUFFORCE, s.receiveBuffer >> 1),
+  ];
+  const options = addSetOptions(b, fd, s.options);
+  return (r) => {
+    for (const ref of sizes) isFound(r.value(ref), SETTING);
+    options(r);
+  };
+}
+const SETTING = 'setting an option of a socket';
 
 /** Adds the reading of options to a batch; one the socket does not have is left out of the answer. */
 export function addReadOptions(b: Batch, fd: number, names: readonly OptionName[]): (r: BatchResult) => SocketOption[] {
@@ -98,6 +136,27 @@ export function addReadOptions(b: Batch, fd: number, names: readonly OptionName[
     reads.flatMap(({ level, name, value, length, n }) =>
       r.value(n) < 0 ? [] : [{ level, name, value: r.bytes(value, r.view(length).getUint32(0, true)) }],
     );
+}
+
+/** The value of an option among those read; 0 if it was not there. */
+export function numberOf(options: readonly SocketOption[], level: number, name: number): number {
+  const value = options.find((o) => o.level === level && o.name === name)?.value;
+  return value === undefined || value.length < 4 ? 0 : new DataView(value.buffer, value.byteOffset).getInt32(0, true);
+}
+
+/** Adds the setting of options to a batch. A kernel may refuse one that does not go with the state the socket is in. */
+export function addSetOptions(b: Batch, fd: number, options: readonly SocketOption[]): (r: BatchResult) => void {
+  const refs = options.map(({ level, name, value }) =>
+    b.call(SYS.setsockopt, fd, level, name, b.bytes(value), value.length),
+  );
+  return (r) => {
+    for (const ref of refs) isFound(r.value(ref), SETTING);
+  };
+}
+
+/** Adds the setting of one number that must succeed. */
+export function addSetNumber(b: Batch, fd: number, level: number, name: number, value: number): Ref {
+  return b.call(SYS.setsockopt, fd, level, name, b.bytes(int(value)), 4);
 }
 
 async function readOptions(hands: Hands, fd: number, names: readonly OptionName[]): Promise<SocketOption[]> {

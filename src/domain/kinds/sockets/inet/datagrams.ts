@@ -4,11 +4,11 @@ import { SYS } from '../../../../guest/hands/syscalls.js';
 import { unsupportedNow } from '../../../errors.js';
 import { EACCES, EAGAIN } from '../../../linux/flags.js';
 import { check } from '../../../linux/os.js';
-import { int, IPPROTO_IP, IPPROTO_IPV6 } from '../socket-options.js';
+import { addSetNumber, int, IPPROTO_IP, IPPROTO_IPV6, numberOf } from '../socket-options.js';
 import { endpointOf, type Endpoint } from './address.js';
 import { Injector } from './inject.js';
 import type { InetSocket } from './inet-socket.js';
-import { addSetNumber, numberOf, UDP_GRO } from './options.js';
+import { UDP_GRO } from './options.js';
 import { ipPacket } from './segment.js';
 import { AF_INET, IPPROTO_UDP, MSG_DONTWAIT, MSG_TRUNC, SIOCOUTQ } from '../../../linux/socket-numbers.js';
 

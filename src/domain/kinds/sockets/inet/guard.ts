@@ -1,8 +1,8 @@
 import type { Hands } from '../../../../guest/hands/hands.js';
 import { check } from '../../../linux/os.js';
-import { IPPROTO_IP, IPPROTO_IPV6 } from '../socket-options.js';
+import { addSetNumber, IPPROTO_IP, IPPROTO_IPV6, numberOf } from '../socket-options.js';
 import type { InetSocket } from './inet-socket.js';
-import { addSetNumber, IP, IPV6, numberOf } from './options.js';
+import { IP, IPV6 } from './options.js';
 import { NEAREST } from './segment.js';
 import { AF_INET6 } from '../../../linux/socket-numbers.js';
 

@@ -6,10 +6,20 @@ import { check, parseStat } from '../../../linux/os.js';
 import type { Anchor } from '../../../tree/anchor.js';
 import type { OpenFile } from '../../kind.js';
 import { makeSocket } from '../make-socket.js';
-import { addReadOptions, int, SO, SOL_SOCKET, type SocketFamily, type SocketOption } from '../socket-options.js';
+import {
+  addReadOptions,
+  addSetNumber,
+  addSetOptions,
+  int,
+  numberOf,
+  SO,
+  SOL_SOCKET,
+  type SocketFamily,
+  type SocketOption,
+} from '../socket-options.js';
 import { isBound } from './address.js';
 import { addFilterLook, readFilter, type FilterLook, type SocketFilter } from './filter.js';
-import { addSetNumber, addSetOptions, isEarly, numberOf, optionsOf, ownOptions } from './options.js';
+import { isEarly, optionsOf, ownOptions } from './options.js';
 import { TCP } from './tcp-repair.js';
 import { IPPROTO_TCP } from '../../../linux/socket-numbers.js';
 

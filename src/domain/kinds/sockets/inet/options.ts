@@ -1,13 +1,9 @@
-import type { Batch, BatchResult, Ref } from '../../../../guest/hands/batch.js';
 import type { Hands } from '../../../../guest/hands/hands.js';
-import { SYS } from '../../../../guest/hands/syscalls.js';
 import type { Anchor } from '../../../tree/anchor.js';
 import { closeAll } from '../../../linux/making.js';
-import { isFound } from '../../../linux/os.js';
 import { makeSocket } from '../make-socket.js';
 import {
   addReadOptions,
-  int,
   IPPROTO_IP,
   IPPROTO_IPV6,
   SO,
@@ -147,12 +143,6 @@ const BEFORE_KEYS = new Set(BEFORE.map(([level, name]) => key(level, name)));
 /** Whether an option must be set before its socket is bound. */
 export const isEarly = (o: SocketOption): boolean => BEFORE_KEYS.has(key(o.level, o.name));
 
-/** The value of an option among those read; 0 if it was not there. */
-export function numberOf(options: readonly SocketOption[], level: number, name: number): number {
-  const value = options.find((o) => o.level === level && o.name === name)?.value;
-  return value === undefined || value.length < 4 ? 0 : new DataView(value.buffer, value.byteOffset).getInt32(0, true);
-}
-
 const fresh = new WeakMap<Anchor, Map<string, Promise<SocketOption[]>>>();
 
 /** What a new socket of the family has there: only what differs from it has to be set. */
@@ -193,19 +183,4 @@ export async function ownOptions(
   const served = own.some((o) => o.level === IPPROTO_IP && o.name === IP.TOS);
   const priority = options.find((o) => o.level === SOL_SOCKET && o.name === SO.PRIORITY);
   return served && priority !== undefined && !own.includes(priority) ? [...own, priority] : own;
-}
-
-/** Adds the setting of options to a batch. A kernel may refuse one that does not go with the state the socket is in. */
-export function addSetOptions(b: Batch, fd: number, options: readonly SocketOption[]): (r: BatchResult) => void {
-  const refs: Ref[] = options.map(({ level, name, value }) =>
-    b.call(SYS.setsockopt, fd, level, name, b.bytes(value), value.length),
-  );
-  return (r) => {
-    for (const ref of refs) isFound(r.value(ref), 'setting an option of a socket');
-  };
-}
-
-/** Adds the setting of one number that must succeed. */
-export function addSetNumber(b: Batch, fd: number, level: number, name: number, value: number): Ref {
-  return b.call(SYS.setsockopt, fd, level, name, b.bytes(int(value)), 4);
 }

@@ -3,7 +3,7 @@ import type { Hands } from '../../../../guest/hands/hands.js';
 import { SYS } from '../../../../guest/hands/syscalls.js';
 import { DomainError } from '../../../errors.js';
 import { check } from '../../../linux/os.js';
-import { int, SO, SOL_SOCKET } from '../socket-options.js';
+import { addSetNumber, int, SO, SOL_SOCKET } from '../socket-options.js';
 import { IPPROTO_TCP, MSG_DONTWAIT, SIOCINQ, SIOCOUTQ, SO_PEEK_OFF } from '../../../linux/socket-numbers.js';
 
 /** TCP options and states, as include/uapi/linux/tcp.h names them. */
@@ -266,7 +266,7 @@ export function settle(from: Connection, to: Connection): Connection {
 
 /** Adds that a look into the queue of a socket begins at its front, however far somebody has peeked before. */
 export function addPeekFromStart(b: Batch, fd: number): void {
-  b.call(SYS.setsockopt, fd, SOL_SOCKET, SO_PEEK_OFF, b.bytes(int(-1)), 4);
+  addSetNumber(b, fd, SOL_SOCKET, SO_PEEK_OFF, -1);
 }
 
 /** Reads a queue without taking anything from it. A peek always begins at the front, so one read must do. */

@@ -5,7 +5,18 @@ import { unsupported, unsupportedNow } from '../../../errors.js';
 import { making } from '../../../linux/making.js';
 import { check } from '../../../linux/os.js';
 import { fileKind, type LookContext, type OpenFile } from '../../kind.js';
-import { int, IPPROTO_IP, IPPROTO_IPV6, SO, SOL_SOCKET, socketFamily, type SocketOption } from '../socket-options.js';
+import {
+  addSetNumber,
+  addSetOptions,
+  int,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  numberOf,
+  SO,
+  SOL_SOCKET,
+  socketFamily,
+  type SocketOption,
+} from '../socket-options.js';
 import { readQueue } from './accept-queue.js';
 import { isBound } from './address.js';
 import { threadsInConnect } from './in-connect.js';
@@ -14,7 +25,7 @@ import { guard, unguard } from './guard.js';
 import { enqueue } from './handshake.js';
 import { sendEnds, writeEnds } from './half-closed.js';
 import { finishInetSocket, makeInetSocket, readInetSocket, type InetSocket } from './inet-socket.js';
-import { addSetNumber, IP, IPV6, SO_BINDTODEVICE } from './options.js';
+import { IP, IPV6, SO_BINDTODEVICE } from './options.js';
 import { addPoll, POLL } from './poll.js';
 import { noteShared } from './shared-ports.js';
 import { connectAgain, peerOf } from './syn-sent.js';
@@ -140,12 +151,12 @@ export const tcp = fileKind<TcpState>({
       connecting: undefined,
       waiting: [],
     };
-    const peeked = base.options.find((o) => o.level === SOL_SOCKET && o.name === SO_PEEK_OFF)?.value;
-    if (peeked !== undefined && new DataView(peeked.buffer, peeked.byteOffset).getInt32(0, true) >= 0)
+    const peeked = base.options.filter((o) => o.level === SOL_SOCKET && o.name === SO_PEEK_OFF);
+    if (peeked.length > 0 && numberOf(peeked, SOL_SOCKET, SO_PEEK_OFF) >= 0)
       undo.add('putting back how far was peeked', async () => {
         const b = hands.batch();
-        b.call(SYS.setsockopt, fd, SOL_SOCKET, SO_PEEK_OFF, b.bytes(peeked), peeked.length);
-        await b.run();
+        const set = addSetOptions(b, fd, peeked);
+        set(await b.run());
       });
     switch (info.state) {
       case STATE.CLOSE: {

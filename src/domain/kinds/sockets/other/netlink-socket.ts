@@ -8,7 +8,7 @@ import { once } from '../../../once.js';
 import { fileKind, type LookContext, type OpenFile } from '../../kind.js';
 import { makeSocket } from '../make-socket.js';
 import { inodeOf } from '../sock-diag.js';
-import { int, SO, SOL_SOCKET, type OptionName } from '../socket-options.js';
+import { int, SO, SOL_SOCKET, socketFamily, type OptionName } from '../socket-options.js';
 import { addReadPlain, addSetPlain, whereOf, type PlainSocket } from './plain-socket.js';
 import { AF_NETLINK, MSG_DONTWAIT } from '../../../linux/socket-numbers.js';
 
@@ -103,8 +103,9 @@ async function forget(hands: Hands, fd: number): Promise<void> {
 }
 
 async function look(context: LookContext, file: OpenFile): Promise<NetlinkState> {
+  const family = await socketFamily(context.hands, file);
   const b = context.hands.batch();
-  const plain = addReadPlain(b, file, OPTIONS);
+  const plain = addReadPlain(b, file, family, OPTIONS);
   const peer = addPeer(b, file.held);
   const bits = b.out(GROUP_BYTES);
   const size = b.inout(int(GROUP_BYTES));

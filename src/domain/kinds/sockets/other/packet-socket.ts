@@ -8,7 +8,7 @@ import { once } from '../../../once.js';
 import { fileKind, type LookContext, type OpenFile } from '../../kind.js';
 import { makeSocket } from '../make-socket.js';
 import { dumpSockets, inodeOf } from '../sock-diag.js';
-import type { OptionName } from '../socket-options.js';
+import { socketFamily, type OptionName } from '../socket-options.js';
 import { addReadPlain, addSetPlain, whereOf, type PlainSocket } from './plain-socket.js';
 import { attributeOf, u32, readU32, type Entry } from '../../network/rtnetlink.js';
 
@@ -98,8 +98,9 @@ export const packetSocket = fileKind<PacketState>({
 });
 
 async function look(context: LookContext, file: OpenFile): Promise<PacketState> {
+  const family = await socketFamily(context.hands, file);
   const b = context.hands.batch();
-  const plain = addReadPlain(b, file, OPTIONS);
+  const plain = addReadPlain(b, file, family, OPTIONS);
   const r = await b.run();
   const state = plain(r);
   const where = whereOf(file);

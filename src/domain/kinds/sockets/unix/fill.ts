@@ -4,7 +4,7 @@ import { F } from '../../../linux/flags.js';
 import { check, isFound } from '../../../linux/os.js';
 import { together } from '../../../together.js';
 import { setFilter } from '../inet/filter.js';
-import { int, SO, SOL_SOCKET } from '../socket-options.js';
+import { addSetCommon, addSetNumber, SOL_SOCKET } from '../socket-options.js';
 import type { Making } from './make.js';
 import { sendAll, type Outgoing } from './queue.js';
 import { isNamed, key, NO_NAME, type Message, type UnixState } from './state.js';
@@ -115,15 +115,8 @@ async function finish(making: Making, s: UnixState): Promise<void> {
   const fd = making.fdOf(s);
   const spare = making.spare.get(s.inode);
   const b = hands.batch();
-  const set = (name: number, value: number): void => {
-    asked.push(b.call(SYS.setsockopt, fd, SOL_SOCKET, name, b.bytes(int(value)), 4));
-  };
-  const asked: ReturnType<typeof b.call>[] = [];
-  set(SO.SNDBUFFORCE, s.sendBuffer >> 1);
-  set(SO.RCVBUFFORCE, s.receiveBuffer >> 1);
-  for (const { level, name, value } of s.options)
-    asked.push(b.call(SYS.setsockopt, fd, level, name, b.bytes(value), value.length));
-  if (s.peekOffset >= 0) set(SO_PEEK_OFF, s.peekOffset);
+  const common = addSetCommon(b, fd, s);
+  const asked = s.peekOffset < 0 ? [] : [addSetNumber(b, fd, SOL_SOCKET, SO_PEEK_OFF, s.peekOffset)];
   // Where the other end is gone its closing shuts both; closed with something unread, it leaves an error.
   if (spare !== undefined && s.reset) b.call(SYS.sendto, fd, b.str('x'), 1, MSG_DONTWAIT, 0, 0);
   if (spare === undefined || s.type === SOCK_DGRAM)
@@ -131,8 +124,8 @@ async function finish(making: Making, s: UnixState): Promise<void> {
   asked.push(b.call(SYS.fchown, fd, s.stat.uid, s.stat.gid), b.call(SYS.fchmod, fd, s.stat.mode & 0o7777));
   const flagged = b.call(SYS.fcntl, fd, F.SETFL, s.flags);
   const [r] = await together([b.run(), making.naming.settle(s)]);
-  // A kernel may refuse an option that this kind of socket has by itself.
-  for (const ref of asked) isFound(r.value(ref), 'setting an option of a UNIX socket');
+  common(r);
+  for (const ref of asked) isFound(r.value(ref), 'setting what a UNIX socket looks like');
   check(r.value(flagged), 'setting the flags of a UNIX socket');
   if (s.filter !== undefined) await setFilter(hands, fd, s.filter);
 }

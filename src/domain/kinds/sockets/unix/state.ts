@@ -1,6 +1,6 @@
 import type { Maker } from '../../../restore/actors.js';
 import type { SocketFilter } from '../inet/filter.js';
-import type { SocketOption } from '../socket-options.js';
+import type { CommonOptions } from '../socket-options.js';
 import type { UnixSocketInfo } from './diag.js';
 
 /** ioctl(2) of a UNIX socket: a descriptor (O_PATH) for the file that it was bound to. */
@@ -41,7 +41,7 @@ export interface SocketStat {
   readonly gid: number;
 }
 
-export interface UnixState {
+export interface UnixState extends CommonOptions {
   readonly inode: number;
   readonly type: number;
   readonly info: UnixSocketInfo;
@@ -57,9 +57,6 @@ export interface UnixState {
   readonly holder: Maker;
   /** What was sent to it and not received, in order. */
   readonly queue: readonly Message[];
-  readonly options: readonly SocketOption[];
-  readonly sendBuffer: number;
-  readonly receiveBuffer: number;
   /** Bytes that reading without taking is ahead, or -1 (SO_PEEK_OFF). */
   readonly peekOffset: number;
   /** It has an error to tell, which is ECONNRESET: nothing else comes to a UNIX socket. */

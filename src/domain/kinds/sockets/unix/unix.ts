@@ -11,9 +11,9 @@ import { addPoll, POLL } from '../inet/poll.js';
 import { fileKind, type CheckpointContext, type LookContext, type OpenFile, type RestoreContext } from '../../kind.js';
 import { inodeOf } from '../sock-diag.js';
 import {
+  addReadCommon,
   addReadOptions,
-  addReadSeldom,
-  COMMON_OPTIONS,
+  addSetNumber,
   int,
   SO,
   SOL_SOCKET,
@@ -37,15 +37,13 @@ const SHUT_BOTH = 3;
 const NO_ID = 0xffffffff;
 const MOST_GROUPS = 64;
 const OPTIONS: readonly OptionName[] = [
-  ...COMMON_OPTIONS,
   [SOL_SOCKET, SO.PASSCRED, 4],
   [SOL_SOCKET, SO_PASSSEC, 4],
   [SOL_SOCKET, SO_PASSPIDFD, 4],
   [SOL_SOCKET, SO_PASSRIGHTS, 4],
 ];
-const NUMBERS: readonly OptionName[] = [
-  [SOL_SOCKET, SO.SNDBUF, 4],
-  [SOL_SOCKET, SO.RCVBUF, 4],
+/** What a look at what waits changes. */
+const PEEKING: readonly OptionName[] = [
   [SOL_SOCKET, SO_PEEK_OFF, 4],
   [SOL_SOCKET, SO.PASSCRED, 4],
 ];
@@ -99,10 +97,10 @@ export const unix = fileKind<UnixState>({
     const info = (await looked.dump).get(inodeOf(file));
     if (info === undefined || (info.type !== SOCK_DGRAM && info.state !== STATE_ESTABLISHED)) return [];
     const b = hands.batch();
-    const numbers = addReadOptions(b, file.held, NUMBERS);
+    const peeking = addReadOptions(b, file.held, PEEKING);
     const more = addFurther(b, file.held);
     const r = await b.run();
-    const [, , peekOffset = -1, passCred = 0] = numbersOf(numbers(r));
+    const [peekOffset = -1, passCred = 0] = numbersOf(peeking(r));
     const { reset } = more(r);
     if (!isFrozen(context)) {
       // With an offset of its own to look would be to move it, and an error is told only once.
@@ -140,9 +138,8 @@ export const unix = fileKind<UnixState>({
     const info = await look(context, file);
     const b = hands.batch();
     const [local, peer] = [addName(b, SYS.getsockname, file.held), addName(b, SYS.getpeername, file.held)];
-    const options = addReadOptions(b, file.held, OPTIONS);
-    const seldom = addReadSeldom(b, file.held);
-    const numbers = addReadOptions(b, file.held, NUMBERS);
+    const common = addReadCommon(b, file.held, OPTIONS);
+    const peeked = addReadOptions(b, file.held, [[SOL_SOCKET, SO_PEEK_OFF, 4]]);
     const maker = addMaker(b, file.held);
     const more = addFurther(b, file.held);
     const filtered = addFilterLook(b, file.held, where);
@@ -152,7 +149,7 @@ export const unix = fileKind<UnixState>({
     check(r.value(stat), 'looking at a UNIX socket');
     refuse(more(r), info, where);
     const reset = lookedOf(context).resets.get(file) ?? false;
-    const [sendBuffer = 0, receiveBuffer = 0, peekOffset = -1] = numbersOf(numbers(r));
+    const [peekOffset = -1] = numbersOf(peeked(r));
     const [filter, made, named, queue] = await together([
       readFilter(hands, file.held, filtered(r), where),
       makerInDomain(context, file, maker(r)),
@@ -172,9 +169,7 @@ export const unix = fileKind<UnixState>({
       ...(made !== undefined && { maker: made }),
       holder: holderOf(context, file),
       queue,
-      options: [...options(r), ...seldom(r)],
-      sendBuffer,
-      receiveBuffer,
+      ...common(r),
       peekOffset,
       reset,
       ...(filter !== undefined && { filter }),
@@ -357,8 +352,8 @@ async function nameTheGone(
     throw unsupportedNow('a message from somebody who is gone, in a UNIX socket on its way', whereOf(file));
   const { hands } = context;
   const n = hands.batch();
-  const before = addReadOptions(n, file.held, NUMBERS);
-  const [, , peekOffset = -1, passCred = 0] = numbersOf(before(await n.run()));
+  const before = addReadOptions(n, file.held, PEEKING);
+  const [peekOffset = -1, passCred = 0] = numbersOf(before(await n.run()));
   let at = 0;
   try {
     for (const { data, sender } of peeked) {
@@ -370,16 +365,16 @@ async function nameTheGone(
     }
   } finally {
     const b = hands.batch();
-    b.call(SYS.setsockopt, file.held, SOL_SOCKET, SO.PASSCRED, b.bytes(int(passCred)), 4);
-    b.call(SYS.setsockopt, file.held, SOL_SOCKET, SO_PEEK_OFF, b.bytes(int(peekOffset)), 4);
+    addSetNumber(b, file.held, SOL_SOCKET, SO.PASSCRED, passCred);
+    addSetNumber(b, file.held, SOL_SOCKET, SO_PEEK_OFF, peekOffset);
     await b.run();
   }
 }
 
 /** The sender's id as the process that makes the calls sees it: room for credentials only, so no descriptors come. */
 async function senderAt(b: Batch, fd: number, offset: number): Promise<number> {
-  b.call(SYS.setsockopt, fd, SOL_SOCKET, SO_PEEK_OFF, b.bytes(int(offset)), 4);
-  b.call(SYS.setsockopt, fd, SOL_SOCKET, SO.PASSCRED, b.bytes(int(1)), 4);
+  addSetNumber(b, fd, SOL_SOCKET, SO_PEEK_OFF, offset);
+  addSetNumber(b, fd, SOL_SOCKET, SO.PASSCRED, 1);
   const control = b.out(32);
   const header = new Uint8Array(56);
   const view = new DataView(header.buffer);
