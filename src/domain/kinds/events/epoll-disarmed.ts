@@ -3,7 +3,7 @@ import { check } from '../../linux/os.js';
 import type { EpollEntry } from '../../proc/fdinfo.js';
 import type { Tracee } from '../../trace/tracee.js';
 
-const EPOLL_CTL_ADD = 1;
+export const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_MOD = 3;
 const EPOLLONESHOT = 0x40000000;
 /** EPOLLEXCLUSIVE, EPOLLWAKEUP, EPOLLONESHOT and EPOLLET: how is told, not what. All that is left of an entry that has fired. */

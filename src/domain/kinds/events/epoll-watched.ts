@@ -5,7 +5,6 @@ import { askAll } from '../../linux/ask-all.js';
 import { KCMP } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
 import { epollEntries, type EpollEntry } from '../../proc/fdinfo.js';
-import { together } from '../../together.js';
 import type { LookContext, OpenFile } from '../kind.js';
 
 /** An entry of an epoll set, and what it watches. */
@@ -22,20 +21,34 @@ interface Asked {
   readonly file: OpenFile;
 }
 
-const byInode = new WeakMap<readonly OpenFile[], Map<number, OpenFile[]>>();
+/** Questions put at a time, as long as one entry has no more. */
+const ASKED_AT_ONCE = 10_000;
 
-function filesByInode(files: readonly OpenFile[]): Map<number, OpenFile[]> {
-  const known = byInode.get(files);
-  if (known !== undefined) return known;
-  const out = new Map<number, OpenFile[]>();
+interface Known {
+  readonly byInode: ReadonlyMap<number, OpenFile[]>;
+  /** By {@link useOf}. */
+  readonly byUse: ReadonlyMap<string, OpenFile>;
+}
+
+const useOf = (pid: number, fd: number): string => `${pid} ${fd}`;
+
+const known = new WeakMap<readonly OpenFile[], Known>();
+
+function knownOf(files: readonly OpenFile[]): Known {
+  const before = known.get(files);
+  if (before !== undefined) return before;
+  const byInode = new Map<number, OpenFile[]>();
+  const byUse = new Map<string, OpenFile>();
   for (const f of files) {
     const { ino } = f.view.info;
-    const others = out.get(ino);
-    if (others === undefined) out.set(ino, [f]);
+    const others = byInode.get(ino);
+    if (others === undefined) byInode.set(ino, [f]);
     else others.push(f);
+    for (const { pid, fd } of f.users) byUse.set(useOf(pid, fd), f);
   }
-  byInode.set(files, out);
-  return out;
+  const now = { byInode, byUse };
+  known.set(files, now);
+  return now;
 }
 
 /**
@@ -45,14 +58,14 @@ function filesByInode(files: readonly OpenFile[]): Map<number, OpenFile[]> {
 export async function findWatched({ hands, files }: LookContext, set: OpenFile): Promise<Watched[]> {
   const entries = epollEntries(set.view.info);
   const owner = set.users[0]?.pid ?? -1;
-  const inodes = filesByInode(files);
+  const { byInode, byUse } = knownOf(files);
   const counts = new Map<number, number>();
   const open = entries.map((entry) => {
     const nth = counts.get(entry.tfd) ?? 0;
     counts.set(entry.tfd, nth + 1);
-    const candidates = inodes.get(entry.ino) ?? [];
-    const own = candidates.find((f) => f.users.some((u) => u.pid === owner && u.fd === entry.tfd));
-    return { entry, nth, candidates, own };
+    const used = byUse.get(useOf(owner, entry.tfd));
+    const own = used?.view.info.ino === entry.ino ? used : undefined;
+    return { entry, nth, candidates: byInode.get(entry.ino) ?? [], own };
   });
   const doubtful = open.filter((o) => o.own === undefined || o.candidates.length > 1);
   const about = ({ entry: { tfd }, nth }: (typeof open)[number], file: OpenFile): Asked => ({ nth, tfd, file });
@@ -64,22 +77,26 @@ export async function findWatched({ hands, files }: LookContext, set: OpenFile):
     likely.flatMap((o) => (o.own === undefined ? [] : [about(o, o.own)])),
   );
   const settled = new Set(likely.filter((_, i) => answers[i]));
+  const rest = doubtful.filter((o) => !settled.has(o));
   const out = new Map<EpollEntry, string>();
-  await together(
-    doubtful
-      .filter((o) => !settled.has(o))
-      .map(async (o) => {
-        const found = await areWatched(
-          hands,
-          set,
-          o.candidates.map((file) => about(o, file)),
-        );
-        const file = o.candidates.find((_, i) => found[i]);
-        if (file === undefined)
-          throw unsupported('an epoll set that watches what no process has open', `descriptor ${set.view.fd}`);
-        out.set(o.entry, file.id);
-      }),
-  );
+  while (rest.length > 0) {
+    let asked = 0;
+    const more = rest.findIndex((o, i) => (asked += o.candidates.length) > ASKED_AT_ONCE && i > 0);
+    const some = rest.splice(0, more < 0 ? rest.length : more);
+    const found = await areWatched(
+      hands,
+      set,
+      some.flatMap((o) => o.candidates.map((file) => about(o, file))),
+    );
+    let first = 0;
+    for (const { entry, candidates } of some) {
+      const file = candidates.find((_, i) => found[first + i]);
+      first += candidates.length;
+      if (file === undefined)
+        throw unsupported('an epoll set that watches what no process has open', `descriptor ${set.view.fd}`);
+      out.set(entry, file.id);
+    }
+  }
   return entries.map((entry) => {
     const file = out.get(entry);
     return file === undefined ? entry : { ...entry, file };

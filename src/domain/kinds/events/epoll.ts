@@ -6,11 +6,10 @@ import { EBADF, F, O } from '../../linux/flags.js';
 import { making, whileOpen } from '../../linux/making.js';
 import { check } from '../../linux/os.js';
 import type { EpollEntry } from '../../proc/fdinfo.js';
-import { addDisarmed, eventOf, isDisarmed } from './epoll-disarmed.js';
+import { addDisarmed, EPOLL_CTL_ADD, eventOf, isDisarmed } from './epoll-disarmed.js';
 import { findWatched, type Watched } from './epoll-watched.js';
 import { fileKind } from '../kind.js';
 
-const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 
 /**
@@ -47,7 +46,7 @@ export const epoll = fileKind<readonly Watched[]>({
     // In a set that tells something already, it would be that which is told instead.
     const first = own.length === watched.length ? own.filter(isDisarmed) : [];
     await addDisarmed(leader, fd, first);
-    const entries = own.filter((w) => !first.includes(w));
+    const entries = first.length === 0 ? own : own.filter((w) => !isDisarmed(w));
     for (let start = 0; start < entries.length; start += 200) {
       const b = leader.batch();
       const refs = entries
