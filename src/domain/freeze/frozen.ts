@@ -5,7 +5,7 @@ import { closeEnds } from '../tree/host-ends.js';
 import { DomainError } from '../errors.js';
 import { PTRACE } from '../linux/flags.js';
 import type { HeldFiles } from '../linux/held-files.js';
-import { check, readDirs, readText, readTexts } from '../linux/os.js';
+import { check, readDirs, readText } from '../linux/os.js';
 import { parseMaps } from '../proc/maps.js';
 import type { FrameMover } from '../memory/mover.js';
 import type { Foresight, Outline } from '../checkpoint/outline.js';
@@ -111,12 +111,11 @@ async function letGoLate(
 ): Promise<void> {
   const left = await letGoAll(hands, tids, LATE_RELEASES);
   // A child of the hands that was never seized looks, to them, like one that does not come to its stop.
-  const statuses = await readTexts(
+  const statuses = await statusesOf(
     hands,
-    left.map((tid) => `/proc/${tid}/status`),
-    1,
+    left.map((tid) => ({ hostPid: tid, tid })),
   );
-  const kept = left.filter((_, i) => !/^TracerPid:\t0$/m.test(statuses[i] ?? ''));
+  const kept = left.filter((_, i) => statuses[i]?.tracer !== 0);
   if (kept.length > 0)
     throw new DomainError('undo-failed', `threads ${kept.join(', ')} are still traced${why}`, detail);
 }
