@@ -1,14 +1,15 @@
 import { ECALL } from '../../../guest/hands/code.js';
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
-import { DomainError, unsupportedNow } from '../../errors.js';
+import { unsupportedNow } from '../../errors.js';
 import { lookAtInode, S_IF, typeOf, type Inode } from '../../files/inode.js';
 import { foldersOf, putFolders, type Folder } from '../../files/living.js';
 import { makeMissing } from '../../files/node.js';
 import type { FrozenThread } from '../../freeze/frozen-thread.js';
 import { askAll } from '../../linux/ask-all.js';
 import { AT_FDCWD, O } from '../../linux/flags.js';
-import { closeAll } from '../../linux/making.js';
+import { whileOpen } from '../../linux/making.js';
+import { readLinks } from '../../linux/os.js';
 import { together } from '../../together.js';
 import { PC, REG } from '../../trace/tracee.js';
 import { domainKind, type CheckpointContext, type RestoreContext } from '../kind.js';
@@ -98,35 +99,20 @@ async function find(context: CheckpointContext, name: string): Promise<Awaited |
   const fd = b.must(SYS.openat, AT_FDCWD, b.str(name), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
   const held = (await b.run()).value(fd);
   if (held < 0) return undefined;
-  try {
+  return whileOpen(hands, held, async () => {
     const inode = await lookAtInode(hands, held, name);
     if (typeOf(inode) === S_IF.LNK)
       // It may only be about to begin, of anything.
       throw unsupportedNow('an open(2) that waits, by a symbolic link', name);
     if (typeOf(inode) !== S_IF.FIFO) return undefined;
-    const path = await pathOf(hands, held);
+    const [path = ''] = await readLinks(hands, [`/proc/self/fd/${held}`]);
     if (brought(path)) return undefined;
     const c = hands.batch();
     const there = c.must(SYS.openat, AT_FDCWD, c.str(rootOf(context) + path), O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
     const other = (await c.run()).value(there);
     if (other < 0) throw unsupportedNow('an open(2) that waits, of a FIFO without a name', path);
-    try {
-      if ((await lookAtInode(hands, other, path)).key !== inode.key)
-        throw unsupportedNow('an open(2) that waits, of a FIFO whose name leads elsewhere', path);
-    } finally {
-      await closeAll(hands, [other]);
-    }
+    const { key } = await whileOpen(hands, other, () => lookAtInode(hands, other, path));
+    if (key !== inode.key) throw unsupportedNow('an open(2) that waits, of a FIFO whose name leads elsewhere', path);
     return { path, inode };
-  } finally {
-    await closeAll(hands, [held]);
-  }
-}
-
-async function pathOf(hands: Hands, fd: number): Promise<string> {
-  const b = hands.batch();
-  const buf = b.out(PAGE);
-  const n = b.call(SYS.readlinkat, AT_FDCWD, b.str(`/proc/self/fd/${fd}`), buf, PAGE);
-  const r = await b.run();
-  if (r.value(n) <= 0) throw new DomainError('guest', 'a FIFO has no name');
-  return utf8.decode(r.bytes(buf, r.value(n)));
+  });
 }
