@@ -9,12 +9,10 @@
 export const LINE_DISCIPLINE = 4095;
 const LIMIT = 8192;
 const LARGEST = 1792;
-const SMALLEST = 256;
+/** Fits into a small buffer that was emptied, or into the last one, where there is room for no more. */
+export const SMALLEST = 256;
 /** In buffers that are made: the last may be as large as it likes when the limit is reached exactly. */
 const MADE = LINE_DISCIPLINE + 2 * (LIMIT + LARGEST);
-
-/** What fits into a small buffer that was emptied, or into the last one, where there is room for no more. */
-export const SMALLEST_WRITE = SMALLEST;
 
 /** Where each write ends, for so many bytes. */
 export function endsOfWrites(length: number): number[] {

@@ -1,12 +1,10 @@
 /** Writing into a terminal as much as was in it: it may have been full. */
+import type { Batch, Ref } from '../../../guest/hands/batch.js';
 import type { Hands } from '../../../guest/hands/hands.js';
 import { DomainError } from '../../errors.js';
 import { EAGAIN } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
-import { endsOfWrites, SMALLEST_WRITE } from './filling.js';
-
-type Batch = ReturnType<Hands['batch']>;
-type Ref = ReturnType<Batch['call']>;
+import { endsOfWrites, SMALLEST } from './filling.js';
 
 /** How often one waits for room, a millisecond each. */
 const TURNS = 2000;
@@ -24,8 +22,8 @@ export async function pour(
 ): Promise<void> {
   const ends = endsOfWrites(behind + bytes.length).map((end) => end - behind);
   for (let at = 0, turns = 0; at < bytes.length;) {
-    const end = ends.find((one) => one > at);
-    const piece = bytes.subarray(at, turns > PATIENT_TURNS ? Math.min(end ?? at, at + SMALLEST_WRITE) : end);
+    const end = ends.find((one) => one > at) ?? bytes.length;
+    const piece = bytes.subarray(at, turns > PATIENT_TURNS ? Math.min(end, at + SMALLEST) : end);
     const b = hands.batch();
     const n = write(b, piece, turns === PATIENT_TURNS);
     const wrote = (await b.run()).value(n);
