@@ -179,6 +179,7 @@ export const CLOCK = { REALTIME: 0, MONOTONIC: 1, BOOTTIME: 7 } as const;
 
 export const ENOENT = 2;
 export const ESRCH = 3;
+export const EIO = 5;
 export const EBADF = 9;
 export const ECHILD = 10;
 export const EAGAIN = 11;
@@ -191,7 +192,6 @@ export const EACCES = 13;
 export const EFAULT = 14;
 export const EINTR = 4;
 export const EEXIST = 17;
-export const EINVAL = 22;
 
 /** System V IPC: flags of `…get` calls, and commands of `…ctl` calls. */
 export const IPC_CREAT = 0o1000;

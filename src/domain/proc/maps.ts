@@ -53,11 +53,6 @@ export function isVvar(v: Vma): boolean {
   return v.path.startsWith('[vvar');
 }
 
-/** A private mapping without a file behind it. */
-export function isAnonymous(v: Vma): boolean {
-  return !v.shared && v.ino === 0 && !isVdso(v) && !isVvar(v);
-}
-
 /**
  * A free range of `size` bytes, page-aligned, that meets none of the mappings, at or above `from`, with a
  * gap on both sides so that stacks may grow. -1 if there is none below `limit`.

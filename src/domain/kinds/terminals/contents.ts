@@ -3,7 +3,7 @@ import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError, unsupportedNow } from '../../errors.js';
 import { askAll } from '../../linux/ask-all.js';
-import { EAGAIN, EBADF, F, O } from '../../linux/flags.js';
+import { EAGAIN, EBADF, EIO, F, O } from '../../linux/flags.js';
 import { check } from '../../linux/os.js';
 import { LINE_DISCIPLINE } from './filling.js';
 import { pour } from './pour.js';
@@ -13,7 +13,6 @@ const PIECE = 4096;
 const PIECES = 20;
 /** A kernel keeps some 70 KiB each way: more is not followed. */
 const MOST = 512 * 1024;
-export const EIO = 5;
 const TCOON = 1;
 
 /**

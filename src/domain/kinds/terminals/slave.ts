@@ -1,12 +1,12 @@
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { unsupported } from '../../errors.js';
-import { F, O } from '../../linux/flags.js';
+import { EIO, F, O } from '../../linux/flags.js';
 import { making } from '../../linux/making.js';
 import { check, concat } from '../../linux/os.js';
 import { fdInfoValue } from '../../proc/fdinfo.js';
 import { fileKind, type OpenFile } from '../kind.js';
-import { EIO, putIn, takeInput, tellLater, termiosOf, type Told } from './contents.js';
+import { putIn, takeInput, tellLater, termiosOf, type Told } from './contents.js';
 import { TTY } from './ioctl.js';
 import { indexOf } from './number.js';
 import { pairsOf } from './pairs.js';

@@ -5,15 +5,13 @@ import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, CLONE, O } from '../../../linux/
 import { inside } from '../../../linux/inside.js';
 import { closeAll } from '../../../linux/making.js';
 import { check, parseStat, readLinks } from '../../../linux/os.js';
+import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC } from '../../../mounts/flags.js';
 import type { Anchor } from '../../../tree/anchor.js';
 import { HANDS_FD } from '../../../tree/anchor.js';
 import { isNamed, pathOf, SIOCUNIXFILE, type SocketFile, type UnixState } from './state.js';
 import { AF_UNIX } from '../../../linux/socket-numbers.js';
 
 const UMASK = 0o022;
-const FSCONFIG_CMD_CREATE = 6;
-const FSOPEN_CLOEXEC = 1;
-const FSMOUNT_CLOEXEC = 1;
 const UNIX_PATH_AT = 2;
 
 /** What became of the file of a socket that was bound to a path. Throws `unsupported` where it could not be made again. */
@@ -143,7 +141,7 @@ export class Naming {
     const { tracee } = this.anchor;
     const b = tracee.batch();
     const context = b.call(SYS.fsopen, b.str('tmpfs'), FSOPEN_CLOEXEC);
-    const created = b.call(SYS.fsconfig, context, FSCONFIG_CMD_CREATE, 0, 0, 0);
+    const created = b.call(SYS.fsconfig, context, FSCONFIG.CMD_CREATE, 0, 0, 0);
     const mount = b.call(SYS.fsmount, context, FSMOUNT_CLOEXEC, 0);
     const r = await b.run();
     await tracee.syscall(SYS.close, r.value(context));
