@@ -1,6 +1,6 @@
 /** Has a domain stand still that is made ready for, and tries again where it has become another meanwhile. */
 import { checkpoint, type DomainImage } from '../domain/checkpoint/checkpoint.js';
-import { mayStillFit } from '../domain/checkpoint/outline.js';
+import { haveRoom, mayStillFit } from '../domain/checkpoint/outline.js';
 import { DomainError } from '../domain/errors.js';
 import { FrozenDomain } from '../domain/freeze/frozen.js';
 import { lookAtSleepers } from '../domain/freeze/waits.js';
@@ -125,7 +125,8 @@ async function freeze(
   let isSame = false;
   const image = await checkpoint(frozen, mover, ready.foresight, (seen) => {
     isSame = !demanding || mayStillFit(views, seen);
-    if (!isSame) throw new Another(changed(spec, 'processes'), 'more');
+    // Who came may be gone a moment later; what is too many to have room stays so.
+    if (!isSame) throw new Another(changed(spec, 'processes'), haveRoom(views, seen) ? 'more' : 'other');
   }).catch((e: unknown) => {
     if (isSame) throw e;
     return again(e);

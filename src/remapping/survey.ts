@@ -2,7 +2,7 @@
 import type { Hands } from '../guest/hands/hands.js';
 import { inspectShared, refuseUnsupported } from '../domain/checkpoint/checkpoint.js';
 import { broughtBy, foreseeShares } from '../domain/checkpoint/foresee.js';
-import { NO_VDSO, outlineProcess, type Outline } from '../domain/checkpoint/outline.js';
+import { haveRoom, NO_VDSO, outlineProcess, type Outline } from '../domain/checkpoint/outline.js';
 import { withTables } from '../domain/checkpoint/shared-tables.js';
 import { DomainError } from '../domain/errors.js';
 import type { RunningDomain } from '../domain/tree/launch.js';
@@ -251,7 +251,11 @@ export async function lookAgain(
   const threads = new Map((await domain.anchor.cgroup.processes()).map((pid): [number, number[]] => [pid, []]));
   threads.delete(domain.anchor.pid);
   for (const v of views) threads.get(v.hostPid)?.push(...v.threads.map((t) => t.hostTid));
-  return changeOf(early, threads);
+  const room = haveRoom(
+    early.map((o) => o.view),
+    views,
+  );
+  return room ? changeOf(early, threads) : 'other';
 }
 
 /** `threads`: ids of threads, by those of processes, all in the hands' PID namespace. */

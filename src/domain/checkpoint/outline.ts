@@ -149,7 +149,7 @@ export const highestFd = ({ descriptors }: ProcessView): number => descriptors.r
 export const wayBackFd = (highest: number): number => Math.max(highest + SPARE_FDS, HANDS_FD);
 
 /** Whether none has opened so many files since that they would reach its way back. */
-function haveRoom(earlier: readonly ProcessView[], now: readonly ProcessView[]): boolean {
+export function haveRoom(earlier: readonly ProcessView[], now: readonly ProcessView[]): boolean {
   const before = new Map(earlier.map((v) => [v.hostPid, highestFd(v)]));
   return now.every((v) => highestFd(v) < wayBackFd(before.get(v.hostPid) ?? -1));
 }

@@ -2,7 +2,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import type { ProcessImage, ThreadImage } from '../checkpoint/checkpoint.js';
 import { wayBackFd, type Outline, type VdsoImage } from '../checkpoint/outline.js';
 import { DomainError, unsupported, unsupportedNow } from '../errors.js';
-import { ecallIn, HANDS_FD } from '../tree/anchor.js';
+import { addManyFiles, ecallIn, HANDS_FD } from '../tree/anchor.js';
 import type { RebornProcess, RestoreContext } from '../kinds/kind.js';
 import { AT_FDCWD, CLONE, F, MREMAP, O, PR, PROT } from '../linux/flags.js';
 import { whileOpen } from '../linux/making.js';
@@ -22,9 +22,6 @@ import { cloneArgs } from '../trace/clone.js';
 import { AREA_SIZE, AT_CALL, LIST } from '../trace/runner.js';
 import { PC, Tracee } from '../trace/tracee.js';
 import { beginAgain, type Waiter } from '../freeze/waits.js';
-
-/** Descriptors the original may open between the outline and the freeze without being in the hands' way. */
-const SPARE_FDS = 64;
 
 /** Whether the program that a process executes cannot be found by a name: its name is gone, or it is a memfd. */
 export function isNameless({ gone, exe }: ProcessView): boolean {
@@ -91,15 +88,8 @@ export class Reborn implements RebornProcess {
       if (isVdso(v) || isVvar(v) || v.start === this.leader.area || kept.has(v)) continue;
       b.call(SYS.munmap, v.start, v.end - v.start);
     }
-    if (spare >= 1000) {
-      // struct rlimit64: cur, max; RLIMIT_NOFILE is 7.
-      const limit = b.bytes(
-        new Uint8Array(
-          new BigUint64Array([BigInt(spare + SPARE_FDS), BigInt(Math.max(spare + SPARE_FDS, 1 << 20))]).buffer,
-        ),
-      );
-      b.call(SYS.prlimit64, 0, 7, limit, 0);
-    }
+    // What it fetches of the hands' comes above its own, whose limit comes later.
+    addManyFiles(b);
     if (owner === undefined) {
       if (spare !== HANDS_FD) b.call(SYS.dup3, HANDS_FD, spare, O.CLOEXEC);
       if (spare > 0) b.call(SYS.close_range, 0, spare - 1, 0);

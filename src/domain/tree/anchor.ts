@@ -1,4 +1,4 @@
-import type { Batch, Ref } from '../../guest/hands/batch.js';
+import type { Batch, Buf, Ref } from '../../guest/hands/batch.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { Cgroup } from './cgroup.js';
@@ -204,8 +204,7 @@ async function prepareHands(hands: Hands): Promise<Uint8Array> {
     b.bytes(new Uint8Array([1, 0, 0, 0])),
   );
   const old = b.out(16);
-  const many = b.bytes(new Uint8Array(new BigUint64Array([MANY_FILES, MANY_FILES]).buffer));
-  const limited = b.call(SYS.prlimit64, 0, RLIMIT_NOFILE, many, old);
+  const limited = addManyFiles(b, old);
   const r = await b.run();
   check(r.value(done), 'blocking SIGCHLD');
   check(r.value(first), 'giving the hands a priority');
@@ -218,6 +217,17 @@ async function prepareHands(hands: Hands): Promise<Uint8Array> {
 const RLIMIT_NOFILE = 7;
 /** As many as the kernel allows to ask for (fs.nr_open). */
 const MANY_FILES = 1n << 20n;
+
+/** Lets whoever makes the calls of a batch have as many descriptors as there may be. `old`: takes the limit that was. */
+export const addManyFiles = (b: Batch, old: Buf | 0 = 0): Ref =>
+  b.call(
+    SYS.prlimit64,
+    0,
+    RLIMIT_NOFILE,
+    b.bytes(new Uint8Array(new BigUint64Array([MANY_FILES, MANY_FILES]).buffer)),
+    old,
+  );
+
 /** How many descriptors hands could have before they were given more: what they beget keeps that. */
 const fileLimits = new WeakMap<Hands, Uint8Array>();
 
