@@ -15,7 +15,7 @@ import { plantRunner, roomForRunner } from '../trace/running.js';
 import { stopSignal } from '../trace/stop-signal.js';
 import type { Status } from '../proc/status.js';
 import type { FrozenProcess, FrozenThread } from './frozen-thread.js';
-import { standsEcall, uninterrupted } from './restart.js';
+import { standsEcall, uninterrupted, type Interrupted } from './restart.js';
 import { isStopPending, takeStop } from './pending-stop.js';
 import { letGoAll, letGoHeld, seizeAll, type Seizable } from './seize.js';
 import { isStoppable, refuseUnstoppable, statusesOf } from './stoppable.js';
@@ -60,20 +60,20 @@ const LATE_RELEASES = 200;
 /** Stops threads; `seized` takes the ids of all that may be traced from now on. */
 async function stopAll(
   hands: Hands,
-  all: readonly (Owned & Seizable)[],
+  all: readonly (Owned & Seizable & { readonly pending: bigint })[],
   seized: number[],
   patience: number,
-): Promise<{ hostPid: number; thread: FrozenThread }[]> {
+): Promise<Interrupted[]> {
   seized.push(...all.map(({ tid }) => tid));
   const seen = await seizeAll(hands, all, FROZEN_OPTIONS, patience);
-  return seen.map((thread, i) => ({ hostPid: all[i]?.hostPid ?? 0, thread }));
+  return seen.map((thread, i) => ({ hostPid: all[i]?.hostPid ?? 0, thread, pending: all[i]?.pending ?? 0n }));
 }
 
 /** What came of stopping a domain before it failed. */
 interface Attempt {
   /** Threads that may be traced. */
   readonly seized: number[];
-  stopped: { hostPid: number; thread: FrozenThread }[];
+  stopped: Interrupted[];
 }
 
 /** Lets a domain that could not be stopped go on as before. Throws `undo-failed`. */
@@ -86,7 +86,9 @@ async function giveUp({ hands, cgroup }: Anchor, attempt: Attempt, patience: num
       const statuses = await statusesOf(hands, all);
       const able = all.flatMap((t, i) => {
         const status = statuses[i];
-        return status !== undefined && isStoppable(status) ? [{ ...t, stopped: status.state === 'T' }] : [];
+        return status !== undefined && isStoppable(status)
+          ? [{ ...t, stopped: status.state === 'T', pending: pendingOf(status) }]
+          : [];
       });
       attempt.stopped = await stopAll(hands, able, attempt.seized, patience);
     }
@@ -151,7 +153,11 @@ export class FrozenDomain {
       const threadIds = await threadsOf(hands, pids, held);
       const all = owned(pids, threadIds);
       const statuses = await refuseUnstoppable(hands, all, held);
-      const seizable = all.map((t, i) => ({ ...t, stopped: statuses[i]?.state === 'T' }));
+      const seizable = all.map((t, i) => ({
+        ...t,
+        stopped: statuses[i]?.state === 'T',
+        pending: pendingOf(statuses[i]),
+      }));
       const stopped = await stopAll(hands, seizable, attempt.seized, patience);
       attempt.stopped = stopped;
       const [goOn, waits] = await together([
@@ -168,17 +174,16 @@ export class FrozenDomain {
       });
       // Every thread is stopped by ptrace now; the freezer would keep it from making the calls it is told.
       await cgroup.lift();
-      const pending = new Map<number, bigint>();
-      all.forEach(({ hostPid }, i) => pending.set(hostPid, (pending.get(hostPid) ?? 0n) | pendingOf(statuses[i])));
-      const byTid = new Map(threads.map((t) => [t.tracee.tid, t]));
-      const statusOf = new Map(all.map(({ tid }, i) => [tid, statuses[i]]));
+      const byTid = new Map(threads.map((t, i) => [t.tracee.tid, { thread: t, pending: stopped[i]?.pending ?? 0n }]));
       const makeProcess = async (hostPid: number, i: number): Promise<FrozenProcess> => {
-        const seen = (threadIds[i] ?? []).map((tid) => byTid.get(tid)).filter((t) => t !== undefined);
-        const taker = seen.find((t) => isStopPending(pendingOf(statusOf.get(t.tracee.tid))));
+        const own = (threadIds[i] ?? []).map((tid) => byTid.get(tid)).filter((t) => t !== undefined);
+        const seen = own.map((t) => t.thread);
+        const taker = own.find((t) => isStopPending(t.pending))?.thread;
         const of = taker === undefined ? seen : await takeStop(seen, taker);
         const leader = of[0];
         if (leader === undefined) throw new DomainError('lost', `process ${hostPid} has no threads`);
-        return { hostPid, leader, threads: of, signal: stopSignal(pending.get(hostPid) ?? 0n, `process ${hostPid}`) };
+        const pending = own.reduce((all, t) => all | t.pending, 0n);
+        return { hostPid, leader, threads: of, signal: stopSignal(pending, `process ${hostPid}`) };
       };
       const processes = await together(pids.map(makeProcess));
       const anchorProcess = processes.find((p) => p.hostPid === anchor.pid);

@@ -2,7 +2,7 @@ import { ECALL } from '../../guest/hands/code.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import type { FrozenThread } from './frozen-thread.js';
 import { EINTR } from '../linux/flags.js';
-import { readTexts } from '../linux/os.js';
+import { readLinks, readTexts } from '../linux/os.js';
 import { together } from '../together.js';
 import { PC, REG, type Registers } from '../trace/tracee.js';
 
@@ -18,9 +18,8 @@ const WITHOUT_END = new Map<number, readonly [register: number, value: bigint]>(
   [SYS.io_getevents, [REG.a4, 0n]],
 ]);
 
-/** Calls that answer it too and have no time of their own: a socket with one (SO_RCVTIMEO, SO_SNDTIMEO) waits that long anew. */
-const ANEW = new Set<number>([
-  SYS.semop,
+/** Calls that answer it where they wait at a socket with a limit of time (SO_RCVTIMEO, SO_SNDTIMEO): that begins anew. */
+const OF_SOCKETS = new Set<number>([
   SYS.connect,
   SYS.accept,
   SYS.accept4,
@@ -39,11 +38,23 @@ const ANEW = new Set<number>([
 /** What /proc shows as the first argument where a thread is in no call. */
 const NO_CALL = '0xffffffffffffffff';
 
-/** Whether it is a call that is made again, though it has answered EINTR. */
-function isBegunAgain(regs: Registers): boolean {
+/** A stopped thread, and the signals that are pending for it or its process. */
+export interface Interrupted {
+  readonly hostPid: number;
+  readonly thread: FrozenThread;
+  readonly pending: bigint;
+}
+
+const callOf = ({ thread: { regs } }: Interrupted): number => Number(regs[REG.a7] ?? 0n);
+
+/** Whether it has answered EINTR to the stop alone, and may be made again. */
+function isBegunAgain(one: Interrupted): boolean {
+  const { regs, mask } = one.thread;
   if (BigInt.asIntN(64, regs[REG.a0] ?? 0n) !== BigInt(-EINTR)) return false;
-  const nr = Number(regs[REG.a7] ?? 0n);
-  if (ANEW.has(nr)) return true;
+  // A signal that it is about to be told of is meant to interrupt it.
+  if ((one.pending & ~mask) !== 0n) return false;
+  const nr = callOf(one);
+  if (nr === SYS.semop || OF_SOCKETS.has(nr)) return true;
   const [register, value] = WITHOUT_END.get(nr) ?? [];
   if (register === undefined || value === undefined) return false;
   const is = regs[register] ?? 0n;
@@ -59,36 +70,45 @@ function isBegunAgain(regs: Registers): boolean {
  *
  * Must be asked before the thread makes any other call.
  */
-export async function uninterrupted(
-  threads: readonly { readonly hostPid: number; readonly thread: FrozenThread }[],
-): Promise<Registers[]> {
-  const hands = threads[0]?.thread.tracee.hands;
-  const suspects = threads.filter(({ thread }) => isBegunAgain(thread.regs));
-  if (hands === undefined || suspects.length === 0) return threads.map(({ thread }) => thread.regs);
+export async function uninterrupted(threads: readonly Interrupted[]): Promise<Registers[]> {
+  const again = await beginAgainOf(threads.filter(isBegunAgain));
+  return threads.map(({ thread }) => again.get(thread) ?? thread.regs);
+}
+
+/** The registers with which these make their calls again, those that do. */
+async function beginAgainOf(suspects: readonly Interrupted[]): Promise<Map<FrozenThread, Registers>> {
+  const hands = suspects[0]?.thread.tracee.hands;
+  if (hands === undefined) return new Map();
+  const taskOf = ({ hostPid, thread }: Interrupted): string => `/proc/${hostPid}/task/${thread.tracee.tid}`;
   const [texts, atCall] = await together([
     readTexts(
       hands,
-      suspects.map((s) => `/proc/${s.hostPid}/task/${s.thread.tracee.tid}/syscall`),
+      suspects.map((s) => `${taskOf(s)}/syscall`),
       1,
     ),
     together(suspects.map(({ thread: { tracee, regs } }) => standsEcall(tracee, Number(regs[PC] ?? 0n) - 4))),
   ]);
-  const firstArguments = new Map(suspects.flatMap((s, i) => (atCall[i] ? [[s.thread, texts[i]?.split(' ')[1]]] : [])));
-  const out: Registers[] = [];
-  for (const { thread } of threads) {
-    const { regs } = thread;
-    const first = firstArguments.get(thread);
-    const pc = Number(regs[PC] ?? 0n) - 4;
-    if (first?.startsWith('0x') !== true || first === NO_CALL) {
-      out.push(regs);
-      continue;
-    }
-    const again = regs.slice();
-    again[PC] = BigInt(pc);
-    again[REG.a0] = BigInt(first);
-    out.push(again);
-  }
-  return out;
+  const calls = suspects.flatMap((suspect, i) => {
+    const first = texts[i]?.split(' ')[1] ?? '';
+    return atCall[i] && first.startsWith('0x') && first !== NO_CALL ? [{ suspect, first: BigInt(first) }] : [];
+  });
+  const ofSockets = calls.filter(({ suspect }) => OF_SOCKETS.has(callOf(suspect)));
+  const links = await readLinks(
+    hands,
+    ofSockets.map(({ suspect, first }) => `${taskOf(suspect)}/fd/${BigInt.asIntN(32, first)}`),
+  );
+  // Nobody else's reads and writes answer it: that thread comes from a handler.
+  const others = new Set(ofSockets.filter((_, i) => links[i]?.startsWith('socket:') !== true));
+  return new Map(
+    calls
+      .filter((call) => !others.has(call))
+      .map(({ suspect: { thread }, first }) => {
+        const regs = thread.regs.slice();
+        regs[PC] = (regs[PC] ?? 0n) - 4n;
+        regs[REG.a0] = first;
+        return [thread, regs];
+      }),
+  );
 }
 
 /** Whether a process has an `ecall` at an address. */

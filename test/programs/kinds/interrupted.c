@@ -1,5 +1,5 @@
 // Calls that answer EINTR to any stop, though no signal has come: waits for semaphores, for requests of asynchronous I/O, for
-// sockets with a limit of time. Here they do not.
+// sockets with a limit of time. Here they do not; but where a signal comes they do, all the time, whenever the move is.
 // fails: shape resume
 #include "kind.h"
 #include <linux/aio_abi.h>
@@ -54,7 +54,22 @@ static void *events(void *_) {
   return 0;
 }
 
+// A signal every now and then interrupts a call at a socket: never is one begun again for which the signal was meant.
+static void on_alarm(int signal) {}
+static void interrupts(void) {
+  struct sigaction act = {.sa_handler = on_alarm};
+  struct itimerval often = {{0, 3000}, {0, 3000}};
+  struct timeval long_ = {600, 0};
+  int ends[2];
+  char c;
+  CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+  CHECK(setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &long_, sizeof long_) == 0);
+  CHECK(sigaction(SIGALRM, &act, 0) == 0 && setitimer(ITIMER_REAL, &often, 0) == 0);
+  for (;;) CHECK(recv(ends[0], &c, 1, 0) == -1 && errno == EINTR);
+}
+
 int main(void) {
+  pid_t interrupted = child(interrupts);
   struct timeval t = {600, 0};
   set = semget(IPC_PRIVATE, 2, 0600);
   CHECK(set >= 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET, 0, full) == 0);
@@ -84,5 +99,8 @@ int main(void) {
   struct iocb poll = {.aio_lio_opcode = IOCB_CMD_POLL, .aio_fildes = wake, .aio_buf = 1 /* POLLIN */}, *list[] = {&poll};
   CHECK(syscall(SYS_io_submit, io, 1, list) == 1);
   for (int i = 0; i < N; i++) CHECK(pthread_join(threads[i], 0) == 0);
+  int status;
+  CHECK(waitpid(interrupted, &status, WNOHANG) == 0);
+  CHECK(kill(interrupted, SIGKILL) == 0 && waitpid(interrupted, &status, 0) == interrupted);
   right();
 }
