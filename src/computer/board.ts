@@ -100,6 +100,8 @@ export interface BoardHost extends BoardOptions {
   dma: DmaSpace;
   /** The main thread's budget for devices. */
   budget: Budget;
+  /** The device in this slot did not make an access, because the guest has no memory there or may not write it. */
+  refused?(slot: number): void;
   /** A guest's queues were garbage, and its device waits for a reset; or a disk could not do what it was asked for. */
   fault?(slot: number, message: string): void;
   /** Something threw in the device in this slot, or in one of that name. It is not touched any more. */
@@ -175,7 +177,7 @@ export class Board {
 
   /** What a device in `slot` has around it. */
   surroundings(slot: number): Surroundings {
-    const { dma, budget, fault, failed } = this.#options;
+    const { dma, budget, refused, fault, failed } = this.#options;
     return {
       dma,
       line: this.plic.line(interruptOf(slot)),
@@ -185,6 +187,7 @@ export class Board {
       underWay: this.#underWay,
       local: (stateOffset) => new LocalDiskSlot(this.#options.buffer, this.#page(LOCAL_DISKS_PAGE), slot, stateOffset),
       wakeHarts: () => this.#wakeHarts(),
+      refused: () => refused?.(slot),
       fault: (message) => fault?.(slot, message),
       ...(failed && { failed: (error: unknown) => failed(slot, error) }),
     };

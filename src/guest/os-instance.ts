@@ -136,6 +136,7 @@ export class OsInstance implements TurnTaker {
   /** The devices were left with something to do. */
   #unfinished = false;
   #deviceTreeAt = 0;
+  #refusedDmas = 0;
 
   /**
    * Puts the kernel into a new partition, ready to start.
@@ -169,6 +170,7 @@ export class OsInstance implements TurnTaker {
         doorbell: () => this.#later(),
         budget: vmm.turns,
         dma: this.partition.space,
+        refused: () => this.#refusedDmas++,
         fault: (slot, message) => this.onDeviceFault(`${this.#devices.get(slot) ?? 'a device'}: ${message}`),
         failed: (device, error) =>
           this.#failed(typeof device === 'string' ? device : (this.#devices.get(device) ?? `device ${device}`), error),
@@ -193,6 +195,11 @@ export class OsInstance implements TurnTaker {
 
   get harts(): number {
     return this.partition.blocks.length;
+  }
+
+  /** Accesses that its devices were asked for and did not make, because it has no memory there or may not write it. */
+  get refusedDmas(): number {
+    return this.#refusedDmas;
   }
 
   /** Its harts wait for interrupts, all of them. */

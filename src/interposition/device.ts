@@ -30,6 +30,8 @@ export interface DeviceCounters {
   steppedAway: number;
   /** Attempts that ended with an error. */
   refused: number;
+  /** Accesses to memory that were not made, because its user has none there or may not write it. */
+  refusedDmas: number;
   /** Times that the monitor's code ran for the device. */
   monitorEntries: number;
   /** Of those, how many while the device was direct: none. */
@@ -98,6 +100,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     interposed: 0,
     steppedAway: 0,
     refused: 0,
+    refusedDmas: 0,
     monitorEntries: 0,
     monitorEntriesWhenDirect: 0,
   };
@@ -167,7 +170,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
       throw new InterpositionError('mode', `${this.id} belongs to ${this.#place.user} already`);
     }
     board.put(slot, this.device);
-    this.#route.lead(board.surroundings(slot));
+    this.#route.lead(this.#counted(board.surroundings(slot)));
     this.#place = { board, slot, user };
     this.device.goOn();
   }
@@ -357,7 +360,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     try {
       driver = this.#kind.drive(device, memory);
       this.#route.lead(this.#monitorSurroundings(memory, driver, board.surroundings(slot)));
-      const host = new Route(machine.bytes, page, this.#watched(board.surroundings(slot), driver));
+      const host = new Route(machine.bytes, page, this.#watched(this.#counted(board.surroundings(slot)), driver));
       const emulation = this.#kind.emulate(host, driver, device);
       this.#between = { memory, driver, emulation };
       const drives = driver;
@@ -413,7 +416,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   /** The device goes on for the OS, from a state. */
   #takeBack(parts: Uint8Array, board: Board, slot: number): void {
     putParts(this.#ground.machine.buffer, this.#page.start, parts);
-    this.#route.lead(board.surroundings(slot));
+    this.#route.lead(this.#counted(board.surroundings(slot)));
     this.#ground.turns.forget(this);
     board.answerWith(slot, this.device);
     this.device.goOn();
@@ -440,6 +443,15 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
         guest.failed(error);
       },
     };
+  }
+
+  /** Whoever reaches the guest's memory for this device, itself or who stands in for it, is counted. */
+  #counted(surroundings: Surroundings): Surroundings {
+    const refused = (): void => {
+      this.counters.refusedDmas++;
+      surroundings.refused?.();
+    };
+    return { ...surroundings, refused };
   }
 
   /** The emulation's surroundings: those of its slot. */

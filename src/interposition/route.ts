@@ -51,6 +51,9 @@ export class Route implements DeviceHost {
   wakeHarts(): void {
     this.#to.wakeHarts();
   }
+  refused(): void {
+    this.#to.refused?.();
+  }
   fault(message: string): void {
     this.#to.fault?.(message);
   }

@@ -93,10 +93,14 @@ export class BlockRequest {
     this.chain = new Chain(memory);
   }
 
-  /** Reads the header. False: it is garbage, a request without header or status. */
+  /** Whether it has room for what every request has: a header and a status. Else it is garbage. */
+  get isWhole(): boolean {
+    return this.chain.readable >= HEADER_SIZE && this.chain.writable >= 1;
+  }
+
+  /** Reads the header of one that is whole. False: it is not in memory. */
   parse(): boolean {
-    const { chain } = this;
-    if (chain.read(0, HEADER_SIZE, this.#header) < HEADER_SIZE || chain.writable < 1) return false;
+    if (this.chain.read(0, HEADER_SIZE, this.#header) < HEADER_SIZE) return false;
     this.type = this.#view.getUint32(0, true);
     this.sector = sectorAt(this.#view, 8);
     return true;

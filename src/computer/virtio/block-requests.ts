@@ -125,7 +125,8 @@ export class BlockRequests extends HartTurns {
   /** False: it is left to the main thread. */
   #do(request: BlockRequest, queue: Virtqueue): boolean {
     const disk = this.#disk;
-    if (disk === undefined || !request.parse() || (request.type !== T_IN && request.type !== T_OUT)) return false;
+    if (disk === undefined || !request.isWhole || !request.parse() || (request.type !== T_IN && request.type !== T_OUT))
+      return false;
     if (!request.fits(disk)) return request.answer(queue, S_IOERR, 0);
     const { chain, sector, length } = request;
     const reads = request.type === T_IN;

@@ -21,6 +21,9 @@ const MAX_REQUESTS = 128;
 const ZEROES = 64 * 1024;
 const MAX_RANGE_SECTORS = 2 ** 16;
 
+/** Among the codes of failures: a request's buffer was not the guest's memory. */
+const UNREACHABLE = 'unreachable';
+
 /** A request that the backend has done while a hart had its turn. */
 type Finished = (inTurn: boolean) => void;
 
@@ -173,10 +176,11 @@ export class VirtioBlock extends VirtioDevice {
   }
 
   #begin(request: BlockRequest): void {
-    if (!request.parse()) {
+    if (!request.isWhole) {
       this.fail('queue 0: a request without header or status');
       return;
     }
+    if (!request.parse()) return this.#unreachable(request);
     const { chain, type } = request;
     switch (type) {
       case r.T_IN:
@@ -208,10 +212,7 @@ export class VirtioBlock extends VirtioDevice {
     if (!request.fits(this.#backend)) return this.#finish(request, r.S_IOERR);
     const { length } = request;
     const data = new Uint8Array(length);
-    if (request.chain.read(r.HEADER_SIZE, length, data) < length) {
-      this.fail('queue 0: data that is not in memory');
-      return;
-    }
+    if (request.chain.read(r.HEADER_SIZE, length, data) < length) return this.#unreachable(request);
     this.#run(request, length, this.#backend.write(request.sector, data));
   }
 
@@ -221,12 +222,8 @@ export class VirtioBlock extends VirtioDevice {
     const discard = type === r.T_DISCARD ? this.#backend.discard?.bind(this.#backend) : undefined;
     if (this.#backend.readOnly || (type === r.T_DISCARD && discard === undefined))
       return this.#finish(request, r.S_UNSUPP);
-    if (
-      chain.readable !== r.HEADER_SIZE + r.RANGE_SIZE ||
-      chain.read(r.HEADER_SIZE, r.RANGE_SIZE, this.#range) < r.RANGE_SIZE
-    ) {
-      return this.#finish(request, r.S_UNSUPP);
-    }
+    if (chain.readable !== r.HEADER_SIZE + r.RANGE_SIZE) return this.#finish(request, r.S_UNSUPP);
+    if (chain.read(r.HEADER_SIZE, r.RANGE_SIZE, this.#range) < r.RANGE_SIZE) return this.#unreachable(request);
     const sector = r.sectorAt(this.#view, 0);
     const count = this.#view.getUint32(8, true);
     const flags = this.#view.getUint32(12, true);
@@ -301,12 +298,20 @@ export class VirtioBlock extends VirtioDevice {
 
   /** Inside a turn: hands data and status to the driver. */
   #finish(request: BlockRequest, status: number, data?: Uint8Array): void {
-    const { chain } = request;
     const length = data?.length ?? 0;
-    const ok =
-      (data === undefined || chain.write(0, length, data) === length) && request.answer(this.queues[0], status, length);
-    if (!ok) this.fail('queue 0: a buffer that is not in memory');
+    if (data !== undefined && request.chain.write(0, length, data) < length) return this.#unreachable(request);
+    if (!request.answer(this.queues[0], status, length)) this.fail('queue 0: a status that is not in memory');
     this.#free.push(request);
+  }
+
+  /**
+   * Inside a turn: some of the request is not in the guest's memory, as it is for a controller behind an IOMMU. That is
+   * this request's error and no other's.
+   */
+  #unreachable(request: BlockRequest): void {
+    if (!this.#told.has(UNREACHABLE)) this.tell('an I/O error for the guest: a buffer that is not in its memory');
+    this.#told.add(UNREACHABLE);
+    this.#finish(request, r.S_IOERR);
   }
 }
 

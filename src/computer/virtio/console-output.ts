@@ -63,6 +63,8 @@ export interface OutputHost {
   readonly outputRing?: number | undefined;
   /** The main thread's; a hart's thread has its own. */
   readonly budget?: Budget;
+  /** As a device's surroundings have it. What a hart cannot reach the main thread meets again. */
+  refused?(): void;
 }
 
 /** A piece of text from a port. */
@@ -110,7 +112,7 @@ export class ConsoleOutput implements QueueOwner {
     this.budget = budget ?? { credit: 0, renew: () => false };
     this.words = new Int32Array(buffer);
     this.page = stateOffset >>> 2;
-    this.memory = new GuestMemory(dma);
+    this.memory = new GuestMemory(dma, () => host.refused?.());
     this.#chain = new Chain(this.memory);
     [this.#positions, this.#ring] = ringAt(buffer, outputRing);
   }

@@ -41,6 +41,8 @@ export interface Surroundings {
   readonly local?: ((stateOffset: number) => LocalDiskSlot) | undefined;
   /** Has the instance's harts look again at what they wait for. */
   wakeHarts(): void;
+  /** Told of each access that the device did not make, because the guest has no memory there or may not write it. */
+  refused?(): void;
   /** Told when the guest's queues were garbage and the device stopped until its reset, and what a disk cannot do. */
   fault?(message: string): void;
   /** Told what was thrown in the device, or by who listens to it; without it that is thrown on. */
@@ -92,7 +94,7 @@ export abstract class VirtioDevice implements QueueOwner {
     this.#host = host;
     this.words = new Int32Array(host.buffer);
     this.page = host.stateOffset >>> 2;
-    this.memory = new GuestMemory(host.dma);
+    this.memory = new GuestMemory(host.dma, () => host.refused?.());
     this.budget = host.budget;
     const config = new DataView(host.buffer, host.stateOffset, 0x1000);
     const id = config.getUint16(DEVICE_ID, true);

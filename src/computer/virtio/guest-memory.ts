@@ -12,9 +12,12 @@ export class GuestMemory {
   readonly #bytes: Uint8Array;
   readonly #u16: Uint16Array;
   readonly #i32: Int32Array;
+  readonly #refused: ((address: number) => void) | undefined;
 
-  constructor(dma: DmaSpace) {
+  /** `refused` hears of each access that was not made, because the guest has no memory there or may not write it. */
+  constructor(dma: DmaSpace, refused?: (address: number) => void) {
     this.#dma = dma;
+    this.#refused = refused;
     this.#bytes = dma.bytes;
     this.#u16 = new Uint16Array(dma.bytes.buffer);
     this.#i32 = new Int32Array(dma.bytes.buffer);
@@ -23,13 +26,15 @@ export class GuestMemory {
   /** The 16 bits at `address`, even; -1 if no memory is there. */
   load16(address: number): number {
     const at = this.#dma.offsetOf(address);
-    return at < 0 ? -1 : Atomics.load(this.#u16, at >>> 1);
+    if (at >= 0) return Atomics.load(this.#u16, at >>> 1);
+    this.#refuse(address);
+    return -1;
   }
 
   /** Stores 16 bits at `address`, even. False if no memory is there. */
   store16(address: number, value: number): boolean {
     const at = this.#dma.offsetOf(address, true);
-    if (at < 0) return false;
+    if (at < 0) return this.#refuse(address);
     Atomics.store(this.#u16, at >>> 1, value);
     this.#dma.written(at, 2);
     return true;
@@ -38,7 +43,7 @@ export class GuestMemory {
   /** Stores 32 bits at `address`, a multiple of 4. False if no memory is there. */
   store32(address: number, value: number): boolean {
     const at = this.#dma.offsetOf(address, true);
-    if (at < 0) return false;
+    if (at < 0) return this.#refuse(address);
     Atomics.store(this.#i32, at >>> 2, value);
     this.#dma.written(at, 4);
     return true;
@@ -70,7 +75,7 @@ export class GuestMemory {
     while (done < length) {
       const from = address + done;
       const at = this.#dma.offsetOf(from);
-      if (at < 0) return false;
+      if (at < 0) return this.#refuse(from);
       const n = Math.min(length - done, PAGE - (at & (PAGE - 1)));
       if (n <= FEW) for (let i = 0; i < n; i++) target[start + done + i] = this.#bytes[at + i];
       else target.set(this.#bytes.subarray(at, at + n), start + done);
@@ -85,7 +90,7 @@ export class GuestMemory {
     while (done < length) {
       const to = address + done;
       const at = this.#dma.offsetOf(to, true);
-      if (at < 0) return false;
+      if (at < 0) return this.#refuse(to);
       const n = Math.min(length - done, PAGE - (at & (PAGE - 1)));
       if (n <= FEW) for (let i = 0; i < n; i++) this.#bytes[at + i] = source[start + done + i];
       else this.#bytes.set(source.subarray(start + done, start + done + n), at);
@@ -99,7 +104,7 @@ export class GuestMemory {
   locate(address: number, length: number, write: boolean, runs: MemoryRuns): boolean {
     for (let done = 0; done < length;) {
       const at = this.#dma.offsetOf(address + done, write);
-      if (at < 0) return false;
+      if (at < 0) return this.#refuse(address + done);
       const n = Math.min(length - done, PAGE - (at & (PAGE - 1)));
       runs.add(at, n);
       done += n;
@@ -117,5 +122,10 @@ export class GuestMemory {
         at = next;
       }
     }
+  }
+
+  #refuse(address: number): false {
+    this.#refused?.(address);
+    return false;
   }
 }

@@ -255,7 +255,7 @@ export class Virtqueue {
       at = 0;
     }
     const high = words[at + 1] >>> 0;
-    if (high > MAX_ADDRESS_HIGH) return false;
+    // Inexact beyond 2^53, where no guest has memory.
     this.#address = high * 0x1_0000_0000 + (words[at] >>> 0);
     this.#length = words[at + 2] >>> 0;
     const rest = words[at + 3];

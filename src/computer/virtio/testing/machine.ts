@@ -31,6 +31,8 @@ export class TestMachine implements DmaSpace {
   /** Times the harts were told to look again. */
   wakes = 0;
   readonly faults: string[] = [];
+  /** Accesses that devices did not make. */
+  refused = 0;
   /** Guest pages that have no memory, or may not be written. */
   readonly holes = new Set<number>();
   readonly readOnly = new Set<number>();
@@ -92,6 +94,9 @@ export class TestMachine implements DmaSpace {
       underWay: this.underWay,
       wakeHarts: () => {
         this.wakes++;
+      },
+      refused: () => {
+        this.refused++;
       },
       fault: (message) => void this.faults.push(message),
     };
