@@ -1,3 +1,6 @@
+import type { Mount } from './mountinfo.js';
+import { isCovered } from './order.js';
+
 /** File systems whose contents go along. */
 export const WITH_CONTENTS = ['tmpfs', 'ramfs'];
 /** File systems whose contents the kernel makes up of what else the domain has. */
@@ -6,7 +9,11 @@ export const MADE_UP = [
   ...['securityfs', 'debugfs', 'tracefs', 'configfs', 'fusectl', 'pstore', 'efivarfs'],
 ];
 /** File systems that hold nothing that could be written and kept. */
-export const FILELESS = [
+const FILELESS = [
   ...['proc', 'sysfs', 'cgroup', 'cgroup2', 'devtmpfs', 'devpts', 'mqueue', 'securityfs', 'debugfs', 'tracefs'],
   ...['configfs', 'fusectl', 'pstore', 'efivarfs', 'bpf', 'binfmt_misc', 'hugetlbfs', 'autofs'],
 ];
+
+/** Mounts through which files can be written, and that nothing covers where they are. */
+export const withFiles = (mounts: readonly Mount[]): Mount[] =>
+  mounts.filter((m) => !FILELESS.includes(m.type) && !isCovered(m, mounts));

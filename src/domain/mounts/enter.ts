@@ -9,11 +9,11 @@ import { keepSpace, makeSpace } from '../spaces/make.js';
 import { spaceKey } from '../spaces/space.js';
 import { HANDS_FD } from '../tree/anchor.js';
 import { ask, handsFd } from './build.js';
+import { withFiles } from './contents.js';
 import type { Mount } from './mountinfo.js';
 import type { MountSpace } from './spaces.js';
 import type { MountsState } from './state.js';
 import { addMark, FAN_MARK_MOUNT } from './watch.js';
-import { withFiles } from './written-elsewhere.js';
 
 /** Makes the namespaces, copies of the domain's own as it is now. */
 export async function makeSpaces(context: RestoreContext, { spaces }: MountsState): Promise<void> {
@@ -55,9 +55,10 @@ export async function holdRoot(context: RestoreContext, { link }: MountSpace): P
   const fd = await ask(anchor.tracee, 'opening the root of a mount namespace', (b) =>
     b.call(SYS.openat, AT_FDCWD, b.str('/'), O.PATH | O.DIRECTORY | O.CLOEXEC, 0),
   );
-  keepSpace(context, rootKey(link), await handsFd(hands, anchor.pid, fd));
+  const root = await handsFd(hands, anchor.pid, fd);
+  keepSpace(context, `root of ${link}`, root);
   await anchor.tracee.syscall(SYS.close, fd);
-  anchor.roots.set(link, `/proc/self/fd/${context.objectFds.get(rootKey(link)) ?? -1}`);
+  anchor.roots.set(link, `/proc/self/fd/${root}`);
 }
 
 /** Watches what is written in the namespace that the first process is in, as in its own. */
@@ -76,5 +77,3 @@ export async function watchTree(
   const [here] = await readLinks(hands, [`/proc/self/fd/${objectFds.get(spaceKey(link)) ?? -1}`]);
   if (here !== undefined) written.spaces.add(here);
 }
-
-const rootKey = (link: string): string => `root of ${link}`;

@@ -9,7 +9,7 @@ import { closeAll } from '../linux/making.js';
 import { fileTime, TICKS } from './file-time.js';
 import { MADE_UP, WITH_CONTENTS } from './contents.js';
 import { below, deviceOf, parseMountinfo, type Mount } from './mountinfo.js';
-import { mountOrder, rootMount, widest } from './order.js';
+import { isCovered, mountOrder, rootMount, widest } from './order.js';
 import { reachMounts } from './reach.js';
 import { noticedFiles } from './noticed.js';
 import { copiesOf, type MountSpace } from './spaces.js';
@@ -17,7 +17,9 @@ import { allMounts, inherited, layoutKey, type Beneath, type MountsState, type S
 import { addMark, addWatch, FAN_MARK_FILESYSTEM, inodeOf, readWatch } from './watch.js';
 import { isSame, listTree, statAll, withContents, type FileTree } from './tree.js';
 
+/** In one namespace, and in all of them together. */
 const MOST_MOUNTS = 250;
+const MOST_IN_ALL = 1000;
 
 export async function readMounts({ hands, anchor }: Pick<LookContext, 'hands' | 'anchor'>): Promise<Mount[]> {
   return parseMountinfo((await readText(hands, `/proc/${anchor.pid}/mountinfo`)) ?? '');
@@ -195,8 +197,9 @@ export function asBefore({
 /** Throws `unsupported` for what cannot be mounted anew. */
 function refuseStrange(mounts: readonly Mount[], spaces: readonly MountSpace[], before: readonly Mount[]): void {
   const all = allMounts({ mounts, spaces });
-  if (all.length > MOST_MOUNTS * (spaces.length === 0 ? 1 : 4))
+  if ([mounts, ...spaces.map((s) => s.mounts)].some((tree) => tree.length > MOST_MOUNTS))
     throw unsupported(`more than ${MOST_MOUNTS} mounts`, 'the domain');
+  if (all.length > MOST_IN_ALL) throw unsupported(`more than ${MOST_IN_ALL} mounts`, 'the domain');
   const groups = new Set(all.map((m) => m.shared));
   refuseTree(mounts, before, inherited({ mounts, before }), groups, false);
   for (const s of spaces) refuseTree(s.mounts, before, copiesOf(s.mounts, before), groups, true);
@@ -210,7 +213,6 @@ function refuseTree(
   groups: ReadonlySet<number>,
   nested: boolean,
 ): void {
-  if (mounts.length > MOST_MOUNTS) throw unsupported(`more than ${MOST_MOUNTS} mounts`, 'the domain');
   const root = rootMount(mounts);
   if (root === undefined || mountOrder(mounts).length !== mounts.length)
     throw unsupported('mounts that are not one tree', 'the domain');
@@ -229,9 +231,8 @@ function refuseTree(
   const isAsBefore = (now: Mount, b: Mount): boolean =>
     JSON.stringify({ ...now, parent: 0, id: 0 }) === JSON.stringify({ ...b, parent: 0, id: 0 });
   for (const b of before) {
-    const covered = before.some((x) => x !== b && x.parent === b.id && x.point === b.point);
     const now = nested ? mounts.find((m) => old.get(m.id) === b) : mounts.find((m) => m.id === b.id);
-    if (covered && now !== undefined && !isAsBefore(now, b))
+    if (now !== undefined && isCovered(b, before) && !isAsBefore(now, b))
       throw unsupported('another way of a mount that is covered', b.point);
   }
 }

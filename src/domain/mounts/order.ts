@@ -10,6 +10,10 @@ export function rootMount(mounts: readonly Mount[]): Mount | undefined {
   return tops.length === 1 && tops[0]?.point === '/' ? tops[0] : undefined;
 }
 
+/** Whether another mount lies over all of a mount. */
+export const isCovered = (m: Mount, mounts: readonly Mount[]): boolean =>
+  mounts.some((x) => x !== m && x.parent === m.id && x.point === m.point);
+
 /**
  * Mounts in an order in which each can be mounted: parents before children, and of the children of one mount those first
  * whose place lies deeper, for a later one may cover it. In the reverse order each is uncovered when its turn comes.

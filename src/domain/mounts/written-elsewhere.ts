@@ -9,20 +9,13 @@ import type { LookContext } from '../kinds/kind.js';
 import { askAll } from '../linux/ask-all.js';
 import { readDirs } from '../linux/os.js';
 import type { Anchor } from '../tree/anchor.js';
-import { FILELESS } from './contents.js';
-import type { Mount } from './mountinfo.js';
+import { withFiles } from './contents.js';
 import { statAll } from './tree.js';
 import { addMark, FAN_MARK_MOUNT } from './watch.js';
 
 /** Folders of a root in which there are programs and what the kernel makes up. */
 const NOT_WRITTEN = ['usr', 'bin', 'sbin', 'lib', 'lib32', 'lib64', 'boot', 'proc', 'sys', 'dev'];
 const MOST_FILES = 50_000;
-
-/** Mounts through which files can be written, and that nothing covers where they are. */
-export const withFiles = (mounts: readonly Mount[]): Mount[] =>
-  mounts.filter(
-    (m) => !FILELESS.includes(m.type) && !mounts.some((x) => x !== m && x.parent === m.id && x.point === m.point),
-  );
 
 /** Watches mount namespaces that are seen for the first time. `watch`: a descriptor of the hands (written.ts). */
 export async function watchSpaces(

@@ -13,7 +13,7 @@ import { check, readLinks } from '../linux/os.js';
 import { DELETED } from '../proc/deleted.js';
 import type { Tracee } from '../trace/tracee.js';
 import { together } from '../together.js';
-import { FILELESS } from './contents.js';
+import { withFiles } from './contents.js';
 import type { Mount } from './mountinfo.js';
 import { addMark, addWatch, FAN_MARK_MOUNT, readWatch, type FileHandle } from './watch.js';
 
@@ -43,9 +43,7 @@ export async function watchMounts(anchor: Tracee, mounts: readonly Mount[]): Pro
   // A kernel without it: nothing is known then.
   if (watch === -ENOSYS) return new Written(-1, new Map());
   check(watch, 'watching what is written');
-  const places = mounts.filter(
-    (m) => !FILELESS.includes(m.type) && !mounts.some((x) => x !== m && x.parent === m.id && x.point === m.point),
-  );
+  const places = withFiles(mounts);
   const systems = await together(
     places.map(async ({ point }) => {
       const c = anchor.batch();
