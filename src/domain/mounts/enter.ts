@@ -8,7 +8,7 @@ import { mnt } from '../spaces/mnt.js';
 import { keepSpace, makeSpace } from '../spaces/make.js';
 import { spaceKey } from '../spaces/space.js';
 import { HANDS_FD } from '../tree/anchor.js';
-import { ask, handsFd } from './build.js';
+import { ask, handsFd } from './calls.js';
 import { withFiles } from './contents.js';
 import type { Mount } from './mountinfo.js';
 import type { MountSpace } from './spaces.js';

@@ -7,7 +7,7 @@ import { DomainError } from '../errors.js';
 import { AT_EMPTY_PATH, AT_FDCWD, O } from '../linux/flags.js';
 import { check, open, readText } from '../linux/os.js';
 import type { Anchor } from '../tree/anchor.js';
-import { ask, moveTo, newFileSystem } from './build.js';
+import { ask, moveTo, newFileSystem } from './calls.js';
 import { MNT_DETACH, OPEN_TREE_CLOEXEC, UNSEEN } from './flags.js';
 import { parseMountinfo } from './mountinfo.js';
 
@@ -19,8 +19,7 @@ const MOVED = ['dev', 'sys', 'proc'];
 /** Makes the layer, empty. */
 export async function makeLayer(anchor: Anchor): Promise<void> {
   const { tracee } = anchor;
-  const none = { dev: '', type: 'tmpfs', source: 'layer', options: [], parts: [] };
-  anchor.layer = await newFileSystem(tracee, none, (fd) => fd);
+  anchor.layer = await newFileSystem(tracee, { type: 'tmpfs', source: 'layer', options: [] });
   const b = tracee.batch();
   const made = ['upper', 'work'].map((name) => b.call(SYS.mkdirat, anchor.layer, b.str(name), 0o755));
   // The root has times as it is mounted itself; this is how we look into it.
@@ -43,11 +42,7 @@ export async function enterRoot(anchor: Anchor, root: string): Promise<void> {
   );
   await moveTo(tracee, anchor.layer, AT_FDCWD, PLACE);
   const options = [`lowerdir=${root}`, `upperdir=${PLACE}/upper`, `workdir=${PLACE}/work`, 'index=off', 'metacopy=off'];
-  const mounted = await newFileSystem(
-    tracee,
-    { dev: '', type: 'overlay', source: 'root', options, parts: [] },
-    (fd) => fd,
-  );
+  const mounted = await newFileSystem(tracee, { type: 'overlay', source: 'root', options });
   await ask(tracee, 'leaving the layer', (b) => b.call(SYS.umount2, b.str(PLACE), MNT_DETACH));
   await moveTo(tracee, mounted, old, '');
   for (const name of MOVED) {

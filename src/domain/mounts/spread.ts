@@ -1,6 +1,7 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import { AT_EMPTY_PATH } from '../linux/flags.js';
-import { ask, cloneOf, moveTo, type Standing } from './build.js';
+import type { Standing } from './build.js';
+import { ask, cloneOf, moveTo } from './calls.js';
 import { MOVE_MOUNT, MS, propagation } from './flags.js';
 import { below, type Mount } from './mountinfo.js';
 import { allMounts, type MountsState } from './state.js';

@@ -1,5 +1,6 @@
 import { S_IF, typeOf } from '../../files/inode.js';
-import { buildMounts, boundKey, closeToWriting, plant, rewriteFile, treeKey, wholeTree } from '../../mounts/build.js';
+import { boundKey, plant, rewriteFile, treeKey, wholeTree } from '../../mounts/bring.js';
+import { buildMounts, closeToWriting } from '../../mounts/build.js';
 import { lookAtMounts, readMounts } from '../../mounts/look.js';
 import { isOwn, layoutKey, type MountsState } from '../../mounts/state.js';
 import { refuseUnmounted } from '../../mounts/unmounted.js';

@@ -2,7 +2,7 @@ import { O } from '../../linux/flags.js';
 import { whileOpen } from '../../linux/making.js';
 import { open } from '../../linux/os.js';
 import { carriedPaths } from '../../memory/carried.js';
-import { plant, plantOver } from '../../mounts/build.js';
+import { plant, plantOver } from '../../mounts/bring.js';
 import { noticedFiles } from '../../mounts/noticed.js';
 import { fileTime, TICKS } from '../../mounts/file-time.js';
 import { enterRoot, makeLayer, openLayer } from '../../mounts/own-root.js';
