@@ -2,10 +2,9 @@ import { S_IF, typeOf } from '../files/inode.js';
 import { PROT } from '../linux/flags.js';
 import { locksOf } from '../proc/locks.js';
 import type { ProcessView } from '../proc/survey.js';
-import { isLarge, type TreeFile } from './tree.js';
+import { folderOf, isLarge, type TreeFile } from './tree.js';
 
 const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
-const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
 
 /**
  * Inode numbers of large files of which somebody would notice that the destination's hands have them open to write until the

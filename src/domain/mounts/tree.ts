@@ -88,6 +88,9 @@ export function statAll(hands: Hands, fd: number, paths: readonly string[]): Pro
 
 export const joined = (folder: string, name: string): string => (folder === '' ? name : `${folder}/${name}`);
 
+/** The folder that a path of a tree is in. */
+export const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
+
 /** An earlier look at a tree. */
 export interface KnownTree {
   readonly files: readonly TreeFile[];
@@ -148,15 +151,14 @@ export async function listTree(
     }
   }
   const files = connected([...seen.values()].map(({ facts, paths }) => ({ ...facts, paths: paths.sort() })));
-  const at = (path: string): string => `/proc/self/fd/${fd}${path === '' ? '' : `/${path}`}`;
   const changed = files.filter((f) => before.of(f) === undefined);
   const links = changed.filter((f) => typeOf(f) === S_IF.LNK);
   const [targets, attributes] = await together([
     readLinks(
       hands,
-      links.map((f) => at(f.paths[0] ?? '')),
+      links.map((f) => fileAt(fd, f)),
     ),
-    readAttributes(hands, changed, at),
+    readAttributes(hands, fd, changed),
   ]);
   const targetOf = new Map(links.map((f, i) => [f, targets[i]]));
   const attributesOf = new Map(changed.map((f, i) => [f, attributes[i]]));
@@ -178,7 +180,7 @@ export async function listTree(
 function connected<F extends FileFacts & { readonly paths: readonly string[] }>(files: readonly F[]): F[] {
   const isFolder = (f: F): boolean => typeOf(f) === S_IF.DIR;
   const folders = new Set<string>();
-  const isIn = (path: string): boolean => path === '' || folders.has(path.slice(0, Math.max(0, path.lastIndexOf('/'))));
+  const isIn = (path: string): boolean => path === '' || folders.has(folderOf(path));
   // A folder has one name, and sorts before what is in it.
   const names = files.filter(isFolder).flatMap((f) => f.paths);
   for (const path of names.sort()) if (isIn(path)) folders.add(path);
@@ -202,7 +204,7 @@ class Earlier {
       for (const path of f.paths) {
         this.#byPath.set(path, f);
         if (path === '') continue;
-        const folder = path.slice(0, Math.max(0, path.lastIndexOf('/')));
+        const folder = folderOf(path);
         const below = this.#below.get(folder);
         if (below === undefined) this.#below.set(folder, [path]);
         else below.push(path);
@@ -245,26 +247,21 @@ class Earlier {
 }
 
 /** Extended attributes: all names first, for most files have none. */
-async function readAttributes(
-  hands: Hands,
-  files: readonly { readonly paths: readonly string[] }[],
-  at: (path: string) => string,
-): Promise<[string, Uint8Array][][]> {
+async function readAttributes(hands: Hands, fd: number, files: readonly Named[]): Promise<[string, Uint8Array][][]> {
   const names = await askAll(hands, files, 1, (b, f) => {
     const out = b.out(NAME_BYTES);
-    const path = f.paths[0] ?? '';
     // The top is reached through a link of /proc, which is to be followed.
-    const n = b.call(path === '' ? SYS.listxattr : SYS.llistxattr, b.str(at(path)), out, NAME_BYTES);
+    const n = b.call(isTop(f) ? SYS.listxattr : SYS.llistxattr, b.str(fileAt(fd, f)), out, NAME_BYTES);
     return (r) =>
       new TextDecoder()
         .decode(r.bytes(out, Math.max(0, r.value(n))))
         .split('\0')
         .filter((x) => x !== '');
   });
-  const wanted = files.flatMap((f, i) => (names[i] ?? []).map((name) => ({ i, name, path: f.paths[0] ?? '' })));
-  const values = await askAll(hands, wanted, 5, (b, { name, path }) => {
+  const wanted = files.flatMap((f, i) => (names[i] ?? []).map((name) => ({ i, name, f })));
+  const values = await askAll(hands, wanted, 5, (b, { name, f }) => {
     const out = b.out(4096);
-    const n = b.call(path === '' ? SYS.getxattr : SYS.lgetxattr, b.str(at(path)), b.str(name), out, 4096);
+    const n = b.call(isTop(f) ? SYS.getxattr : SYS.lgetxattr, b.str(fileAt(fd, f)), b.str(name), out, 4096);
     return (r) => (r.value(n) < 0 ? undefined : r.bytes(out, r.value(n)));
   });
   const all = files.map((): [string, Uint8Array][] => []);
@@ -321,8 +318,13 @@ export async function withContents(
   };
 }
 
+type Named = Pick<TreeFile, 'paths'>;
+
+/** Whether a file is the top of its tree. */
+const isTop = ({ paths: [path = ''] }: Named): boolean => path === '';
+
 /** A file of a tree, by a path that the hands can open it with. */
-export const fileAt = (fd: number, f: { readonly paths: readonly string[] }): string => {
+export const fileAt = (fd: number, f: Named): string => {
   const [path = ''] = f.paths;
   return `/proc/self/fd/${fd}${path === '' ? '' : `/${path}`}`;
 };
