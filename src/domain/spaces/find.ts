@@ -1,11 +1,10 @@
-import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported } from '../errors.js';
 import type { LookContext } from '../kinds/kind.js';
 import { askAll } from '../linux/ask-all.js';
 import { AT_FDCWD, O } from '../linux/flags.js';
 import { closeAll } from '../linux/making.js';
-import { check } from '../linux/os.js';
+import { check, readLinks } from '../linux/os.js';
 import { SORTS } from './sorts.js';
 import { sortOf } from './space.js';
 
@@ -64,19 +63,14 @@ export async function holdSpaces(
       check(fd, `opening a namespace of ${found[i]?.where ?? ''}`);
       check(owner, `asking whose a namespace of ${found[i]?.where ?? ''} is`);
     });
-    const links = await linksOf(hands, owners);
+    const links = await readLinks(
+      hands,
+      owners.map((fd) => `/proc/self/fd/${fd}`),
+    );
     const other = found.find((_, i) => links[i] !== anchor.namespaces['user']);
     if (other !== undefined) throw unsupported('a namespace that belongs to a user namespace of its own', other.where);
   } finally {
     await closeAll(hands, owners);
   }
   return opened.map((o) => o.fd);
-}
-
-function linksOf(hands: Hands, fds: readonly number[]): Promise<string[]> {
-  return askAll(hands, fds, 1, (b, fd) => {
-    const buf = b.out(64);
-    const n = b.call(SYS.readlinkat, AT_FDCWD, b.str(`/proc/self/fd/${fd}`), buf, 64);
-    return (r) => new TextDecoder().decode(r.bytes(buf, Math.max(0, r.value(n))));
-  });
 }
