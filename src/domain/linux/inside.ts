@@ -6,7 +6,7 @@ import { closeAll } from './making.js';
 import { check } from './os.js';
 
 /** Of the hands' own PID namespace: in the namespaces that the hands come from and go back to. */
-const INIT = 1;
+export const INIT = 1;
 
 /** Namespaces to enter: those of a process, by its id, or one namespace, by a path that leads to it (`/proc/PID/ns/uts`). */
 export type Where = number | string;

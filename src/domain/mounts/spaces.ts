@@ -4,6 +4,7 @@ import { SYS } from '../../guest/hands/syscalls.js';
 import { unsupported } from '../errors.js';
 import type { ForesightContext } from '../kinds/kind.js';
 import { AT_FDCWD, CLONE, O } from '../linux/flags.js';
+import { INIT } from '../linux/inside.js';
 import { closeAll, making } from '../linux/making.js';
 import { check, concat } from '../linux/os.js';
 import { findSpaces, holdSpaces } from '../spaces/find.js';
@@ -12,8 +13,6 @@ import { together } from '../together.js';
 import { parseMountinfo, type Mount } from './mountinfo.js';
 import { placeOf } from './state.js';
 
-/** Of the hands' own PID namespace: in the namespaces that the hands come from and go back to. */
-const INIT = 1;
 const PAGE = 4096;
 /** Reads in one batch, and batches, until what is mounted in one namespace must have come to its end. */
 const READS = 16;

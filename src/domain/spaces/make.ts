@@ -2,12 +2,10 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import type { RestoreContext } from '../kinds/kind.js';
 import { AT_FDCWD, O } from '../linux/flags.js';
+import { INIT } from '../linux/inside.js';
 import { closeAll, making } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import type { SpaceSort } from './space.js';
-
-/** Of the hands' own PID namespace: in the namespaces that the hands come from and go back to. */
-const INIT = 1;
 
 /**
  * Makes a namespace: the hands leave their own for a moment. `like`: a path that leads to the one of which it is to be a
