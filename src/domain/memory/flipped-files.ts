@@ -2,14 +2,13 @@ import type { Hands } from '../../guest/hands/hands.js';
 import type { Ref } from '../../guest/hands/batch.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
-import { extentsOf } from '../files/extents.js';
 import { AT_FDCWD, MADV, MAP, O, PROT } from '../linux/flags.js';
 import { askAll } from '../linux/ask-all.js';
 import { closeAll } from '../linux/making.js';
 import { check } from '../linux/os.js';
 import { together } from '../together.js';
+import { pagesOf, populate, unmapAll, wholePages, type Mapped } from './mapped.js';
 import type { FrameMover, Move } from './mover.js';
-import { populate, wholePages } from './populate.js';
 import { intersect, subtract, type Range } from './ranges.js';
 
 const PAGE = 4096;
@@ -34,13 +33,6 @@ export interface FlippedFile {
 
 /** What a file of a size takes of the hands' address spaces. */
 export const roomFor = (size: number): number => 2 * (wholePages(size) + TO_GROW);
-
-/** A file mapped into the hands of one side. */
-interface Mapped {
-  readonly hands: Hands;
-  readonly at: number;
-  readonly bytes: number;
-}
 
 /** What is known of a file that was placed. */
 interface Placed {
@@ -191,25 +183,12 @@ export class FlippedFiles {
       this.#bytes += bytes;
     }
     if (isSource && full) return size === 0 ? [] : [{ start: 0, end: wholePages(size) }];
-    const extents = await extentsOf(hands, r.value(fd), size, path);
-    return extents.map(({ start, end }) => ({ start: start - (start % PAGE), end: wholePages(end) }));
+    return pagesOf(hands, r.value(fd), size, path);
   }
 
   async #unmap(mapped: readonly Mapped[]): Promise<void> {
     this.#bytes -= mapped.reduce((n, { bytes }) => n + bytes, 0);
-    await together(
-      [this.source, this.to].map((hands) =>
-        askAll(
-          hands,
-          mapped.filter((m) => m.hands === hands),
-          1,
-          (b, { at, bytes }) => {
-            b.call(SYS.munmap, at, bytes);
-            return () => undefined;
-          },
-        ),
-      ),
-    );
+    await unmapAll(mapped);
   }
 }
 

@@ -1,6 +1,5 @@
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
-import { askAll } from '../linux/ask-all.js';
 import { AT_FDCWD, F, MADV, MAP, O, PROT } from '../linux/flags.js';
 import { making, whileOpen } from '../linux/making.js';
 import { check, parseStat } from '../linux/os.js';
@@ -8,11 +7,10 @@ import { DELETED, throughVma } from '../proc/deleted.js';
 import type { ProcessView } from '../proc/survey.js';
 import type { Vma } from '../proc/maps.js';
 import { together } from '../together.js';
-import { extentsOf } from '../files/extents.js';
 import { inodeKey, isInMemory } from '../files/inode.js';
 import { isFilePath, isObject, isRing, objectKey } from './layout.js';
+import { pagesOf, populate, unmapAll, wholePages, type Mapped } from './mapped.js';
 import type { FrameMover, Move } from './mover.js';
-import { populate, wholePages } from './populate.js';
 import type { Range } from './ranges.js';
 
 const PAGE = 4096;
@@ -139,13 +137,7 @@ async function dataRanges(hands: Hands, fd: number, size: number): Promise<Range
   const open = hands.batch();
   const own = open.call(SYS.openat, AT_FDCWD, open.str(`/proc/self/fd/${fd}`), O.RDONLY | O.CLOEXEC, 0);
   const at = check((await open.run()).value(own), 'opening a memory object');
-  return whileOpen(hands, at, async () => {
-    // Not by bits: an object may be larger than they can count.
-    return (await extentsOf(hands, at, size, 'a memory object')).map(({ start, end }) => ({
-      start: start - (start % PAGE),
-      end: wholePages(end),
-    }));
-  });
+  return whileOpen(hands, at, () => pagesOf(hands, at, size, 'a memory object'));
 }
 
 /** Makes an empty object like it; answers a descriptor of the destination's hands. */
@@ -185,7 +177,7 @@ export async function makeObject(hands: Hands, object: MemoryObject): Promise<nu
 export class ObjectTransfer {
   readonly moves: Move[] = [];
   readonly #targets = new Map<string, { readonly at: number; readonly size: number }>();
-  readonly #unmap: { readonly hands: Hands; readonly at: number; readonly size: number }[] = [];
+  readonly #mapped: Mapped[] = [];
 
   async add(mover: FrameMover, source: Hands, object: MemoryObject, to: Hands, toFd: number): Promise<void> {
     const size = wholePages(object.size);
@@ -217,27 +209,14 @@ export class ObjectTransfer {
     advice: number,
   ): Promise<number> {
     const at = check(await hands.syscall(SYS.mmap, 0, size, prot, MAP.SHARED, fd, 0), 'mapping a memory object');
-    this.#unmap.push({ hands, at, size });
+    this.#mapped.push({ hands, at, bytes: size });
     await populate(hands, at, data, advice);
     return at;
   }
 
   /** Takes the mappings away. */
   async close(): Promise<void> {
-    const all = this.#unmap.splice(0);
-    await together(
-      [...new Set(all.map((m) => m.hands))].map((hands) =>
-        askAll(
-          hands,
-          all.filter((m) => m.hands === hands),
-          1,
-          (b, { at, size }) => {
-            b.call(SYS.munmap, at, size);
-            return () => undefined;
-          },
-        ),
-      ),
-    );
+    await unmapAll(this.#mapped.splice(0));
   }
 
   /**
