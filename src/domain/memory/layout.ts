@@ -1,5 +1,6 @@
 import { PROT } from '../linux/flags.js';
 import { isVdso, isVvar, type Vma } from '../proc/maps.js';
+import type { Range } from './ranges.js';
 
 /** A mapping to be made anew in another OS instance. */
 export interface TargetVma extends Vma {
@@ -73,6 +74,12 @@ export function targetVmas(vmas: readonly Vma[], except?: { start: number; end: 
       return { ...v, backing: { kind: 'file' } };
     });
 }
+
+/** Private memory without a file behind it. */
+export const anonymous = ({ start, end }: Range, prot: number): TargetVma => ({
+  ...{ start, end, prot, shared: false, offset: 0, dev: '00:00', ino: 0, path: '', deleted: false },
+  backing: { kind: 'anonymous' },
+});
 
 /** Whether a shared mapping can be written, or made so. */
 export function isWritable(v: Vma): boolean {

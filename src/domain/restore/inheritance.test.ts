@@ -1,24 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { TargetVma } from '../memory/layout.js';
+import { anonymous, type TargetVma } from '../memory/layout.js';
 import type { Birth } from '../tree/tree.js';
 import { planInheritance } from './inheritance.js';
 
 const pages = (...list: [number, number][]) => list.map(([a, b]) => ({ start: a * 4096, end: b * 4096 }));
 const bear = (pid: number, by: number): Birth => ({ act: 'bear', pid, by, sibling: false });
 const mapping = (a: number, b: number, more: Partial<TargetVma> = {}): TargetVma => ({
-  ...{
-    start: a * 4096,
-    end: b * 4096,
-    prot: 3,
-    shared: false,
-    offset: 0,
-    dev: '00:00',
-    ino: 0,
-    path: '',
-    deleted: false,
-  },
-  backing: { kind: 'anonymous' },
+  ...anonymous({ start: a * 4096, end: b * 4096 }, 3),
   ...more,
 });
 const everywhere = (...pids: number[]) => pids.map((pid) => ({ pid, vmas: [mapping(0, 100)] }));

@@ -10,7 +10,7 @@ import { check, open, readText } from '../linux/os.js';
 import { advise, asMade, KnownMappings, seal, VM } from '../memory/advice.js';
 import { nameMemory } from '../memory/names.js';
 import { MemoryBuilder } from './builder.js';
-import type { TargetVma } from '../memory/layout.js';
+import { anonymous, type TargetVma } from '../memory/layout.js';
 import type { CommonPages, Move, ProcessSpace } from '../memory/mover.js';
 import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
 import { isInEntry, isSameVdso, quietClocks, redirectVdso } from '../memory/vdso.js';
@@ -171,18 +171,7 @@ export class Reborn implements RebornProcess {
       .filter((v) => !plan.giveWay.some((g) => v.start < g.end && v.end > g.start))
       .map((v) => (v.backing.kind === 'anonymous' ? asMade(this.#known, v) : this.#asAllowed(v)));
     if (plan.keep.some((k) => k.vdso.start === active.vdso.start)) {
-      const ordinary = (r: Range, prot: number): TargetVma => ({
-        ...r,
-        prot,
-        shared: false,
-        offset: 0,
-        dev: '00:00',
-        ino: 0,
-        path: '',
-        deleted: false,
-        backing: { kind: 'anonymous' },
-      });
-      out.push(ordinary(active.vvar, PROT.READ), ordinary(active.vdso, PROT.READ | PROT.EXEC));
+      out.push(anonymous(active.vvar, PROT.READ), anonymous(active.vdso, PROT.READ | PROT.EXEC));
     }
     return out.sort((a, b) => a.start - b.start);
   }
