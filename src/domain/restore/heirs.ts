@@ -1,17 +1,14 @@
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
-import { MREMAP } from '../linux/flags.js';
 import { check, readText } from '../linux/os.js';
-import { findHole, isVdso, isVvar, parseMaps } from '../proc/maps.js';
+import { findHole, parseMaps } from '../proc/maps.js';
 import { AREA_SIZE } from '../trace/runner.js';
 import type { Tracee } from '../trace/tracee.js';
 import { ANCHOR } from '../tree/tree.js';
 import { MemoryBuilder } from './builder.js';
 import { touching } from '../memory/ranges.js';
 import type { Inheritance } from './inheritance.js';
-
-/** From here on a place is looked for where nothing is. */
-const ELSEWHERE = 0x9_0000_0000;
+import { addMoves, ELSEWHERE, ownMappings } from './vdso-place.js';
 
 /** Carries out an {@link Inheritance} while processes are born: who begets gets the pages that others inherit. */
 export class Heirs {
@@ -24,21 +21,15 @@ export class Heirs {
     const { regions } = this.plan;
     if (regions.length === 0) return;
     const maps = parseMaps((await readText(anchor.hands, `/proc/${anchor.tid}/maps`)) ?? '');
-    const own = maps.filter((v) => isVdso(v) || isVvar(v));
+    const { own, start, end } = ownMappings(maps);
     const area = { start: anchor.area, end: anchor.area + AREA_SIZE };
     const rest = maps.filter((v) => !own.includes(v) && !(v.start < area.end && v.end > area.start));
     const b = anchor.batch();
     const refs = rest.map((v) => b.call(SYS.munmap, v.start, v.end - v.start));
-    const start = Math.min(...own.map((v) => v.start));
-    const end = Math.max(...own.map((v) => v.end));
     if (regions.some((r) => r.start < end && r.end > start)) {
       const to = findHole([...regions, area, { start, end }], end - start, ELSEWHERE);
       if (to < 0) throw new DomainError('unsupported', 'no room', { resource: 'the whole address space' });
-      const flags = MREMAP.MAYMOVE | MREMAP.FIXED;
-      for (const v of own) {
-        const length = v.end - v.start;
-        refs.push(b.call(SYS.mremap, v.start, length, length, flags, v.start - start + to));
-      }
+      refs.push(...addMoves(b, own, to - start));
     }
     const r = await b.run();
     for (const ref of refs) check(r.value(ref), 'making room in the first process of the domain');

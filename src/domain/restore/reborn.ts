@@ -4,19 +4,20 @@ import { wayBackFd, type Outline, type VdsoImage } from '../checkpoint/outline.j
 import { DomainError, unsupported, unsupportedNow } from '../errors.js';
 import { addManyFiles, ecallIn, HANDS_FD } from '../tree/anchor.js';
 import type { RebornProcess, RestoreContext } from '../kinds/kind.js';
-import { AT_FDCWD, CLONE, F, MREMAP, O, PR, PROT } from '../linux/flags.js';
-import { whileOpen } from '../linux/making.js';
-import { check, open, readText } from '../linux/os.js';
+import { CLONE, O, PR, PROT } from '../linux/flags.js';
+import { check, readText } from '../linux/os.js';
 import { advise, asMade, KnownMappings, seal, VM } from '../memory/advice.js';
 import { nameMemory } from '../memory/names.js';
 import { MemoryBuilder } from './builder.js';
+import { Descriptors } from './descriptors.js';
+import { placeVdso, type VdsoPlan } from './vdso-place.js';
 import { anonymous, type TargetVma } from '../memory/layout.js';
 import type { CommonPages, Move, ProcessSpace } from '../memory/mover.js';
 import { intersect, normalize, subtract, type Range } from '../memory/ranges.js';
-import { isInEntry, isSameVdso, quietClocks, redirectVdso } from '../memory/vdso.js';
+import { isInEntry, quietClocks, redirectVdso } from '../memory/vdso.js';
 import { DELETED } from '../proc/deleted.js';
 import type { ProcessView } from '../proc/survey.js';
-import { findHole, isVdso, isVvar, parseMaps, type Vma } from '../proc/maps.js';
+import { isVdso, isVvar, parseMaps, type Vma } from '../proc/maps.js';
 import { together } from '../together.js';
 import { cloneArgs } from '../trace/clone.js';
 import { AREA_SIZE, AT_CALL, LIST } from '../trace/runner.js';
@@ -28,34 +29,18 @@ export function isNameless({ gone, exe }: ProcessView): boolean {
   return gone.exe || exe.startsWith('/memfd:');
 }
 
-/** Where the vDSOs of one process go in this OS instance. */
-interface VdsoPlan {
-  /** First byte of the real data pages. */
-  readonly base: number;
-  readonly image: Uint8Array;
-  readonly imageBase: number;
-  /** Images to keep as ordinary memory, redirected. */
-  readonly keep: readonly VdsoImage[];
-  /** Memory that was a kept image and gives way to the real one. */
-  readonly giveWay: readonly Range[];
-}
-
 /**
  * One process under restoration: born, with its id, stopped, and from then on shaped step by step until it
  * is what was checkpointed.
  */
 export class Reborn implements RebornProcess {
   readonly threads = new Map<number, Tracee>();
+  readonly descriptors: Descriptors;
   readonly memory: MemoryBuilder;
   readonly #known: KnownMappings;
-  #handsFd = HANDS_FD;
-  #objects = new Map<string, number>();
   #plan: VdsoPlan | undefined;
   #keptWritten = false;
   #space: ProcessSpace | undefined;
-  #exe: { readonly path: string; readonly fd: number } | undefined;
-  #spares: number[] = [];
-  #target: readonly TargetVma[] = [];
 
   constructor(
     readonly context: RestoreContext,
@@ -64,15 +49,8 @@ export class Reborn implements RebornProcess {
   ) {
     this.threads.set(pid, leader);
     this.#known = new KnownMappings(context.advice.get(pid) ?? []);
-    this.memory = new MemoryBuilder(leader, {
-      object: (key, writable) => this.#objectFd(key, writable),
-      place: (place, flags) => this.#placeFd(place, flags),
-    });
-  }
-
-  /** Where, in the process, the pidfd of the hands is. */
-  get handsFd(): number {
-    return this.#handsFd;
+    this.descriptors = new Descriptors(context, leader);
+    this.memory = new MemoryBuilder(leader, this.descriptors);
   }
 
   /**
@@ -95,7 +73,7 @@ export class Reborn implements RebornProcess {
       if (spare > 0) b.call(SYS.close_range, 0, spare - 1, 0);
     }
     await b.run();
-    this.#handsFd = owner === undefined ? spare : owner.#handsFd;
+    this.descriptors.handsFd = owner === undefined ? spare : owner.descriptors.handsFd;
   }
 
   async #maps(): Promise<Vma[]> {
@@ -116,51 +94,7 @@ export class Reborn implements RebornProcess {
 
   /** Moves the kernel's own mappings to where they can stay. */
   async placeVdso(active: VdsoImage, kept: readonly VdsoImage[], avoid: readonly Range[]): Promise<void> {
-    const own = (await this.#maps()).filter((v) => isVdso(v) || isVvar(v));
-    const vdso = own.find(isVdso);
-    if (vdso === undefined) throw new DomainError('unsupported', 'no vDSO in this OS instance');
-    const start = Math.min(...own.map((v) => v.start));
-    const end = Math.max(...own.map((v) => v.end));
-    const image = await this.leader.peek(vdso.start, vdso.end - vdso.start);
-    const vvarSize = vdso.start - start;
-
-    const generations = [active, ...kept];
-    const match = generations.find((g) => g.vdso.start - g.vvar.start === vvarSize && isSameVdso(g.image, image));
-    const area = { start: this.leader.area, end: this.leader.area + AREA_SIZE };
-    const busy = normalize([...avoid, ...generations.flatMap((g) => [g.vvar, g.vdso]), area, { start, end }]);
-    const base =
-      match?.vvar.start ??
-      findHole(busy, end - start, Math.max(0x100000, active.vdso.start - 0x4000_0000), active.vdso.start + 0x4000_0000);
-    if (base < 0) throw new DomainError('unsupported', 'no room for the vDSO', { resource: 'the whole address space' });
-
-    if (base !== start) {
-      const hops =
-        base < end && base + (end - start) > start ? [findHole(busy, end - start, 0x9_0000_0000), base] : [base];
-      let from = start;
-      for (const to of hops) {
-        const b = this.leader.batch();
-        const refs = own.map((v) =>
-          b.call(
-            SYS.mremap,
-            v.start - start + from,
-            v.end - v.start,
-            v.end - v.start,
-            MREMAP.MAYMOVE | MREMAP.FIXED,
-            v.start - start + to,
-          ),
-        );
-        const r = await b.run();
-        for (const ref of refs) check(r.value(ref), 'moving the vDSO');
-        from = to;
-      }
-    }
-    this.#plan = {
-      base,
-      image,
-      imageBase: base + vvarSize,
-      keep: generations.filter((g) => g !== match),
-      giveWay: match === undefined || match === active ? [] : normalize([match.vvar, match.vdso]),
-    };
+    this.#plan = await placeVdso(this.leader, await this.#maps(), active, kept, avoid);
   }
 
   /** Mappings to make: the checkpoint's, with the vDSO of the old kernel as ordinary memory. */
@@ -184,8 +118,7 @@ export class Reborn implements RebornProcess {
 
   /** Makes the mappings, and lets pages exist where the original has some. Can be repeated as the original changes. */
   async shapeMemory(vmas: readonly TargetVma[], active: VdsoImage, pages: readonly Range[]): Promise<void> {
-    this.#target = this.#targets(vmas, active);
-    await this.memory.shape(this.#target);
+    await this.memory.shape(this.#targets(vmas, active));
     await this.#writeKept(active);
     await this.memory.populate(this.flippable(pages));
     // Now, not while the domain stands still: what was made beforehand has its protection already.
@@ -303,31 +236,10 @@ export class Reborn implements RebornProcess {
 
   /** The program that the process executes, also one whose name is gone. */
   async #exeOf({ view, vmas }: ProcessImage): Promise<number> {
-    if (!isNameless(view)) return this.openExe(view.exe, view.places?.exe);
+    if (!isNameless(view)) return this.descriptors.openExe(view.exe, view.places?.exe);
     const shown = vmas.find((v) => v.deleted && v.path + DELETED === view.exe);
     if (shown?.backing.kind !== 'object') throw unsupported('a deleted program that is not mapped', view.exe);
-    return this.#objectFd(shown.backing.key, false);
-  }
-
-  /** Opens the program that the process executes, in its own name. Once for each path. `place`: where it is, if not there. */
-  async openExe(path: string, place?: string): Promise<number> {
-    if (this.#exe?.path === path) return this.#exe.fd;
-    if (place !== undefined) {
-      if (this.#exe !== undefined) this.#spares.push(this.#exe.fd);
-      this.#exe = { path, fd: await this.#placeFd(place, O.RDONLY) };
-      return this.#exe.fd;
-    }
-    const b = this.leader.batch();
-    const opened = b.call(SYS.openat, AT_FDCWD, b.str(path), O.RDONLY | O.CLOEXEC, 0);
-    // Out of the way of the descriptors to come.
-    const moved = b.call(SYS.fcntl, opened, F.DUPFD_CLOEXEC, this.#handsFd + 1);
-    b.call(SYS.close, opened);
-    const r = await b.run();
-    check(r.value(opened), `opening ${path}`);
-    const fd = check(r.value(moved), `opening ${path}`);
-    if (this.#exe !== undefined) this.#spares.push(this.#exe.fd);
-    this.#exe = { path, fd };
-    return fd;
+    return this.descriptors.object(shown.backing.key, false);
   }
 
   /** Brings a thread to life beside the leader, stopped. */
@@ -346,69 +258,8 @@ export class Reborn implements RebornProcess {
     this.threads.set(tid, tracee);
   }
 
-  /** Gives the process descriptors of files the hands hold. The process has none of its own before. */
-  async installFiles(files: readonly { handsFd: number; fd: number; cloexec: boolean }[]): Promise<void> {
-    const ascending = [...files].sort((x, y) => x.fd - y.fd);
-    // What is fetched gets the lowest free number: often the very one it shall have.
-    let lowestFree = 0;
-    for (let start = 0; start < ascending.length; start += 150) {
-      const b = this.leader.batch();
-      const refs = ascending.slice(start, start + 150).map(({ handsFd, fd, cloexec }) => {
-        const got = b.call(SYS.pidfd_getfd, this.#handsFd, handsFd, 0);
-        if (fd === lowestFree) {
-          lowestFree++;
-          return { fd, got, put: b.call(SYS.fcntl, got, F.SETFD, cloexec ? 1 : 0) };
-        }
-        const put = b.call(SYS.dup3, got, fd, cloexec ? O.CLOEXEC : 0);
-        b.call(SYS.close, got);
-        return { fd, got, put };
-      });
-      const r = await b.run();
-      for (const { fd, got, put } of refs) {
-        check(r.value(got), `fetching descriptor ${fd}`);
-        check(r.value(put), `placing descriptor ${fd}`);
-      }
-    }
-  }
-
-  async fetch(handsFd: number): Promise<number> {
-    const fd = await this.#fetch(handsFd);
-    this.#spares.push(fd);
-    return fd;
-  }
-
-  async #fetch(handsFd: number): Promise<number> {
-    const b = this.leader.batch();
-    const got = b.call(SYS.pidfd_getfd, this.#handsFd, handsFd, 0);
-    // Out of the way of the descriptors to come.
-    const moved = b.call(SYS.fcntl, got, F.DUPFD_CLOEXEC, this.#handsFd + 1);
-    b.call(SYS.close, got);
-    return check((await b.run()).value(moved), 'fetching a descriptor');
-  }
-
-  /** A descriptor of a memory object in the process: to write it, or to read it only. */
-  async #objectFd(key: string, writable: boolean): Promise<number> {
-    const name = `${key} ${writable ? 'w' : 'r'}`;
-    const known = this.#objects.get(name);
-    if (known !== undefined) return known;
-    const { hands, objectFds } = this.context;
-    const handsFd = objectFds.get(key);
-    if (handsFd === undefined) throw new DomainError('state', `memory object ${key} was not made`);
-    let fd: number;
-    if (writable) fd = await this.#fetch(handsFd);
-    else {
-      const only = await open(hands, `/proc/self/fd/${handsFd}`, O.RDONLY);
-      fd = await whileOpen(hands, only, () => this.#fetch(only));
-    }
-    this.#objects.set(name, fd);
-    return fd;
-  }
-
-  /** Has the process have a file of another mount namespace (mounts/places.ts), which the hands open. */
-  async #placeFd(place: string, flags: number): Promise<number> {
-    const { hands, anchor } = this.context;
-    const fd = await open(hands, anchor.way(place), flags);
-    return whileOpen(hands, fd, () => this.#fetch(fd));
+  fetch(handsFd: number): Promise<number> {
+    return this.descriptors.fetch(handsFd);
   }
 
   /** From now on its threads stop by this signal: others will be pending, as in the original. */
@@ -417,16 +268,6 @@ export class Reborn implements RebornProcess {
     if (runner === undefined || runner.signal === signal) return;
     runner.signal = signal;
     await together([...this.threads.values()].map((t) => t.blockSignals(signal)));
-  }
-
-  /** Closes what served the restoration only. */
-  async closeSpares(): Promise<void> {
-    const b = this.leader.batch();
-    for (const fd of [...this.#objects.values(), ...this.#spares]) b.call(SYS.close, fd);
-    if (this.#exe !== undefined) b.call(SYS.close, this.#exe.fd);
-    b.call(SYS.close, this.#handsFd);
-    await b.run();
-    this.#objects.clear();
   }
 
   /** Its threads, and what they wait for. */

@@ -95,7 +95,7 @@ export class Restoration {
       await reborn.settle(p, plan.keeps.get(p.view.pid) ?? []);
       await reborn.placeVdso(p.vdso, p.keptVdsos, p.vmas);
       await reborn.identify();
-      if (!isNameless(p.view)) await reborn.openExe(p.view.exe, p.view.places?.exe);
+      if (!isNameless(p.view)) await reborn.descriptors.openExe(p.view.exe, p.view.places?.exe);
       for (const t of p.view.threads) if (t.tid !== p.view.pid) await reborn.bearThread(t.tid);
     };
     await together(outlines.filter((p) => !hasOthersFiles(p.view)).map(makeReady));
@@ -154,7 +154,7 @@ export class Restoration {
             // What it would make would be there.
             if (own !== undefined && view.namespaces['net'] !== own['net'])
               throw unsupported('a socket made by who is in another network namespace now', `process ${pid}`);
-            return { tracee, handsFd: reborn.handsFd };
+            return { tracee, handsFd: reborn.descriptors.handsFd };
           });
         }
       }
@@ -279,7 +279,7 @@ export class Restoration {
     await together([
       this.#closeUntaken(),
       ...this.image.processes.map(({ view }) =>
-        hasOthersFiles(view) ? undefined : this.#reborn(view.pid).installFiles(own.get(view.pid) ?? []),
+        hasOthersFiles(view) ? undefined : this.#reborn(view.pid).descriptors.install(own.get(view.pid) ?? []),
       ),
     ]);
     await together(
@@ -372,7 +372,10 @@ export class Restoration {
       ...this.image.objects.map((o) => this.#transfer.settle(hands, objectFds.get(o.key) ?? -1, o)),
     ]);
     await together([...this.image.processes.map((p) => this.#reborn(p.view.pid).finishMemory(p)), this.#parts('late')]);
-    await together([...this.image.processes.map((p) => this.#reborn(p.view.pid).closeSpares()), this.#parts('last')]);
+    await together([
+      ...this.image.processes.map((p) => this.#reborn(p.view.pid).descriptors.closeSpares()),
+      this.#parts('last'),
+    ]);
     await this.#parts('end');
     await together([
       this.anchor.becomeReaper(),
