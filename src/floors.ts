@@ -56,9 +56,9 @@ export type { MonitorMachine, MonitorMemory } from './interposition/monitor-memo
 export type { Route } from './interposition/route.js';
 export type { LogicalAddressSpace } from './partition/address-space.js';
 export type { HartAssignment, HartMessage, HartReport } from './partition/assignment.js';
-export type { Hart } from './partition/hart.js';
-export type { Machine, Partition } from './partition/partition.js';
-export type { Vmm, VmmOptions } from './partition/vmm.js';
+export type { HartSupply, LogicalHart } from './partition/hart.js';
+export type { BoardPages, Machine, Partition } from './partition/partition.js';
+export type { PartitionOptions, Vmm, VmmOptions } from './partition/vmm.js';
 export type { FlipSide } from './remapping/flipper.js';
 export type { F32, F64, I32, I64, ValueType } from './wasm/expr.js';
 export type { WasmMemory, WasmModule } from './wasm/host.js';

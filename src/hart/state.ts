@@ -140,6 +140,8 @@ export const HSM_STOPPED = 1;
 export const HSM_START_PENDING = 2;
 /** Ours: a hart_start has taken the stopped hart and is about to write where it begins. It shows as START_PENDING. */
 export const HSM_CLAIMED = 0x100;
+/** Ours: the OS instance has no such hart now, and nobody but the VMM changes that. */
+export const HSM_ABSENT = 0x200;
 
 /** Page map entry: frame number << 8 | flags. A frame number is a byte offset in shared memory >> 12. */
 export const PAGE_PRESENT = 1;
@@ -165,6 +167,13 @@ export const RUN_STATE_PAUSED = 3;
 export const SSIP = 1 << 1;
 export const STIP = 1 << 5;
 export const SEIP = 1 << 9;
+
+/** How many harts an OS instance has now, of those that it can have: the first ones. */
+export function hartsThere(words: Int32Array, harts: readonly number[]): number {
+  let there = harts.length;
+  while (there > 0 && Atomics.load(words, (harts[there - 1] + HSM) >>> 2) === HSM_ABSENT) there--;
+  return there;
+}
 
 /**
  * Sets or clears interrupt bits of a hart and wakes it.

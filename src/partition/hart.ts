@@ -21,9 +21,17 @@ export interface Platform {
   randomBytes(into: Uint8Array): void;
 }
 
-/** A hart of the computer: a block of its state in machine memory, and a thread to run it. */
-export interface Hart {
+/** A hart as an OS instance sees it: a block of its state in machine memory, and a thread to run it. */
+export interface LogicalHart {
   /** Byte offset of the hart block. */
   readonly block: number;
-  readonly thread: HartThread;
+  /** None: the instance does not have the hart now. */
+  thread: HartThread | undefined;
+}
+
+/** Where an OS instance gets its harts from. */
+export interface HartSupply {
+  /** A hart to run on, as its thread. Throws ComputerError `no-hart`, or what starting a thread throws. */
+  take(): HartThread;
+  giveBack(thread: HartThread): void;
 }

@@ -27,7 +27,7 @@ import {
 } from '../hart/tlb.js';
 import { LogicalAddressSpace, RAM_START } from './address-space.js';
 import type { HartAssignment, HartMessage } from './assignment.js';
-import type { Hart } from './hart.js';
+import type { HartSupply, HartThread, LogicalHart } from './hart.js';
 import { gone, hold, letGo, mayMove, standing, start, stop, type Standing } from './standing.js';
 
 /** How long the main thread looks again and again before it lets others have a turn (ms). */
@@ -36,6 +36,9 @@ const SPIN = 2;
 const PAUSE_LIMIT = 10_000;
 /** The thread of a hart that has not stopped by then is ended (ms). */
 const STOP_LIMIT = 30_000;
+
+/** Where a partition's harts find its devices and its mailbox. */
+export type BoardPages = Pick<HartAssignment, 'board' | 'mailbox' | 'doorbell'>;
 
 /** What a partition needs of the machine it is a part of. */
 export interface Machine {
@@ -49,7 +52,7 @@ export interface Machine {
 /** The harts, frames and VMM-owned pages of one OS instance. */
 export class Partition {
   readonly space: LogicalAddressSpace;
-  /** Hart blocks by hart id. */
+  /** Hart blocks by hart id, also of harts that it does not have now: those are the last. */
   readonly blocks: readonly number[];
   onMessage: (message: HartMessage, hartId: number) => void = () => undefined;
 
@@ -61,18 +64,32 @@ export class Partition {
   #holds = 0;
   /** It was released, and its harts stand still, but somebody holds it. */
   #toGiveBack = false;
+  /** What a hart that is given later is told, as those were that were there from the start. */
+  #pages: BoardPages | undefined;
+  /** A hart that is being taken. */
+  #taking: (() => void) | undefined;
 
   /** Throws ComputerError `no-frames`, having taken nothing. */
   constructor(
     private readonly machine: Machine,
-    private readonly harts: readonly Hart[],
+    /** Those it has, which have threads, before those it may get. */
+    private readonly harts: readonly LogicalHart[],
+    private readonly supply: HartSupply,
     pages: number,
     private readonly onRelease: () => void,
   ) {
     this.blocks = harts.map(({ block }) => block);
     this.#words = new AtomicWords(machine.memory.words);
     this.space = new LogicalAddressSpace(machine.memory, pages);
-    harts.forEach((hart, id) => this.#initialise(hart.block, id));
+    harts.forEach(({ block, thread }, id) => {
+      machine.memory.bytes.fill(0, block, block + S.HART_STATE_SIZE);
+      this.#reset(block, id, thread === undefined ? S.HSM_ABSENT : S.HSM_STOPPED);
+    });
+  }
+
+  /** Harts that it has now: the first of its blocks. */
+  get given(): number {
+    return S.hartsThere(this.machine.memory.words, this.blocks);
   }
 
   /** Byte offset of `bytes` of cleared machine memory that no guest can reach; given back with the partition. */
@@ -89,35 +106,98 @@ export class Partition {
    * Throws ComputerError `released` if they have run before or the partition has been stopped or released, or what the
    * platform throws for want of threads: then it is to be released.
    */
-  start(entry: number, opaque: number, pages: Pick<HartAssignment, 'board' | 'mailbox' | 'doorbell'>): void {
+  start(entry: number, opaque: number, pages: BoardPages): void {
     const { machine, blocks } = this;
     const { words, view } = machine.memory;
     if (!start(this.#standing)) throw new ComputerError('released', 'the harts of a partition start once');
+    this.#pages = pages;
     view.setBigUint64(blocks[0] + S.HSM_START, BigInt(entry), true);
     view.setBigUint64(blocks[0] + S.HSM_OPAQUE, BigInt(opaque), true);
     Atomics.store(words, (blocks[0] + S.HSM) >>> 2, S.HSM_START_PENDING);
-    this.harts.forEach(({ block, thread }, hartId) => {
-      take(toBegin(this.#standing.holds > 0), this.#words, block);
-      try {
-        thread.assign(
-          {
-            memory: machine.memory.memory,
-            core: machine.core,
-            engine: machine.engine,
-            profile: machine.profile,
-            harts: blocks,
-            hartId,
-            epoch: machine.clock.epoch,
-            ...pages,
-          },
-          (message) => this.#receive(hartId, message),
-        );
-      } catch (error) {
-        take(GIVE_UP, this.#words, block);
-        throw error;
-      }
-      this.#standing.running++;
+    this.harts.forEach(({ thread }, hartId) => {
+      if (thread !== undefined) this.#assign(hartId, thread, pages);
     });
+  }
+
+  #assign(hartId: number, thread: HartThread, pages: BoardPages): void {
+    const { machine, blocks } = this;
+    take(toBegin(this.#standing.holds > 0), this.#words, blocks[hartId]);
+    try {
+      thread.assign(
+        {
+          memory: machine.memory.memory,
+          core: machine.core,
+          engine: machine.engine,
+          profile: machine.profile,
+          harts: blocks,
+          hartId,
+          epoch: machine.clock.epoch,
+          ...pages,
+        },
+        (message) => this.#receive(hartId, message),
+      );
+    } catch (error) {
+      take(GIVE_UP, this.#words, blocks[hartId]);
+      throw error;
+    }
+    this.#standing.running++;
+  }
+
+  /**
+   * Gives it the next of the harts that it may have, stopped: from now on it is there for the guest, which may start it.
+   * Answers its id. Throws ComputerError `no-hart` if it has all, or the computer has none left, `released` if the
+   * partition is ending, or what starting a thread throws; effect then: none.
+   */
+  giveHart(): number {
+    const id = this.given;
+    const hart = this.harts.at(id);
+    if (hart === undefined) throw new ComputerError('no-hart', `an instance for ${id} harts has ${id}`);
+    const { phase } = this.#standing;
+    if (this.#released || phase === 'stopping' || phase === 'ended') {
+      throw new ComputerError('released', 'the partition has been stopped');
+    }
+    const thread = this.supply.take();
+    try {
+      this.#reset(hart.block, id, S.HSM_ABSENT);
+      if (this.#pages !== undefined) this.#assign(id, thread, this.#pages);
+    } catch (error) {
+      this.supply.giveBack(thread);
+      throw error;
+    }
+    hart.thread = thread;
+    this.#offer(id);
+    return id;
+  }
+
+  /** The hart has its thread: from here on the guest has it. */
+  #offer(id: number): void {
+    Atomics.store(this.machine.memory.words, (this.blocks[id] + S.HSM) >>> 2, S.HSM_STOPPED);
+  }
+
+  /**
+   * Takes back its last hart, if the guest has stopped it; resolves when the computer has it. False: the guest uses it,
+   * or it is the only one, or another is being taken; effect then: none.
+   */
+  async takeHart(): Promise<boolean> {
+    const id = this.given - 1;
+    if (id < 1 || this.#taking !== undefined) return false;
+    const { words } = this.machine.memory;
+    const hsm = (this.blocks[id] + S.HSM) >>> 2;
+    if (Atomics.compareExchange(words, hsm, S.HSM_STOPPED, S.HSM_ABSENT) !== S.HSM_STOPPED) return false;
+    if (mayMove(this.#standing)) {
+      const taken = new Promise<void>((resolve) => (this.#taking = resolve));
+      take(ASK_STOP, this.#words, this.blocks[id]);
+      await taken;
+    } else this.#taken(id);
+    return true;
+  }
+
+  #taken(id: number): void {
+    const { thread } = this.harts[id];
+    this.harts[id].thread = undefined;
+    if (thread !== undefined) this.supply.giveBack(thread);
+    this.#taking?.();
+    this.#taking = undefined;
   }
 
   /**
@@ -160,7 +240,7 @@ export class Partition {
     if (this.#standing.running === 0) return;
     const stopped = new Promise<void>((resolve) => this.#whenStopped.push(resolve));
     const limit = setTimeout(() => {
-      for (const { thread } of this.harts) void thread.terminate();
+      for (const { thread } of this.harts) void thread?.terminate();
     }, STOP_LIMIT);
     await stopped;
     clearTimeout(limit);
@@ -203,7 +283,12 @@ export class Partition {
     if (message.type === 'failed') take(GIVE_UP, this.#words, this.blocks[hartId]);
     this.onMessage(message, hartId);
     const over = message.type === 'failed' || message.type === 'stopped';
+    if (over && this.#isBeingTaken(hartId)) this.#taken(hartId);
     if (over && gone(this.#standing)) for (const resolve of this.#whenStopped.splice(0)) resolve();
+  }
+
+  #isBeingTaken(hartId: number): boolean {
+    return Atomics.load(this.machine.memory.words, (this.blocks[hartId] + S.HSM) >>> 2) === S.HSM_ABSENT;
   }
 
   #all(steps: readonly Step[]): void {
@@ -214,11 +299,17 @@ export class Partition {
     return !mayMove(this.#standing) || this.blocks.every((block) => standsStill(this.#words, block));
   }
 
-  /** A hart as it comes out of reset, stopped. */
-  #initialise(block: number, id: number): void {
+  /**
+   * A hart as it comes out of reset. Others may be counting shoot-downs of it, or look whether it is there: of these words
+   * none is touched, but that `hsm` is said last.
+   */
+  #reset(block: number, id: number, hsm: number): void {
     const { memory } = this.machine;
     const { words, view, bytes } = memory;
-    bytes.fill(0, block, block + S.HART_STATE_SIZE);
+    bytes.fill(0, block, block + S.SIP);
+    Atomics.store(words, (block + S.SIP) >>> 2, 0);
+    bytes.fill(0, block + S.PRIVILEGE, block + S.HSM);
+    bytes.fill(0, block + S.HSM_START, block + S.HART_STATE_SIZE);
     bytes.fill(0xff, block + TLB_START, block + TLB_START + MODES * TLB_SIZE + 2 * FETCH_TLB_SIZE);
     // Code of the OS instance that had the hart before must not be taken for this one's.
     bytes.fill(0, block + PREDECODE_DIRECTORY, block + PREDECODED);
@@ -231,8 +322,8 @@ export class Partition {
     words[(block + S.PAGE_MAP) >>> 2] = this.space.pageMap;
     words[(block + S.FRAME_WORDS) >>> 2] = memory.frameWords;
     words[(block + S.HART_ID) >>> 2] = id;
-    words[(block + S.HSM) >>> 2] = S.HSM_STOPPED;
     words[(block + S.RESERVATION) >>> 2] = -1;
     words[(block + S.TLB_BASE) >>> 2] = TLB_START;
+    Atomics.store(words, (block + S.HSM) >>> 2, hsm);
   }
 }

@@ -38,7 +38,7 @@ const SYSTEM_FAILURE = 1;
 
 /** What the SBI needs of its surroundings. */
 export interface SbiHost {
-  /** Hart blocks of the OS instance, by hart id. */
+  /** Hart blocks of the OS instance, by hart id; also of harts that it may have some day (`hartsThere`). */
   readonly harts: readonly number[];
   readonly hartId: number;
   /** Byte offset of a guest-physical address that is memory of the instance (and may be written, with `write`), or -1. */
@@ -151,11 +151,16 @@ export class Sbi {
     return (this.hart.words[at] & this.hart.words[at + 1]) === -1;
   }
 
+  /** How many harts there are for the guest. */
+  #there(): number {
+    return S.hartsThere(this.hart.words, this.host.harts);
+  }
+
   /** Blocks of the harts that the mask in a0 and the base in a1 name (3.1), or undefined if one does not exist. */
   #named(): number[] | undefined {
-    const { harts } = this.host;
+    const harts = this.host.harts.slice(0, this.#there());
     // With this base the mask does not count.
-    if (this.#isAllOnes(A1)) return [...harts];
+    if (this.#isAllOnes(A1)) return harts;
     const base = this.hart.x(A1);
     if (base >= harts.length) return undefined;
     const at = (this.hart.h + S.X + 8 * A0) >>> 2;
@@ -208,7 +213,7 @@ export class Sbi {
         return [SUCCESS, 0];
       case 2: {
         const id = hart.x(A0);
-        if (id >= host.harts.length) return [INVALID_PARAM, 0];
+        if (id >= this.#there()) return [INVALID_PARAM, 0];
         const state = Atomics.load(words, (host.harts[id] + S.HSM) >>> 2);
         return [SUCCESS, state === S.HSM_CLAIMED ? S.HSM_START_PENDING : state];
       }
@@ -222,7 +227,7 @@ export class Sbi {
     const { hart, host } = this;
     const { words } = hart;
     const id = hart.x(A0);
-    if (id >= host.harts.length) return INVALID_PARAM;
+    if (id >= this.#there()) return INVALID_PARAM;
     const h = host.harts[id];
     const hsm = (h + S.HSM) >>> 2;
     if (Atomics.load(words, hsm) !== S.HSM_STOPPED) return ALREADY_AVAILABLE;

@@ -3,13 +3,13 @@
  * takes it back when the instance is gone.
  */
 import { Clock, hostNow } from '../computer/clock.js';
-import { ComputerError } from '../computer/errors.js';
 import { Frames } from '../computer/frames.js';
 import { FRAME_SIZE, MachineMemory } from '../computer/memory.js';
 import { Turns } from '../computer/turns.js';
 import { buildCore, type CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
-import type { Hart, Platform } from './hart.js';
+import type { LogicalHart, Platform } from './hart.js';
+import { Harts } from './harts.js';
 import { MONITOR_BYTES, shareMachine } from './limits.js';
 import { Partition } from './partition.js';
 
@@ -24,6 +24,12 @@ export interface VmmOptions {
   readonly profile?: boolean;
 }
 
+/** What of a partition is not said by how many harts and how much memory it has. */
+export interface PartitionOptions {
+  /** Harts that it may have some day; as many as it has now unless told. */
+  readonly maxHarts?: number;
+}
+
 /** The owner of a computer's harts, frames and threads, who gives partitions of it to OS instances. */
 export class Vmm {
   readonly machine: MachineMemory;
@@ -35,8 +41,7 @@ export class Vmm {
   readonly core: CoreCode;
   readonly engine: EngineOptions;
   readonly profile: boolean;
-  readonly #free: Hart[];
-  readonly #all: readonly Hart[];
+  readonly #harts: Harts;
   readonly #partitions = new Set<Partition>();
 
   /** Throws ComputerError `too-large` or `memory`, or what starting a thread throws; no thread remains then. */
@@ -44,7 +49,7 @@ export class Vmm {
     readonly platform: Platform,
     { memory, harts, engine = {}, profile = false }: VmmOptions,
   ) {
-    const { limits, hartFrames, predecodePages } = shareMachine(memory, harts);
+    const { logicalHarts, limits, hartFrames, predecodePages } = shareMachine(memory, harts);
     this.machine = MachineMemory.create(limits);
     const forMonitor = MONITOR_BYTES / FRAME_SIZE;
     const first = this.machine.frames.allocateRun(forMonitor);
@@ -54,23 +59,13 @@ export class Vmm {
     this.core = buildCore(limits, predecodePages);
     this.engine = engine;
     this.profile = profile;
-    const all: Hart[] = [];
-    try {
-      while (all.length < harts) {
-        const block = this.machine.frames.allocateRun(hartFrames) * FRAME_SIZE;
-        all.push({ block, thread: platform.startHartThread() });
-      }
-    } catch (error) {
-      for (const { thread } of all) void thread.terminate();
-      throw error;
-    }
-    this.#all = all;
-    this.#free = [...this.#all];
+    const blocks = this.machine.frames.allocateRun(logicalHarts * hartFrames);
+    this.#harts = new Harts(platform, harts, { first: blocks, frames: hartFrames, count: logicalHarts });
   }
 
   /** Harts that belong to no OS instance. */
   get freeHarts(): number {
-    return this.#free.length;
+    return this.#harts.free;
   }
 
   /** Bytes of machine memory that belong to nobody. */
@@ -78,29 +73,37 @@ export class Vmm {
     return this.machine.frames.free * FRAME_SIZE;
   }
 
-  /** Throws ComputerError `no-hart` or `no-frames`, having taken nothing. */
-  partition(harts: number, memory: number): Partition {
-    if (harts > this.#free.length) {
-      throw new ComputerError(
-        'no-hart',
-        `${harts} harts asked for, ${this.#free.length} of ${this.#all.length} are free`,
-      );
-    }
-    const mine = this.#free.slice(0, harts);
+  /**
+   * A partition with so many harts, and room for `maxHarts` (`Partition.giveHart`).
+   * Throws ComputerError `no-hart` or `no-frames`, or what starting a thread throws, having taken nothing.
+   */
+  partition(harts: number, memory: number, { maxHarts = harts }: PartitionOptions = {}): Partition {
+    const supply = this.#harts;
+    supply.check(harts);
+    const mine = supply.takeBlocks(maxHarts).map((block): LogicalHart => ({ block, thread: undefined }));
+    const giveBack = (): void => {
+      for (const { thread } of mine) if (thread !== undefined) supply.giveBack(thread);
+      supply.giveBackBlocks(mine.map(({ block }) => block));
+    };
     const { machine: frames, core, engine, clock, profile } = this;
     const machine = { memory: frames, core, engine, clock, profile };
-    const partition = new Partition(machine, mine, Math.floor(memory / FRAME_SIZE), () => {
-      this.#partitions.delete(partition);
-      this.#free.push(...mine);
-    });
-    this.#free.splice(0, harts);
-    this.#partitions.add(partition);
-    return partition;
+    try {
+      for (const hart of mine.slice(0, harts)) hart.thread = supply.take();
+      const partition = new Partition(machine, mine, supply, Math.floor(memory / FRAME_SIZE), () => {
+        this.#partitions.delete(partition);
+        giveBack();
+      });
+      this.#partitions.add(partition);
+      return partition;
+    } catch (error) {
+      giveBack();
+      throw error;
+    }
   }
 
   /** Stops everything; no thread remains. */
   async close(): Promise<void> {
     await Promise.all([...this.#partitions].map((partition) => partition.release()));
-    await Promise.all(this.#all.map(({ thread }) => thread.terminate()));
+    await this.#harts.close();
   }
 }

@@ -7,7 +7,7 @@
  */
 import type { InterruptLine, MmioRegion } from '../dma.js';
 import { lock, unlock } from '../state-page.js';
-import { SEIP, setPending } from '../../hart/state.js';
+import { hartsThere, SEIP, setPending } from '../../hart/state.js';
 import {
   CONTEXT,
   CONTEXT_SIZE,
@@ -49,7 +49,7 @@ export class Plic implements MmioRegion {
   /**
    * @param buffer the computer's shared memory
    * @param stateOffset byte offset of the state page
-   * @param harts byte offset of the hart block of each context's hart
+   * @param harts byte offset of the hart block of each context's hart; there are as many contexts as harts (`hartsThere`)
    */
   constructor(buffer: SharedArrayBuffer, stateOffset: number, harts: readonly number[]) {
     if (harts.length > PLIC_CONTEXTS) throw new RangeError(`a PLIC has at most ${PLIC_CONTEXTS} contexts`);
@@ -107,7 +107,7 @@ export class Plic implements MmioRegion {
     if (size !== 4 || (offset & 3) !== 0) return 0;
     if (offset >= REG_CONTEXT) {
       const c = Math.floor((offset - REG_CONTEXT) / REG_CONTEXT_STRIDE);
-      if (c >= this.#harts.length) return 0;
+      if (c >= this.#contexts()) return 0;
       const register = (offset - REG_CONTEXT) % REG_CONTEXT_STRIDE;
       if (register === REG_THRESHOLD) return this.#load(this.#context(c) + THRESHOLD);
       return register === REG_CLAIM ? this.#claim(c) : 0;
@@ -120,7 +120,7 @@ export class Plic implements MmioRegion {
     if (size !== 4 || (offset & 3) !== 0) return;
     if (offset >= REG_CONTEXT) {
       const c = Math.floor((offset - REG_CONTEXT) / REG_CONTEXT_STRIDE);
-      if (c >= this.#harts.length) return;
+      if (c >= this.#contexts()) return;
       const register = (offset - REG_CONTEXT) % REG_CONTEXT_STRIDE;
       if (register === REG_CLAIM) this.#complete(c, value >>> 0);
       else if (register === REG_THRESHOLD) this.#change(this.#context(c) + THRESHOLD, value & PRIORITY_MASK);
@@ -139,7 +139,7 @@ export class Plic implements MmioRegion {
     if (offset < REG_ENABLE) return offset - REG_PENDING < SOURCE_WORDS * 4 ? PENDING + offset - REG_PENDING : -1;
     const c = Math.floor((offset - REG_ENABLE) / REG_ENABLE_STRIDE);
     const word = (offset - REG_ENABLE) % REG_ENABLE_STRIDE;
-    return c < this.#harts.length && word < SOURCE_WORDS * 4 ? this.#context(c) + ENABLE + word : -1;
+    return c < this.#contexts() && word < SOURCE_WORDS * 4 ? this.#context(c) + ENABLE + word : -1;
   }
 
   #change(at: number, value: number): void {
@@ -207,6 +207,11 @@ export class Plic implements MmioRegion {
       this.#store(context + OUTPUT, level);
       setPending(this.#words, this.#harts[c], SEIP, level === 1);
     }
+  }
+
+  /** Contexts that there are for the guest. */
+  #contexts(): number {
+    return hartsThere(this.#words, this.#harts);
   }
 
   #context(c: number): number {
