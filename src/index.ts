@@ -271,6 +271,8 @@ export type { ResetKind } from './partition/sbi.js';
 export type { CommonOptions } from './system/boot-options.js';
 export type { Computer as SystemComputer } from './system/computer.js';
 export type { AddedCard } from './system/cards.js';
+export type { Cable, GivenDevice, PlugOptions } from './system/hot-plug.js';
+export type { NicLink } from './system/nic-link.js';
 export type { Plug } from './system/instance.js';
 export type { Output } from './system/shell/output.js';
 export type { Shells } from './system/shell/shells.js';

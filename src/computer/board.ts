@@ -175,6 +175,12 @@ export class Board {
     return device;
   }
 
+  /** The first empty slot from `slot` on. */
+  firstFree(slot: number): number | undefined {
+    while (this.#devices.has(slot)) slot++;
+    return slot < PCI_SLOTS ? slot : undefined;
+  }
+
   /** What a device in `slot` has around it. */
   surroundings(slot: number): Surroundings {
     const { dma, budget, refused, fault, failed } = this.#options;

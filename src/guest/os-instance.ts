@@ -11,7 +11,8 @@ import type { ConsolePort } from '../computer/virtio/console-port.js';
 import { MAX_PORTS, type PortOptions, type VirtioConsole } from '../computer/virtio/console.js';
 import type { NetOptions, VirtioNet } from '../computer/virtio/net.js';
 import { FRAME_SIZE } from '../computer/memory.js';
-import type { ComputerDevice } from '../interposition/device.js';
+import type { ComputerDevice, SwitchOptions } from '../interposition/device.js';
+import { InterpositionError } from '../interposition/errors.js';
 import { Devices, groundOf } from '../interposition/inventory.js';
 import { DiskDevice } from '../interposition/kinds/disk.js';
 import { NicDevice } from '../interposition/kinds/nic.js';
@@ -115,9 +116,7 @@ export class OsInstance implements TurnTaker {
   onDeviceFault: (message: string) => void = () => undefined;
 
   readonly board: Board;
-  /** The devices that it has, in the order of their slots. */
-  readonly devices: readonly ComputerDevice[];
-  readonly #given: ComputerDevice[] = [];
+  readonly #given: { readonly slot: number; readonly device: ComputerDevice }[] = [];
   /** What the harts did; filled as they stop. */
   readonly reports: HartReport[] = [];
   readonly #vmm: Vmm;
@@ -148,7 +147,6 @@ export class OsInstance implements TurnTaker {
     this.name = options.name;
     checkDevices(options);
     this.#inventory = options.inventory ?? new Devices(groundOf(vmm));
-    this.devices = this.#given;
     const layout = layOut(options);
     this.partition = vmm.partition(options.harts ?? 1, options.memory);
     this.ended = new Promise((resolve) => {
@@ -191,6 +189,11 @@ export class OsInstance implements TurnTaker {
       throw error;
     }
     this.partition.onMessage = (message, hartId) => this.#receive(message, hartId);
+  }
+
+  /** The devices that it has, in the order of their slots. */
+  get devices(): readonly ComputerDevice[] {
+    return this.#given.map(({ device }) => device);
   }
 
   get harts(): number {
@@ -253,10 +256,11 @@ export class OsInstance implements TurnTaker {
   ): { console: VirtioConsole; disks: readonly VirtioBlock[]; nics: readonly VirtioNet[] } {
     const inventory = this.#inventory;
     const give = <C extends ComputerDevice>(name: string, device: C): C => {
-      this.#give(board, name, device);
+      this.#give(board, () => name, device);
       return device;
     };
     const own = <C extends ComputerDevice>(device: C): C => {
+      device.bindTo(board);
       this.#own.push(device);
       return device;
     };
@@ -279,13 +283,28 @@ export class OsInstance implements TurnTaker {
     };
   }
 
-  /** Puts a device into the next slot, and answers which. */
-  #give(board: Board, name: string, device: ComputerDevice): number {
-    const slot = FIRST_SLOT + this.#given.length;
-    this.#devices.set(slot, name);
+  /** Puts a device into the first slot that is empty, and answers which. */
+  #give(board: Board, name: (slot: number) => string, device: ComputerDevice): number {
+    const slot = board.firstFree(FIRST_SLOT);
+    if (slot === undefined) {
+      const most = PCI_SLOTS - FIRST_SLOT;
+      throw new GuestError(
+        'too-many-devices',
+        `${this.name} has no room for ${device.id}: all ${most} slots are taken`,
+      );
+    }
     device.give(board, slot, this.name);
-    this.#given.push(device);
+    this.#devices.set(slot, name(slot));
+    // What was there before was taken out of the computer.
+    this.#forget((given) => given.slot === slot);
+    this.#given.push({ slot, device });
+    this.#given.sort((a, b) => a.slot - b.slot);
     return slot;
+  }
+
+  #forget(which: (given: { readonly slot: number; readonly device: ComputerDevice }) => boolean): void {
+    const at = this.#given.findIndex(which);
+    if (at >= 0) this.#given.splice(at, 1);
   }
 
   /**
@@ -293,20 +312,40 @@ export class OsInstance implements TurnTaker {
    * sysfs). Throws GuestError `too-many-devices`, InterpositionError `no-room`.
    */
   addNic(options: NetOptions): { readonly device: NicDevice; readonly slot: number } {
-    const most = PCI_SLOTS - FIRST_SLOT;
-    if (this.#given.length >= most)
-      throw new GuestError(
-        'too-many-devices',
-        `${this.name} has no room for another network card: all ${most} slots are taken`,
-      );
     const device = this.#inventory.addNic(options);
-    this.#own.push(device);
-    return { device, slot: this.#give(this.board, `network card in slot ${FIRST_SLOT + this.#given.length}`, device) };
+    try {
+      device.bindTo(this.board);
+      const slot = this.plug(device);
+      this.#own.push(device);
+      return { device, slot };
+    } catch (error) {
+      void this.#inventory.remove(device);
+      throw error;
+    }
+  }
+
+  /**
+   * Puts a device of the computer into an empty slot of the running instance, as `addNic` does; the slot. Throws GuestError
+   * `too-many-devices`, InterpositionError `mode` (another has it), `closed`.
+   */
+  plug(device: ComputerDevice): number {
+    return this.#give(this.board, (slot) => `${device.kind} in slot ${slot}`, device);
+  }
+
+  /**
+   * Empties the slot of a device, which the guest should have let go of (`remove` in its sysfs); the device is the
+   * computer's again, and as new but for what it holds. Throws InterpositionError `mode` if it has not the device, `in-use`,
+   * `busy`, `closed`; it has it still then, but with `closed`.
+   */
+  async unplug(device: ComputerDevice, options?: SwitchOptions): Promise<void> {
+    if (!device.isOn(this.board)) throw new InterpositionError('mode', `${this.name} has not got ${device.id}`);
+    await device.withdraw(options);
+    this.#forget((given) => given.device === device);
   }
 
   /** At once nothing of it touches the partition any more; resolves when nothing is under way. */
   #leaveDevices(): Promise<unknown> {
-    const left = this.devices.map((device) => device.leave());
+    const left = this.devices.filter((device) => device.isOn(this.board)).map((device) => device.leave());
     return Promise.all([...left, ...this.#own.map((device) => this.#inventory.remove(device))]);
   }
 

@@ -8,6 +8,7 @@
  *                                                  line ──▶ the driver
  */
 import type { Board } from '../computer/board.js';
+import { interruptOf } from '../computer/pci/host.js';
 import type { Turns, TurnTaker } from '../computer/turns.js';
 import type { Surroundings, VirtioDevice } from '../computer/virtio/device.js';
 import type { Driver } from './driver/driver.js';
@@ -121,6 +122,9 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   /** A switch is under way. */
   #switching: Promise<unknown> | undefined;
   #closed = false;
+  #home: Board | undefined;
+  /** Nobody has it, and what somebody asked of it is not over. */
+  #isComingToRest = false;
 
   /** @param make makes the device over a host; its page is the computer's */
   constructor(
@@ -158,21 +162,45 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     return this.#between?.driver;
   }
 
+  /** The PCI slot in which the OS instance that has it finds it. */
+  get slot(): number | undefined {
+    return this.#place?.slot;
+  }
+
+  /** Whether it is plugged in there. */
+  isOn(board: Board): boolean {
+    return this.#place?.board === board;
+  }
+
   /** Byte offset of the page in which the OS finds the device's state now. */
   get statePage(): number {
     return (this.#between?.emulation ?? this.device).page * 4;
   }
 
-  /** Gives the device to an OS instance, which finds it in that slot. Throws InterpositionError `mode` if it is another's. */
+  /**
+   * Gives the device to an OS instance, which finds it in that slot. Throws InterpositionError `mode` if it is another's, or
+   * not yet at rest after it was, `closed`.
+   */
   give(board: Board, slot: number, user: string): void {
     if (this.#closed) throw new InterpositionError('closed', `${this.id} was taken out of the computer`);
     if (this.#place !== undefined) {
       throw new InterpositionError('mode', `${this.id} belongs to ${this.#place.user} already`);
     }
+    if (this.#home !== undefined && this.#home !== board) {
+      throw new InterpositionError('mode', `${this.id} was made for another OS instance, and goes with that`);
+    }
+    if (this.#isComingToRest) {
+      throw new InterpositionError('mode', `${this.id} has to finish what its last user asked of it first`);
+    }
     board.put(slot, this.device);
     this.#route.lead(this.#counted(board.surroundings(slot)));
     this.#place = { board, slot, user };
     this.device.goOn();
+  }
+
+  /** From now on no other OS instance is given it. */
+  bindTo(board: Board): void {
+    this.#home = board;
   }
 
   /**
@@ -324,7 +352,7 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   #whenStill(
     place: Place,
     device: VirtioDevice,
-    alsoGoesOn: () => string | undefined,
+    goesOn: () => string | undefined,
     { timeout = DEFAULT_TIMEOUT, signal }: SwitchOptions,
     change: () => void,
   ): Promise<SwitchReport> {
@@ -332,7 +360,14 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     const { board, slot } = place;
     const isGone = (): boolean => this.#place !== place || device.isOut;
     const { soon } = this.#ground;
-    return standStill({ board, slot, device, alsoGoesOn, isGone, limit: timeout, soon, signal }, change);
+    return standStill({ board, slot, device, goesOn, isGone, limit: timeout, soon, signal }, change);
+  }
+
+  /** What goes on between who answers in a slot and the OS, in words. */
+  #goesOnAt({ board, slot }: Place, answers: VirtioDevice): string | undefined {
+    const why = answers.goesOn();
+    if (why !== undefined) return why;
+    return board.plic.isIdle(interruptOf(slot)) ? undefined : 'an interrupt that is not completed';
   }
 
   async #interpose(options: SwitchOptions): Promise<SwitchReport> {
@@ -341,7 +376,10 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     const memory = new MonitorMemory(machine, frames, this.#kind.driverBytes);
     try {
       const page = (this.#monitorPage ??= new MonitorMemory(machine, frames, 4096)).start;
-      const report = await this.#whenStill(place, this.device, none, options, () => this.#stepIn(place, memory, page));
+      const goesOn = (): string | undefined => this.#goesOnAt(place, this.device);
+      const report = await this.#whenStill(place, this.device, goesOn, options, () =>
+        this.#stepIn(place, memory, page),
+      );
       this.counters.interposed++;
       return report;
     } catch (error) {
@@ -386,8 +424,9 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     const between = this.#between;
     if (between === undefined) throw new InterpositionError('mode', `${this.id} is not interposed`);
     const { driver, emulation } = between;
-    const alsoGoesOn = (): string | undefined => this.#kind.goesOn?.() ?? driver.goesOn ?? this.device.goesOnInside();
-    const report = await this.#whenStill(place, emulation, alsoGoesOn, options, () => this.#giveBack(place, between));
+    const goesOn = (): string | undefined =>
+      this.#goesOnAt(place, emulation) ?? this.#kind.goesOn?.() ?? driver.goesOn ?? this.device.goesOnInside();
+    const report = await this.#whenStill(place, emulation, goesOn, options, () => this.#giveBack(place, between));
     this.counters.steppedAway++;
     return report;
   }
@@ -486,6 +525,41 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
   async leave(): Promise<void> {
     const place = this.#place;
     if (place === undefined) return;
+    const between = this.#unplug(place);
+    // Sees that its place is gone.
+    await this.#switching?.catch(none);
+    await this.#comeToRest(between);
+  }
+
+  /**
+   * Takes the device from an OS instance that runs, which should have let go of it: when no hart is at its registers or in
+   * the middle of a request of it, its slot is empty, and it is as after `leave`.
+   * Throws InterpositionError `in-use`, `mode`, `busy`, `closed`; nothing has changed then.
+   */
+  async withdraw(options: SwitchOptions = {}): Promise<void> {
+    let between: Between<D> | undefined;
+    await this.#inTurn(async () => {
+      const place = this.#place;
+      if (place === undefined) throw new InterpositionError('mode', `${this.id} belongs to no OS instance`);
+      this.#refuseIfUsed();
+      const answers = this.#between?.emulation ?? this.device;
+      return await this.#whenStill(
+        place,
+        answers,
+        // A driver that is gone leaves nothing; what another would go on with is not waited for.
+        () => answers.goesOnInside(),
+        options,
+        () => {
+          this.#refuseIfUsed();
+          between = this.#unplug(place);
+        },
+      );
+    });
+    await this.#comeToRest(between);
+  }
+
+  /** At once nobody finds it in its slot any more, and it reaches nobody's memory. */
+  #unplug(place: Place): Between<D> | undefined {
     const answers = this.#between?.emulation ?? this.device;
     // What harts have taken of a console's text has been said, and is passed on; the queues are nobody's.
     answers.holdKicks();
@@ -502,14 +576,18 @@ export class ComputerDevice<T extends VirtioDevice = VirtioDevice, D extends Dri
     between?.driver.close();
     between?.emulation.detach();
     for (const use of uses) this.#endUse(use);
-    // Sees that its place is gone.
-    await this.#switching?.catch(none);
+    return between;
+  }
+
+  async #comeToRest(between: Between<D> | undefined): Promise<void> {
+    this.#isComingToRest = true;
     while (this.device.goesOnInside() !== undefined && !this.device.isOut) {
       this.device.poll();
       await new Promise<void>((resolve) => setTimeout(resolve, 1));
     }
     between?.memory.release();
     if (!this.device.isOut) this.device.powerCycle();
+    this.#isComingToRest = false;
   }
 
   /** Takes the device out of the computer. */

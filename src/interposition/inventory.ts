@@ -67,8 +67,9 @@ export class Devices implements Iterable<ComputerDevice> {
     return this.#add(new DiskDevice(this.#name('disk'), this.#ground, make, release));
   }
 
-  addNic(options: NetOptions): NicDevice {
-    return this.#add(new NicDevice(this.#name('nic'), this.#ground, (host) => new VirtioNet(host, options)));
+  /** `release` lets go of what is behind the card, when it is removed. Throws InterpositionError `no-room`. */
+  addNic(options: NetOptions, release?: () => void): NicDevice {
+    return this.#add(new NicDevice(this.#name('nic'), this.#ground, (host) => new VirtioNet(host, options), release));
   }
 
   addConsole(options: ConsoleOptions): ConsoleDevice {

@@ -10,7 +10,6 @@
  *        │                    ▼
  *        └── let go ──── stands still
  */
-import { interruptOf } from '../computer/pci/host.js';
 import type { Board } from '../computer/board.js';
 import type { VirtioDevice } from '../computer/virtio/device.js';
 import { InterpositionError } from './errors.js';
@@ -25,8 +24,8 @@ export interface StandStillOptions {
   readonly slot: number;
   /** Who answers in the slot. */
   readonly device: VirtioDevice;
-  /** What else has to be over, in words; undefined: nothing. */
-  readonly alsoGoesOn: () => string | undefined;
+  /** What has to be over first, in words; undefined: nothing. */
+  readonly goesOn: () => string | undefined;
   /** Whether the device has left its slot. */
   readonly isGone: () => boolean;
   /** Milliseconds. */
@@ -85,13 +84,8 @@ export async function standStill(options: StandStillOptions, change: () => void)
 }
 
 /** Undefined: the slot is held and nothing goes on. */
-function tryToHold({ board, slot, device, alsoGoesOn }: StandStillOptions): string | undefined {
-  const { slots, plic } = board;
-  const goesOn = (): string | undefined => {
-    const why = device.goesOn() ?? alsoGoesOn();
-    if (why !== undefined) return why;
-    return plic.isIdle(interruptOf(slot)) ? undefined : 'an interrupt that is not completed';
-  };
+function tryToHold({ board, slot, goesOn }: StandStillOptions): string | undefined {
+  const { slots } = board;
   const before = goesOn();
   if (before !== undefined) return before;
   const page = slots.at(slot);

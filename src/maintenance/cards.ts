@@ -9,11 +9,11 @@
  */
 import { DomainError } from '../domain/errors.js';
 import { inTurn } from '../domain/in-turn.js';
-import { writeText } from '../domain/linux/os.js';
 import { cardsAtHome, isPciAddress, noteAdded } from '../domain/tree/cards.js';
 import type { DomainNetwork } from '../domain/tree/netlink.js';
 import type { Hands } from '../guest/hands/hands.js';
 import { GuestError } from '../guest/errors.js';
+import { rescan } from '../guest/hot-plug.js';
 import { parseIpv4, parseMac, type GateTarget, type Port } from '../net/index.js';
 import type { Instance, Network } from '../system/index.js';
 import type { AddedCard } from '../system/cards.js';
@@ -29,8 +29,6 @@ interface Card {
 
 /** Of each network, the instances on it that have cards for domains: no two domains have the same address. */
 const onNetwork = new WeakMap<Network, Set<DomainCards>>();
-
-const RESCAN = '/sys/bus/pci/rescan';
 
 /** The addresses of a domain as numbers. Throws NetError `BAD_CONFIG`. */
 export const targetOf = ({ mac, address }: DomainNetwork): { readonly mac: number; readonly ip: number } => ({
@@ -112,7 +110,7 @@ export class DomainCards {
     noteAdded(hands, added.pci);
     const card: Card = { card: added, user: {}, promised: false };
     this.#cards.push(card);
-    const scanned = await writeText(hands, RESCAN, '1');
+    const scanned = await rescan(hands);
     if (scanned < 0 || !(await cardsAtHome(hands)).has(added.pci))
       throw new DomainError(
         'state',

@@ -87,6 +87,7 @@ export class Carrier implements FlipSide {
     try {
       instance.os.mailbox.reset(token);
       const { hands, transport } = await takeHands(instance, bootTimeout);
+      instance.hands = hands;
       await setClock(hands);
       await mountTrees(hands, trees, disks.length);
       const kernel = ((await readText(hands, '/proc/sys/kernel/osrelease')) ?? '').trim();

@@ -1,4 +1,5 @@
 /** Network cards that an OS instance gets while it runs, each with a port of the switch for itself. */
+import { pciAddress } from '../guest/hot-plug.js';
 import type { OsInstance } from '../guest/os-instance.js';
 import type { NicDevice } from '../interposition/kinds/nic.js';
 import type { Port } from '../net/index.js';
@@ -44,5 +45,5 @@ export class AddedCard {
 /** Adds a card; the kernel of the instance finds it when it scans its bus. Throws as `OsInstance.addNic`. */
 export function addCard(os: OsInstance, network: Network): AddedCard {
   const { device, slot } = os.addNic({ mac: macBytes(network.cardMac()), checksumsVerified: true });
-  return new AddedCard(network, device, `0000:00:${slot.toString(16).padStart(2, '0')}.0`);
+  return new AddedCard(network, device, pciAddress(slot));
 }

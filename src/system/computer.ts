@@ -7,7 +7,9 @@ import { BlockError, type BlockBackend } from '../computer/virtio/block-backend.
 import { OverlayDisk } from '../computer/virtio/overlay-disk.js';
 import { OsInstance, type OsEnd, type OsOptions } from '../guest/os-instance.js';
 import { concatCpio } from '../image/index.js';
+import type { ComputerDevice } from '../interposition/device.js';
 import { DiskDevice } from '../interposition/kinds/disk.js';
+import type { NicDevice } from '../interposition/kinds/nic.js';
 import { Devices, groundOf } from '../interposition/inventory.js';
 import type { SharedNic } from '../interposition/path/nic-types.js';
 import { parseIpv4, type Forward } from '../net/index.js';
@@ -22,6 +24,7 @@ import {
 } from './boot-arguments.js';
 import type { BootOptions, DiskOptions, FileSource } from './boot-options.js';
 import { connectCable } from './cable.js';
+import { NicLink } from './nic-link.js';
 import type { AddedCard } from './cards.js';
 import { Console } from './console.js';
 import { SystemError } from './errors.js';
@@ -69,6 +72,7 @@ export class Computer {
   readonly #platform: SystemPlatform;
   readonly #instances = new Map<string, Instance | undefined>();
   readonly #booting = new Set<Promise<unknown>>();
+  readonly #links = new WeakMap<ComputerDevice, NicLink>();
   #closed = false;
   #count = 0;
 
@@ -106,6 +110,35 @@ export class Computer {
     if (!this.#closed) return device;
     await this.devices.remove(device);
     throw new SystemError('closed', 'the computer was closed');
+  }
+
+  /**
+   * A network card that belongs to the computer, and to no OS instance until one is given it (`Instance.give`). It has a
+   * place on the computer's network, whose address its user has by DHCP (`linkOf`). It is closed with the computer, or by
+   * `devices.remove`.
+   * Throws SystemError `no-network` (there is none, or no place on it), `closed`, InterpositionError `no-room`.
+   */
+  addNic(): NicDevice {
+    this.#refuseIfClosed();
+    const { network } = this;
+    if (network === undefined) throw new SystemError('no-network', 'the computer was made without a network');
+    const place = network.takePlace();
+    let link: NicLink | undefined;
+    try {
+      const options = { mac: macBytes(place.mac), checksumsVerified: true };
+      const nic = this.devices.addNic(options, () => link?.close());
+      link = new NicLink(network, place, nic);
+      this.#links.set(nic, link);
+      return nic;
+    } catch (error) {
+      network.leavePlace(place);
+      throw error;
+    }
+  }
+
+  /** Where a card of `addNic` is on the network; undefined: it is none of these. */
+  linkOf(device: ComputerDevice): NicLink | undefined {
+    return this.#links.get(device);
   }
 
   /** Harts that belong to no OS instance. */
@@ -202,6 +235,8 @@ export class Computer {
       ports: [...ports, ...forShells],
       ...pick(options, ['columns', 'rows']),
     });
+    // What was opened for it goes with it.
+    for (const disk of resources.disks) disk.bindTo(os.board);
     const ended = os.ended.then(async (end: OsEnd): Promise<InstanceEnd> => {
       await os.destroy();
       await Promise.all(os.disks.map((disk) => disk.quiet()));
@@ -217,7 +252,7 @@ export class Computer {
       (into) => this.#platform.randomBytes(into),
       options.run === undefined ? undefined : 'a script (`run`)',
     );
-    const instance = new Instance(os, console, shells, plug, ended);
+    const instance = new Instance(os, console, shells, plug, ended, (device) => this.linkOf(device));
     resources.forwards = instance.forwards;
     resources.cards = instance.cards;
     try {

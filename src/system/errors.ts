@@ -12,6 +12,9 @@
  * | `timeout`       | what was waited for did not come in time                             |
  * | `no-port`       | all console ports of the instance are taken                          |
  * | `no-shell`      | the guest offers no shell to start another one from                 |
+ * | `no-hands`      | nothing in the guest can be asked for what is wanted: it is no `Carrier` |
+ * | `in-use`        | the guest uses what it should give back                              |
+ * | `refused`       | the guest did not do what its hands asked it for                     |
  * | `too-much-output` | a command wrote more than can be kept                              |
  * | `not-readable`  | a file that was named cannot be read                                 |
  */
@@ -25,6 +28,9 @@ export type SystemErrorCode =
   | 'timeout'
   | 'no-port'
   | 'no-shell'
+  | 'no-hands'
+  | 'in-use'
+  | 'refused'
   | 'too-much-output'
   | 'not-readable';
 

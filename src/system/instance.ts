@@ -1,8 +1,10 @@
 /** An OS instance on a computer, with its console and its place on the network. */
+import type { Hands } from '../guest/hands/hands.js';
 import type { OsEnd, OsInstance } from '../guest/os-instance.js';
 import type { ComputerDevice } from '../interposition/device.js';
 import type { Forward, Port } from '../net/index.js';
 import { addCard, type AddedCard } from './cards.js';
+import { HotPlug, type Cable, type GivenDevice, type PlugOptions } from './hot-plug.js';
 import type { ForwardRequest } from './boot-options.js';
 import type { Console, WaitOptions } from './console.js';
 import { SystemError } from './errors.js';
@@ -40,6 +42,9 @@ export class Instance {
   readonly #plug: Plug | undefined;
   readonly #forwards: Forward[] = [];
   readonly #cards: AddedCard[] = [];
+  readonly #hotPlug: HotPlug;
+  /** By which the guest is asked to do something; undefined: there are none. A `Carrier` has them. */
+  hands: Hands | undefined;
   /** Its address may be somebody else's from now on. */
   #isOver = false;
   /** Those that nobody has taken back yet. */
@@ -55,8 +60,11 @@ export class Instance {
     plug: Plug | undefined,
     /** How the instance came to its end; its harts and frames are the computer's again by then. */
     readonly ended: Promise<InstanceEnd>,
+    cableOf: (device: ComputerDevice) => Cable | undefined = () => undefined,
   ) {
     this.#plug = plug;
+    const isPaused = (): boolean => this.paused || os.partition.paused;
+    this.#hotPlug = new HotPlug({ os, hands: () => this.hands, isPaused, cableOf, ended });
     void os.ended.then(() => {
       this.#isOver = true;
     });
@@ -106,6 +114,33 @@ export class Instance {
     const card = addCard(this.os, this.#plug.network);
     this.#cards.push(card);
     return card;
+  }
+
+  /**
+   * Gives it a disk or network card of the computer that nobody has (`Computer.addDisk`, `addNic`), while it runs. Until
+   * then it finds nothing of it; now its kernel looks for it, as its hands ask it to. Resolves when it has found it.
+   *
+   * Throws SystemError `no-hands`, `paused`, `ended`, `refused` (it looked and did not find it), GuestError
+   * `too-many-devices`, InterpositionError `mode` (another has it), `closed`: nobody has the device then; SystemError
+   * `timeout`: it may find it yet, and `takeBack` takes it back.
+   *
+   *     const disk = await computer.addDisk('data.img');
+   *     const { name } = await carrier.instance.give(disk); // vdb
+   */
+  give(device: ComputerDevice, options?: PlugOptions): Promise<GivenDevice> {
+    return this.#hotPlug.give(device, options);
+  }
+
+  /**
+   * Takes a disk or network card back from the running guest, which writes out what it has not written to a disk, and lets
+   * go of it. The device is the computer's again then, as new but for what a disk holds, and its slot is empty.
+   *
+   * Throws SystemError `in-use` (the disk is mounted or somebody's alone in another way, the card is a domain's),
+   * `timeout`, `refused`, `no-hands`, `paused`, `invalid` (a console), InterpositionError `mode` (it has it not), `in-use`
+   * (something is done at it: `device.uses`), `busy`: it has the device still. SystemError `ended`: nobody has.
+   */
+  takeBack(device: ComputerDevice, options?: PlugOptions): Promise<void> {
+    return this.#hotPlug.takeBack(device, options);
   }
 
   get forwards(): readonly Forward[] {

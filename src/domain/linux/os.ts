@@ -1,3 +1,4 @@
+import { direntNames } from '../../guest/hands/files.js';
 import type { Hands } from '../../guest/hands/hands.js';
 import { SYS } from '../../guest/hands/syscalls.js';
 import { DomainError } from '../errors.js';
@@ -6,6 +7,8 @@ import { askAll } from './ask-all.js';
 import { AT_FDCWD, ECANCELED, EFAULT, EINTR, EMFILE, ENFILE, ENOMEM, ENOSYS, O } from './flags.js';
 import { addOpen, type HeldFiles } from './held-files.js';
 import { whileOpen } from './making.js';
+
+export { direntNames, writeText } from '../../guest/hands/files.js';
 
 const utf8 = new TextDecoder();
 const PAGE = 4096;
@@ -143,16 +146,6 @@ export async function readText(hands: Hands, path: string, held?: HeldFiles): Pr
   return (await readTexts(hands, [path], 2, held))[0];
 }
 
-/** Writes a short text into an existing file (`/proc`, `/sys`, cgroups). Answers 0 or `-errno`. */
-export async function writeText(hands: Hands, path: string, value: string): Promise<number> {
-  const b = hands.batch();
-  const fd = b.must(SYS.openat, AT_FDCWD, b.str(path), O.WRONLY | O.CLOEXEC, 0);
-  const n = b.call(SYS.write, fd, b.str(value), new TextEncoder().encode(value).length);
-  b.call(SYS.close, fd);
-  const r = await b.run();
-  return r.value(fd) < 0 ? r.value(fd) : Math.min(0, r.value(n));
-}
-
 /** Opens a path; throws `guest`. */
 export async function open(hands: Hands, path: string, flags: number, mode = 0): Promise<number> {
   const b = hands.batch();
@@ -229,21 +222,6 @@ async function readSomeDirs(
       return Promise.resolve(bufs.flatMap((buf, k) => direntNames(r.bytes(buf, r.value(ns[k])))));
     }),
   );
-}
-
-/** `struct linux_dirent64`: ino u64, off u64, reclen u16, type u8, name. */
-export function direntNames(bytes: Uint8Array): string[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const names: string[] = [];
-  for (let at = 0; at + 19 <= bytes.length;) {
-    const length = view.getUint16(at + 16, true);
-    if (length < 19 || at + length > bytes.length) break;
-    const end = bytes.indexOf(0, at + 19);
-    const name = utf8.decode(bytes.subarray(at + 19, end));
-    if (name !== '.' && name !== '..') names.push(name);
-    at += length;
-  }
-  return names;
 }
 
 /** Targets of symbolic links; undefined where there is none. */

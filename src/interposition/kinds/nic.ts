@@ -56,7 +56,10 @@ export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
   readonly #path = new NicPath();
   #shares = 0;
 
-  constructor(id: string, ground: DeviceGround, make: (host: Route) => VirtioNet) {
+  #release: (() => void) | undefined;
+
+  /** `release` lets go of what is behind the card, when it is taken out of the computer. */
+  constructor(id: string, ground: DeviceGround, make: (host: Route) => VirtioNet, release?: () => void) {
     super(
       id,
       ground,
@@ -64,6 +67,14 @@ export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
       make,
     );
     this.#path.owner.mac = macOf(this.device.options.mac);
+    this.#release = release;
+  }
+
+  override async close(): Promise<void> {
+    await super.close();
+    const release = this.#release;
+    this.#release = undefined;
+    release?.();
   }
 
   /**

@@ -271,6 +271,37 @@ export function suspendSuite<T extends VirtioDevice, D extends Driver>(subject: 
     }
   });
 
+  void test(`${name}: taken from an OS instance that goes on asking, it reaches nothing of it, and the next one has it`, async () => {
+    for (const from of ['direct', 'interposed'] as const) {
+      for (let after = 0; after < 6; after++) {
+        const rig = rigOf();
+        await rig.bringUp();
+        if (from === 'interposed') await rig.toggle();
+        for (let i = 0; i < 3; i++) rig.traffic.ask(rig.guest);
+        rig.traffic.send();
+        await settle(after);
+        await rig.device.withdraw();
+        assert.equal(rig.device.mode, 'unused');
+        assert.equal(rig.device.slot, undefined);
+        assert.equal(rig.guest.driver.deviceId, 0xffff, 'it is gone from the bus');
+        const memory = rig.bench.machine.bytes.slice(0x8_0000, 0x8_0000 + 512 * 4096);
+        await settle(10);
+        const now = rig.bench.machine.bytes.subarray(0x8_0000, 0x8_0000 + 512 * 4096);
+        assert.equal(Buffer.compare(now, memory), 0, 'it reaches nothing of who had it');
+        await assert.rejects(rig.device.withdraw(), { name: 'InterpositionError', code: 'mode' });
+        rig.traffic.forget();
+        rig.device.give(rig.bench.board, subject.slot, 'another');
+        assert.equal(rig.guest.driver.configRead(4, 2), 0, 'it stands as it came from the factory');
+        await rig.bringUp();
+        rig.traffic.ask(rig.guest);
+        rig.traffic.send();
+        await rig.finish();
+        rig.check();
+        await rig.close();
+      }
+    }
+  });
+
   void test(`${name}: held, it begins nothing; let go, it does all that was asked for meanwhile`, async () => {
     const rig = rigOf();
     await rig.bringUp();

@@ -1,0 +1,197 @@
+/**
+ * Devices of the computer that a running OS instance is given, and that are taken back from it. Until it is given one it
+ * finds nothing of it; then it finds it as it finds what is plugged into a computer: by looking for it, which its hands ask
+ * it to.
+ *
+ *     hidden ──give──▶ in an empty slot ──rescan──▶ the guest's
+ *       ▲                                             │ takeBack
+ *       ╰── slot empty, device clean ◀── let go ◀─────╯
+ */
+import * as guest from '../guest/hot-plug.js';
+import { HandsError } from '../guest/hands/errors.js';
+import type { Hands } from '../guest/hands/hands.js';
+import type { OsInstance } from '../guest/os-instance.js';
+import type { ComputerDevice } from '../interposition/device.js';
+import { InterpositionError } from '../interposition/errors.js';
+import { SystemError } from './errors.js';
+import { checkTimeout, startTimer } from './timeout.js';
+
+const TIMEOUT = 30_000;
+
+/** How a device changes hands while its OS instance runs. */
+export interface PlugOptions {
+  /** Milliseconds for the guest to do its part; 30,000 unless told. */
+  readonly timeout?: number;
+}
+
+/** Where a guest has a device that it was given. */
+export interface GivenDevice {
+  readonly slot: number;
+  /** As its kernel names the function: `0000:00:05.0`. */
+  readonly pci: string;
+  /** What the kernel calls it: `vdb`, `eth1`; undefined if its driver has made nothing of it. */
+  readonly name: string | undefined;
+}
+
+/** What leads from a device to the outside, while somebody has it. */
+export interface Cable {
+  plug(user: string): void;
+  unplug(): void;
+}
+
+/** What hot plug needs of its surroundings. */
+export interface HotPlugHost {
+  readonly os: OsInstance;
+  /** Undefined: there are none. */
+  readonly hands: () => Hands | undefined;
+  readonly isPaused: () => boolean;
+  readonly cableOf: (device: ComputerDevice) => Cable | undefined;
+  /** Resolves when what the instance had is the computer's again. */
+  readonly ended: Promise<unknown>;
+}
+
+/** Devices come and go at one OS instance, one after the other. */
+export class HotPlug {
+  #last: Promise<unknown> = Promise.resolve();
+  readonly #cables = new Map<ComputerDevice, Cable>();
+  #isOver = false;
+
+  constructor(private readonly host: HotPlugHost) {
+    void host.os.ended.then(() => {
+      this.#isOver = true;
+      for (const device of this.#cables.keys()) this.#unplugCable(device);
+    });
+  }
+
+  /** As `Instance.give`. */
+  async give(device: ComputerDevice, { timeout = TIMEOUT }: PlugOptions = {}): Promise<GivenDevice> {
+    checkTimeout(timeout);
+    return this.#inTurn(async () => {
+      const { os, cableOf } = this.host;
+      const hands = this.#hands();
+      const slot = os.plug(device);
+      const pci = guest.pciAddress(slot);
+      try {
+        const cable = cableOf(device);
+        if (cable !== undefined) this.#cables.set(device, cable);
+        cable?.plug(`${os.name} ${pci}`);
+        return await this.#before(timeout, `${device.id} was put into slot ${slot}, and is not found`, async () => {
+          const scanned = await guest.rescan(hands);
+          const found = await guest.look(hands, slot);
+          if (!found.isThere) throw refused(`${os.name} does not find ${device.id} in slot ${slot}`, -scanned);
+          return { slot, pci, name: found.name };
+        });
+      } catch (error) {
+        // A guest that is slow may find it yet: what it has then is not pulled out under it.
+        if (!(error instanceof SystemError && error.code === 'timeout')) await this.#takeOut(device).catch(stillThere);
+        throw error;
+      }
+    });
+  }
+
+  /** As `Instance.takeBack`. */
+  async takeBack(device: ComputerDevice, { timeout = TIMEOUT }: PlugOptions = {}): Promise<void> {
+    checkTimeout(timeout);
+    return this.#inTurn(async () => {
+      const { os } = this.host;
+      const hands = this.#hands();
+      const { slot } = device;
+      if (slot === undefined || !device.isOn(os.board)) {
+        throw new InterpositionError('mode', `${os.name} has not got ${device.id}`);
+      }
+      if (device.kind === 'console') {
+        throw new SystemError('invalid', `${device.id} stays: its hands are reached through it`);
+      }
+      if (device.uses.length > 0) {
+        const [{ what }] = device.uses;
+        throw new InterpositionError('in-use', `${device.id} stays with the monitor: ${what}`);
+      }
+      await this.#before(timeout, `${os.name} does not let go of ${device.id}`, () =>
+        letGo(hands, device, slot, os.name),
+      );
+      await this.#takeOut(device);
+    });
+  }
+
+  async #takeOut(device: ComputerDevice): Promise<void> {
+    await this.host.os.unplug(device).catch(async (error: unknown) => {
+      if (!this.#isOver) throw error;
+      throw await this.#ended();
+    });
+    this.#unplugCable(device);
+  }
+
+  #unplugCable(device: ComputerDevice): void {
+    this.#cables.get(device)?.unplug();
+    this.#cables.delete(device);
+  }
+
+  #hands(): Hands {
+    const { os, hands, isPaused } = this.host;
+    if (this.#isOver) throw new SystemError('ended', `${os.name} has ended`);
+    const there = hands();
+    if (there === undefined) {
+      const message = `there are no hands in ${os.name}, by which it could be asked: boot it as a Carrier`;
+      throw new SystemError('no-hands', message);
+    }
+    if (isPaused()) throw new SystemError('paused', `${os.name} is paused: its hands do nothing`);
+    return there;
+  }
+
+  /** What the guest does, unless it ends or the time is over first. */
+  async #before<T>(timeout: number, what: string, work: () => Promise<T>): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = startTimer(() => reject(new SystemError('timeout', `${what} within ${timeout} ms`)), timeout);
+    });
+    const over = this.host.os.ended.then(async () => Promise.reject(await this.#ended()));
+    const done = work().catch(async (error: unknown) => {
+      if (!(error instanceof HandsError)) throw error;
+      if (error.code === 'gone') throw await this.#ended();
+      throw new SystemError('refused', `${what}: ${error.message}`, { cause: error });
+    });
+    try {
+      return await Promise.race([done, late, over]);
+    } finally {
+      clearTimeout(timer);
+      // Whoever comes too late has nothing more to say.
+      for (const each of [done, late, over]) each.catch(() => undefined);
+    }
+  }
+
+  async #ended(): Promise<SystemError> {
+    await this.host.ended;
+    return new SystemError('ended', `${this.host.os.name} has ended, and its devices are nobody's`);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#last.then(work);
+    this.#last = mine.catch(() => undefined);
+    return mine;
+  }
+}
+
+async function letGo(hands: Hands, device: ComputerDevice, slot: number, os: string): Promise<void> {
+  const found = await guest.look(hands, slot);
+  // It has done so already, or has never found it.
+  if (!found.isThere) return;
+  if (device.kind === 'nic' && found.isDriven && found.name === undefined) {
+    throw new SystemError('in-use', `${device.id} is a domain's in ${os}`);
+  }
+  const { name } = found;
+  const answer =
+    device.kind === 'disk' && name !== undefined
+      ? await guest.letGoOfDisk(hands, slot, name)
+      : await guest.letGo(hands, slot);
+  if (answer === 'done') return;
+  if (answer === 'in-use') {
+    throw new SystemError('in-use', `${device.id} is mounted, or used otherwise, in ${os}: /dev/${name ?? ''}`);
+  }
+  throw refused(`${os} does not let go of ${device.id}: ${answer.what} failed`, answer.errno);
+}
+
+const refused = (message: string, errno: number): SystemError =>
+  new SystemError('refused', `${message} (errno ${errno})`);
+
+/** It stays where it is, which `Instance.takeBack` can change; what went wrong first is told. */
+const stillThere = (): undefined => undefined;
