@@ -144,7 +144,12 @@ export { MemoryDisk, BlockError, type BlockBackend, type BlockErrorCode } from '
 export { OverlayDisk, type OverlayOptions } from './computer/virtio/overlay-disk.js';
 export { FileDisk } from './adapters/node/disk/file-disk.js';
 export { ComputerError } from './computer/errors.js';
-export { Devices, type ConsoleDevice as ComputerConsole, type EntropyDevice } from './interposition/inventory.js';
+export {
+  Devices,
+  type BalloonDevice,
+  type ConsoleDevice as ComputerConsole,
+  type EntropyDevice,
+} from './interposition/inventory.js';
 export {
   ComputerDevice,
   type DeviceCounters,

@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BlockError } from '../computer/virtio/block-backend.js';
 import { VirtioBlock as Block, type VirtioBlock } from '../computer/virtio/block.js';
+import { VirtioBalloon } from '../computer/virtio/balloon.js';
 import { VirtioConsole } from '../computer/virtio/console.js';
 import { VirtioNet } from '../computer/virtio/net.js';
 import type { BlockDriver } from './driver/block.js';
 import { settle } from './testing/bench.js';
 import { across, Rig } from './testing/rig.js';
 import type { Subject } from './testing/subject.js';
-import { console, disk, entropy, nic, SlowDisk } from './testing/subjects.js';
+import { balloon, console, disk, entropy, nic, SlowDisk } from './testing/subjects.js';
 
 const MANNER = { features: -1, indirect: true };
 
@@ -122,7 +123,7 @@ for (const [name, fail] of Object.entries(where)) {
   });
 }
 
-for (const subject of [nic, console, entropy]) {
+for (const subject of [nic, console, entropy, balloon]) {
   void test(`the driver of a device fails and the monitor steps away: ${subject.name}`, async () => {
     const rig = new Rig(subject as unknown as Subject<VirtioNet, never>, MANNER) as unknown as Rig;
     await rig.bringUp();
@@ -150,7 +151,7 @@ for (const subject of [nic, console, entropy]) {
 }
 
 void test('what changes in a device’s configuration while it is interposed its driver is told, and it stays', async () => {
-  for (const subject of [nic, console]) {
+  for (const subject of [nic, console, balloon]) {
     const seen: unknown[] = [];
     for (const switches of [false, true]) {
       const rig = new Rig(subject as unknown as Subject<VirtioNet, never>, MANNER) as unknown as Rig;
@@ -161,6 +162,7 @@ void test('what changes in a device’s configuration while it is interposed its
         const { device } = rig.device;
         if (device instanceof VirtioNet) device.setLink(i % 2 === 1);
         if (device instanceof VirtioConsole) device.resize(100 + i, 30);
+        if (device instanceof VirtioBalloon) device.target = 100 + i;
         // A switch right behind it.
         await across<unknown>(rig, switches ? rig.toggle() : Promise.resolve());
         await rig.finish();
@@ -178,7 +180,7 @@ void test('what changes in a device’s configuration while it is interposed its
 });
 
 void test('devices’ budgets are used up: what the monitor asks of a device is done all the same', async () => {
-  for (const subject of [disk, nic, console, entropy]) {
+  for (const subject of [disk, nic, console, entropy, balloon]) {
     const rig = new Rig(subject as unknown as Subject<VirtioNet, never>, MANNER) as unknown as Rig;
     await rig.bringUp();
     await rig.toggle();

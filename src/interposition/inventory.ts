@@ -1,6 +1,7 @@
 /**
  * The devices that the computer has. The monitor alone knows all of them; an OS instance finds those it was given.
  */
+import { VirtioBalloon, type BalloonPages } from '../computer/virtio/balloon.js';
 import type { BlockBackend } from '../computer/virtio/block-backend.js';
 import { VirtioBlock } from '../computer/virtio/block.js';
 import { VirtioConsole, type ConsoleOptions } from '../computer/virtio/console.js';
@@ -9,11 +10,13 @@ import { VirtioEntropy } from '../computer/virtio/entropy.js';
 import { VirtioNet, type NetOptions } from '../computer/virtio/net.js';
 import type { Vmm } from '../partition/vmm.js';
 import { ComputerDevice, type DeviceGround } from './device.js';
+import type { BalloonDriver } from './driver/balloon.js';
 import type { ConsoleDriver } from './driver/console.js';
 import type { Driver } from './driver/driver.js';
 import type { EntropyDriver } from './driver/entropy.js';
 import { InterpositionError } from './errors.js';
 import type { DeviceKindName, Kind } from './kind.js';
+import { balloonKind } from './kinds/balloon.js';
 import { consoleKind } from './kinds/console.js';
 import { DiskDevice } from './kinds/disk.js';
 import { entropyKind } from './kinds/entropy.js';
@@ -24,6 +27,8 @@ import type { Route } from './route.js';
 export type ConsoleDevice = ComputerDevice<VirtioConsole, ConsoleDriver>;
 /** An entropy device of the computer. */
 export type EntropyDevice = ComputerDevice<VirtioEntropy, EntropyDriver>;
+/** A memory balloon of the computer. */
+export type BalloonDevice = ComputerDevice<VirtioBalloon, BalloonDriver>;
 
 /** What the devices of a VMM's computer need of it. */
 export function groundOf({ machine, monitorFrames, turns, platform }: Vmm): DeviceGround {
@@ -79,6 +84,11 @@ export class Devices implements Iterable<ComputerDevice> {
   /** `source` fills an array with random bytes. */
   addEntropy(source: (into: Uint8Array) => void): EntropyDevice {
     return this.#plain(entropyKind(), (host) => new VirtioEntropy(host, source));
+  }
+
+  /** A balloon for the memory that `pages` are of: it goes with that memory, to whoever has it. */
+  addBalloon(pages: BalloonPages): BalloonDevice {
+    return this.#plain(balloonKind(), (host) => new VirtioBalloon(host, pages));
   }
 
   /** Takes a device out of the computer; whoever had it finds it no more. */

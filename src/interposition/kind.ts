@@ -3,7 +3,7 @@ import type { Driver } from './driver/driver.js';
 import type { MonitorMemory } from './monitor-memory.js';
 
 /** What kinds of devices a computer has. */
-export type DeviceKindName = 'disk' | 'nic' | 'console' | 'entropy';
+export type DeviceKindName = 'disk' | 'nic' | 'console' | 'entropy' | 'balloon';
 
 /** How the monitor takes the place of a kind of device. */
 export interface Kind<T extends VirtioDevice, D extends Driver> {

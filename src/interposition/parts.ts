@@ -16,6 +16,7 @@ const FIXED: readonly (readonly [name: string, at: number])[] = [
   ['offered features', s.DEVICE_FEATURES + 4],
   ['number of queues', s.NUM_QUEUES],
   ['length of the configuration', s.CONFIG_LENGTH],
+  ['configuration that drivers write', s.CONFIG_WRITABLE],
   ...Array.from(
     { length: s.MAX_QUEUES },
     (_, q) => ['largest size of a queue', s.QUEUE + q * s.QUEUE_STRIDE + s.QUEUE_MAX_SIZE] as const,

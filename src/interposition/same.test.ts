@@ -12,7 +12,7 @@ import type { Driver } from './driver/driver.js';
 import { settle } from './testing/bench.js';
 import { Rig } from './testing/rig.js';
 import type { Subject } from './testing/subject.js';
-import { console, disk, entropy, nic } from './testing/subjects.js';
+import { balloon, console, disk, entropy, nic } from './testing/subjects.js';
 
 /** Where chains' buffers lie, and how long they are: headers that make sense, now and then. */
 const BUFFERS = MEMORY_BASE + 0x10_0000;
@@ -202,6 +202,7 @@ same({
 same({ ...nic, make: silent(nic) });
 same({ ...console, make: silent(console) });
 same(entropy);
+same({ ...balloon, make: silent(balloon) });
 
 /** A device whose outside hears and says nothing. */
 function silent<T extends VirtioDevice, D extends Driver>(subject: Subject<T, D>): Subject<T, D>['make'] {

@@ -7,7 +7,7 @@ import type { Driver } from './driver/driver.js';
 import { settle } from './testing/bench.js';
 import { across, Rig } from './testing/rig.js';
 import type { Subject } from './testing/subject.js';
-import { console, disk, entropy, nic } from './testing/subjects.js';
+import { balloon, console, disk, entropy, nic } from './testing/subjects.js';
 import * as c from '../computer/virtio/console-format.js';
 
 /** Stops in the middle of something; what it returns goes on. */
@@ -148,7 +148,7 @@ function both<T extends VirtioDevice, D extends Driver>(subject: Subject<T, D>, 
   }
 }
 
-for (const subject of [nic, entropy]) both(subject as unknown as Subject<VirtioDevice, Driver>, STOPS);
+for (const subject of [nic, entropy, balloon]) both(subject as unknown as Subject<VirtioDevice, Driver>, STOPS);
 both(disk, STOPS);
 both(console, {
   ...STOPS,

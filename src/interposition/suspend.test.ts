@@ -6,3 +6,4 @@ suspendSuite(subjects.nic);
 suspendSuite(subjects.console);
 suspendSuite(subjects.plainConsole);
 suspendSuite(subjects.entropy);
+suspendSuite(subjects.balloon);

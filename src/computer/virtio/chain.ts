@@ -89,6 +89,11 @@ export class Chain {
     return rest === 0;
   }
 
+  /** The buffers that the device may write: guest-physical address, bytes. */
+  eachWritable(visit: (address: number, length: number) => void): void {
+    for (let i = this.#readers; i < this.#count; i++) visit(this.#addresses[i], this.#lengths[i]);
+  }
+
   #copy(
     from: number,
     to: number,

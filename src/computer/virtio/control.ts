@@ -21,7 +21,7 @@ const CLEARED_BY_RESET = [
   s.DRIVER_FEATURES + 4,
 ];
 
-/** A device reset (virtio 1.2, 2.4): the PCI configuration, offered features and the device configuration stay. */
+/** A device reset (virtio 1.2, 2.4): the PCI configuration, offered features and what the driver cannot write of the device configuration stay. */
 export function resetState(words: Int32Array, page: number, line: InterruptLine): void {
   for (const at of CLEARED_BY_RESET) Atomics.store(words, page + (at >>> 2), 0);
   for (let q = 0; q < s.MAX_QUEUES; q++) {
@@ -32,6 +32,8 @@ export function resetState(words: Int32Array, page: number, line: InterruptLine)
     Atomics.store(words, queue + (s.QUEUE_MAX_SIZE >>> 2), size);
   }
   for (let i = 0; i < s.OWN_SIZE >>> 2; i++) Atomics.store(words, page + (s.OWN >>> 2) + i, 0);
+  const written = Atomics.load(words, page + (s.CONFIG_WRITABLE >>> 2));
+  for (let i = 0; i < 32; i++) if ((written & (1 << i)) !== 0) Atomics.store(words, page + (s.CONFIG >>> 2) + i, 0);
   Atomics.add(words, page + (s.GENERATION >>> 2), 1);
   updateLine(words, page, line);
 }

@@ -68,6 +68,8 @@ export interface DeviceKind {
   queues: readonly number[];
   /** The device configuration as it is at the beginning. */
   config: Uint8Array;
+  /** Words of it that the driver may write, a bit each; none unless told. They are 0 after a reset. */
+  driverWrites?: number;
 }
 
 /** What all virtio devices have in common: a page of state, queues, an interrupt line. */
@@ -385,6 +387,7 @@ function initialise(state: DataView, kind: DeviceKind): void {
   put(s.DEVICE_FEATURES + 4, s.VIRTIO_F_VERSION_1_HIGH);
   put(s.NUM_QUEUES, kind.queues.length);
   put(s.CONFIG_LENGTH, kind.config.length);
+  put(s.CONFIG_WRITABLE, kind.driverWrites ?? 0);
   kind.config.forEach((byte, i) => state.setUint8(s.CONFIG + i, byte));
   kind.queues.forEach((size, q) => {
     put(s.QUEUE + q * s.QUEUE_STRIDE + s.QUEUE_SIZE, size);

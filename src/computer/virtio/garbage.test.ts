@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemoryDisk } from './block-backend.js';
 import { VirtioBlock } from './block.js';
+import { VirtioBalloon } from './balloon.js';
+import type { PageRun } from './balloon-format.js';
 import { VirtioConsole } from './console.js';
 import type { VirtioDevice } from './device.js';
 import { VirtioEntropy } from './entropy.js';
@@ -228,6 +230,29 @@ type Maker = (m: TestMachine) => VirtioDevice;
 const makers: Record<string, { make: Maker; queues: number }> = {
   block: { make: (m) => new VirtioBlock(m.host(1), new MemoryDisk(new Uint8Array(64 * 512))), queues: 1 },
   net: { make: (m) => new VirtioNet(m.host(1), { mac: new Uint8Array(6) }), queues: 2 },
+  balloon: {
+    make: (m) => {
+      const extent = { first: MEMORY_BASE / 4096, count: 1024 };
+      // It is what the device answers for: that nothing else is named.
+      const named = (runs: readonly PageRun[]): Promise<void> => {
+        let count = 0;
+        for (const run of runs) {
+          assert.ok(run.count > 0 && run.first >= extent.first && run.first + run.count <= extent.first + extent.count);
+          count += run.count;
+        }
+        assert.ok(count <= 16_384, `${count} pages at once`);
+        return Promise.resolve();
+      };
+      return new VirtioBalloon(m.host(1), {
+        extent,
+        inflate: named,
+        deflate: named,
+        report: named,
+        reset: () => undefined,
+      });
+    },
+    queues: 5,
+  },
   entropy: { make: (m) => new VirtioEntropy(m.host(1), (into) => into.fill(1)), queues: 1 },
   console: { make: (m) => new VirtioConsole(m.host(1), { ports: [{}, { name: 'x' }] }), queues: 6 },
 };

@@ -1,7 +1,7 @@
 /**
  * The registers of a virtio device on PCI (virtio 1.2, section 4.1, without the
  * legacy interface), as a hart's thread reads and writes them. All devices have the
- * same; their own configuration fields are read-only bytes.
+ * same; of their own configuration fields a driver may write those words that the state page names.
  *
  * BAR 0:
  *
@@ -126,7 +126,16 @@ export class VirtioRegisters implements PciFunction {
       }
     } else if (offset < BAR_ISR) {
       this.#commonWrite(offset, clip(value, size));
+    } else if (offset >= BAR_CONFIG) {
+      this.#deviceWrite(offset - BAR_CONFIG, size, value);
     }
+  }
+
+  /** A field of the device's own: few devices have some that a driver may write. */
+  #deviceWrite(at: number, size: number, value: number): void {
+    if (at + size > Math.min(this.#load(s.CONFIG_LENGTH), s.MAX_CONFIG) || at >= 4 * 32) return;
+    if ((this.#load(s.CONFIG_WRITABLE) & (1 << (at >>> 2))) === 0) return;
+    merge(this.#words, this.#page + (s.LOCK >>> 2), this.#page + ((s.CONFIG + at) >>> 2), -1, at, size, value);
   }
 
   #kick(bits: number): void {

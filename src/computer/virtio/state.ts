@@ -24,6 +24,7 @@
  *   0x150  sequences that go on               sequences.ts
  *   0x154  configuration generation the driver read last
  *   0x158  held                               1: kicks wait, nothing new is begun
+ *   0x15c  words of the device configuration that the driver may write, of its first 32, a bit each
  *   0x200  device configuration               up to 512 bytes
  *   0x400  queue 0 … 31                       64 bytes each:
  *            +0x00  size          0x04  largest size     0x08  enabled
@@ -60,6 +61,7 @@ export const UNDER_WAY_GENERATION = 0x148;
 export const SEQUENCES = 0x150;
 export const GENERATION_SEEN = 0x154;
 export const HELD = 0x158;
+export const CONFIG_WRITABLE = 0x15c;
 export const CONFIG = 0x200;
 export const MAX_CONFIG = 0x200;
 export const QUEUE = 0x400;

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { VirtioBalloon, type BalloonPages } from '../../computer/virtio/balloon.js';
+import * as b from '../../computer/virtio/balloon-format.js';
 import type { BlockBackend } from '../../computer/virtio/block-backend.js';
 import { VirtioBlock } from '../../computer/virtio/block.js';
 import { VirtioConsole } from '../../computer/virtio/console.js';
@@ -7,10 +9,12 @@ import { VirtioEntropy } from '../../computer/virtio/entropy.js';
 import * as n from '../../computer/virtio/net-offload.js';
 import { VirtioNet } from '../../computer/virtio/net.js';
 import type { Buffer } from '../../computer/virtio/testing/driver.js';
+import type { BalloonDriver } from '../driver/balloon.js';
 import type { BlockDriver } from '../driver/block.js';
 import type { ConsoleDriver } from '../driver/console.js';
 import type { EntropyDriver } from '../driver/entropy.js';
 import type { NetDriver } from '../driver/net.js';
+import { balloonKind } from '../kinds/balloon.js';
 import { consoleKind } from '../kinds/console.js';
 import { diskKind } from '../kinds/disk.js';
 import { entropyKind } from '../kinds/entropy.js';
@@ -454,6 +458,144 @@ export const entropy: Subject<VirtioEntropy, EntropyDriver> = {
           for (let i = 0; i < into.length; i++) into[i] = next++ & 0xff;
         }),
       traffic: () => new EntropyTraffic(),
+    };
+  },
+};
+
+/** Pages that know how often each was given back, and which are inflated; it takes some turns to give one back. */
+export class CountedPages implements BalloonPages {
+  readonly extent = { first: 0x8_0000, count: 4096 };
+  readonly given = new Map<number, number>();
+  readonly inflated = new Set<number>();
+  constructor(private readonly turns = 2) {}
+  async inflate(runs: readonly b.PageRun[]): Promise<void> {
+    await this.report(runs);
+    for (const page of pagesOf(runs)) this.inflated.add(page);
+  }
+  async deflate(runs: readonly b.PageRun[]): Promise<void> {
+    await settle(this.turns);
+    for (const page of pagesOf(runs)) this.inflated.delete(page);
+  }
+  async report(runs: readonly b.PageRun[]): Promise<void> {
+    await settle(this.turns);
+    for (const page of pagesOf(runs)) this.given.set(page, (this.given.get(page) ?? 0) + 1);
+  }
+  reset(): void {
+    this.inflated.clear();
+  }
+}
+
+const pagesOf = (runs: readonly b.PageRun[]): number[] =>
+  runs.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));
+
+/** Pages into the balloon, out of it, and reported free; and the guest's statistics, when the outside asks. */
+class BalloonTraffic implements Traffic {
+  #next = 0;
+  readonly #asked = new Map<string, { readonly pages: readonly number[]; readonly before: readonly number[] }>();
+  #numbers: Buffer | undefined;
+  #written = 0;
+  #wantedAfter: number | undefined;
+  #statistics = false;
+
+  constructor(
+    private readonly device: VirtioBalloon,
+    private readonly pages: CountedPages,
+  ) {
+    device.onStatistics = ({ free = -1 }) => {
+      assert.ok(free >= 0 && free <= this.#written, 'what the guest has said');
+      if (this.#wantedAfter !== undefined && free > this.#wantedAfter) this.#wantedAfter = undefined;
+    };
+  }
+
+  get left(): number {
+    return this.#asked.size + (this.#wantedAfter === undefined ? 0 : 1);
+  }
+
+  begin(guest: Guest): void {
+    this.#statistics = (guest.manner.features & b.F_STATS_VQ) !== 0;
+    if (!this.#statistics) return;
+    this.#numbers = { address: guest.driver.allocate(20), length: 20, write: false };
+    this.#say(guest);
+  }
+
+  #say(guest: Guest): void {
+    const bytes = new Uint8Array(20);
+    const view = new DataView(bytes.buffer);
+    view.setUint16(0, 4, true);
+    view.setUint32(2, ++this.#written, true);
+    view.setUint16(10, 99, true);
+    guest.bench.machine.poke(this.#numbers?.address ?? 0, bytes);
+    guest.put(b.STATS, [this.#numbers ?? assert.fail('there is no buffer')]);
+  }
+
+  ask(guest: Guest): void {
+    const number = this.#next++;
+    const reports = (guest.manner.features & b.F_PAGE_REPORTING) !== 0;
+    const q = [b.INFLATE, b.DEFLATE, ...(reports ? [b.STATS + 1] : [])][number % (reports ? 3 : 2)] ?? 0;
+    const { first } = this.pages.extent;
+    // What was put into the balloon is taken out of it next.
+    const base = first + 64 + ((7 * (q === b.DEFLATE ? number - 1 : number)) % 4000);
+    const pages = q > b.STATS ? [base, base + 1, base + 2] : [base, base + 2, base + 3, base + 5];
+    let head;
+    if (q > b.STATS) {
+      head = guest.put(q, [
+        { address: base * 4096, length: 2 * 4096, write: true },
+        { address: (base + 2) * 4096, length: 4096, write: true },
+      ]);
+    } else {
+      const list = { address: guest.driver.allocate(16), length: 16, write: false };
+      guest.bench.machine.poke(list.address, le(...pages));
+      head = guest.put(q, [list]);
+    }
+    const before = pages.map((page) => this.pages.given.get(page) ?? 0);
+    this.#asked.set(`${q} ${head}`, { pages, before });
+  }
+
+  send(): void {
+    if (!this.#statistics) return;
+    this.#wantedAfter ??= this.#written;
+    this.device.askStatistics();
+  }
+
+  take(guest: Guest): void {
+    for (const q of [b.INFLATE, b.DEFLATE, b.STATS + 1]) {
+      for (const { head, length } of guest.harvest(q)) {
+        const asked = this.#asked.get(`${q} ${head}`);
+        assert.ok(asked !== undefined, 'what is done was asked for, and is done once');
+        this.#asked.delete(`${q} ${head}`);
+        assert.equal(length, 0);
+        asked.pages.forEach((page, i) => {
+          const given = (this.pages.given.get(page) ?? 0) - (asked.before[i] ?? 0);
+          if (q !== b.DEFLATE) assert.ok(given > 0, `page ${page.toString(16)} was given back`);
+          if (q === b.DEFLATE)
+            assert.ok(!this.pages.inflated.has(page), `page ${page.toString(16)} is out of the balloon`);
+        });
+      }
+    }
+    for (const { length } of guest.harvest(b.STATS)) {
+      assert.equal(length, 0);
+      this.#say(guest);
+    }
+  }
+
+  forget(): void {
+    this.#asked.clear();
+    this.#wantedAfter = undefined;
+    this.#statistics = false;
+  }
+}
+
+export const balloon: Subject<VirtioBalloon, BalloonDriver> = {
+  name: 'balloon',
+  slot: 8,
+  queues: 4,
+  optional: { 'no statistics': b.F_STATS_VQ, 'no reports': b.F_PAGE_REPORTING },
+  kind: () => balloonKind(),
+  make: () => {
+    const pages = new CountedPages();
+    return {
+      device: (host) => new VirtioBalloon(host, pages),
+      traffic: (device) => new BalloonTraffic(device, pages),
     };
   },
 };
