@@ -97,16 +97,6 @@ static void alarms(volatile uint64_t *turns) {
   ++*turns;
 }
 
-static void stops(volatile uint64_t *turns) {
-  int status;
-  pid_t pid = fork();
-  if (pid == 0) for (;;) pause();
-  CHECK(kill(pid, SIGSTOP) == 0 && waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
-  CHECK(kill(pid, SIGCONT) == 0 && waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
-  CHECK(kill(pid, SIGTERM) == 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
-  ++*turns;
-}
-
 static void grandchildren(volatile uint64_t *turns) {
   int ends[2];
   char c = 0;

@@ -35,3 +35,15 @@ static void all_busy(void (*const *workers)(volatile uint64_t *turns), int count
   busy->over = 1;
   for (int i = count - lasting; i < count; i++) ends_well(pids[i]);
 }
+
+// A worker: a child that is stopped, goes on and is ended, and tells each.
+static inline void stops(volatile uint64_t *turns) {
+  int status;
+  pid_t pid = fork();
+  CHECK(pid >= 0);
+  if (pid == 0) for (;;) pause();
+  CHECK(kill(pid, SIGSTOP) == 0 && waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+  CHECK(kill(pid, SIGCONT) == 0 && waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
+  CHECK(kill(pid, SIGTERM) == 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+  ++*turns;
+}

@@ -8,6 +8,20 @@ static int is_frozen(const char *path) {
   return strstr(got, "frozen 1") != 0;
 }
 
+// What is set in cgroups of the program's own, each of which has the controllers for it by then.
+static const struct { const char *path, *value; } settings[] = {
+  {TOP "/cold/cgroup.freeze", "1"},
+  {TOP "/web/cgroup.max.depth", "3"},
+  {TOP "/web/cgroup.max.descendants", "7"},
+  {TOP "/web/pids.max", "40"},
+  {TOP "/web/cpu.weight", "33"},
+  {TOP "/web/cpu.max", "50000 200000"},
+  {TOP "/web/inner/memory.max", "67108864"},
+  {TOP "/web/inner/memory.oom.group", "1"},
+  {TOP "/web/inner/pids.max", "4"},
+};
+enum { SETTINGS = sizeof settings / sizeof *settings };
+
 static void stay(void) {
   for (;;) pause();
 }
@@ -24,38 +38,26 @@ int main(void) {
   put_id(TOP "/web/inner/cgroup.procs", a);
   put_id(TOP "/cpu.folder/cgroup.procs", b);
   put_id(TOP "/cold/cgroup.procs", c);
-  put(TOP "/cold/cgroup.freeze", "1");
-  put(TOP "/web/cgroup.max.depth", "3");
-  put(TOP "/web/cgroup.max.descendants", "7");
   CHECK(chown(TOP "/web", 1000, 1000) == 0 && chown(TOP "/web/cgroup.procs", 1000, 1000) == 0);
   put(TOP "/cgroup.subtree_control", "+pids +cpu +memory");
-  put(TOP "/web/pids.max", "40");
-  put(TOP "/web/cpu.weight", "33");
-  put(TOP "/web/cpu.max", "50000 200000");
   put(TOP "/web/cgroup.subtree_control", "+memory +pids");
-  put(TOP "/web/inner/memory.max", "67108864");
-  put(TOP "/web/inner/memory.oom.group", "1");
-  put(TOP "/web/inner/pids.max", "4");
+  for (int i = 0; i < SETTINGS; i++) put(settings[i].path, settings[i].value);
   moved();
   in(getpid(), "/main");
   in(a, "/web/inner");
   in(b, "/cpu.folder");
   in(c, "/cold");
-  holds(TOP "/cold/cgroup.freeze", "1\n");
+  for (int i = 0; i < SETTINGS; i++) {
+    char line[64];
+    snprintf(line, sizeof line, "%s\n", settings[i].value);
+    holds(settings[i].path, line);
+  }
   // It freezes in a moment, and stays so.
   for (int turn = 0; !is_frozen(TOP "/cold/cgroup.events"); turn++) {
     CHECK(turn < 100);
     rest_ms(10);
   }
-  holds(TOP "/web/cgroup.max.depth", "3\n");
-  holds(TOP "/web/cgroup.max.descendants", "7\n");
   holds(TOP "/cgroup.subtree_control", "cpu memory pids\n");
-  holds(TOP "/web/pids.max", "40\n");
-  holds(TOP "/web/cpu.weight", "33\n");
-  holds(TOP "/web/cpu.max", "50000 200000\n");
-  holds(TOP "/web/inner/memory.max", "67108864\n");
-  holds(TOP "/web/inner/memory.oom.group", "1\n");
-  holds(TOP "/web/inner/pids.max", "4\n");
   struct stat s;
   CHECK(stat(TOP "/web", &s) == 0 && s.st_uid == 1000 && s.st_gid == 1000 && (s.st_mode & 0777) == 0750);
   CHECK(stat(TOP "/web/cgroup.procs", &s) == 0 && s.st_uid == 1000);

@@ -105,8 +105,7 @@ int main(void) {
   await_steps(board, 3);
   made_step(board);
 
-  struct kin *g = &huge_before;
-  look(&memory_before, &heap_before, g, &file_before);
+  look(&memory_before, &heap_before, &huge_before, &file_before);
   // Not all are shared with the same.
   CHECK(shared_pages(&memory_before, ELDER) == 2 * PAGES / 6 && shared_pages(&memory_before, YOUNGER) == 5 * PAGES / 6);
   CHECK(shared_pages(&memory_before, GRANDCHILD) == 4 * PAGES / 6);

@@ -8,7 +8,7 @@
 #define MOST_PROCESSES 8
 #define MOST_PAGES 2048
 
-// What all processes of a program see. Its first use makes it; to be made before a fork.
+// What all processes of a program see: to be made before the first fork.
 struct board {
   pid_t pids[MOST_PROCESSES];
   volatile int steps;
@@ -56,7 +56,7 @@ static inline void look_for_kin(struct kin *k, const pid_t *pids, int processes,
     }
 }
 
-// Who shares what is as it was. Tolerant of pages that came or went without being shared: `exact` is not.
+// Who shares what is as it was, page by page.
 static inline void same_kin(const struct kin *before, const struct kin *now, int processes) {
   CHECK(before->pages == now->pages);
   for (int p = 0; p < processes; p++)

@@ -1,16 +1,16 @@
 // fails: finish resume
 // A program that is executed out of a memfd.
-#include "kind.h"
+#include "program.h"
 #include <sys/mman.h>
 extern char **environ;
 int main(int argc, char **argv) {
   char text[4096];
   if (argc < 2) {
-    int program = memfd_create("my program", MFD_CLOEXEC), self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    for (ssize_t n; (n = read(self, text, sizeof text)) > 0;) CHECK(write(program, text, n) == n);
+    int program = memfd_create("my program", MFD_CLOEXEC);
+    copy_program(program);
     sprintf(text, "/proc/self/fd/%d", program);
     int readable = open(text, O_RDONLY);
-    CHECK(close(program) == 0 && close(self) == 0);
+    CHECK(close(program) == 0);
     char *args[] = {"program", "now", 0};
     execveat(readable, "", args, environ, AT_EMPTY_PATH);
     CHECK(0);

@@ -1,7 +1,7 @@
 // fails: finish resume
 // memfds: permissions, owner, seals of every sort with mappings, positions and flags of several descriptions, names with spaces
 // and with "(deleted)", a sparse one of 3 GiB, one that can be executed at once.
-#include "kind.h"
+#include "program.h"
 #include <sys/mman.h>
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U
@@ -50,9 +50,8 @@ int main(int argc, char **argv) {
   int sparse = memfd_create("sparse", 0);
   CHECK(ftruncate(sparse, 3L << 30) == 0 && pwrite(sparse, "x", 1, (2L << 30) + PAGE) == 1 && lseek(sparse, (2L << 30) + 5, SEEK_SET) > 0);
 
-  int program = memfd_create("program", MFD_CLOEXEC), self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-  for (ssize_t n; (n = read(self, text, sizeof text)) > 0;) CHECK(write(program, text, n) == n);
-  CHECK(close(self) == 0);
+  int program = memfd_create("program", MFD_CLOEXEC);
+  copy_program(program);
   sprintf(path, "/proc/self/fd/%d", program);
   int readable = open(path, O_RDONLY | O_CLOEXEC);
   CHECK(close(program) == 0);

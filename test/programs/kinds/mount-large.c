@@ -2,7 +2,7 @@
 // executed, watched, on a read-only mount; grown, cut and punched all the time.
 // fails: flip finish resume
 // hops: 3
-#include "file.h"
+#include "program.h"
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -92,9 +92,10 @@ int main(int argc, char **argv) {
   CHECK(linked != MAP_FAILED && close(fd) == 0);
   // Executed: nobody may have it open to write.
   char buf[65536];
-  int from = open("/proc/self/exe", O_RDONLY), to = open(AT "/program", O_CREAT | O_WRONLY, 0755);
-  for (ssize_t n; (n = read(from, buf, sizeof buf)) > 0;) CHECK(write(to, buf, n) == n);
-  CHECK(from >= 0 && to >= 0 && close(from) == 0 && close(to) == 0);
+  int to = open(AT "/program", O_CREAT | O_WRONLY, 0755);
+  CHECK(to >= 0);
+  copy_program(to);
+  CHECK(close(to) == 0);
   pid_t program = fork();
   if (program == 0) {
     execl(AT "/program", "program", "waits", (char *)0);

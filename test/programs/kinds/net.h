@@ -35,3 +35,21 @@ static inline void make_pair(void) {
   if (error) printf("broken: no veth pair: %d\n", error);
   CHECK(error == 0 && close(fd) == 0);
 }
+
+static inline void run(const char *command) {
+  int status = system(command);
+  if (status != 0) printf("broken: %s\n", command);
+  CHECK(status == 0);
+}
+
+// What a command writes; the last four answers are kept.
+static inline char *output(const char *command) {
+  static char text[4][8192];
+  static int turn;
+  char *t = text[turn++ % 4];
+  FILE *f = popen(command, "r");
+  CHECK(f != 0);
+  t[fread(t, 1, 8191, f)] = 0;
+  CHECK(pclose(f) == 0);
+  return t;
+}

@@ -5,29 +5,17 @@
 #include <sys/sem.h>
 #include <sys/shm.h>
 
-static int step[2];
-static void done(void) { CHECK(write(step[1], "x", 1) == 1); }
-static void wait_done(void) { char c; CHECK(read(step[0], &c, 1) == 1); }
-static void set(const char *path, const char *text) {
-  int fd = open(path, O_WRONLY);
-  CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && close(fd) == 0);
-}
-static long is(const char *path) {
-  char got[100] = "";
-  int fd = open(path, O_RDONLY);
-  CHECK(fd >= 0 && read(fd, got, 99) > 0 && close(fd) == 0);
-  return atol(got);
-}
-
 static void nested(void) {
   CHECK(unshare(CLONE_NEWIPC) == 0);
-  set("/proc/sys/kernel/msgmax", "4321");
-  set("/proc/sys/fs/mqueue/msg_max", "17");
-  set("/proc/sys/kernel/shm_rmid_forced", "1");
+  put("/proc/sys/kernel/msgmax", "4321");
+  put("/proc/sys/fs/mqueue/msg_max", "17");
+  put("/proc/sys/kernel/shm_rmid_forced", "1");
   done();
   until_told(0);
-  CHECK(is("/proc/sys/kernel/msgmax") == 4321 && is("/proc/sys/fs/mqueue/msg_max") == 17 && is("/proc/sys/kernel/shm_rmid_forced") == 1);
-  CHECK(is("/proc/sys/kernel/msgmni") == 32000);
+  holds("/proc/sys/kernel/msgmax", "4321\n");
+  holds("/proc/sys/fs/mqueue/msg_max", "17\n");
+  holds("/proc/sys/kernel/shm_rmid_forced", "1\n");
+  holds("/proc/sys/kernel/msgmni", "32000\n");
   CHECK(shmget(77, 4096, 0) == -1 && errno == ENOENT && mq_open("/outer", O_RDONLY) == (mqd_t)-1);
   CHECK(shmget(78, 4096, IPC_CREAT | 0600) >= 0 && mq_open("/inner", O_RDWR | O_CREAT, 0600, 0) != (mqd_t)-1);
 }
@@ -48,7 +36,8 @@ int main(void) {
   }
   wait_done();
   moved();
-  CHECK(is("/proc/sys/kernel/msgmax") == 8192 && is("/proc/sys/kernel/shm_rmid_forced") == 0);
+  holds("/proc/sys/kernel/msgmax", "8192\n");
+  holds("/proc/sys/kernel/shm_rmid_forced", "0\n");
   CHECK(!same_space("ipc", 1, a) && same_space("ipc", 1, getpid()));
   CHECK(kill(a, SIGTERM) == 0);
   ends_well(a);

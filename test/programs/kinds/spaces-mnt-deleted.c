@@ -8,10 +8,6 @@
 
 #define AT "/tmp/spaces-deleted"
 
-static int step[2];
-static void done(void) { CHECK(write(step[1], "x", 1) == 1); }
-static void wait_done(void) { char c; CHECK(read(step[0], &c, 1) == 1); }
-
 static int made(const char *path, const char *text) {
   put(path, text);
   int fd = open(path, O_RDWR);

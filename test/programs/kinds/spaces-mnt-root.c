@@ -8,10 +8,6 @@
 
 #define AT "/tmp/spaces-root"
 
-static int step[2];
-static void done(void) { CHECK(write(step[1], "x", 1) == 1); }
-static void wait_done(void) { char c; CHECK(read(step[0], &c, 1) == 1); }
-
 static void root_of_its_own(void) {
   CHECK(unshare(CLONE_NEWNS) == 0 && mount(0, "/", 0, MS_REC | MS_PRIVATE, 0) == 0);
   CHECK(mount("root", AT "/root", "tmpfs", 0, 0) == 0);

@@ -5,9 +5,7 @@
 
 #define AT "/tmp/spaces-spread"
 
-static int step[2], back[2];
-static void done(void) { CHECK(write(step[1], "x", 1) == 1); }
-static void wait_done(void) { char c; CHECK(read(step[0], &c, 1) == 1); }
+static int back[2];
 static void tell_child(void) { CHECK(write(back[1], "x", 1) == 1); }
 static void wait_told(void) { char c; CHECK(read(back[0], &c, 1) == 1); }
 

@@ -9,10 +9,6 @@
 
 #define AT "/tmp/spaces"
 
-static int step[2];
-static void done(void) { CHECK(write(step[1], "x", 1) == 1); }
-static void wait_done(void) { char c; CHECK(read(step[0], &c, 1) == 1); }
-
 static void nested(void) {
   CHECK(unshare(CLONE_NEWNS) == 0 && mount(0, "/", 0, MS_REC | MS_PRIVATE, 0) == 0);
   // Of its own; over what the other one has; read-only here only; not mounted here any more.

@@ -4,22 +4,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-static int step[2];
-static void done(void) { CHECK(write(step[1], "x", 1) == 1); }
-static void wait_done(void) { char c; CHECK(read(step[0], &c, 1) == 1); }
-
-static void run(const char *command) {
-  if (system(command) != 0) printf("broken: %s\n", command);
-}
-static void output(const char *command, char *text) {
-  FILE *f = popen(command, "r");
-  CHECK(f != 0);
-  text[fread(text, 1, 8191, f)] = 0;
-  CHECK(pclose(f) == 0);
-}
 static const char *const LOOKS[] = {"busybox ip addr | grep -v valid_lft", "busybox ip route show table all | grep -v cache | sort", "busybox ip rule", "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/left/rp_filter /proc/sys/net/ipv4/ip_default_ttl"};
 enum { COUNT = sizeof LOOKS / sizeof *LOOKS };
-static char before[COUNT][8192], now[8192];
+static char before[COUNT][8192];
 
 static int connects(void) {
   struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr("127.0.0.7"), .sin_port = htons(99)};
@@ -44,12 +31,12 @@ static void nested(void) {
   run("echo 2 > /proc/sys/net/ipv4/conf/left/rp_filter");
   run("echo 33 > /proc/sys/net/ipv4/ip_default_ttl");
   rest_ms(2500);  // Until the addresses of IPv6 have been tried.
-  for (int i = 0; i < COUNT; i++) output(LOOKS[i], before[i]);
+  for (int i = 0; i < COUNT; i++) strcpy(before[i], output(LOOKS[i]));
   CHECK(connects());
   done();
   until_told(0);
   for (int i = 0; i < COUNT; i++) {
-    output(LOOKS[i], now);
+    const char *now = output(LOOKS[i]);
     if (strcmp(now, before[i])) printf("broken: %s: %s\nwas %s\n", LOOKS[i], now, before[i]);
     CHECK(!strcmp(now, before[i]));
   }
@@ -57,14 +44,12 @@ static void nested(void) {
 }
 
 int main(void) {
-  static char home[2][8192];
   CHECK(pipe(step) == 0);
-  output(LOOKS[0], home[0]);
+  const char *home = output(LOOKS[0]);
   pid_t a = child(nested);
   wait_done();
   moved();
-  output(LOOKS[0], home[1]);
-  CHECK(!strcmp(home[0], home[1]));
+  CHECK(!strcmp(home, output(LOOKS[0])));
   CHECK(!same_space("net", 1, a) && same_space("net", 1, getpid()));
   CHECK(kill(a, SIGTERM) == 0);
   ends_well(a);

@@ -12,10 +12,6 @@ static int are(const char *node, const char *domain) {
   return !strcmp(u.nodename, node) && !strcmp(u.domainname, domain);
 }
 
-static int step[2];
-static void done(void) { CHECK(write(step[1], "x", 1) == 1); }
-static void wait_done(void) { char c; CHECK(read(step[0], &c, 1) == 1); }
-
 // Born into its parent's namespace.
 static void grandchild(void) {
   CHECK(are("inner", "inner-domain"));

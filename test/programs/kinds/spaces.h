@@ -23,3 +23,27 @@ static inline int same_space(const char *name, pid_t one, pid_t other) {
   close(fd);
   return same;
 }
+
+// A child says that it has done something, and its parent waits for that.
+static int step[2];
+static inline void done(void) { CHECK(write(step[1], "x", 1) == 1); }
+static inline void wait_done(void) {
+  char c;
+  CHECK(read(step[0], &c, 1) == 1);
+}
+
+// A namespace that a process which went to new ones, as `flags` say, has left behind at its end.
+static inline int left_space(const char *name, int flags) {
+  CHECK(pipe(step) == 0);
+  pid_t pid = fork();
+  CHECK(pid >= 0);
+  if (pid == 0) {
+    CHECK(unshare(flags) == 0);
+    done();
+    for (;;) pause();
+  }
+  wait_done();
+  int fd = open_space(name, pid);
+  CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, 0, 0) == pid);
+  return fd;
+}
