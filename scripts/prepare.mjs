@@ -10,5 +10,5 @@ if (!existsSync(COMPILER)) {
   await import('./stale-output.mjs');
   const { status } = spawnSync(process.execPath, [COMPILER, '-p', '.'], { stdio: 'inherit' });
   process.exitCode = status ?? 1;
-  if (status === 0) await import('./strip-comments.mjs');
+  if (status === 0) await import('./packed-output.mjs');
 }

@@ -1,5 +1,5 @@
-// Emits the modules of dist/src again without comments: declarations have the docstrings, the sources that the maps lead
-// to have all of them, and a package is a twentieth smaller. What tsc has checked is only printed here.
+// Makes of dist/src, as tsc has left it, what the package has: modules without comments, and of declarations those that an
+// entry point leads to.
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, normalize, relative } from 'node:path';
 import ts from 'typescript';
@@ -19,6 +19,8 @@ const compilerOptions = {
 const isPacked = (path) =>
   path.endsWith('.ts') && !path.endsWith('.d.ts') && !path.includes('.test.') && !/(^|\/)testing\//.test(path);
 
+// Declarations have the docstrings, the sources that the maps lead to have all comments, and a package is a twentieth
+// smaller without them. What tsc has checked is only printed here.
 for (const name of readdirSync(SOURCES, { recursive: true })) {
   const source = join(SOURCES, name);
   if (!isPacked(source) || !statSync(source).isFile()) continue;
@@ -33,16 +35,21 @@ for (const name of readdirSync(SOURCES, { recursive: true })) {
   writeFileSync(`${out}.map`, JSON.stringify(map));
 }
 
-// Of declarations, those stay that an entry point leads to: nobody else can import the others.
+// Nobody can import the other declarations.
 const entries = (value) =>
   typeof value === 'string' ? [value] : Object.values(value ?? {}).flatMap((inner) => entries(inner));
 const { exports } = JSON.parse(readFileSync('package.json', 'utf8'));
 const declarationOf = (path) => path.replace(/(\.d)?\.[jt]s$/, '.d.ts');
 const wanted = new Set();
-const toLookAt = entries(exports).map((path) => normalize(declarationOf(path)));
+const toLookAt = entries(exports)
+  .filter((path) => path.startsWith(`./${OUT}/`))
+  .map((path) => normalize(declarationOf(path)));
 while (toLookAt.length > 0) {
   const path = toLookAt.pop();
-  if (wanted.has(path) || !existsSync(path)) continue;
+  if (wanted.has(path)) continue;
+  // An incremental build does not make anew what was removed here before.
+  if (!existsSync(path))
+    throw new Error(`there is no ${path}, to which an entry point leads: remove ${OUT}, and build anew`);
   wanted.add(path);
   for (const [, to] of readFileSync(path, 'utf8').matchAll(/(?:from|import)\s*\(?\s*['"](\.[^'"]+)['"]/g))
     toLookAt.push(normalize(join(dirname(path), declarationOf(to))));
