@@ -108,9 +108,7 @@ export interface Within {
 export async function dumpAll(hands: Hands, anchor: Within, dumps: readonly Dump[]): Promise<Entry[][]> {
   const { r, asked } = await inside(hands, anchor.pid, CLONE.NEWNET, (b) => {
     const refs = dumps.map((d) => {
-      const fd = b.call(SYS.socket, AF_NETLINK, SOCK_RAW | O.CLOEXEC, d.protocol);
-      const m = encode(d.type, NLM_F_DUMP, { header: d.header, attributes: [] });
-      const sent = b.call(SYS.sendto, fd, b.bytes(m), m.length, 0, 0, 0);
+      const { fd, sent } = addDump(b, d);
       const parts = Array.from({ length: READS }, () => addRead(b, fd, PART));
       return { d, fd, sent, parts };
     });
@@ -145,11 +143,21 @@ async function readRest(hands: Hands, fd: number, d: Dump, out: Entry[]): Promis
 
 /** A dump over a netlink socket, of its network namespace. Throws `guest`. */
 export async function dumpOver(hands: Hands, socket: number, d: Dump): Promise<Entry[]> {
-  const m = encode(d.type, NLM_F_DUMP, { header: d.header, attributes: [] });
   const b = hands.batch();
-  const sent = b.call(SYS.sendto, socket, b.bytes(m), m.length, 0, 0, 0);
+  const sent = addAsking(b, socket, d);
   check((await b.run()).value(sent), ASKING);
   return readRest(hands, socket, d, []);
+}
+
+/** Adds opening a socket and asking for a dump over it. */
+export function addDump(b: Batch, d: Dump): { readonly fd: Ref; readonly sent: Ref } {
+  const fd = b.call(SYS.socket, AF_NETLINK, SOCK_RAW | O.CLOEXEC, d.protocol);
+  return { fd, sent: addAsking(b, fd, d) };
+}
+
+function addAsking(b: Batch, socket: number | Ref, d: Dump): Ref {
+  const m = encode(d.type, NLM_F_DUMP, { header: d.header, attributes: [] });
+  return b.call(SYS.sendto, socket, b.bytes(m), m.length, 0, 0, 0);
 }
 
 /** Adds the reading of a part of a dump; nothing waits for one that does not come. */
