@@ -13,7 +13,7 @@ import { closeEnds, makeInput, makeTerminal } from './host-ends.js';
 import { addSurroundings, checkProgram, type HostStreams, type Program } from './program.js';
 import { PROGRAM } from '../trace/runner.js';
 import { SyscallRunner } from '../trace/running.js';
-import { Tracee } from '../trace/tracee.js';
+import { parseStatus, Tracee } from '../trace/tracee.js';
 import { Undo } from '../undo.js';
 
 export type { Program } from './program.js';
@@ -130,10 +130,10 @@ async function awaitSuccess(anchor: Anchor, name: string): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, LOOK));
       continue;
     }
-    const code = r.view(status).getInt32(0, true);
-    if (code === 0) return;
-    const how = (code & 0x7f) === 0 ? `status ${(code >> 8) & 0xff}` : `signal ${code & 0x7f}`;
-    throw new DomainError('guest', `${name}, which prepares the domain, ended with ${how}`);
+    const { kind, value } = parseStatus(r.view(status).getInt32(0, true));
+    if (kind === 'exited' && value === 0) return;
+    const how = kind === 'exited' ? 'status' : 'signal';
+    throw new DomainError('guest', `${name}, which prepares the domain, ended with ${how} ${value}`);
   }
   throw new DomainError('guest', `${name}, which prepares the domain, does not end`);
 }

@@ -95,7 +95,7 @@ export interface HostStreams {
 }
 
 /** Adds what gives a new process its surroundings, by calls of its own; what is answered throws what failed of it. */
-export function addSurroundings(c: Batch, program: Program, host: HostStreams = {}): (r: BatchResult) => void {
+export function addSurroundings(c: Batch, program: Program, host: HostStreams): (r: BatchResult) => void {
   const asked: [string, Ref][] = [];
   const ask = (what: string, ref: Ref): Ref => {
     asked.push([what, ref]);
