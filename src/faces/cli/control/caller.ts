@@ -23,6 +23,8 @@ export class Caller {
   #onMessage: ((message: Message) => void) | undefined;
   /** Bytes of input that wait. */
   #untaken = 0;
+  /** Resolves when all that waits to be read has been, or the caller is gone: one for all who wait for that. */
+  #drained: Promise<void> | undefined;
   /** Why it was ended by us. */
   #why: ControlError | undefined;
 
@@ -66,7 +68,12 @@ export class Caller {
   /** Resolves when less than a quarter of what may wait to be read does. */
   async room(): Promise<void> {
     while (this.socket.writableLength > MOST_WAITING / 4 && !this.enough.aborted)
-      await Promise.race([new Promise((resolve) => this.socket.once('drain', resolve)), this.gone]);
+      await (this.#drained ??= this.#drain());
+  }
+
+  async #drain(): Promise<void> {
+    await Promise.race([new Promise((resolve) => this.socket.once('drain', resolve)), this.gone]);
+    this.#drained = undefined;
   }
 
   /** Resolves when the caller has had enough. Rejects with ControlError `too-slow` if it does not read. */
