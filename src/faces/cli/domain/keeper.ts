@@ -79,23 +79,28 @@ export class DomainKeeper {
     const carrier = this.#active();
     const root = this.#rootOf(request);
     const network = address === undefined ? undefined : this.#network(address);
-    // Until it is listed, or has failed to start.
-    this.#expect(carrier, 1);
-    const domain = await Domain.run(carrier, {
-      name,
-      argv: [program, ...args],
-      env: parseEnv(request.env ?? []),
-      limits: parseLimits(request.limits ?? []),
-      ...(user !== undefined && { user }),
-      ...(cwd !== undefined && { cwd }),
-      ...(root !== undefined && { root }),
-      ...(network !== undefined && { network }),
-      ...(stdin === true && { stdin: 'open' as const }),
-      ...(tty !== undefined && { tty }),
-    }).finally(() => setImmediate(() => this.#expect(carrier, -1)));
     const forwards: Forward[] = [];
-    this.#domains.delete(name);
-    this.#domains.set(name, { domain, argv: request.argv, forwards, address });
+    let domain: Domain;
+    this.#expect(carrier, 1);
+    try {
+      domain = await Domain.run(carrier, {
+        name,
+        argv: [program, ...args],
+        env: parseEnv(request.env ?? []),
+        limits: parseLimits(request.limits ?? []),
+        ...(user !== undefined && { user }),
+        ...(cwd !== undefined && { cwd }),
+        ...(root !== undefined && { root }),
+        ...(network !== undefined && { network }),
+        ...(stdin === true && { stdin: 'open' as const }),
+        ...(tty !== undefined && { tty }),
+      });
+      this.#domains.delete(name);
+      this.#domains.set(name, { domain, argv: request.argv, forwards, address });
+    } finally {
+      // It is listed, or has failed to start.
+      this.#expect(carrier, -1);
+    }
     void domain.ended.then(() => this.#closeForwards(forwards));
     try {
       for (const text of request.forwards ?? []) forwards.push(await this.#forward(text, address));
