@@ -102,6 +102,7 @@ export async function moveDomain(
   } finally {
     unwatch();
     linger(LINGER);
+    domain.anchor.leave = undefined;
     if (there !== undefined) to.cards.letGo(there);
     if (gate?.left !== undefined) from.left.watch(gate.left, diag);
   }

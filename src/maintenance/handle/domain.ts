@@ -248,8 +248,9 @@ export class Domain {
       const { anchor, spec } = this.#domain;
       // As in a move, which sets this too.
       if (spec.network !== undefined && this.#carrier.portOf(spec.network) !== undefined)
-        anchor.leave ??= () => undefined;
-      const obstacles = (await findObstacles(this.#domain, to?.hands)).map((obstacle) => ({
+        anchor.leave = () => undefined;
+      const found = await findObstacles(this.#domain, to?.hands).finally(() => (anchor.leave = undefined));
+      const obstacles = found.map((obstacle) => ({
         ...obstacle,
         since: this.#seen.get(obstacle.message) ?? now,
       }));
