@@ -17,6 +17,7 @@ import { connectionOf, type Left } from './gate.js';
 const LOOK = 200;
 /** Those that are not over then are given up (ms): a peer that takes nothing keeps them for ever. */
 const MOST = 600_000;
+/** Those that nobody can look at stay for so long (ms): for that time the kernel keeps those that wait for the other side. */
 const UNSEEN = 60_000;
 const keyOf = ({ port, peerIp, peerPort }: Connection): string => `${port} ${peerIp} ${peerPort}`;
 

@@ -65,7 +65,9 @@ export class Stays<P extends object> {
     if (get16(frame, 12) !== TYPE_ARP) return false;
     const arp = parseArp(frame);
     if (arp?.operation !== ARP_REQUEST || arp.senderMac !== getMac(frame, 6)) return false;
-    return this.#some((e) => e.port === port && e.mac === arp.senderMac && e.ip === arp.senderIp);
+    for (const e of this.#entries.values())
+      if (e.port === port && e.mac === arp.senderMac && e.ip === arp.senderIp) return true;
+    return false;
   }
 
   /** Who has the connection that a segment is for. */
@@ -81,11 +83,6 @@ export class Stays<P extends object> {
     if (get16(frame, 12) !== TYPE_ARP || parseArp(frame)?.operation !== ARP_REPLY) return [];
     const to = getMac(frame, 0);
     return [...new Set([...this.#entries.values()].filter(({ mac }) => mac === to).map(({ port }) => port))];
-  }
-
-  #some(is: (entry: Entry<P>) => boolean): boolean {
-    for (const entry of this.#entries.values()) if (is(entry)) return true;
-    return false;
   }
 }
 

@@ -28,12 +28,10 @@ export class AddedCard {
    * Puts its cable into a new port of the switch, which carries what is registered with it and nothing else: whatever
    * waited for who used the card before is gone.
    */
-  plug(name: string): Port {
+  plug(name: string): void {
     this.unplug();
-    const port = this.network.switch.attach({ name, claimsNone: true });
-    this.#port = port;
-    this.#unplug = connectCable(this.device.device, port);
-    return port;
+    this.#port = this.network.switch.attach({ name, claimsNone: true });
+    this.#unplug = connectCable(this.device.device, this.#port);
   }
 
   unplug(): void {
