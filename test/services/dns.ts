@@ -1,12 +1,9 @@
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
+import { createSocket } from 'node:dgram';
+import { askUntilAnswered } from './datagrams.js';
 import { ownFolders } from './folders.js';
 import { repeat } from './line-client.js';
 import type { Service } from './service.js';
 
-/** A client of a name server asks again after this time (ms), so often. */
-const PATIENCE = 3000;
-const ASKS = 10;
 const ANSWER = Buffer.from([10, 1, 2, 3]);
 
 /** A query for the address of a name (RFC 1035). */
@@ -19,24 +16,6 @@ function query(id: number, name: string): Buffer {
   return Buffer.concat([head, ...labels, Buffer.from([0, 0, 1, 0, 1])]);
 }
 
-/** Asks by one socket until there is an answer; what comes late for another question is dropped. */
-async function ask(socket: Socket, port: number, id: number, name: string): Promise<Buffer> {
-  const bytes = query(id, name);
-  for (let turn = 0; turn < ASKS; turn++) {
-    socket.send(bytes, port, '127.0.0.1');
-    const over = AbortSignal.timeout(PATIENCE);
-    try {
-      for (;;) {
-        const [answer] = (await once(socket, 'message', { signal: over })) as [Buffer];
-        if (answer.readUInt16BE(0) === id) return answer;
-      }
-    } catch (error) {
-      if (!over.aborted) throw error;
-    }
-  }
-  throw new Error(`no answer to question ${id}`);
-}
-
 /** Every question over UDP is answered with the address that is configured. */
 function nameServer(name: string, run: Service['run']): Service {
   return {
@@ -46,9 +25,9 @@ function nameServer(name: string, run: Service['run']): Service {
     protocol: 'udp',
     async begin({ port }) {
       const socket = createSocket('udp4');
-      await ask(socket, port, 1, 'host.example');
+      await askUntilAnswered(socket, port, query(1, 'host.example'));
       const work = repeat(name, async (n) => {
-        const answer = await ask(socket, port, 2 + (n % 60000), 'host.example');
+        const answer = await askUntilAnswered(socket, port, query(2 + (n % 60000), 'host.example'));
         if (((answer[3] ?? 15) & 15) !== 0 || !answer.includes(ANSWER))
           throw new Error(`it answers ${answer.toString('hex')}`);
       });
