@@ -3,7 +3,7 @@
  * is moved it waits from the freeze on: what was typed before goes along, what is typed meanwhile follows.
  */
 import { DomainError } from '../../domain/errors.js';
-import { EAGAIN } from '../../domain/linux/flags.js';
+import { EAGAIN, EIO } from '../../domain/linux/flags.js';
 import { check } from '../../domain/linux/os.js';
 import { Sequence } from '../../domain/together.js';
 import { closeEnds, isWindowSize, windowOf, type HostEnd, type WindowSize } from '../../domain/tree/host-ends.js';
@@ -23,7 +23,6 @@ const LONGEST = 80;
 const SLOWER = 1.4;
 /** Of a terminal that shows more and more, this is read in the end. */
 const MOST_AT_END = 2 ** 20;
-const EIO = 5;
 const EPIPE = 32;
 /** Ctrl-D: the end of what is typed, for a program that reads lines. */
 const END_OF_INPUT = Uint8Array.of(4);
