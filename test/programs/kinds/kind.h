@@ -66,6 +66,7 @@ static inline pid_t child(void (*work)(void)) {
 static inline void ends_well_with(pid_t pid, int code) {
   int status;
   CHECK(waitpid(pid, &status, 0) == pid);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != code) printf("broken: a child has ended with status 0x%x\n", status);
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == code);
 }
 static inline void ends_well(pid_t pid) { ends_well_with(pid, 0); }
