@@ -1,11 +1,11 @@
 // Files that are made, written, renamed, linked, cut and removed all the time, locks that several want, folders that are read.
-// data: /data
+// data: /busy-files
 #include "busy.h"
 #include <dirent.h>
 #include <ftw.h>
 #include <sys/file.h>
 
-#define AT "/data/at"
+#define AT "/busy-files/at"
 
 static void text(char *to, const char *name, uint64_t n) { snprintf(to, 100, AT "/%s-%lu", name, (unsigned long)n % 7); }
 
