@@ -43,6 +43,7 @@ function checkModules(image: PreparedImage, entries: Map<string, CpioEntry>): vo
     'failover',
     'virtio_blk',
     'virtio_rng',
+    'virtio_balloon',
     'ext4',
     'overlay',
     'tcp_diag',
@@ -59,6 +60,8 @@ function checkModules(image: PreparedImage, entries: Map<string, CpioEntry>): vo
   const alias = new TextDecoder().decode(entries.get(`${folder}/modules.alias`)?.data as Uint8Array);
   assert.match(alias, /^alias fs-ext4 ext4$/m);
   assert.match(alias, /^alias virtio:d00000001v\* virtio_net$/m);
+  const loaded = new TextDecoder().decode(entries.get('etc/understudy/modules')?.data as Uint8Array);
+  assert.ok(loaded.trim().split(' ').includes('virtio_balloon'), loaded);
 }
 
 test('Debian 13 and its backports give both kernels, and one and the same user space', options, async () => {

@@ -30,7 +30,7 @@ export interface Profile {
 /** Loaded by themselves: ext4 by `mount`, the sock_diag family by whoever asks, overlay by `mount`. */
 const MODULES: ModuleChoice = {
   names: [
-    ...['virtio_rng', 'virtio_net', 'virtio_blk'],
+    ...['virtio_rng', 'virtio_net', 'virtio_blk', 'virtio_balloon'],
     ...['ext4', 'overlay', 'loop'],
     ...['unix_diag', 'inet_diag', 'tcp_diag', 'udp_diag', 'netlink_diag', 'af_packet_diag'],
     ...['veth', 'tun', 'macvlan'],
@@ -47,7 +47,7 @@ export function shellProfile(kernel: KernelChoice): Profile {
     packages: [],
     programs: [],
     modules: MODULES,
-    load: ['virtio_rng', 'virtio_net', 'virtio_blk'],
+    load: ['virtio_rng', 'virtio_net', 'virtio_blk', 'virtio_balloon'],
     files: [],
   };
 }
