@@ -14,7 +14,7 @@ import { watchesOf } from '../domain/files/watches.js';
 import { wasCarried } from '../domain/files/living.js';
 import { carriedPaths, isOrdinary } from '../domain/memory/carried.js';
 import { refusing, refusingLater, type OnRefusal } from '../domain/refusals.js';
-import { isObject } from '../domain/memory/layout.js';
+import { isIoUring, isObject } from '../domain/memory/layout.js';
 
 const CHUNK = 0x80000;
 /** Where programs write: what they have made there and only read now goes along too. */
@@ -112,7 +112,7 @@ function usedFiles(views: readonly ProcessView[]): Map<string, string> {
       const ofKernel = isKernelFile(d.link) && !/^\/(proc\/\d+|sys\/fs\/cgroup)(\/|$)/.test(d.link);
       if (isOrdinary(d) || ofKernel) out.set(d.link, 'has open');
     }
-    for (const v of view.vmas) if (v.ino !== 0 && !isObject(v)) out.set(v.path, 'maps');
+    for (const v of view.vmas) if (v.ino !== 0 && !isObject(v) && !isIoUring(v)) out.set(v.path, 'maps');
   }
   return out;
 }

@@ -35,6 +35,9 @@ const OF_SOCKETS = new Set<number>([
   SYS.sendmmsg,
 ]);
 
+/** A wait of io_uring_enter(2) with more arguments, among which there may be a time. */
+const IORING_ENTER_EXT_ARG = 8;
+
 /** What /proc shows as the first argument where a thread is in no call. */
 const NO_CALL = '0xffffffffffffffff';
 
@@ -55,6 +58,8 @@ function isBegunAgain(one: Interrupted): boolean {
   if ((one.pending & ~mask) !== 0n) return false;
   const nr = callOf(one);
   if (nr === SYS.semop || OF_SOCKETS.has(nr)) return true;
+  // Nothing was submitted, or it would say how much.
+  if (nr === SYS.io_uring_enter) return (Number(regs[REG.a3] ?? 0n) & IORING_ENTER_EXT_ARG) === 0;
   const [register, value] = WITHOUT_END.get(nr) ?? [];
   if (register === undefined || value === undefined) return false;
   const is = regs[register] ?? 0n;

@@ -6,6 +6,9 @@ import { aio } from './events/aio.js';
 import { credentials } from './process/credentials.js';
 import { epoll } from './events/epoll.js';
 import { eventfd } from './events/eventfd.js';
+import { ioUring } from './io-uring/io-uring.js';
+import { ringMappings } from './io-uring/mappings.js';
+import { ringsReady } from './io-uring/prepared.js';
 import { hostEnds } from './host-ends.js';
 import { hostname } from './hostname.js';
 import { jobs } from './process/jobs.js';
@@ -44,6 +47,7 @@ export const fileKinds: readonly FileKind[] = [
   timerfd,
   signalfd,
   epoll,
+  ioUring,
   inotify,
   fanotify,
   socket,
@@ -71,6 +75,7 @@ export const processKinds: readonly ProcessKind[] = [
   semaphoreUsers,
   locksToCome,
   aio,
+  ringMappings,
 ];
 
 /** Kinds of what the domain has as a whole. */
@@ -85,6 +90,7 @@ export const domainKinds: readonly DomainKind[] = [
   queues,
   carriedFiles,
   awaitedFifos,
+  ringsReady,
   ...sharedByProcesses,
   orphans,
   hostEnds,

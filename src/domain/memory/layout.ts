@@ -11,7 +11,10 @@ export interface TargetVma extends Vma {
     | { readonly kind: 'file' }
     /** Shared mapping of memory that has no path: the object's key. */
     | { readonly kind: 'object'; readonly key: string }
-    /** The ring of an asynchronous I/O context: made with it (kinds/aio.ts), in its place meanwhile is nothing. */
+    /**
+     * The ring of an asynchronous I/O context or of io_uring: made with it (kinds/events/aio.ts, kinds/io-uring/mappings.ts), in its
+     * place meanwhile is nothing.
+     */
     | { readonly kind: 'ring' };
   /** How anonymous memory is made: what is not said of a mapping, but was when it was made. */
   readonly made?: Made;
@@ -52,8 +55,13 @@ export const isFilePath = (path: string): boolean =>
   !/^(\[anon_shmem:|\/(memfd:|\[aio\]$|dev\/zero( \(deleted\))?$|SYSV[0-9a-f]{8}$))/.test(path);
 
 /** True for the ring of an asynchronous I/O context (io_setup(2)). */
-export function isRing(v: { readonly path: string; readonly deleted: boolean }): boolean {
+export function isAioRing(v: { readonly path: string; readonly deleted: boolean }): boolean {
   return v.deleted && v.path === '/[aio]';
+}
+
+/** True for a part of a ring of io_uring(7). */
+export function isIoUring(v: { readonly path: string }): boolean {
+  return v.path === 'anon_inode:[io_uring]';
 }
 
 /** True if a mapping's file cannot be found by its path: shared anonymous memory, memfd, a deleted file. */
@@ -68,7 +76,7 @@ export function targetVmas(vmas: readonly Vma[], except?: { start: number; end: 
   return vmas
     .filter((v) => !isVdso(v) && !isVvar(v) && !(except !== undefined && v.start < except.end && v.end > except.start))
     .map((v): TargetVma => {
-      if (isRing(v)) return { ...v, backing: { kind: 'ring' } };
+      if (isAioRing(v) || isIoUring(v)) return { ...v, backing: { kind: 'ring' } };
       if (isObject(v)) return { ...v, backing: { kind: 'object', key: objectKey(v) } };
       if (v.ino === 0) return { ...v, backing: { kind: 'anonymous' } };
       return { ...v, backing: { kind: 'file' } };

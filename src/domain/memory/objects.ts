@@ -8,7 +8,7 @@ import type { ProcessView } from '../proc/survey.js';
 import type { Vma } from '../proc/maps.js';
 import { together } from '../together.js';
 import { inodeKey, isInMemory } from '../files/inode.js';
-import { isFilePath, isObject, isRing, objectKey } from './layout.js';
+import { isAioRing, isFilePath, isObject, objectKey } from './layout.js';
 import { pagesOf, populate, unmapAll, wholePages, type Mapped } from './mapped.js';
 import type { FrameMover, Move } from './mover.js';
 import type { Range } from './ranges.js';
@@ -61,7 +61,7 @@ export async function mappedObjects(
   const found = new Map<string, { readonly at: string; readonly vma: Vma; readonly exchanged: boolean }>();
   for (const view of views) {
     for (const vma of view.vmas) {
-      if (!isObject(vma) || isRing(vma)) continue;
+      if (!isObject(vma) || isAioRing(vma)) continue;
       const at = throughVma(view, vma);
       const isProgram = view.gone.exe && vma.path + DELETED === view.exe;
       const before = found.get(objectKey(vma));

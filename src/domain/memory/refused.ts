@@ -1,9 +1,12 @@
 import { unsupported } from '../errors.js';
+import { isIoUring } from './layout.js';
 import type { ProcessView } from '../proc/survey.js';
 import type { Vma } from '../proc/maps.js';
 
 /** The name of what a mapping cannot be made of anew, or undefined. */
 function refusedName({ path }: Vma): string | undefined {
+  // Its kind knows what it is.
+  if (isIoUring({ path })) return undefined;
   if (path.startsWith('anon_inode:')) return path.slice('anon_inode:'.length);
   if (path.startsWith('socket:')) return 'a mapping of a socket';
   if (path === '/secretmem') return 'secret memory (memfd_secret)';

@@ -7,17 +7,17 @@ export interface FdInfo {
   readonly ino: number;
   /** Whether any lock is held through this description. */
   readonly locked: boolean;
-  /** All lines as `key: value`, in order; keys repeat (`tfd`). */
+  /** All lines as `key: value`, in order; keys repeat (`tfd`), and lines of lists have no value. */
   readonly lines: readonly (readonly [key: string, value: string])[];
 }
 
 export function parseFdInfo(text: string): FdInfo {
   const lines = text
     .split('\n')
-    .filter((l) => l.includes(':'))
+    .filter((l) => l.trim() !== '')
     .map((l): [string, string] => {
       const colon = l.indexOf(':');
-      return [l.slice(0, colon).trim(), l.slice(colon + 1).trim()];
+      return colon < 0 ? [l.trim(), ''] : [l.slice(0, colon).trim(), l.slice(colon + 1).trim()];
     });
   const get = (key: string): string => lines.find(([k]) => k === key)?.[1] ?? '';
   return {

@@ -2,7 +2,7 @@ import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError, unsupported } from '../../errors.js';
 import { MREMAP } from '../../linux/flags.js';
 import { check, concat } from '../../linux/os.js';
-import { isRing } from '../../memory/layout.js';
+import { isAioRing } from '../../memory/layout.js';
 import { findHole } from '../../proc/maps.js';
 import type { Tracee } from '../../trace/tracee.js';
 import { processKind } from '../kind.js';
@@ -51,7 +51,7 @@ export const aio = processKind<readonly Ring[]>({
   stage: 'early',
   async checkpoint({ view, leader }) {
     const out: Ring[] = [];
-    for (const { start, end, offset } of view.vmas.filter(isRing)) {
+    for (const { start, end, offset } of view.vmas.filter(isAioRing)) {
       const pieces: Uint8Array[] = [];
       for (let at = start; at < end; at += CHUNK) pieces.push(await leader.peek(at, Math.min(CHUNK, end - at)));
       const contents = concat(pieces);

@@ -1,0 +1,13 @@
+// refused: registered with itself
+// A ring that a thread has a number of its own for.
+// late
+#include "io-uring.h"
+
+int main(void) {
+  struct ring r;
+  make(&r, 8, 0, 0);
+  struct io_uring_rsrc_update up = {.offset = -1, .data = r.fd};
+  CHECK(syscall(SYS_io_uring_register, r.fd, IORING_REGISTER_RING_FDS, &up, 1) == 1);
+  moved();
+  right();
+}
