@@ -9,6 +9,8 @@ export class Frames {
   /** 1: was in use once, must be cleared before it is given to anybody. */
   readonly #dirty: Uint8Array;
   #free: number;
+  /** Frames at the end that the computer does not have yet. */
+  #withheld = 0;
   /** No free frame lies below. */
   #lowest: number;
 
@@ -26,6 +28,30 @@ export class Frames {
 
   get free(): number {
     return this.#free;
+  }
+
+  /** Frames that there are, whoever has them. */
+  get total(): number {
+    return this.end - this.#withheld - this.first;
+  }
+
+  /** From now on the computer has the last `count` frames not yet: nobody gets them before they are added. */
+  withhold(count: number): void {
+    this.#withheld = count;
+    this.#used.fill(1, this.end - count);
+    this.#free -= count;
+  }
+
+  /** Adds `count` of the frames that were withheld. Throws ComputerError `too-large` if there are not so many. */
+  add(count: number): void {
+    if (count > this.#withheld) {
+      throw new ComputerError('too-large', `${count * 4} KiB to be added, and room for ${this.#withheld * 4} KiB`);
+    }
+    const from = this.end - this.#withheld;
+    this.#used.fill(0, from, from + count);
+    this.#withheld -= count;
+    this.#free += count;
+    this.#lowest = Math.min(this.#lowest, from);
   }
 
   /** First frame of `count` frames in a row. Throws ComputerError `no-frames`. */
@@ -64,7 +90,7 @@ export class Frames {
   }
 
   release(frame: number): void {
-    if (frame < this.first || frame >= this.end || this.#used[frame] === 0) {
+    if (frame < this.first || frame >= this.end - this.#withheld || this.#used[frame] === 0) {
       throw new ComputerError('no-frames', `frame ${frame} is not in use`);
     }
     this.#used[frame] = 0;

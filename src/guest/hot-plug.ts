@@ -1,6 +1,6 @@
 /**
- * How a running guest finds a device that was put into a slot, and lets go of it again: by its own means, which its hands
- * set going in sysfs.
+ * How a running guest finds what it was given, a device in a slot or a hart, and lets go of it again: by its own means,
+ * which its hands set going in sysfs.
  */
 import { shortFolder, writeText } from './hands/files.js';
 import type { Hands } from './hands/hands.js';
@@ -42,6 +42,10 @@ export async function look(hands: Hands, slot: number): Promise<Found> {
   }
   return { isThere: entries !== undefined, isDriven, name };
 }
+
+/** Has the guest's kernel begin to run on one of its harts, or stop doing so. 0, or `-errno`. */
+export const setOnline = (hands: Hands, hart: number, online: boolean): Promise<number> =>
+  writeText(hands, `/sys/devices/system/cpu/cpu${hart}/online`, online ? '1' : '0');
 
 /** Whether a guest has let go, or why not. */
 export type LetGo = 'done' | 'in-use' | { readonly errno: number; readonly what: string };

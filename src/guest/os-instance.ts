@@ -37,6 +37,8 @@ export interface OsOptions {
   /** Bytes, a multiple of 4096. */
   readonly memory: number;
   readonly harts?: number;
+  /** Harts that it may have some day; `harts` unless told. */
+  readonly maxHarts?: number;
   /** Disks, or what is to be the contents of new ones. */
   readonly disks?: readonly (BlockBackend | DiskDevice)[];
   readonly nics?: readonly (NetOptions | NicDevice)[];
@@ -147,8 +149,9 @@ export class OsInstance implements TurnTaker {
     this.name = options.name;
     checkDevices(options);
     this.#inventory = options.inventory ?? new Devices(groundOf(vmm));
-    const layout = layOut(options);
-    this.partition = vmm.partition(options.harts ?? 1, options.memory);
+    const { harts = 1, maxHarts = harts } = options;
+    const layout = layOut({ ...options, harts: maxHarts });
+    this.partition = vmm.partition(harts, options.memory, { maxHarts });
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -196,8 +199,9 @@ export class OsInstance implements TurnTaker {
     return this.#given.map(({ device }) => device);
   }
 
+  /** Harts that it has now. */
   get harts(): number {
-    return this.partition.blocks.length;
+    return this.partition.given;
   }
 
   /** Accesses that its devices were asked for and did not make, because it has no memory there or may not write it. */
@@ -355,7 +359,7 @@ export class OsInstance implements TurnTaker {
     this.#vmm.platform.randomBytes(seed);
     const { initramfs } = options;
     const tree = buildDeviceTree({
-      harts: this.harts,
+      harts: this.partition.blocks.length,
       memory: space.size,
       bootArguments: options.bootArguments ?? '',
       seed,

@@ -26,26 +26,37 @@ export class Harts implements HartSupply {
   /** Byte offsets of the blocks that nobody has; the last one used comes first, because the host has memory for it already. */
   readonly #blocks: number[];
   #owned = 0;
+  #total = 0;
 
   /** Starts a thread for each hart, so that they are there when they are needed; throws what that throws, and no thread remains. */
   constructor(
     private readonly platform: Platform,
-    /** How many there are. */
-    readonly total: number,
+    total: number,
     blocks: HartBlocks,
   ) {
     this.#blocks = Array.from({ length: blocks.count }, (_, n) => (blocks.first + n * blocks.frames) * FRAME_SIZE);
     try {
-      while (this.#threads.size < total) this.#idle.push(this.#start());
+      this.add(total);
     } catch (error) {
       void this.close();
       throw error;
     }
   }
 
+  /** How many there are. */
+  get total(): number {
+    return this.#total;
+  }
+
   /** Harts that belong to no OS instance. */
   get free(): number {
-    return this.total - this.#owned;
+    return this.#total - this.#owned;
+  }
+
+  /** Adds harts, each with its thread. Throws what starting a thread throws: then there are none more than before. */
+  add(count: number): void {
+    for (let n = 0; n < count; n++) this.#idle.push(this.#start());
+    this.#total += count;
   }
 
   take(): HartThread {

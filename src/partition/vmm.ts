@@ -3,6 +3,7 @@
  * takes it back when the instance is gone.
  */
 import { Clock, hostNow } from '../computer/clock.js';
+import { ComputerError } from '../computer/errors.js';
 import { Frames } from '../computer/frames.js';
 import { FRAME_SIZE, MachineMemory } from '../computer/memory.js';
 import { Turns } from '../computer/turns.js';
@@ -18,11 +19,16 @@ export interface VmmOptions {
   /** Bytes for the OS instances together. */
   readonly memory: number;
   readonly harts: number;
+  /** What `memory` and `harts` can be brought to while OS instances run; as much as there is unless told. */
+  readonly maxMemory?: number;
+  readonly maxHarts?: number;
   /** How harts run code; mostly for tests. */
   readonly engine?: EngineOptions;
   /** Have the harts keep account of where their time goes. */
   readonly profile?: boolean;
 }
+
+const framesOf = (bytes: number): number => Math.ceil(bytes / FRAME_SIZE);
 
 /** What of a partition is not said by how many harts and how much memory it has. */
 export interface PartitionOptions {
@@ -41,15 +47,25 @@ export class Vmm {
   readonly core: CoreCode;
   readonly engine: EngineOptions;
   readonly profile: boolean;
+  /** What the computer has, and what it can be brought to. */
+  readonly #memory: { has: number; readonly most: number };
+  readonly #mostHarts: number;
+  readonly #framesOfHart: number;
   readonly #harts: Harts;
   readonly #partitions = new Set<Partition>();
 
   /** Throws ComputerError `too-large` or `memory`, or what starting a thread throws; no thread remains then. */
   constructor(
     readonly platform: Platform,
-    { memory, harts, engine = {}, profile = false }: VmmOptions,
+    { memory, harts, maxMemory = memory, maxHarts = harts, engine = {}, profile = false }: VmmOptions,
   ) {
-    const { logicalHarts, limits, hartFrames, predecodePages } = shareMachine(memory, harts);
+    if (maxMemory < memory || maxHarts < harts) {
+      throw new ComputerError('too-large', 'a computer has more than the most that it can be brought to');
+    }
+    const { logicalHarts, limits, hartFrames, predecodePages, controlOfHart } = shareMachine(maxMemory, maxHarts);
+    this.#memory = { has: memory, most: maxMemory };
+    this.#mostHarts = maxHarts;
+    this.#framesOfHart = controlOfHart / FRAME_SIZE;
     this.machine = MachineMemory.create(limits);
     const forMonitor = MONITOR_BYTES / FRAME_SIZE;
     const first = this.machine.frames.allocateRun(forMonitor);
@@ -60,7 +76,50 @@ export class Vmm {
     this.engine = engine;
     this.profile = profile;
     const blocks = this.machine.frames.allocateRun(logicalHarts * hartFrames);
+    // What comes later lies at the end: all that is allocated here lies before it.
+    const later = framesOf(maxMemory - memory) + (maxHarts - harts) * this.#framesOfHart;
+    this.machine.frames.withhold(later);
     this.#harts = new Harts(platform, harts, { first: blocks, frames: hartFrames, count: logicalHarts });
+  }
+
+  /** Harts that the computer has. */
+  get harts(): number {
+    return this.#harts.total;
+  }
+
+  /** Bytes that it has for OS instances. */
+  get memory(): number {
+    return this.#memory.has;
+  }
+
+  /**
+   * Adds memory, which nobody has at first. Throws ComputerError `too-large` if that is more than it can be brought to;
+   * effect then: none.
+   */
+  addMemory(bytes: number): void {
+    const { has, most } = this.#memory;
+    if (has + bytes > most) {
+      throw new ComputerError(
+        'too-large',
+        `a computer of ${has} bytes has room for ${most - has} more, not for ${bytes}`,
+      );
+    }
+    // Counted from all there is then: parts of frames add up.
+    this.machine.frames.add(framesOf(most - has) - framesOf(most - has - bytes));
+    this.#memory.has += bytes;
+  }
+
+  /**
+   * Adds harts, which nobody has at first. Throws ComputerError `too-large` if there are more than there may be, or what
+   * starting a thread throws; effect then: none.
+   */
+  addHarts(count: number): void {
+    const { total } = this.#harts;
+    if (total + count > this.#mostHarts) {
+      throw new ComputerError('too-large', `a computer of ${total} harts has room for ${this.#mostHarts - total} more`);
+    }
+    this.#harts.add(count);
+    this.machine.frames.add(count * this.#framesOfHart);
   }
 
   /** Harts that belong to no OS instance. */

@@ -63,3 +63,8 @@ export function memoryArguments(kernel: Uint8Array, memory: number): string {
 }
 /** A line of /proc/meminfo that only a kernel with CMA has. */
 const CMA_IN_MEMINFO = 'CmaTotal:       ';
+
+/** A kernel that may get harts later need not try, and complain, that they are not there yet. */
+export function hartArguments({ harts = 1, maxHarts = harts }: { harts?: number; maxHarts?: number }): string {
+  return maxHarts > harts ? `maxcpus=${harts}` : '';
+}

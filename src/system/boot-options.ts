@@ -46,6 +46,11 @@ export interface CommonOptions {
   readonly memory?: number;
   /** 1 unless told. */
   readonly harts?: number;
+  /**
+   * Harts that it may be given while it runs (`Instance.setHarts`), `harts` unless told. Its device tree lists so many; those
+   * that it has not do not exist for its kernel's SBI, and so it leaves them offline.
+   */
+  readonly maxHarts?: number;
   /** Kernel arguments behind ours; of two that contradict each other, the kernel takes the later. */
   readonly bootArguments?: string;
   /** The kernel's whole command line, exactly, in place of ours; not with `bootArguments`. */

@@ -18,6 +18,7 @@ import {
   consoleArguments,
   DEBIAN_ARGUMENTS,
   guessConsole,
+  hartArguments,
   memoryArguments,
   takesSysRq,
   type ConsoleDevice,
@@ -48,6 +49,9 @@ export interface ComputerOptions {
   readonly memory?: number;
   /** Hardware threads, each a thread of the host; 2 unless told. */
   readonly harts?: number;
+  /** Bytes and harts that `addMemory` and `addHarts` can bring it to; what it has unless told. */
+  readonly maxMemory?: number;
+  readonly maxHarts?: number;
   /** The network outside; false: the computer has none. */
   readonly network?: NetworkOptions | false;
   /** Have the harts keep account of where their time goes: `instance.os.reports` has it at the end. */
@@ -77,18 +81,22 @@ export class Computer {
   #count = 0;
 
   /** Throws ComputerError `too-large` or `memory`, SystemError `invalid`, NetError `BAD_CONFIG`. */
-  constructor(
-    platform: SystemPlatform,
-    { memory = 2 ** 30, harts = 2, network = {}, profile = false }: ComputerOptions = {},
-  ) {
-    if (!Number.isInteger(harts) || harts < 1 || harts > MAX_HARTS) {
-      throw new SystemError('invalid', `a computer has 1 to ${MAX_HARTS} harts, not ${harts}`);
+  constructor(platform: SystemPlatform, options: ComputerOptions = {}) {
+    const { memory = 2 ** 30, harts = 2, network = {}, profile = false } = options;
+    const { maxMemory = memory, maxHarts = harts } = options;
+    for (const count of [harts, maxHarts]) {
+      if (!Number.isInteger(count) || count < 1 || count > MAX_HARTS) {
+        throw new SystemError('invalid', `a computer has 1 to ${MAX_HARTS} harts, not ${count}`);
+      }
     }
-    if (!Number.isSafeInteger(memory) || memory <= 0) throw new SystemError('invalid', `${memory} bytes of memory`);
+    for (const bytes of [memory, maxMemory]) checkBytes(bytes);
+    if (maxMemory < memory || maxHarts < harts) {
+      throw new SystemError('invalid', 'maxMemory and maxHarts are at least what the computer has');
+    }
     this.#platform = platform;
     this.network = network === false ? undefined : new Network(network, platform);
     try {
-      this.vmm = new Vmm(platform, { memory, harts, profile });
+      this.vmm = new Vmm(platform, { memory, harts, maxMemory, maxHarts, profile });
     } catch (error) {
       void this.network?.close();
       throw error;
@@ -139,6 +147,30 @@ export class Computer {
   /** Where a card of `addNic` is on the network; undefined: it is none of these. */
   linkOf(device: ComputerDevice): NicLink | undefined {
     return this.#links.get(device);
+  }
+
+  /**
+   * Adds memory while OS instances run, which see nothing of it: it belongs to nobody at first. Throws SystemError
+   * `invalid` for what is no number of bytes, `closed`, ComputerError `too-large` beyond `maxMemory`; effect then: none.
+   *
+   *     const computer = await Computer.create({ memory: 2 ** 29, maxMemory: 2 ** 30 });
+   *     computer.addMemory(2 ** 28);
+   */
+  addMemory(bytes: number): void {
+    this.#refuseIfClosed();
+    checkBytes(bytes);
+    this.vmm.addMemory(bytes);
+  }
+
+  /**
+   * Adds harts while OS instances run, which see nothing of them: they belong to nobody at first. Throws SystemError
+   * `invalid`, `closed`, ComputerError `too-large` beyond `maxHarts`, or what the platform throws for want of threads;
+   * effect then: none.
+   */
+  addHarts(count: number): void {
+    this.#refuseIfClosed();
+    if (!Number.isInteger(count) || count < 1) throw new SystemError('invalid', `${count} harts to be added`);
+    this.vmm.addHarts(count);
   }
 
   /** Harts that belong to no OS instance. */
@@ -210,7 +242,8 @@ export class Computer {
     } else if (forwards.length > 0)
       throw new SystemError('no-network', 'ports can be forwarded to a network card only');
 
-    const { harts = 1, memory = this.#memoryLeft(harts) } = options;
+    const { harts = 1, maxHarts = harts, memory = this.#memoryLeft(maxHarts) } = options;
+    checkHarts(harts, maxHarts);
     if (memory % PAGE !== 0 || memory <= 0) {
       throw new SystemError('invalid', `the memory of an OS instance is a multiple of ${PAGE} bytes, not ${memory}`);
     }
@@ -229,6 +262,7 @@ export class Computer {
       name,
       memory,
       harts,
+      maxHarts,
       inventory: this.devices,
       disks,
       nics: plug === undefined ? [] : [{ mac, checksumsVerified: true }],
@@ -284,7 +318,8 @@ export class Computer {
       throw new SystemError('invalid', 'commandLine is all there is: it does not go with bootArguments');
     }
     const argumentsOf = (kernel: Uint8Array, ...ours: string[]): string =>
-      commandLine ?? [...ours, memoryArguments(kernel, memory), extra].filter((text) => text !== '').join(' ');
+      commandLine ??
+      [...ours, memoryArguments(kernel, memory), hartArguments(options), extra].filter((text) => text !== '').join(' ');
     if (options.image !== undefined) {
       const { image, run, files } = options;
       const own = guestArchive({
@@ -395,6 +430,15 @@ export class Computer {
     ]);
     return ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
   }
+}
+
+function checkHarts(harts: number, maxHarts: number): void {
+  if (Number.isInteger(harts) && harts >= 1 && Number.isInteger(maxHarts) && maxHarts >= harts) return;
+  throw new SystemError('invalid', `an OS instance of ${harts} harts that may have ${maxHarts}`);
+}
+
+function checkBytes(bytes: number): void {
+  if (!Number.isSafeInteger(bytes) || bytes <= 0) throw new SystemError('invalid', `${bytes} bytes of memory`);
 }
 
 /** What is thrown at once is a rejection too. */

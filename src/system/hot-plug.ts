@@ -8,15 +8,13 @@
  *       ╰── slot empty, device clean ◀── let go ◀─────╯
  */
 import * as guest from '../guest/hot-plug.js';
-import { HandsError } from '../guest/hands/errors.js';
 import type { Hands } from '../guest/hands/hands.js';
 import type { OsInstance } from '../guest/os-instance.js';
 import type { ComputerDevice } from '../interposition/device.js';
 import { InterpositionError } from '../interposition/errors.js';
 import { SystemError } from './errors.js';
-import { checkTimeout, startTimer } from './timeout.js';
-
-const TIMEOUT = 30_000;
+import { HANDS_TIMEOUT, refused, type ByHands } from './by-hands.js';
+import { checkTimeout } from './timeout.js';
 
 /** How a device changes hands while its OS instance runs. */
 export interface PlugOptions {
@@ -39,43 +37,33 @@ export interface Cable {
   unplug(): void;
 }
 
-/** What hot plug needs of its surroundings. */
-export interface HotPlugHost {
-  readonly os: OsInstance;
-  /** Undefined: there are none. */
-  readonly hands: () => Hands | undefined;
-  readonly isPaused: () => boolean;
-  readonly cableOf: (device: ComputerDevice) => Cable | undefined;
-  /** Resolves when what the instance had is the computer's again. */
-  readonly ended: Promise<unknown>;
-}
-
 /** Devices come and go at one OS instance, one after the other. */
 export class HotPlug {
-  #last: Promise<unknown> = Promise.resolve();
   readonly #cables = new Map<ComputerDevice, Cable>();
-  #isOver = false;
 
-  constructor(private readonly host: HotPlugHost) {
-    void host.os.ended.then(() => {
-      this.#isOver = true;
+  constructor(
+    private readonly os: OsInstance,
+    private readonly byHands: ByHands,
+    private readonly cableOf: (device: ComputerDevice) => Cable | undefined,
+  ) {
+    void os.ended.then(() => {
       for (const device of this.#cables.keys()) this.#unplugCable(device);
     });
   }
 
   /** As `Instance.give`. */
-  async give(device: ComputerDevice, { timeout = TIMEOUT }: PlugOptions = {}): Promise<GivenDevice> {
+  async give(device: ComputerDevice, { timeout = HANDS_TIMEOUT }: PlugOptions = {}): Promise<GivenDevice> {
     checkTimeout(timeout);
-    return this.#inTurn(async () => {
-      const { os, cableOf } = this.host;
-      const hands = this.#hands();
+    return this.byHands.inTurn(async () => {
+      const { os, byHands, cableOf } = this;
+      const hands = byHands.hands();
       const slot = os.plug(device);
       const pci = guest.pciAddress(slot);
       try {
         const cable = cableOf(device);
         if (cable !== undefined) this.#cables.set(device, cable);
         cable?.plug(`${os.name} ${pci}`);
-        return await this.#before(timeout, `${device.id} was put into slot ${slot}, and is not found`, async () => {
+        return await byHands.within(timeout, `${device.id} was put into slot ${slot}, and is not found`, async () => {
           const scanned = await guest.rescan(hands);
           const found = await guest.look(hands, slot);
           if (!found.isThere) throw refused(`${os.name} does not find ${device.id} in slot ${slot}`, -scanned);
@@ -90,11 +78,11 @@ export class HotPlug {
   }
 
   /** As `Instance.takeBack`. */
-  async takeBack(device: ComputerDevice, { timeout = TIMEOUT }: PlugOptions = {}): Promise<void> {
+  async takeBack(device: ComputerDevice, { timeout = HANDS_TIMEOUT }: PlugOptions = {}): Promise<void> {
     checkTimeout(timeout);
-    return this.#inTurn(async () => {
-      const { os } = this.host;
-      const hands = this.#hands();
+    return this.byHands.inTurn(async () => {
+      const { os, byHands } = this;
+      const hands = byHands.hands();
       const { slot } = device;
       if (slot === undefined || !device.isOn(os.board)) {
         throw new InterpositionError('mode', `${os.name} has not got ${device.id}`);
@@ -106,7 +94,7 @@ export class HotPlug {
         const [{ what }] = device.uses;
         throw new InterpositionError('in-use', `${device.id} stays with the monitor: ${what}`);
       }
-      await this.#before(timeout, `${os.name} does not let go of ${device.id}`, () =>
+      await byHands.within(timeout, `${os.name} does not let go of ${device.id}`, () =>
         letGo(hands, device, slot, os.name),
       );
       await this.#takeOut(device);
@@ -114,9 +102,9 @@ export class HotPlug {
   }
 
   async #takeOut(device: ComputerDevice): Promise<void> {
-    await this.host.os.unplug(device).catch(async (error: unknown) => {
-      if (!this.#isOver) throw error;
-      throw await this.#ended();
+    await this.os.unplug(device).catch(async (error: unknown) => {
+      if (!this.byHands.isOver) throw error;
+      throw await this.byHands.ended();
     });
     this.#unplugCable(device);
   }
@@ -124,50 +112,6 @@ export class HotPlug {
   #unplugCable(device: ComputerDevice): void {
     this.#cables.get(device)?.unplug();
     this.#cables.delete(device);
-  }
-
-  #hands(): Hands {
-    const { os, hands, isPaused } = this.host;
-    if (this.#isOver) throw new SystemError('ended', `${os.name} has ended`);
-    const there = hands();
-    if (there === undefined) {
-      const message = `there are no hands in ${os.name}, by which it could be asked: boot it as a Carrier`;
-      throw new SystemError('no-hands', message);
-    }
-    if (isPaused()) throw new SystemError('paused', `${os.name} is paused: its hands do nothing`);
-    return there;
-  }
-
-  /** What the guest does, unless it ends or the time is over first. */
-  async #before<T>(timeout: number, what: string, work: () => Promise<T>): Promise<T> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = startTimer(() => reject(new SystemError('timeout', `${what} within ${timeout} ms`)), timeout);
-    });
-    const over = this.host.os.ended.then(async () => Promise.reject(await this.#ended()));
-    const done = work().catch(async (error: unknown) => {
-      if (!(error instanceof HandsError)) throw error;
-      if (error.code === 'gone') throw await this.#ended();
-      throw new SystemError('refused', `${what}: ${error.message}`, { cause: error });
-    });
-    try {
-      return await Promise.race([done, late, over]);
-    } finally {
-      clearTimeout(timer);
-      // Whoever comes too late has nothing more to say.
-      for (const each of [done, late, over]) each.catch(() => undefined);
-    }
-  }
-
-  async #ended(): Promise<SystemError> {
-    await this.host.ended;
-    return new SystemError('ended', `${this.host.os.name} has ended, and its devices are nobody's`);
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#last.then(work);
-    this.#last = mine.catch(() => undefined);
-    return mine;
   }
 }
 
@@ -189,9 +133,6 @@ async function letGo(hands: Hands, device: ComputerDevice, slot: number, os: str
   }
   throw refused(`${os} does not let go of ${device.id}: ${answer.what} failed`, answer.errno);
 }
-
-const refused = (message: string, errno: number): SystemError =>
-  new SystemError('refused', `${message} (errno ${errno})`);
 
 /** It stays where it is, which `Instance.takeBack` can change; what went wrong first is told. */
 const stillThere = (): undefined => undefined;

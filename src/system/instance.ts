@@ -5,6 +5,8 @@ import type { ComputerDevice } from '../interposition/device.js';
 import type { Forward, Port } from '../net/index.js';
 import { addCard, type AddedCard } from './cards.js';
 import { HotPlug, type Cable, type GivenDevice, type PlugOptions } from './hot-plug.js';
+import { ByHands } from './by-hands.js';
+import { setHarts } from './hart-plug.js';
 import type { ForwardRequest } from './boot-options.js';
 import type { Console, WaitOptions } from './console.js';
 import { SystemError } from './errors.js';
@@ -42,6 +44,7 @@ export class Instance {
   readonly #plug: Plug | undefined;
   readonly #forwards: Forward[] = [];
   readonly #cards: AddedCard[] = [];
+  readonly #byHands: ByHands;
   readonly #hotPlug: HotPlug;
   /** By which the guest is asked to do something; undefined: there are none. A `Carrier` has them. */
   hands: Hands | undefined;
@@ -64,7 +67,8 @@ export class Instance {
   ) {
     this.#plug = plug;
     const isPaused = (): boolean => this.paused || os.partition.paused;
-    this.#hotPlug = new HotPlug({ os, hands: () => this.hands, isPaused, cableOf, ended });
+    this.#byHands = new ByHands({ os, hands: () => this.hands, isPaused, ended });
+    this.#hotPlug = new HotPlug(os, this.#byHands, cableOf);
     void os.ended.then(() => {
       this.#isOver = true;
     });
@@ -141,6 +145,24 @@ export class Instance {
    */
   takeBack(device: ComputerDevice, options?: PlugOptions): Promise<void> {
     return this.#hotPlug.takeBack(device, options);
+  }
+
+  /** Harts that it has now. */
+  get harts(): number {
+    return this.os.harts;
+  }
+
+  /**
+   * Gives it harts, or takes some back, until it has `count`: from 1 to the `maxHarts` that it was booted with. Its kernel
+   * begins to run on each that it is given, and moves what runs on one elsewhere before it is taken.
+   *
+   * Throws SystemError `invalid`, `no-hands`, `paused`, `ended`, `timeout`, `refused` (its kernel does not), ComputerError
+   * `no-hart` (the computer has none left): harts that have come or gone until then have.
+   *
+   *     await carrier.instance.setHarts(4); // nproc says 4 there
+   */
+  setHarts(count: number, options?: PlugOptions): Promise<void> {
+    return setHarts(this.os, this.#byHands, count, options);
   }
 
   get forwards(): readonly Forward[] {

@@ -1,0 +1,65 @@
+/**
+ * Harts that a running OS instance is given, and that are taken back from it. Those that it has not do not exist for its
+ * kernel's SBI; one that is given is there, stopped, and the kernel begins to run on it when its hands ask it to.
+ */
+import { setOnline } from '../guest/hot-plug.js';
+import type { Hands } from '../guest/hands/hands.js';
+import type { OsInstance } from '../guest/os-instance.js';
+import { HANDS_TIMEOUT, refused, type ByHands } from './by-hands.js';
+import { SystemError } from './errors.js';
+import type { PlugOptions } from './hot-plug.js';
+import { checkTimeout } from './timeout.js';
+
+/** How long a hart on which its kernel does not run any more may take to stop (ms), and how often one looks. */
+const TO_STOP = 2000;
+const LOOK = 1;
+
+/** As `Instance.setHarts`. */
+export async function setHarts(
+  os: OsInstance,
+  byHands: ByHands,
+  count: number,
+  { timeout = HANDS_TIMEOUT }: PlugOptions = {},
+): Promise<void> {
+  checkTimeout(timeout);
+  const most = os.partition.blocks.length;
+  if (!Number.isInteger(count) || count < 1 || count > most) {
+    throw new SystemError('invalid', `${os.name} may have 1 to ${most} harts, not ${count}`);
+  }
+  return byHands.inTurn(async () => {
+    while (os.harts !== count) {
+      const hands = byHands.hands();
+      if (os.harts < count) await giveOne(os, byHands, hands, timeout);
+      else await takeOne(os, byHands, hands, timeout);
+    }
+  });
+}
+
+async function giveOne(os: OsInstance, byHands: ByHands, hands: Hands, timeout: number): Promise<void> {
+  const id = os.partition.giveHart();
+  const what = `${os.name} does not begin to run on hart ${id}`;
+  try {
+    await byHands.within(timeout, what, async () => {
+      const answer = await setOnline(hands, id, true);
+      if (answer < 0) throw refused(what, -answer);
+    });
+  } catch (error) {
+    // A hart that its kernel has not begun is nobody's again; one that is being begun stays.
+    if (!byHands.isOver) await os.partition.takeHart();
+    throw error;
+  }
+}
+
+async function takeOne(os: OsInstance, byHands: ByHands, hands: Hands, timeout: number): Promise<void> {
+  const id = os.harts - 1;
+  const what = `${os.name} does not stop running on hart ${id}`;
+  await byHands.within(timeout, what, async () => {
+    const answer = await setOnline(hands, id, false);
+    if (answer < 0) throw refused(what, -answer);
+  });
+  for (const end = performance.now() + TO_STOP; !(await os.partition.takeHart());) {
+    if (byHands.isOver) throw await byHands.ended();
+    if (performance.now() > end) throw new SystemError('timeout', what);
+    await new Promise<void>((resolve) => setTimeout(resolve, LOOK));
+  }
+}
