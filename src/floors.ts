@@ -57,7 +57,7 @@ export type { DriverBuffer, DriverQueue, Finished } from './interposition/driver
 export type { Kind } from './interposition/kind.js';
 export type { MonitorMachine, MonitorMemory } from './interposition/monitor-memory.js';
 export type { Route } from './interposition/route.js';
-export type { LogicalAddressSpace } from './partition/address-space.js';
+export type { LogicalAddressSpace, SpaceHost } from './partition/address-space.js';
 export type { HartAssignment, HartMessage, HartReport } from './partition/assignment.js';
 export type { HartSupply, LogicalHart } from './partition/hart.js';
 export type { BoardPages, Machine, Partition } from './partition/partition.js';

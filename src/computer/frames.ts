@@ -2,7 +2,10 @@ import { ComputerError } from './errors.js';
 
 const FRAME_SIZE = 4096;
 
-/** Hands out frames, always cleared. First fit; runs are contiguous. */
+/**
+ * Hands out frames, always cleared. First fit; runs are contiguous. Some of the free ones may be promised: they are kept
+ * for whoever has the promise.
+ */
 export class Frames {
   /** 1: in use. */
   readonly #used: Uint8Array;
@@ -11,13 +14,16 @@ export class Frames {
   #free: number;
   /** Frames at the end that the computer does not have yet. */
   #withheld = 0;
+  #promised = 0;
   /** No free frame lies below. */
   #lowest: number;
 
+  /** `stale` is told of frames that somebody has had before: what has been translated from them is worth nothing. */
   constructor(
     private readonly bytes: Uint8Array,
     readonly first: number,
     readonly end: number,
+    private readonly stale: (frame: number) => void = () => undefined,
   ) {
     this.#used = new Uint8Array(end);
     this.#dirty = new Uint8Array(end);
@@ -54,8 +60,20 @@ export class Frames {
     this.#lowest = Math.min(this.#lowest, from);
   }
 
+  /** Free frames that are promised to nobody. */
+  get available(): number {
+    return this.#free - this.#promised;
+  }
+
+  /** Keeps `count` frames for the caller (a negative number: fewer than before). Throws ComputerError `no-frames`. */
+  promise(count: number): void {
+    if (count > this.available) throw this.#tooFew(count);
+    this.#promised += count;
+  }
+
   /** First frame of `count` frames in a row. Throws ComputerError `no-frames`. */
   allocateRun(count: number): number {
+    if (count > this.available) throw this.#tooFew(count);
     let start = this.#lowest;
     for (let at = start; at < this.end; at++) {
       if (this.#used[at] === 1) start = at + 1;
@@ -66,18 +84,14 @@ export class Frames {
     }
     throw new ComputerError(
       'no-frames',
-      `no ${count * 4} KiB of machine memory in a row; ${this.#free * 4} KiB are free`,
+      `no ${count * 4} KiB of machine memory in a row; ${this.available * 4} KiB are free`,
     );
   }
 
-  /** `count` frames, wherever they are. Throws ComputerError `no-frames`. */
-  allocate(count: number): Int32Array {
-    if (count > this.#free) {
-      throw new ComputerError(
-        'no-frames',
-        `${count * 4} KiB of machine memory asked for, ${this.#free * 4} KiB are free`,
-      );
-    }
+  /** `count` frames, wherever they are; `promised` of them were promised to the caller. Throws ComputerError `no-frames`. */
+  allocate(count: number, promised = 0): Int32Array {
+    if (count - promised > this.available) throw this.#tooFew(count);
+    this.#promised -= promised;
     const frames = new Int32Array(count);
     let n = 0;
     for (let at = this.#lowest; n < count; at++) {
@@ -102,10 +116,20 @@ export class Frames {
     for (let frame = first; frame < first + count; frame++) this.release(frame);
   }
 
+  #tooFew(count: number): ComputerError {
+    return new ComputerError(
+      'no-frames',
+      `${count * 4} KiB of machine memory asked for, ${this.available * 4} KiB are free`,
+    );
+  }
+
   #take(frame: number): void {
     this.#used[frame] = 1;
     this.#free--;
-    if (this.#dirty[frame] === 1) this.bytes.fill(0, frame * FRAME_SIZE, (frame + 1) * FRAME_SIZE);
+    if (this.#dirty[frame] === 1) {
+      this.bytes.fill(0, frame * FRAME_SIZE, (frame + 1) * FRAME_SIZE);
+      this.stale(frame);
+    }
     this.#dirty[frame] = 1;
   }
 }

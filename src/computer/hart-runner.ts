@@ -69,7 +69,7 @@ export class HartRunner {
   }
 
   /** What the core module needs of this thread. */
-  imports(bus: MmioBus, decoder: SlotDecoder): EngineHost {
+  imports(bus: MmioBus, decoder: SlotDecoder, absent: { fill(page: number): number }): EngineHost {
     const { words } = this;
     const valueAt = (this.h + S.EXIT_A) >>> 2;
     return {
@@ -89,6 +89,7 @@ export class HartRunner {
       decode: (slots, host, count) => decoder.decode(slots, host, count),
       decodeStraddle: (slots, low, high) => decoder.decodeStraddle(slots, low, high),
       shootDownWrites: () => this.shootDown(this.#siblings),
+      fillPage: (_, page) => absent.fill(page),
     };
   }
 
@@ -144,6 +145,7 @@ export class HartRunner {
   /**
    * The guest on this hart waits, without sleeping, for something that the main thread will do when it can: the hart
    * sleeps in its stead. Not altogether: it runs for a moment now and then, for a guest that does have other things to do.
+   * The hart may be in the middle of an instruction, which goes on first.
    */
   nap(still: () => boolean): void {
     this.#nap = still;

@@ -5,6 +5,7 @@
  */
 import { boardDebugConsole, boardRegions, freeLocks, type BoardOptions } from '../computer/board.js';
 import { Clock } from '../computer/clock.js';
+import { AbsentPages } from '../computer/absent-pages.js';
 import type { DmaSpace } from '../computer/dma.js';
 import type { LocalFile } from '../computer/virtio/local-disk.js';
 import { emptyProfile } from '../computer/hart-profile.js';
@@ -61,9 +62,14 @@ class AssignedHart {
   run(): HartReport {
     const { assignment } = this;
     const runner = this.#runner;
-    const guestMemory = new GuestMemoryView(this.#buffer, runner.h);
+    const absent = new AbsentPages(this.#buffer, runner.h, {
+      doorbell: () => this.#doorbell(),
+      nap: (still) => runner.nap(still),
+      outOfFrames: () => this.send({ type: 'out-of-frames' }),
+    });
+    const guestMemory = new GuestMemoryView(this.#buffer, runner.h, (page) => absent.fill(page), assignment.zeros);
     const host: EngineHost = {
-      ...runner.imports(this.#bus(guestMemory), new SlotDecoder(this.#buffer)),
+      ...runner.imports(this.#bus(guestMemory), new SlotDecoder(this.#buffer), absent),
       ...(this.platform.optimizeAfter && { optimizeAfter: this.platform.optimizeAfter }),
     };
     const engine = createEngine(assignment.core, assignment.memory, runner.h, host, assignment.engine);
@@ -126,7 +132,7 @@ class AssignedHart {
       get satp() {
         return view.getBigUint64(h + S.SATP, true);
       },
-      translate: (va) => guestMemory.translate(va),
+      translate: (va, write) => guestMemory.translate(va, write),
       memory: new Uint8Array(this.#buffer),
     };
   }

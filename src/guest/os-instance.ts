@@ -36,6 +36,8 @@ export interface OsOptions {
   readonly bootArguments?: string;
   /** Bytes, a multiple of 4096. */
   readonly memory: number;
+  /** Bytes of it that are its own from the start; all of it unless told. The rest it gets when it is first touched. */
+  readonly guaranteed?: number;
   readonly harts?: number;
   /** Harts that it may have some day; `harts` unless told. */
   readonly maxHarts?: number;
@@ -59,9 +61,11 @@ export interface OsOptions {
  * | `stopped`                        | it was switched off                                                             |
  * | `hart-failed`                    | the thread of hart `hart` failed or died                                        |
  * | `device-failed`                  | `error` was thrown in `device`, by what stands behind it or by who listens to it |
+ * | `out-of-frames`                  | it touched memory beyond what is guaranteed, and the computer had none for it   |
  */
 export type OsEnd =
   | { readonly kind: ResetKind | 'stopped' }
+  | { readonly kind: 'out-of-frames'; readonly message: string }
   | { readonly kind: 'hart-failed'; readonly hart: number; readonly message: string }
   | { readonly kind: 'device-failed'; readonly device: string; readonly message: string; readonly error: unknown };
 
@@ -151,7 +155,10 @@ export class OsInstance implements TurnTaker {
     this.#inventory = options.inventory ?? new Devices(groundOf(vmm));
     const { harts = 1, maxHarts = harts } = options;
     const layout = layOut({ ...options, harts: maxHarts });
-    this.partition = vmm.partition(harts, options.memory, { maxHarts });
+    this.partition = vmm.partition(harts, options.memory, {
+      maxHarts,
+      ...(options.guaranteed !== undefined && { guaranteed: options.guaranteed }),
+    });
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -377,6 +384,7 @@ export class OsInstance implements TurnTaker {
     if (this.#destroyed) return;
     // From here on a doorbell is worth a message again.
     Atomics.store(this.#vmm.machine.words, this.#pages.doorbell >>> 2, 0);
+    this.partition.space.replenish();
     this.#poll();
     this.#guarded(RING, () => this.onRing());
   }
@@ -431,14 +439,28 @@ export class OsInstance implements TurnTaker {
     this.#guarded(DEBUG_CONSOLE, () => this.debugConsole.poll());
   }
 
+  #framesWanted(): string {
+    const { resident, guaranteed, pages } = this.partition.space;
+    const mib = (frames: number): string => `${Math.round((frames * FRAME_SIZE) / 2 ** 20)} MiB`;
+    return (
+      `${this.name} has ${mib(resident)} of its ${mib(pages)}, of which ${mib(guaranteed)} are guaranteed, and the computer ` +
+      'has no more: guarantee it more, give it less, or give the computer more memory'
+    );
+  }
+
   #receive(message: HartMessage, hartId: number): void {
     switch (message.type) {
       case 'doorbell':
+        // A hart may stand still for want of a frame.
+        this.partition.space.replenish();
         // The hands wait for no device.
         this.#guarded(RING, () => this.onRing());
         return this.#vmm.turns.want(this);
       case 'reset':
         void this.#finish({ kind: message.kind });
+        return;
+      case 'out-of-frames':
+        void this.#finish({ kind: 'out-of-frames', message: this.#framesWanted() });
         return;
       case 'failed':
         this.#freeLocks(holderOf(this.partition.blocks[hartId]), hartId);

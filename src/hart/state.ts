@@ -108,6 +108,9 @@ export const SPACE_EPOCH = 8;
 
 export const HART_STATE_SIZE = 0x1000;
 
+/** Byte offset of the OS instance's reserve of frames for absent pages (see computer/reserve.ts); 0: it has none. */
+export const RESERVE = 0x1e8;
+
 /** Instructions left of the turn, while translated code runs. */
 export const BUDGET = 0x1ec;
 /**
@@ -143,9 +146,11 @@ export const HSM_CLAIMED = 0x100;
 /** Ours: the OS instance has no such hart now, and nobody but the VMM changes that. */
 export const HSM_ABSENT = 0x200;
 
-/** Page map entry: frame number << 8 | flags. A frame number is a byte offset in shared memory >> 12. */
+/** Page map entry: frame number << 8 | flags. A frame number is a byte offset in shared memory >> 12. 0: not memory. */
 export const PAGE_PRESENT = 1;
 export const PAGE_WRITABLE = 2;
+/** The whole of an entry: memory that reads as zeros and has no frame yet. It gets one when it is first touched. */
+export const PAGE_ABSENT = 4;
 
 /**
  * Frame word: bit 0 is set while predecoded or translated code of the frame may exist,

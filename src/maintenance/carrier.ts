@@ -187,6 +187,7 @@ async function takeHands(instance: Instance, timeout: number): Promise<{ hands: 
 
 function describeEnd(end: OsEnd): string {
   if (end.kind === 'hart-failed') return `a hart failed: ${end.message}`;
+  if (end.kind === 'out-of-frames') return `it ran out of memory: ${end.message}`;
   return end.kind === 'device-failed' ? `its ${end.device} failed: ${end.message}` : `it ended (${end.kind})`;
 }
 

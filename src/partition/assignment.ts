@@ -25,6 +25,8 @@ export interface HartAssignment {
   readonly mailbox: number;
   /** Byte offset of a word: 1 while a doorbell message is on its way. */
   readonly doorbell: number;
+  /** Byte offset of a frame of zeros that nobody writes. */
+  readonly zeros: number;
 }
 
 /** What a hart did in an assignment. */
@@ -40,6 +42,8 @@ export interface HartReport {
 export type HartMessage =
   | { readonly type: 'doorbell' }
   | { readonly type: 'reset'; readonly kind: ResetKind }
+  /** The kernel has touched an absent page, and the computer has had no frame for it for a while. */
+  | { readonly type: 'out-of-frames' }
   /** The last word of an assignment. */
   | { readonly type: 'stopped'; readonly report: HartReport }
   | { readonly type: 'failed'; readonly message: string };

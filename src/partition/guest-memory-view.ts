@@ -1,6 +1,15 @@
 import type { DmaSpace } from '../computer/dma.js';
-import { FRAME_WORDS, PAGE_MAP, PAGE_PRESENT, PAGE_WRITABLE, RAM_BASE, RAM_PAGES, SATP } from '../hart/state.js';
-import { noteWritten } from './address-space.js';
+import { noteWritten } from '../computer/memory.js';
+import {
+  FRAME_WORDS,
+  PAGE_ABSENT,
+  PAGE_MAP,
+  PAGE_PRESENT,
+  PAGE_WRITABLE,
+  RAM_BASE,
+  RAM_PAGES,
+  SATP,
+} from '../hart/state.js';
 import { walkSv39 } from './page-walk.js';
 
 /** The memory of an OS instance as one of its hart's threads sees it, through the hart's own words. */
@@ -12,6 +21,10 @@ export class GuestMemoryView implements DmaSpace {
   constructor(
     buffer: SharedArrayBuffer,
     private readonly h: number,
+    /** Gives an absent page a frame, if there is one now: its entry then (`CoreImports.fillPage`). */
+    private readonly fill: (page: number) => number,
+    /** Byte offset of a frame of zeros, which absent pages read as. */
+    private readonly zeros: number,
   ) {
     this.#words = new Int32Array(buffer);
     this.bytes = new Uint8Array(buffer);
@@ -27,7 +40,11 @@ export class GuestMemoryView implements DmaSpace {
     const base = (this.#words[at] >>> 0) + (this.#words[at + 1] >>> 0) * 2 ** 32;
     const page = Math.floor((address - base) / 4096);
     if (!(page >= 0 && page < this.#words[(this.h + RAM_PAGES) >>> 2])) return -1;
-    const entry = this.#words[(this.#words[(this.h + PAGE_MAP) >>> 2] >>> 2) + page];
+    let entry = this.#words[(this.#words[(this.h + PAGE_MAP) >>> 2] >>> 2) + page];
+    if (entry === PAGE_ABSENT) {
+      if (!write) return this.zeros + (address % 4096);
+      entry = this.fill(page);
+    }
     const needed = write ? PAGE_PRESENT | PAGE_WRITABLE : PAGE_PRESENT;
     return (entry & needed) !== needed ? -1 : (entry >>> 8) * 4096 + (address % 4096);
   }
@@ -36,10 +53,10 @@ export class GuestMemoryView implements DmaSpace {
     noteWritten(this.#words, this.#words[(this.h + FRAME_WORDS) >>> 2], offset, length);
   }
 
-  /** Byte offset of a virtual address through the page tables satp names now, or -1. */
-  translate(va: bigint): number {
+  /** Byte offset of a virtual address through the page tables satp names now, or -1; `write` as for `offsetOf`. */
+  translate(va: bigint, write = false): number {
     const satp = this.view.getBigUint64(this.h + SATP, true);
     const address = walkSv39(this.#words, (a) => this.offsetOf(a), satp, va);
-    return address < 0 ? -1 : this.offsetOf(address);
+    return address < 0 ? -1 : this.offsetOf(address, write);
   }
 }

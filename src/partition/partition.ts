@@ -6,6 +6,7 @@ import {
   AtomicWords,
   GIVE_UP,
   LET_GO,
+  SIGNAL,
   standsStill,
   take,
   toBegin,
@@ -32,6 +33,8 @@ import { gone, hold, letGo, mayMove, standing, start, stop, type Standing } from
 
 /** How long the main thread looks again and again before it lets others have a turn (ms). */
 const SPIN = 2;
+/** The same, for harts that only forget: it happens often, and nobody waits for it. */
+const FORGET_SPIN = 0.2;
 /** A hart that has not stood still by then is stuck in its own thread (ms). */
 const PAUSE_LIMIT = 10_000;
 /** The thread of a hart that has not stopped by then is ended (ms). */
@@ -47,6 +50,8 @@ export interface Machine {
   readonly engine: EngineOptions;
   readonly clock: Clock;
   readonly profile: boolean;
+  /** Frames that were promised to nobody have been taken, or were wanted and not there. */
+  framesTaken(): void;
 }
 
 /** The harts, frames and VMM-owned pages of one OS instance. */
@@ -76,11 +81,16 @@ export class Partition {
     private readonly harts: readonly LogicalHart[],
     private readonly supply: HartSupply,
     pages: number,
+    guaranteed: number,
     private readonly onRelease: () => void,
   ) {
     this.blocks = harts.map(({ block }) => block);
     this.#words = new AtomicWords(machine.memory.words);
-    this.space = new LogicalAddressSpace(machine.memory, pages);
+    this.space = new LogicalAddressSpace(machine.memory, pages, guaranteed, {
+      forget: () => this.forget(),
+      starved: () => this.onMessage({ type: 'out-of-frames' }, 0),
+      tookOthers: () => machine.framesTaken(),
+    });
     harts.forEach(({ block, thread }, id) => {
       machine.memory.bytes.fill(0, block, block + S.HART_STATE_SIZE);
       this.#reset(block, id, thread === undefined ? S.HSM_ABSENT : S.HSM_STOPPED);
@@ -132,6 +142,7 @@ export class Partition {
           harts: blocks,
           hartId,
           epoch: machine.clock.epoch,
+          zeros: machine.memory.zeros,
           ...pages,
         },
         (message) => this.#receive(hartId, message),
@@ -229,6 +240,27 @@ export class Partition {
     return release;
   }
 
+  /** Resolves when no hart uses a translation that it has looked up before. The harts go on meanwhile. */
+  async forget(): Promise<void> {
+    const words = this.#words;
+    if (!mayMove(this.#standing)) return;
+    const waiting = this.blocks.map((block) => {
+      const ticket = (words.add(block + S.SHOOTDOWN_ASKED, 1) + 1) | 0;
+      take(SIGNAL, words, block);
+      return { block, ticket };
+    });
+    const begin = performance.now();
+    // A hart that stands still forgets before it goes on.
+    while (
+      mayMove(this.#standing) &&
+      waiting.some(
+        ({ block, ticket }) => ((words.load(block + S.SHOOTDOWN_DONE) - ticket) | 0) < 0 && !standsStill(words, block),
+      )
+    ) {
+      if (performance.now() - begin > FORGET_SPIN) await new Promise<void>((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
   /** Somebody wants the harts to stand still. */
   get paused(): boolean {
     return this.#standing.holds > 0;
@@ -320,6 +352,7 @@ export class Partition {
     view.setBigUint64(block + S.RAM_BASE, BigInt(RAM_START), true);
     words[(block + S.RAM_PAGES) >>> 2] = this.space.pages;
     words[(block + S.PAGE_MAP) >>> 2] = this.space.pageMap;
+    words[(block + S.RESERVE) >>> 2] = this.space.reserve;
     words[(block + S.FRAME_WORDS) >>> 2] = memory.frameWords;
     words[(block + S.HART_ID) >>> 2] = id;
     words[(block + S.RESERVATION) >>> 2] = -1;

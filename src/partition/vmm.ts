@@ -10,9 +10,16 @@ import { Turns } from '../computer/turns.js';
 import { buildCore, type CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
 import type { LogicalHart, Platform } from './hart.js';
+import { cushion } from './address-space.js';
 import { Harts } from './harts.js';
 import { MONITOR_BYTES, shareMachine } from './limits.js';
 import { Partition } from './partition.js';
+
+/** When less than this part of its frames is left, and at most so many, the computer is short of memory. */
+const LOW_PART = 16;
+const MOST_LOW = 16_384;
+/** So often at most it says so (ms). */
+const TELLS = 50;
 
 /** What a VMM is made with. */
 export interface VmmOptions {
@@ -34,6 +41,11 @@ const framesOf = (bytes: number): number => Math.ceil(bytes / FRAME_SIZE);
 export interface PartitionOptions {
   /** Harts that it may have some day; as many as it has now unless told. */
   readonly maxHarts?: number;
+  /**
+   * Bytes of its memory that are its own whatever others take; all of it unless told. The rest it gets when it is first
+   * touched, if it is there then.
+   */
+  readonly guaranteed?: number;
 }
 
 /** The owner of a computer's harts, frames and threads, who gives partitions of it to OS instances. */
@@ -53,6 +65,12 @@ export class Vmm {
   readonly #framesOfHart: number;
   readonly #harts: Harts;
   readonly #partitions = new Set<Partition>();
+  /**
+   * Told well before the last frame is gone, and again and again while that lasts, how many frames others should give: OS
+   * instances take of what is promised to nobody.
+   */
+  onPressure: (frames: number) => void = () => undefined;
+  #told = -Infinity;
 
   /** Throws ComputerError `too-large` or `memory`, or what starting a thread throws; no thread remains then. */
   constructor(
@@ -129,14 +147,18 @@ export class Vmm {
 
   /** Bytes of machine memory that belong to nobody. */
   get freeMemory(): number {
-    return this.machine.frames.free * FRAME_SIZE;
+    return this.machine.frames.available * FRAME_SIZE;
   }
 
   /**
    * A partition with so many harts, and room for `maxHarts` (`Partition.giveHart`).
    * Throws ComputerError `no-hart` or `no-frames`, or what starting a thread throws, having taken nothing.
    */
-  partition(harts: number, memory: number, { maxHarts = harts }: PartitionOptions = {}): Partition {
+  partition(
+    harts: number,
+    memory: number,
+    { maxHarts = harts, guaranteed = memory }: PartitionOptions = {},
+  ): Partition {
     const supply = this.#harts;
     supply.check(harts);
     const mine = supply.takeBlocks(maxHarts).map((block): LogicalHart => ({ block, thread: undefined }));
@@ -145,10 +167,11 @@ export class Vmm {
       supply.giveBackBlocks(mine.map(({ block }) => block));
     };
     const { machine: frames, core, engine, clock, profile } = this;
-    const machine = { memory: frames, core, engine, clock, profile };
+    const machine = { memory: frames, core, engine, clock, profile, framesTaken: () => this.#framesTaken() };
+    const [pages, own] = [memory, guaranteed].map((bytes) => Math.floor(bytes / FRAME_SIZE));
     try {
       for (const hart of mine.slice(0, harts)) hart.thread = supply.take();
-      const partition = new Partition(machine, mine, supply, Math.floor(memory / FRAME_SIZE), () => {
+      const partition = new Partition(machine, mine, supply, pages, own, () => {
         this.#partitions.delete(partition);
         giveBack();
       });
@@ -158,6 +181,20 @@ export class Vmm {
       giveBack();
       throw error;
     }
+  }
+
+  /** Somebody has taken frames that were promised to nobody: are enough left? */
+  #framesTaken(): void {
+    const { frames } = this.machine;
+    const low = Math.min(MOST_LOW, Math.floor(frames.total / LOW_PART));
+    const { available } = frames;
+    if (available >= low) return;
+    // What waits in reserves is of use to those first who cannot wait.
+    if (available < cushion(frames) / 2) for (const { space } of this.#partitions) space.giveBackReserve();
+    const now = performance.now();
+    if (now - this.#told < TELLS) return;
+    this.#told = now;
+    this.onPressure(2 * low - available);
   }
 
   /** Stops everything; no thread remains. */

@@ -160,12 +160,23 @@ export class FrameFlipper implements FrameMover {
 
     const a = from.side.partition.space;
     const b = to.side.partition.space;
+    // Pages of zeros that have no frame to exchange get one: to their instances that is no change.
+    fillAbsent(a, sources);
+    fillAbsent(b, targets);
     // First everything is looked at, then everything is changed: a failure leaves nothing changed.
     checkPairs({ sources, targets }, a.map, b.map, !copy);
     const { framesFlipped, copies, copiesBack } = exchange({ sources, targets }, a.map, b.map);
     if (!copy) copyFrames(a, copiesBack);
     else copyFrames(b, copies);
     return { framesFlipped, bytesCopied: copy ? 4096 * copies.length : 0 };
+  }
+}
+
+/** Throws `lost` where the computer has no frame for one of the pages. */
+function fillAbsent(space: LogicalAddressSpace, pages: Int32Array): void {
+  for (const page of pages) {
+    if (space.isAbsent(page) && !space.fill(page))
+      throw new DomainError('lost', 'the computer has no memory left for the pages of a domain');
   }
 }
 

@@ -44,6 +44,12 @@ export interface CommonOptions {
   readonly name?: string;
   /** Bytes of memory, a multiple of 4096; what the computer has free unless told. */
   readonly memory?: number;
+  /**
+   * Bytes of `memory` that are its own from the start; all of it unless told. The rest it gets when it first touches it,
+   * from what the computer has free then; `memory` may be more than that. A guest that touches more than there is has two
+   * seconds in which others may give some, and then ends, with `out-of-frames`.
+   */
+  readonly guaranteed?: number;
   /** 1 unless told. */
   readonly harts?: number;
   /**

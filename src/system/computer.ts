@@ -247,6 +247,10 @@ export class Computer {
     if (memory % PAGE !== 0 || memory <= 0) {
       throw new SystemError('invalid', `the memory of an OS instance is a multiple of ${PAGE} bytes, not ${memory}`);
     }
+    const { guaranteed = memory } = options;
+    if (!Number.isSafeInteger(guaranteed) || guaranteed < 0 || guaranteed > memory) {
+      throw new SystemError('invalid', `of ${memory} bytes of memory ${guaranteed} cannot be guaranteed`);
+    }
     const software = await this.#software(name, options, memory, resources.plug);
     const disks: DiskDevice[] = [];
     for (const [i, disk] of (options.disks ?? []).entries()) disks.push(await this.#disk(disk, i, resources));
@@ -261,6 +265,7 @@ export class Computer {
       ...software.options,
       name,
       memory,
+      guaranteed,
       harts,
       maxHarts,
       inventory: this.devices,

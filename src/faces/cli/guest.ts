@@ -39,6 +39,8 @@ export function describeEnd(end: OsEnd): string | undefined {
       return `a hart failed, which is a mistake of Understudy: ${end.message}`;
     case 'device-failed':
       return `what runs its ${end.device} failed: ${end.message}`;
+    case 'out-of-frames':
+      return `it ran out of memory: ${end.message}`;
     case 'failure':
       return 'the guest says that it failed';
     default:

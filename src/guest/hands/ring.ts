@@ -10,10 +10,10 @@ export interface HartView {
   setPc(pc: bigint): void;
   readonly satp: bigint;
   /**
-   * Byte offset in `memory` of the guest-virtual address, for supervisor reads through the page tables
-   * `satp` names, valid to the end of its 4 KiB page; -1 where no page is present.
+   * Byte offset in `memory` of the guest-virtual address, through the page tables `satp` names, valid to the end of its
+   * 4 KiB page; -1 where no page is present, or with `write` where none may be written.
    */
-  translate(va: bigint): number;
+  translate(va: bigint, write: boolean): number;
   /** The computer's whole shared memory. */
   readonly memory: Uint8Array;
 }
@@ -198,13 +198,14 @@ function eachPage(
   hart: HartView,
   start: number,
   end: number,
+  write: boolean,
   copy: (guest: number, data: number, length: number) => void,
 ): boolean {
   const base = mailbox.u64(M.SCRATCH_BASE);
   for (let at = start; at < end;) {
     const va = base + BigInt(at);
     const length = Math.min(end - at, 4096 - Number(va & 0xfffn));
-    const offset = hart.translate(va);
+    const offset = hart.translate(va, write);
     if (offset < 0) return false;
     copy(offset, M.DATA + at, length);
     at += length;
@@ -213,13 +214,13 @@ function eachPage(
 }
 
 function copyIn(mailbox: Mailbox, hart: HartView, length: number): boolean {
-  return eachPage(mailbox, hart, 0, length, (guest, data, n) => {
+  return eachPage(mailbox, hart, 0, length, true, (guest, data, n) => {
     hart.memory.set(mailbox.bytes.subarray(data, data + n), guest);
   });
 }
 
 function copyOut(mailbox: Mailbox, hart: HartView): void {
-  eachPage(mailbox, hart, mailbox.get(M.OUT_START), mailbox.get(M.OUT_END), (guest, data, n) => {
+  eachPage(mailbox, hart, mailbox.get(M.OUT_START), mailbox.get(M.OUT_END), false, (guest, data, n) => {
     mailbox.bytes.set(hart.memory.subarray(guest, guest + n), data);
   });
 }

@@ -29,7 +29,14 @@ import { EXIT_A, EXIT_B, PC, PRIVILEGE, REGION_REASON, SENVCFG, TLB_BASE, UNCOUN
 import { tlbEntry } from '../tlb-entry.js';
 import { ACCESS_READ, ACCESS_WRITE, TLB_HOST_PAGE, TLB_READ_TAG } from '../tlb.js';
 import type { Imports } from './imports.js';
-import { REFILL_ACCESS_FAULT, REFILL_MMIO, REFILL_PAGE_FAULT, type MmuFunctions } from './mmu.js';
+import {
+  REFILL_ACCESS_FAULT,
+  REFILL_AGAIN,
+  REFILL_MMIO,
+  REFILL_OTHER,
+  REFILL_PAGE_FAULT,
+  type MmuFunctions,
+} from './mmu.js';
 import type { TrapFunctions } from './traps.js';
 import { ENVCFG_CBZE } from './csr.js';
 
@@ -81,7 +88,7 @@ function buildLookUp(module: ModuleBuilder, { mmu }: Parts): Callable<typeof I32
   return f;
 }
 
-/** Traps for a REFILL_* answer other than MMIO, and then returns; does nothing for the rest. */
+/** For a REFILL_* answer other than MMIO it traps, or has the instruction begun again, and leaves; nothing for the rest. */
 function trapOnFault(
   f: FunctionBuilder,
   { traps }: Parts,
@@ -97,8 +104,14 @@ function trapOnFault(
     f.call(traps.trap, h, pc, i64.const(cause), va);
     leave();
   };
-  f.if(i32.eq(host, i32.const(REFILL_PAGE_FAULT)), fault(pageCause));
-  f.if(i32.eq(host, i32.const(REFILL_ACCESS_FAULT)), fault(accessCause));
+  f.if(i32.and(host, i32.const(REFILL_OTHER)), () => {
+    f.if(i32.eq(host, i32.const(REFILL_PAGE_FAULT)), fault(pageCause));
+    f.if(i32.eq(host, i32.const(REFILL_ACCESS_FAULT)), fault(accessCause));
+    f.if(i32.eq(host, i32.const(REFILL_AGAIN)), () => {
+      f.call(traps.again, h, pc);
+      leave();
+    });
+  });
 }
 
 /** What a `loadSlow` or `storeSlow` does when it has taken a trap. */
@@ -251,9 +264,14 @@ function buildAtomicHost(module: ModuleBuilder, parts: Parts, lookUp: Callable<t
   const misaligned = i32.and(i32.wrap(va), i32.sub(i32.shl(i32.const(1), f.param(I32, 3)), i32.const(1)));
   f.if(misaligned, trap(CAUSE_LOAD_MISALIGNED, CAUSE_STORE_MISALIGNED));
   const host = f.local(I32, call(lookUp, h, va, f.param(I32, 4)));
-  f.if(i32.eq(host, i32.const(REFILL_PAGE_FAULT)), trap(CAUSE_LOAD_PAGE, CAUSE_STORE_PAGE));
-  f.if(i32.eq(host, i32.const(REFILL_ACCESS_FAULT)), trap(CAUSE_LOAD_ACCESS, CAUSE_STORE_ACCESS));
-  f.if(i32.eq(host, i32.const(REFILL_MMIO)), trap(CAUSE_LOAD_ACCESS, CAUSE_STORE_ACCESS));
+  f.if(i32.and(host, i32.const(REFILL_OTHER)), () => {
+    f.if(i32.eq(host, i32.const(REFILL_AGAIN)), () => {
+      f.call(parts.traps.again, h, pc);
+      f.return(i32.const(-1));
+    });
+    f.if(i32.eq(host, i32.const(REFILL_PAGE_FAULT)), trap(CAUSE_LOAD_PAGE, CAUSE_STORE_PAGE));
+    trap(CAUSE_LOAD_ACCESS, CAUSE_STORE_ACCESS)();
+  });
   f.return(i32.or(host, pageOffset(va)));
   return f;
 }

@@ -50,7 +50,7 @@ import {
 } from '../tlb.js';
 import { noteCodePage } from './code-pages.js';
 import type { Imports } from './imports.js';
-import { REFILL_PAGE_FAULT, type MmuFunctions } from './mmu.js';
+import { REFILL_AGAIN, REFILL_OTHER, REFILL_PAGE_FAULT, type MmuFunctions } from './mmu.js';
 import type { TrapFunctions } from './traps.js';
 
 export interface FetchFunctions {
@@ -211,7 +211,11 @@ function buildFetchEntry(
 
   /** Negative small answers are REFILL_*; fetching from device registers is an access fault. */
   function trapOnFault(host: ExprI32): void {
-    f.if(i32.and(host, i32.const(0xfff)), () => {
+    f.if(i32.and(host, i32.const(REFILL_OTHER)), () => {
+      f.if(i32.eq(host, i32.const(REFILL_AGAIN)), () => {
+        f.call(traps.again, h, pc);
+        f.return(i32.const(0));
+      });
       const cause = select(
         i32.eq(host, i32.const(REFILL_PAGE_FAULT)),
         i64.const(CAUSE_FETCH_PAGE),
@@ -229,7 +233,11 @@ function buildFetchStraddle(module: ModuleBuilder, { imports, mmu, traps }: Part
   const pc = f.local(I64, i64.load(h, PC));
   const next = f.local(I64, i64.add(pc, i64.const(2)));
   const host = f.local(I32, call(mmu.refill, h, next, i32.const(ACCESS_FETCH)));
-  f.if(i32.and(host, i32.const(0xfff)), () => {
+  f.if(i32.and(host, i32.const(REFILL_OTHER)), () => {
+    f.if(i32.eq(host, i32.const(REFILL_AGAIN)), () => {
+      f.call(traps.again, h, pc);
+      f.return(i32.const(0));
+    });
     const cause = select(
       i32.eq(host, i32.const(REFILL_PAGE_FAULT)),
       i64.const(CAUSE_FETCH_PAGE),

@@ -89,4 +89,9 @@ export interface CoreImports {
   predecoded(hostPage: number): void;
   /** Other harts of the OS instance must stop writing to `frame` past the frame word. */
   shootDownWrites(h: number, frame: number): void;
+  /**
+   * Gives an absent page, counted from the start of RAM, a cleared frame: its entry of the page map then. 0: there is no
+   * frame now, the instruction is to be begun again; PAGE_ABSENT: there will be none.
+   */
+  fillPage(h: number, page: number): number;
 }

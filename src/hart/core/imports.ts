@@ -10,6 +10,7 @@ export interface Imports {
   readonly decode: Callable<undefined>;
   readonly decodeStraddle: Callable<undefined>;
   readonly shootDownWrites: Callable<undefined>;
+  readonly fillPage: Callable<typeof I32>;
   readonly hot: Callable<undefined>;
   readonly straddles: Callable<undefined>;
   readonly predecoded: Callable<undefined>;
@@ -27,5 +28,6 @@ export function declareImports(module: ModuleBuilder): Imports {
     hot: module.importFunction('host', 'hot', [I32], undefined),
     straddles: module.importFunction('host', 'straddles', [I32], undefined),
     shootDownWrites: module.importFunction('host', 'shootDownWrites', [I32, I32], undefined),
+    fillPage: module.importFunction('host', 'fillPage', [I32, I32], I32),
   };
 }

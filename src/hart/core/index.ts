@@ -49,7 +49,7 @@ export function buildCore(limits: MemoryLimits, predecodePages = PREDECODE_PAGES
   const module = new ModuleBuilder(limits);
   module.importTable();
   const imports = declareImports(module);
-  const mmu = buildMmu(module);
+  const mmu = buildMmu(module, imports);
   const traps = buildTraps(module);
   const parts = { imports, mmu, traps };
   const fetch = buildFetch(module, parts, predecodePages);

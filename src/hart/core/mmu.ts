@@ -19,10 +19,12 @@ import {
 } from '../../wasm/expr.js';
 import type { FunctionBuilder } from '../../wasm/function.js';
 import type { ModuleBuilder } from '../../wasm/module.js';
+import type { Imports } from './imports.js';
 import {
   EXIT_B,
   FRAME_CODE,
   FRAME_WORDS,
+  PAGE_ABSENT,
   PAGE_MAP,
   PAGE_PRESENT,
   PAGE_WRITABLE,
@@ -64,6 +66,14 @@ export const REFILL_PAGE_FAULT = -1;
 export const REFILL_ACCESS_FAULT = -2;
 /** Not memory: the guest-physical address is in EXIT_B. */
 export const REFILL_MMIO = -3;
+/** Memory without a frame, and there is none now: the instruction is to be begun again (`TrapFunctions.again`). */
+export const REFILL_AGAIN = -4;
+/** Bits that only such answers have. */
+export const REFILL_OTHER = 0xfff;
+
+/** Answers of `hostOf` that are not a host offset; these have bit 0 set, and no place of a doubleword has. */
+const NO_MEMORY = -1;
+const ABSENT = -3;
 
 /** Bits of a page-table entry (12.4.1). */
 const V = 1;
@@ -76,24 +86,21 @@ const A = 64;
 const D = 128;
 
 export interface MmuFunctions extends SpaceFunctions {
-  /** (h, guest-physical address): host offset, or -1 if no memory is there. */
-  readonly hostOf: Callable<typeof I32>;
   /** (h, va, ACCESS_*): host page of va after filling the data TLB (not for fetches), or REFILL_*. */
   readonly refill: Callable<typeof I32>;
   /** (h, host page): makes writes to that page take the slow path. */
   readonly forbidWrites: Callable<undefined>;
 }
 
-export function buildMmu(module: ModuleBuilder): MmuFunctions {
-  const hostOf = buildHostOf(module);
+export function buildMmu(module: ModuleBuilder, imports: Imports): MmuFunctions {
   return {
     ...buildSpaces(module),
-    hostOf,
-    refill: buildRefill(module, hostOf),
+    refill: buildRefill(module, imports, buildHostOf(module)),
     forbidWrites: buildForbidWrites(module),
   };
 }
 
+/** (h, guest-physical address): host offset, NO_MEMORY, or ABSENT. */
 function buildHostOf(module: ModuleBuilder): Callable<typeof I32> {
   const f = module.function([I32, I64], I32, 'hostOf');
   const h = f.param(I32, 0);
@@ -105,15 +112,16 @@ function buildHostOf(module: ModuleBuilder): Callable<typeof I32> {
     f.if(i32.and(entry, i32.const(PAGE_PRESENT)), () =>
       f.return(i32.or(hostPageOf(entry), i32.and(i32.wrap(address), i32.const(0xfff)))),
     );
+    f.if(i32.and(entry, i32.const(PAGE_ABSENT)), () => f.return(i32.const(ABSENT)));
   });
-  f.return(i32.const(-1));
+  f.return(i32.const(NO_MEMORY));
   return f;
 }
 
 /** Page map entries keep the frame number in bits 31:8. */
 const hostPageOf = (entry: ExprI32): ExprI32 => i32.shl(i32.shrU(entry, i32.const(8)), i32.const(12));
 
-function buildRefill(module: ModuleBuilder, hostOf: Callable<typeof I32>): Callable<typeof I32> {
+function buildRefill(module: ModuleBuilder, imports: Imports, hostOf: Callable<typeof I32>): Callable<typeof I32> {
   const insert = buildInsert(module);
   const f = module.function([I32, I64, I32], I32, 'refill');
   const h = f.param(I32, 0);
@@ -144,7 +152,13 @@ function buildRefill(module: ModuleBuilder, hostOf: Callable<typeof I32>): Calla
   };
   f.if(i64.geU(page, i64.load32U(h, RAM_PAGES)), notMemory);
   const entry = f.local(I32, i32.load(i32.add(i32.load(h, PAGE_MAP), i32.shl(i32.wrap(page), i32.const(2)))));
-  f.if(i32.eqz(i32.and(entry, i32.const(PAGE_PRESENT))), notMemory);
+  f.if(i32.eqz(i32.and(entry, i32.const(PAGE_PRESENT))), () => {
+    f.if(i32.eqz(i32.and(entry, i32.const(PAGE_ABSENT))), notMemory);
+    f.set(entry, call(imports.fillPage, h, i32.wrap(page)));
+    f.if(i32.eqz(i32.and(entry, i32.const(PAGE_PRESENT))), () =>
+      f.return(choose(entry, i32.const(REFILL_ACCESS_FAULT), i32.const(REFILL_AGAIN))),
+    );
+  });
   const hostPage = f.local(I32, hostPageOf(entry));
   f.if(isFetch, () => f.return(hostPage));
   const isWrite = i32.eq(access, i32.const(ACCESS_WRITE));
@@ -239,7 +253,11 @@ function walk(
       f.loop((down) => {
         const index = i64.and(i64.shrU(va, shift), i64.const(511));
         f.set(host, call(hostOf, h, i64.add(table, i64.shl(index, i64.const(3)))));
-        f.if(i32.eq(host, i32.const(-1)), () => f.return(i32.const(REFILL_ACCESS_FAULT)));
+        f.if(i32.and(host, i32.const(1)), () => {
+          // A page that nobody has touched holds no valid entry, and needs no frame to be looked at.
+          f.if(i32.eq(host, i32.const(ABSENT)), pageFault);
+          f.return(i32.const(REFILL_ACCESS_FAULT));
+        });
         f.set(pte, i64.load(host));
         f.set(bits, i32.wrap(pte));
         // Invalid, writable but not readable, or with reserved bits (Svnapot and Svpbmt are not there).

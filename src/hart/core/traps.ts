@@ -21,6 +21,8 @@ import { SSTATUS_SIE, SSTATUS_SPIE, SSTATUS_SPP, SSTATUS_SUM } from './sstatus.j
 
 export interface TrapFunctions {
   readonly trap: Callable<undefined>;
+  /** (h, pc): the instruction at pc has done nothing, and is begun again: what `trap` does, without a trap. */
+  readonly again: Callable<undefined>;
   readonly sret: Callable<typeof I64>;
   /** (h): selects the data TLB of privilege and SUM. */
   readonly selectMode: Callable<undefined>;
@@ -32,7 +34,13 @@ export interface TrapFunctions {
 export function buildTraps(module: ModuleBuilder): TrapFunctions {
   const selectMode = buildSelectMode(module);
   const trap = buildTrap(module, selectMode);
-  return { selectMode, trap, sret: buildSret(module, selectMode), takeInterrupt: buildTakeInterrupt(module, trap) };
+  return {
+    selectMode,
+    trap,
+    again: buildAgain(module),
+    sret: buildSret(module, selectMode),
+    takeInterrupt: buildTakeInterrupt(module, trap),
+  };
 }
 
 function buildSelectMode(module: ModuleBuilder): Callable<undefined> {
@@ -69,6 +77,15 @@ function buildTrap(module: ModuleBuilder, selectMode: Callable<undefined>): Call
     f.set(base, i64.add(base, i64.shl(i64.and(cause, i64.const(63)), i64.const(2)))),
   );
   f.store64(h, base, PC);
+  return f;
+}
+
+function buildAgain(module: ModuleBuilder): Callable<undefined> {
+  const f = module.function([I32, I64], undefined, 'again');
+  const h = f.param(I32, 0);
+  f.store64(h, f.param(I64, 1), PC);
+  // It has been counted, and will be again.
+  f.store64(h, i64.sub(i64.load(h, INSTRET), i64.const(1)), INSTRET);
   return f;
 }
 

@@ -3,10 +3,12 @@
  * nothing else, for tests that look at single instructions and at the privileged architecture.
  *
  *   0x0001_0000  frame words
+ *   0x0007_0000  reserve of frames for absent pages
  *   0x0008_0000  page map
  *   0x0010_0000  hart blocks, one after the other
  *   ram          frames of guest RAM, 64 KiB aligned
  */
+import { Reserve } from '../../computer/reserve.js';
 import type { MemoryLimits } from '../../wasm/module.js';
 import type { Core } from '../core/index.js';
 import type { EngineHost } from '../engine.js';
@@ -17,6 +19,7 @@ import { HART_BLOCK_SIZE } from '../tlb.js';
 import { engineName, engineNamed, type Engine } from './engines.js';
 
 const FRAME_WORDS_AT = 0x10000;
+const RESERVE_AT = 0x70000;
 const PAGE_MAP_AT = 0x80000;
 const HARTS_AT = 0x100000;
 const WASM_PAGE = 0x10000;
@@ -63,6 +66,8 @@ export interface BareDevices {
   /** True if something took the value. */
   store?(address: number, width: number, value: bigint): boolean;
   time?(): number;
+  /** What comes of an absent page (`CoreImports.fillPage`); `give` gives it a frame, as is done unless told. */
+  fill?(page: number, give: () => number): number;
   /** The other harts are asked to stop writing to a frame. */
   shootDownWrites?(frame: number): void;
 }
@@ -118,6 +123,10 @@ export class BareHart {
       shootDownWrites: (_h, frame) => {
         this.shotDown.push(frame);
         devices.shootDownWrites?.(frame);
+      },
+      fillPage: (_h, page) => {
+        const give = (): number => new Reserve(this.words, RESERVE_AT).fill((PAGE_MAP_AT >> 2) + page);
+        return devices.fill?.(page, give) ?? give();
       },
     };
   }
@@ -222,6 +231,21 @@ export class BareHart {
     const at = this.mapEntry(physical);
     this.words[at] = (this.words[at] & ~0xff) | flags;
     this.core.flush(this.h);
+  }
+
+  /** Makes a page of RAM absent; its frame, cleared, waits for whoever touches an absent page first. */
+  takeAway(physical: bigint): void {
+    const at = this.mapEntry(physical);
+    const frame = this.words[at] >>> 8;
+    this.bytes.fill(0, frame << 12, (frame + 1) << 12);
+    this.words[at] = S.PAGE_ABSENT;
+    new Reserve(this.words, RESERVE_AT).put([frame]);
+    this.core.flush(this.h);
+  }
+  /** Host offset of a guest-physical address through the page map, -1 if the page is absent. */
+  mapped(physical: bigint): number {
+    const entry = this.words[this.mapEntry(physical)];
+    return entry === S.PAGE_ABSENT ? -1 : ((entry >>> 8) << 12) + Number(physical & 0xfffn);
   }
 
   /** Runs until the hart exits for a reason, or the budget (in instructions) is used up: then EXIT_SIGNAL. */
