@@ -257,6 +257,7 @@ export type {
   PortAddresses,
   PortCounters,
   PortOptions as SwitchPortOptions,
+  PortShare,
   Release,
 } from './net/port.js';
 export type {

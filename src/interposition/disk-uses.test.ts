@@ -265,6 +265,31 @@ void test('users share what there is by their weights', async () => {
   guest.check();
 });
 
+void test('a user with a bandwidth of its own has that, and holds nobody else up', async () => {
+  const guest = new DiskGuest(memory());
+  const { device } = guest;
+  const view = await device.share({ readOnly: true, bandwidth: 100_000 });
+  const into = new Uint8Array(8 * SECTOR);
+  const begin = performance.now();
+  let others = 0;
+  let isOver = false;
+  const other = (async (): Promise<void> => {
+    while (!isOver) {
+      await guest.read(0);
+      others++;
+    }
+  })();
+  // A tenth of a second's worth comes at once.
+  for (let bytes = 0; bytes < 50_000; bytes += into.length) await view.read(0, into);
+  const ms = performance.now() - begin;
+  isOver = true;
+  await other;
+  assert.ok(ms > 330, `50,000 bytes in ${ms} ms`);
+  assert.ok(others > 100, `${others} requests of the other`);
+  await view.end();
+  guest.check();
+});
+
 void test('what cannot be is refused before the monitor steps in', async () => {
   const guest = new DiskGuest(memory());
   const { device } = guest;
@@ -300,6 +325,8 @@ void test('what cannot be is refused before the monitor steps in', async () => {
     { readOnly: true, weight: NaN },
     { overlay: -1 },
     { overlay: NaN },
+    { readOnly: true, bandwidth: 0 },
+    { readOnly: true, bandwidth: NaN },
   ];
   for (const share of shares) await assert.rejects(device.share(share), isInvalid, JSON.stringify(share));
   await assert.rejects(device.moveTo(memory(SECTORS - 1)), isInvalid);

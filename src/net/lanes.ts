@@ -3,7 +3,7 @@
  * robin). Who floods a station fills a lane of its own, and waits for itself.
  *
  *   from a ─▶ ▒▒▒▒▒▒▒▒▒▒▒ ─┐
- *   from b ─▶ ▒           ─┼─▶ a round: about 64 KiB of each, then the next
+ *   from b ─▶ ▒           ─┼─▶ a round: about 64 KiB of the heaviest, of others in proportion, then the next
  *   from c ─▶ ▒▒▒         ─┘
  *
  * All lanes together hold `limit` bytes; however full they are, each sender still has room for an eighth of that.
@@ -35,7 +35,19 @@ export class Lanes<S> {
   bytes = 0;
   frames = 0;
 
-  constructor(readonly limit: number) {}
+  /** The largest weight of a sender. */
+  #heaviest = 1;
+
+  constructor(
+    readonly limit: number,
+    private readonly weightOf: (from: S) => number = () => 1,
+  ) {}
+
+  /** Senders have other weights than before, or there are others. */
+  weigh(): void {
+    this.#heaviest = 0;
+    for (const from of this.#bySender.keys()) this.#heaviest = Math.max(this.#heaviest, this.weightOf(from));
+  }
 
   /** Takes a frame if there is room. The second answer: whether the sender may go on sending. */
   push(from: S, frame: Uint8Array): { taken: boolean; roomy: boolean } {
@@ -43,6 +55,7 @@ export class Lanes<S> {
     if (lane === undefined) {
       lane = new Lane(from);
       this.#bySender.set(from, lane);
+      this.weigh();
     }
     const common = this.bytes + frame.length <= this.limit && this.frames < MAX_FRAMES;
     const own = lane.bytes + frame.length <= this.limit / 8 && lane.queue.length < MAX_OWN_FRAMES;
@@ -72,7 +85,7 @@ export class Lanes<S> {
         lane.listed = false;
       } else if (lane.credit > 0) return frame;
       else {
-        lane.credit += ROUND;
+        lane.credit += (ROUND * this.weightOf(lane.from)) / this.#heaviest;
         // Alone, it need not go round.
         if (this.#listed.length > 1) {
           this.#listed.shift();
@@ -121,6 +134,7 @@ export class Lanes<S> {
     if (lane === undefined) return;
     this.#bySender.delete(from);
     this.#waiting.delete(lane);
+    this.weigh();
   }
 
   #wait(lane: Lane<S>, answer: { taken: boolean; roomy: boolean }): { taken: boolean; roomy: boolean } {

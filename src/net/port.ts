@@ -63,8 +63,22 @@ export interface Port {
   ready(): void;
   /** Unplugs the station. What waits for it is dropped; its addresses are free again. */
   close(): void;
+  /** What it may have of the network, beside the others, from now on. Throws NetError `BAD_CONFIG`. */
+  setShare(share: PortShare): void;
+  readonly share: PortShare;
   readonly addresses: PortAddresses;
   readonly counters: PortCounters;
+}
+
+/** What a station may have of the network. */
+export interface PortShare {
+  /** Bytes per second, each way; what comes sooner waits, up to a bound. No limit unless told. */
+  readonly bandwidth?: number;
+  /**
+   * Beside others that send to the same station: who has three times the weight gets three times as much when they want more
+   * than that takes. 1 unless told; from 1/100 to 100.
+   */
+  readonly weight?: number;
 }
 
 /** Frames that a port has passed and dropped. */
@@ -81,7 +95,7 @@ export interface PortCounters {
 }
 
 /** What a port of a switch is made with. */
-export interface PortOptions {
+export interface PortOptions extends PortShare {
   readonly name: string;
   /** The source MAC addresses the station may use. Left out: any, learned as they appear. */
   readonly macs?: readonly number[];

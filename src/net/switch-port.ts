@@ -1,17 +1,28 @@
 /** The switch's side of a port: what waits for its station, and what it is allowed to say. */
 import type { Subnet } from './address.js';
+import type { Clock } from './clock.js';
+import { NetError } from './errors.js';
 import { FRAME_COST, Lanes } from './lanes.js';
-import type { GateTarget, Port, PortAddresses, PortCounters, PortOptions, Release } from './port.js';
+import { BURST, Paced } from './paced.js';
+import type { GateTarget, Port, PortAddresses, PortCounters, PortOptions, PortShare, Release } from './port.js';
+import { TokenBucket } from './token-bucket.js';
 import type { Turns } from './turns.js';
 
 const DEFAULT_QUEUE_BYTES = 4 * 1024 * 1024;
 /** What a station is given before others have their turn: as a lane's round (lanes.ts), four times over. */
 const VISIT = 256 * 1024;
 
+const LEAST_WEIGHT = 1 / 100;
+const MOST_WEIGHT = 100;
+
 export interface SwitchSide {
   forward(from: SwitchPort, frame: Uint8Array): boolean;
   deliver(to: SwitchPort): void;
   close(port: SwitchPort): void;
+  /** Weights have changed. */
+  weigh(): void;
+  /** None: time is simulated, and nothing can wait for it. */
+  readonly clock: Clock | undefined;
   register(port: SwitchPort, target: GateTarget): void;
   has(port: SwitchPort, ip: number): boolean;
   route(port: SwitchPort, subnet: Subnet): void;
@@ -41,6 +52,12 @@ export class SwitchPort implements Port {
   #onFrame: ((frame: Uint8Array) => boolean) | undefined;
   readonly #switch: SwitchSide;
   #closed = false;
+  weight = 1;
+  /** Of what it sends, and of what it is given, if there is a limit. */
+  #sends: Paced | undefined;
+  #gets: TokenBucket | undefined;
+  /** What is for it waits for time to go by; the function takes that back. */
+  #later: (() => void) | undefined;
 
   constructor(
     /** Not 0, and no other port's: what shares of tables are counted by. */
@@ -51,7 +68,7 @@ export class SwitchPort implements Port {
     this.name = options.name;
     this.macs = new Set(options.macs);
     this.claimsNone = options.claimsNone ?? false;
-    this.waiting = new Lanes(options.queueBytes ?? DEFAULT_QUEUE_BYTES);
+    this.waiting = new Lanes(options.queueBytes ?? DEFAULT_QUEUE_BYTES, (from) => from.weight);
     this.#switch = side;
     this.addresses = {
       ...side.common,
@@ -59,6 +76,7 @@ export class SwitchPort implements Port {
       has: (ip) => side.has(this, ip),
       route: (subnet) => side.route(this, subnet),
     };
+    this.setShare(options);
   }
 
   get onFrame(): ((frame: Uint8Array) => boolean) | undefined {
@@ -72,11 +90,52 @@ export class SwitchPort implements Port {
 
   /** Whether frames for it stay where they are for now. */
   get stands(): boolean {
-    return this.full || this.#onFrame === undefined;
+    return this.full || this.#onFrame === undefined || this.#later !== undefined;
   }
 
   send(frame: Uint8Array): boolean {
-    return this.#closed || this.#switch.forward(this, frame);
+    if (this.#closed) return true;
+    if (this.#sends === undefined) return this.#switch.forward(this, frame);
+    const { taken, roomy } = this.#sends.send(frame);
+    if (!taken) this.counters.overflowed++;
+    return roomy;
+  }
+
+  get share(): PortShare {
+    const { weight } = this;
+    return this.#sends === undefined ? { weight } : { weight, bandwidth: this.#sends.rate };
+  }
+
+  setShare({ bandwidth, weight = 1 }: PortShare): void {
+    const { clock } = this.#switch;
+    if (!(weight >= LEAST_WEIGHT && weight <= MOST_WEIGHT)) {
+      throw new NetError('BAD_CONFIG', `a port's weight is from ${LEAST_WEIGHT} to ${MOST_WEIGHT}, not ${weight}`);
+    }
+    if (bandwidth !== undefined && !(bandwidth > 0 && bandwidth < Infinity)) {
+      throw new NetError('BAD_CONFIG', `a port's bandwidth is a number of bytes per second above 0, not ${bandwidth}`);
+    }
+    if (bandwidth !== undefined && clock === undefined) {
+      throw new NetError('BAD_CONFIG', 'a bandwidth needs a switch with a clock');
+    }
+    this.weight = weight;
+    this.#switch.weigh();
+    const before = this.#sends;
+    this.#sends = this.#gets = undefined;
+    if (bandwidth !== undefined && clock !== undefined) {
+      const pass = (frame: Uint8Array): boolean => this.#closed || this.#switch.forward(this, frame);
+      this.#sends = new Paced(clock, bandwidth, pass, () => this.onReady?.());
+      this.#gets = new TokenBucket(bandwidth, BURST, clock.now());
+    }
+    before?.end();
+    this.#goOn();
+  }
+
+  /** What waits for time to go by is looked at again. */
+  #goOn(): void {
+    if (this.#later === undefined) return;
+    this.#later();
+    this.#later = undefined;
+    if (this.waiting.frames > 0) this.#switch.deliver(this);
   }
 
   ready(): void {
@@ -87,6 +146,8 @@ export class SwitchPort implements Port {
   close(): void {
     this.#closed = true;
     this.#onFrame = undefined;
+    this.#later?.();
+    this.#sends?.close();
     this.#switch.close(this);
   }
 
@@ -95,18 +156,27 @@ export class SwitchPort implements Port {
     let left = VISIT;
     while (!this.full && this.#onFrame !== undefined) {
       const frame = this.waiting.peek();
-      if (frame === undefined) return false;
+      if (frame === undefined || this.#waitsForTime()) return false;
       // Said before the call: the station may call ready() from within.
       this.full = true;
       if (!this.#onFrame(frame)) return false;
       this.full = false;
       if (this.#closed) return false;
       this.waiting.shift(frame);
+      this.#gets?.take(frame.length);
       this.counters.delivered++;
       this.counters.deliveredBytes += frame.length;
       left -= frame.length + FRAME_COST;
       if (left <= 0 || !turns.hasTime) return this.waiting.frames > 0;
     }
     return false;
+  }
+
+  #waitsForTime(): boolean {
+    const { clock } = this.#switch;
+    const wait = clock === undefined ? 0 : (this.#gets?.wait(clock.now()) ?? 0);
+    if (wait === 0) return false;
+    this.#later ??= clock?.after(wait, () => this.#goOn());
+    return true;
   }
 }

@@ -54,6 +54,10 @@ export class Switch {
         this.#run();
       },
       close: (closing) => this.#detach(closing),
+      weigh: () => {
+        for (const port of this.#ports) port.waiting.weigh();
+      },
+      clock,
       register: (port, target) => registry.register(this.#own(port), target),
       has: (port, ip) => registry.portOfIp(ip) === port,
       route: (port, subnet) => {

@@ -4,6 +4,7 @@ import type { PortOptions } from '../computer/virtio/console.js';
 import type { PreparedImage } from '../image/index.js';
 import type { DiskDevice } from '../interposition/kinds/disk.js';
 import type { SharedDisk } from '../interposition/path/disk-types.js';
+import type { PortShare } from '../net/index.js';
 import type { SharedNic } from '../interposition/path/nic-types.js';
 import type { ConsoleDevice } from './boot-arguments.js';
 import type { GuestFiles } from './guest-files.js';
@@ -63,8 +64,8 @@ export interface CommonOptions {
   readonly commandLine?: string;
   /** Disks that are opened, or given, for this instance, and disks of the computer that nobody has. */
   readonly disks?: readonly (DiskOptions | DiskDevice)[];
-  /** False: no network card. A shared card (`NicDevice.share`): it uses that one, under its own address. */
-  readonly network?: boolean | SharedNic;
+  /** False: no network card. A shared card (`NicDevice.share`): it uses that one, under its own address. A share: what its card may have. */
+  readonly network?: boolean | SharedNic | PortShare;
   readonly forwards?: readonly ForwardRequest[];
   /** Further ports of the console device; the guest has them as /dev/vport0p1 and so on, in this order. */
   readonly ports?: readonly PortOptions[];

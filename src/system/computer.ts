@@ -12,7 +12,7 @@ import { DiskDevice } from '../interposition/kinds/disk.js';
 import type { NicDevice } from '../interposition/kinds/nic.js';
 import { Devices, groundOf } from '../interposition/inventory.js';
 import type { SharedNic } from '../interposition/path/nic-types.js';
-import { parseIpv4, type Forward } from '../net/index.js';
+import { parseIpv4, type Forward, type PortShare } from '../net/index.js';
 import { Vmm } from '../partition/vmm.js';
 import {
   consoleArguments,
@@ -123,10 +123,10 @@ export class Computer {
   /**
    * A network card that belongs to the computer, and to no OS instance until one is given it (`Instance.give`). It has a
    * place on the computer's network, whose address its user has by DHCP (`linkOf`). It is closed with the computer, or by
-   * `devices.remove`.
+   * `devices.remove`. `share`: what it may have of the network.
    * Throws SystemError `no-network` (there is none, or no place on it), `closed`, InterpositionError `no-room`.
    */
-  addNic(): NicDevice {
+  addNic(share?: PortShare): NicDevice {
     this.#refuseIfClosed();
     const { network } = this;
     if (network === undefined) throw new SystemError('no-network', 'the computer was made without a network');
@@ -135,7 +135,7 @@ export class Computer {
     try {
       const options = { mac: macBytes(place.mac), checksumsVerified: true };
       const nic = this.devices.addNic(options, () => link?.close());
-      link = new NicLink(network, place, nic);
+      link = new NicLink(network, place, nic, share);
       this.#links.set(nic, link);
       return nic;
     } catch (error) {
@@ -259,7 +259,7 @@ export class Computer {
     const { plug } = resources;
     const { ports = [] } = options;
     const forShells = Array.from({ length: Math.max(0, MAX_PORTS - 1 - ports.length) }, () => ({ later: true }));
-    const given = typeof wantsNetwork === 'object' ? wantsNetwork.mac : undefined;
+    const given = isCard(wantsNetwork) ? wantsNetwork.mac : undefined;
     const mac = given ?? macBytes(plug?.place.mac ?? 0);
     const os = new OsInstance(this.vmm, {
       ...software.options,
@@ -296,9 +296,9 @@ export class Computer {
     resources.cards = instance.cards;
     try {
       if (plug !== undefined) {
-        if (typeof wantsNetwork === 'object') resources.unplug = this.#plugIn(os.nics[0], wantsNetwork, plug);
+        if (isCard(wantsNetwork)) resources.unplug = this.#plugIn(os.nics[0], wantsNetwork, plug);
         else {
-          plug.port = plug.network.attach(name, plug.place);
+          plug.port = plug.network.attach(name, plug.place, typeof wantsNetwork === 'object' ? wantsNetwork : {});
           resources.unplug = connectCable(os.nics[0], plug.port);
         }
       }
@@ -435,6 +435,11 @@ export class Computer {
     ]);
     return ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
   }
+}
+
+/** A card that is shared, and not only a share of the network. */
+function isCard(network: boolean | SharedNic | PortShare): network is SharedNic {
+  return typeof network === 'object' && 'plug' in network;
 }
 
 function checkHarts(harts: number, maxHarts: number): void {

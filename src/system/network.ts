@@ -7,7 +7,16 @@
  *
  * A process domain may bring addresses of its own; the switch learns them.
  */
-import { formatIpv4, formatMac, Gateway, parseIpv4, Switch, type GatewayOptions, type Port } from '../net/index.js';
+import {
+  formatIpv4,
+  formatMac,
+  Gateway,
+  parseIpv4,
+  Switch,
+  type GatewayOptions,
+  type Port,
+  type PortShare,
+} from '../net/index.js';
 import { SystemError } from './errors.js';
 import type { SystemPlatform } from './platform.js';
 
@@ -18,7 +27,10 @@ const FIRST_MAC = 0x5254_0000_0001;
 const FIRST_CARD_MAC = 0x5256_0000_0001;
 
 /** What of the gateway can be chosen; docs/network.md describes each. */
-export type NetworkOptions = Omit<GatewayOptions, 'port' | 'sockets' | 'clock' | 'leases' | 'firstGuest'>;
+export interface NetworkOptions extends Omit<GatewayOptions, 'port' | 'sockets' | 'clock' | 'leases' | 'firstGuest'> {
+  /** Bytes per second that may pass between the network and what is outside, each way; no limit unless told. */
+  readonly bandwidth?: number;
+}
 
 /** Where an OS instance is on the network. */
 export interface Place {
@@ -37,7 +49,7 @@ export class Network {
   #cards = 0;
 
   /** Throws NetError `BAD_CONFIG`. */
-  constructor(options: NetworkOptions, platform: SystemPlatform) {
+  constructor({ bandwidth, ...options }: NetworkOptions, platform: SystemPlatform) {
     this.switch = new Switch({ clock: platform.clock });
     const subnet = options.subnet ?? '10.0.2.0/24';
     const first = parseIpv4(subnet.split('/')[0]) + 15;
@@ -48,7 +60,7 @@ export class Network {
     }));
     this.gateway = new Gateway({
       ...options,
-      port: this.switch.attach({ name: 'gateway' }),
+      port: this.switch.attach({ name: 'gateway', ...(bandwidth !== undefined && { bandwidth }) }),
       sockets: platform.sockets,
       clock: platform.clock,
       leases: Object.fromEntries(this.#places.map(({ mac, address }) => [formatMac(mac), address])),
@@ -74,8 +86,8 @@ export class Network {
   }
 
   /** A port for the OS instance at `place`; the place's addresses are its own, others it may claim. */
-  attach(name: string, { mac, address }: Place): Port {
-    const port = this.switch.attach({ name });
+  attach(name: string, { mac, address }: Place, share: PortShare = {}): Port {
+    const port = this.switch.attach({ ...share, name });
     port.addresses.register({ mac, ip: parseIpv4(address) });
     return port;
   }

@@ -3,7 +3,7 @@
  * the card. What waited for one instance never reaches the next: each has a port of its own.
  */
 import type { NicDevice } from '../interposition/kinds/nic.js';
-import type { Port } from '../net/index.js';
+import type { Port, PortShare } from '../net/index.js';
 import { connectCable } from './cable.js';
 import type { Network, Place } from './network.js';
 
@@ -16,6 +16,7 @@ export class NicLink {
     private readonly network: Network,
     private readonly place: Place,
     private readonly nic: NicDevice,
+    private readonly share: PortShare = {},
   ) {}
 
   /** The IPv4 address that its user has by DHCP, dotted. */
@@ -30,7 +31,7 @@ export class NicLink {
 
   plug(user: string): void {
     this.unplug();
-    this.#port = this.network.attach(user, this.place);
+    this.#port = this.network.attach(user, this.place, this.share);
     this.#unplug = connectCable(this.nic.device, this.#port);
   }
 

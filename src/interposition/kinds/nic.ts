@@ -6,7 +6,7 @@ import { NicPath, NicUser, nicRule } from '../path/nic-path.js';
 import { macOf, NicShare } from '../path/nic-share.js';
 import type * as n from '../path/nic-types.js';
 import { FrameCounter } from '../path/nic-watch.js';
-import { ratesOf, weightOf, type RateLimit } from '../path/options.js';
+import { positive, ratesOf, weightOf, type RateLimit } from '../path/options.js';
 import type { Route } from '../route.js';
 
 /** How the monitor takes a network card's place. `path`: what it does with frames on their way. */
@@ -135,7 +135,8 @@ export class NicDevice extends ComputerDevice<VirtioNet, NetDriver> {
   async share(options: n.NicShareOptions = {}): Promise<n.SharedNic> {
     const path = this.#path;
     const weight = weightOf(options.weight);
-    const user = new NicUser(`share ${++this.#shares} of ${this.id}`, weight);
+    const bandwidth = positive('bandwidth', options.bandwidth);
+    const user = new NicUser(`share ${++this.#shares} of ${this.id}`, weight, bandwidth);
     if (options.mac !== undefined) path.name(user, macOf(options.mac), undefined);
     const cable = new NicShare(this.id, path, user);
     const begin = (): (() => void) => {

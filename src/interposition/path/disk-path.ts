@@ -22,8 +22,9 @@ export class DiskUser {
   constructor(
     readonly name: string,
     weight: number,
+    bandwidth?: number,
   ) {
-    this.flow = new Flow(weight);
+    this.flow = new Flow(weight, bandwidth);
   }
 }
 

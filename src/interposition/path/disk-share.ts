@@ -4,7 +4,7 @@ import { OverlayDisk } from '../../computer/virtio/overlay-disk.js';
 import { InterpositionError } from '../errors.js';
 import { changes, type DiskKeeper, type DiskPath, type DiskRequest, DiskUser } from './disk-path.js';
 import type { DiskShareOptions } from './disk-types.js';
-import { numberOf, rangeOf, weightOf } from './options.js';
+import { numberOf, positive, rangeOf, weightOf } from './options.js';
 
 const GIB = 2 ** 30;
 /** Sectors that are kept at a time when the first user overwrites one of them: 64 KiB. */
@@ -18,6 +18,8 @@ export interface SharePlan {
   /** Bytes that it may keep; undefined: no overlay. */
   readonly overlay: number | undefined;
   readonly weight: number;
+  /** Bytes per second. */
+  readonly bandwidth: number | undefined;
 }
 
 /** Throws InterpositionError `invalid`. */
@@ -37,7 +39,13 @@ export function planShare(
     );
   }
   const kept = overlay === false ? undefined : overlay === true ? GIB : numberOf('overlay', overlay, 0);
-  return { ...range, readOnly, overlay: kept, weight: weightOf(options.weight) };
+  return {
+    ...range,
+    readOnly,
+    overlay: kept,
+    weight: weightOf(options.weight),
+    bandwidth: positive('bandwidth', options.bandwidth),
+  };
 }
 
 /** Sectors of the disk that one user alone may write. */
@@ -146,7 +154,7 @@ export interface View {
 /** A view of the disk; `id` is what it says of itself. */
 export function makeView(path: DiskPath, disk: BlockBackend, plan: SharePlan, id: string): View {
   const { first, sectors, readOnly, overlay } = plan;
-  const user = new DiskUser(id, plan.weight);
+  const user = new DiskUser(id, plan.weight, plan.bandwidth);
   const all = path.view(user, disk);
   const moment = overlay === undefined ? undefined : new Moment(path, disk.sectors, overlay);
   const { discard, zero } = all;

@@ -70,6 +70,8 @@ export interface DiskShareOptions {
   readonly overlay?: boolean | number;
   /** Beside the first user's, which is 1: who has twice the weight gets twice as much when both want more than there is. */
   readonly weight?: number;
+  /** Bytes per second that it may have at most, whatever the others want; what comes sooner waits. */
+  readonly bandwidth?: number;
 }
 
 /**

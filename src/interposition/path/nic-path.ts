@@ -61,9 +61,10 @@ export class NicUser {
   constructor(
     readonly name: string,
     weight: number,
+    bandwidth?: number,
   ) {
-    this.out = new Flow(weight);
-    this.in = new Flow(weight);
+    this.out = new Flow(weight, bandwidth);
+    this.in = new Flow(weight, bandwidth);
   }
 }
 

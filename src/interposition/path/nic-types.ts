@@ -38,6 +38,8 @@ export interface NicShareOptions {
   readonly mac?: Uint8Array;
   /** Beside the first user's, which is 1: who has twice the weight gets twice as much when both want more than there is. */
   readonly weight?: number;
+  /** Bytes per second that it may have at most each way, whatever the others want. */
+  readonly bandwidth?: number;
 }
 
 /** Under which addresses a card is used. */

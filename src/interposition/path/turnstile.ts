@@ -6,13 +6,16 @@
  *
  * Start-time fair queueing with a depth (Jin, Chase, Kaur: SFQ(D), SIGMETRICS 2004): a request's start is when its user's
  * last one ended, in a time that stands still for who has nothing to do; it ends its cost divided by the weight later.
- * One user alone is never held up but by buckets.
+ * One user alone is never held up but by buckets. A user may have a bucket of its own, which holds up nobody else.
  */
 import type { Rates } from './options.js';
-import { TokenBucket } from './token-bucket.js';
+import { TokenBucket } from '../../net/token-bucket.js';
 
 /** What any request costs beside its bytes. */
 const COST = 4096;
+
+/** Seconds' worth that a user may have at once after a rest. */
+const BURST = 0.1;
 
 /** Who uses a device. */
 export class Flow<T> {
@@ -21,8 +24,15 @@ export class Flow<T> {
   waitingBytes = 0;
   /** When its last request ends, in the turnstile's time. */
   finish = 0;
+  readonly bucket: TokenBucket | undefined;
 
-  constructor(readonly weight: number) {}
+  /** `bandwidth`: bytes per second that it may have at most. */
+  constructor(
+    readonly weight: number,
+    bandwidth?: number,
+  ) {
+    this.bucket = bandwidth === undefined ? undefined : new TokenBucket(bandwidth, BURST, performance.now());
+  }
 }
 
 interface Entry<T> {
@@ -44,6 +54,7 @@ export class Turnstile<T> {
   #time = 0;
   #underWay = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerAt = 0;
   #blocked = false;
   #pumping = false;
 
@@ -130,6 +141,7 @@ export class Turnstile<T> {
     const entry = flow.waiting.shift();
     if (entry === undefined) return;
     flow.waitingBytes -= entry.bytes;
+    flow.bucket?.take(entry.bytes);
     this.#time = Math.max(this.#time, entry.start);
     for (const { bytes, operations } of this.#limits) {
       bytes?.take(entry.bytes);
@@ -139,17 +151,35 @@ export class Turnstile<T> {
     this.#pass(entry.item, flow);
   }
 
-  /** The user whose request starts first. */
+  /** The user whose request starts first, of those who may. If there is none, it comes back when one may. */
   #next(): Flow<T> | undefined {
     let best: Flow<T> | undefined;
     let start = Infinity;
+    let wait = Infinity;
     for (const flow of this.#flows) {
       const first = flow.waiting[0] as Entry<T> | undefined;
       if (first === undefined || first.start >= start) continue;
+      const late = flow.bucket?.wait(performance.now()) ?? 0;
+      if (late > 0) {
+        wait = Math.min(wait, late);
+        continue;
+      }
       best = flow;
       start = first.start;
     }
+    if (best === undefined && wait < Infinity) this.#comeBack(wait);
     return best;
+  }
+
+  #comeBack(wait: number): void {
+    const at = performance.now() + wait;
+    if (this.#timer !== undefined && this.#timerAt <= at) return;
+    clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#pump();
+    }, wait);
   }
 
   #waitsForTokens(): boolean {
@@ -160,10 +190,7 @@ export class Turnstile<T> {
       wait = Math.max(wait, bytes?.wait(now) ?? 0, operations?.wait(now) ?? 0);
     }
     if (wait === 0) return false;
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#pump();
-    }, wait);
+    this.#comeBack(wait);
     return true;
   }
 }

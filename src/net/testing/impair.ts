@@ -43,6 +43,10 @@ export function impair(port: Port, clock: Clock, how: Impairment): ImpairedPort 
     name: port.name,
     counters: port.counters,
     addresses: port.addresses,
+    get share() {
+      return port.share;
+    },
+    setShare: (share) => port.setShare(share),
     send: (frame) => {
       carry(frame, true, (f) => port.send(f));
       return true;
