@@ -67,3 +67,18 @@ chmod +x /run/service/count/run /run/service/count/log/run
 tail -f /run/out &
 exec s6-svscan /run/service`,
 );
+
+/** A job each minute. */
+export const cron = counting(
+  'cron',
+  `echo 0 > /run/number
+: > /run/out
+cat > /run/job << 'END'
+n=$(($(cat /run/number) + 1))
+echo $n > /run/number
+echo $n >> /run/out
+END
+echo '* * * * * sh /run/job' | crontab -
+cron
+exec tail -f /run/out`,
+);

@@ -74,3 +74,24 @@ export const unbound = nameServer('unbound', {
   folders: ownFolders(),
   before: [write('/run/unbound.conf', UNBOUND)],
 });
+
+const NAMED = `options { directory "/run/bind"; listen-on { any; }; listen-on-v6 { none; }; recursion no; dnssec-validation no; pid-file none; session-keyfile none; };
+controls { };
+zone "example" { type primary; file "/run/bind/example"; };
+`;
+const ZONE = `$TTL 60
+@ IN SOA ns.example. root.example. 1 60 60 60 60
+@ IN NS ns.example.
+ns IN A 10.0.2.100
+host IN A 10.1.2.3
+`;
+
+export const bind = nameServer('bind9', {
+  argv: ['named', '-g', '-u', 'bind', '-c', '/run/named.conf', '-n', '2'],
+  folders: ownFolders('/var/cache/bind'),
+  before: [
+    ['/bin/sh', '-c', 'mkdir /run/bind /run/named; chown bind /run/bind /run/named'],
+    write('/run/named.conf', NAMED),
+    write('/run/bind/example', ZONE),
+  ],
+});

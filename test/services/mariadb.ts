@@ -81,8 +81,7 @@ export const mariadb: Service = {
     argv: [
       ...(['mariadbd', '--no-defaults', '--user=mysql', '--datadir=/run/data', '--skip-grant-tables'] as const),
       ...['--skip-networking=0', '--bind-address=0.0.0.0', '--socket=/tmp/mysqld.sock', '--pid-file=/run/data/pid'],
-      // Its rings of io_uring, that is: what they have under way is not kept.
-      ...['--innodb-use-native-aio=0', '--skip-name-resolve'],
+      '--skip-name-resolve',
       ...['--innodb-log-file-size=4M', '--innodb-buffer-pool-size=16M', '--skip-log-bin', '--tmpdir=/tmp'],
     ],
     folders: ownFolders(),

@@ -1,13 +1,14 @@
 /** Debian's services as they are, as domains: what each needs, and how it is used while it moves. */
 import type { Domain, DomainOptions } from '../../src/index.js';
-import { nohup, rsyslog, s6 } from './counting.js';
-import { dnsmasq, unbound } from './dns.js';
+import { cron, nohup, rsyslog, s6 } from './counting.js';
+import { bind, dnsmasq, unbound } from './dns.js';
 import { screen, tmux } from './editors.js';
 import { haproxy } from './haproxy.js';
 import { mariadb } from './mariadb.js';
 import { memcachedUdp } from './memcached-udp.js';
 import { memcached } from './memcached.js';
 import { nginx } from './nginx.js';
+import { nodejs } from './nodejs.js';
 import { postgresql } from './postgresql.js';
 import { redis } from './redis.js';
 import { sqlite } from './sqlite.js';
@@ -42,12 +43,12 @@ export interface Service {
 
 export const SERVICES: readonly Service[] = [memcached, redis, nginx, sqlite, postgresql, tail];
 
-export const MORE_SERVICES: readonly Service[] = [haproxy, dnsmasq, unbound, rsyslog, nohup, memcachedUdp];
+export const MORE_SERVICES: readonly Service[] = [haproxy, dnsmasq, unbound, bind, rsyslog, cron, nohup, memcachedUdp];
 
 /** What somebody sits before. */
 export const SESSIONS: readonly Service[] = [ssh, tmux, screen];
 
-export const LARGE_SERVICES: readonly Service[] = [mariadb];
+export const LARGE_SERVICES: readonly Service[] = [mariadb, nodejs];
 
 /** What starts others again and again. */
 export const STARTERS: readonly Service[] = [s6];

@@ -18,7 +18,7 @@ import type { FrozenProcess, FrozenThread } from './frozen-thread.js';
 import { standsEcall, uninterrupted, type Interrupted } from './restart.js';
 import { isStopPending, takeStop } from './pending-stop.js';
 import { letGoAll, letGoHeld, seizeAll, type Seizable } from './seize.js';
-import { isStoppable, refuseUnstoppable, statusesOf } from './stoppable.js';
+import { isStoppable, ownThreads, refuseUnstoppable, statusesOf, type Owned } from './stoppable.js';
 import { Undo } from '../undo.js';
 import type { Look } from './wait.js';
 import { rememberDisturbed, resumed, shorten, waitsOf } from './waits.js';
@@ -37,12 +37,6 @@ async function threadsOf(hands: Hands, pids: readonly number[], held?: HeldFiles
     const tids = (tasks[i] ?? []).map(Number).sort((a, b) => a - b);
     return [p, ...tids.filter((t) => t !== p)];
   });
-}
-
-/** A thread, and the process that it belongs to. */
-interface Owned {
-  readonly hostPid: number;
-  readonly tid: number;
 }
 
 const owned = (pids: readonly number[], threads: readonly (readonly number[])[]): Owned[] =>
@@ -83,13 +77,11 @@ async function giveUp({ hands, cgroup }: Anchor, attempt: Attempt, patience: num
     if (attempt.seized.length === 0) {
       const pids = await cgroup.processes();
       const all = owned(pids, await threadsOf(hands, pids));
-      const statuses = await statusesOf(hands, all);
-      const able = all.flatMap((t, i) => {
-        const status = statuses[i];
-        return status !== undefined && isStoppable(status)
-          ? [{ ...t, stopped: status.state === 'T', pending: pendingOf(status) }]
-          : [];
-      });
+      const able = (await ownThreads(hands, all)).flatMap(({ hostPid, tid, status }) =>
+        status !== undefined && isStoppable(status)
+          ? [{ hostPid, tid, stopped: status.state === 'T', pending: pendingOf(status) }]
+          : [],
+      );
       attempt.stopped = await stopAll(hands, able, attempt.seized, patience);
     }
     const goOn = await uninterrupted(attempt.stopped);
@@ -151,12 +143,11 @@ export class FrozenDomain {
     try {
       const pids = (await cgroup.freeze(patience)).sort((a, b) => a - b);
       const threadIds = await threadsOf(hands, pids, held);
-      const all = owned(pids, threadIds);
-      const statuses = await refuseUnstoppable(hands, all, held);
-      const seizable = all.map((t, i) => ({
-        ...t,
-        stopped: statuses[i]?.state === 'T',
-        pending: pendingOf(statuses[i]),
+      const all = await refuseUnstoppable(hands, owned(pids, threadIds), held);
+      const seizable = all.map(({ hostPid, tid, status }) => ({
+        ...{ hostPid, tid },
+        stopped: status.state === 'T',
+        pending: pendingOf(status),
       }));
       const stopped = await stopAll(hands, seizable, attempt.seized, patience);
       attempt.stopped = stopped;

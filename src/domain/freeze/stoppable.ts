@@ -3,6 +3,7 @@ import type { Hands } from '../../guest/hands/hands.js';
 import { DomainError, unsupported, unsupportedNow } from '../errors.js';
 import type { HeldFiles } from '../linux/held-files.js';
 import { readTexts } from '../linux/os.js';
+import { kernelThreads } from '../proc/kernel-threads.js';
 import { parseStatus, type Status } from '../proc/status.js';
 
 /** What a parent in vfork(2) is refused by. */
@@ -32,28 +33,45 @@ export function refuseState(status: Status, where: Where): void {
 /** Whether a thread of a frozen cgroup stands where ptrace can take it over: in the freezer, or as one of a stopped job. */
 export const isStoppable = ({ state, tracer }: Status): boolean => tracer === 0 && (state === 'S' || state === 'T');
 
+/** A thread of a process, in the hands' namespace. */
+export interface Owned {
+  readonly hostPid: number;
+  readonly tid: number;
+}
+
 /**
- * Refuses threads of a frozen cgroup that ptrace could not stop; answers what is known of the others, in their order.
- * Throws `unsupported` or `changed`, both passing.
+ * Refuses threads of a frozen cgroup that ptrace could not stop; answers what is known of the others, in their order, without
+ * those that are the kernel's. Throws `unsupported` or `changed`, both passing.
  */
 export async function refuseUnstoppable(
   hands: Hands,
-  threads: readonly { readonly hostPid: number; readonly tid: number }[],
+  threads: readonly Owned[],
   held: HeldFiles,
-): Promise<Status[]> {
-  const statuses = await statusesOf(hands, threads, held);
-  return statuses.map((status, i) => {
-    const where = `thread ${threads[i]?.tid ?? -1}`;
+): Promise<(Owned & { readonly status: Status })[]> {
+  return (await ownThreads(hands, threads, held)).map(({ hostPid, tid, status }) => {
+    const where = `thread ${tid}`;
     if (status === undefined) throw new DomainError('changed', `${where} ended`, { passing: true });
     refuseState(status, where);
-    return status;
+    return { hostPid, tid, status };
   });
+}
+
+/** Threads with what /proc says of them, without those that are the kernel's. */
+export async function ownThreads(
+  hands: Hands,
+  threads: readonly Owned[],
+  held?: HeldFiles,
+): Promise<(Owned & { readonly status: Status | undefined })[]> {
+  const statuses = await statusesOf(hands, threads, held);
+  const seen = threads.map((t, i) => ({ ...t, status: statuses[i] }));
+  const kernels = await kernelThreads(hands, seen);
+  return seen.filter((t) => !kernels.has(t.tid));
 }
 
 /** What /proc says of threads, in their order; undefined for one that is gone. */
 export async function statusesOf(
   hands: Hands,
-  threads: readonly { readonly hostPid: number; readonly tid: number }[],
+  threads: readonly Owned[],
   held?: HeldFiles,
 ): Promise<(Status | undefined)[]> {
   const texts = await readTexts(

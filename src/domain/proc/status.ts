@@ -101,11 +101,14 @@ export interface MmLayout {
 
 /** In the flags of a task. */
 const PF_EXITING = 0x4;
+const PF_IO_WORKER = 0x10;
 
 export interface ProcStat {
   readonly ttyNr: number;
   /** It is on its way out of the kernel, and lets go of what it has. */
   readonly isEnding: boolean;
+  /** A thread of the kernel's: see kernel-threads.ts. */
+  readonly isWorker: boolean;
   /** The process group in the foreground of its terminal, in the hands' namespace. */
   readonly foreground: number;
   readonly nice: number;
@@ -126,6 +129,7 @@ export function parseProcStat(text: string): ProcStat {
     ttyNr: field(7),
     foreground: field(8),
     isEnding: (field(9) & PF_EXITING) !== 0,
+    isWorker: (field(9) & PF_IO_WORKER) !== 0,
     nice: field(19),
     rtPriority: field(40),
     policy: field(41),

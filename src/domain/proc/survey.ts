@@ -6,6 +6,7 @@ import { together } from '../together.js';
 import { DELETED, tellDeleted } from './deleted.js';
 import { parseFdInfo, type FdInfo } from './fdinfo.js';
 import { parseMaps, type Vma } from './maps.js';
+import { kernelThreads } from './kernel-threads.js';
 import { tellMayWrite } from './may-write.js';
 import { NAMESPACES, namespacesFrom, type Namespaces } from './namespaces.js';
 import { tellQueues } from './queues.js';
@@ -160,6 +161,11 @@ export async function surveyProcesses(
     ),
   ]);
 
+  const statuses = taskTexts.map((text) => (text === undefined ? undefined : parseStatus(text)));
+  const kernels = await kernelThreads(
+    hands,
+    tasks.map(({ p, tid }, k) => ({ hostPid: p, tid, status: statuses[k] })),
+  );
   const fdsOf = indicesBy(fdPaths);
   const tasksOf = indicesBy(tasks);
   const views = hostPids.map((hostPid, i): ProcessView => {
@@ -184,7 +190,7 @@ export async function surveyProcesses(
       hostPid,
       pid,
       tables: { files: pid, fs: pid },
-      threads: threadViews(hostPid, tasks, tasksOf.get(hostPid) ?? [], taskTexts),
+      threads: threadViews(hostPid, tasks, tasksOf.get(hostPid) ?? [], statuses, kernels),
       status,
       stat: parseProcStat(text(1)),
       vmas: vmas[i] ?? [],
@@ -268,14 +274,14 @@ function threadViews(
   hostPid: number,
   tasks: readonly { p: number; tid: number }[],
   own: readonly number[],
-  texts: readonly (string | undefined)[],
+  statuses: readonly (Status | undefined)[],
+  kernels: ReadonlySet<number>,
 ): ThreadView[] {
   const views: ThreadView[] = [];
   for (const k of own) {
-    const text = texts[k];
+    const status = statuses[k];
     const tid = tasks[k]?.tid;
-    if (text === undefined || tid === undefined) continue;
-    const status = parseStatus(text);
+    if (status === undefined || tid === undefined || kernels.has(tid)) continue;
     const view = { hostTid: tid, tid: status.nsPid.at(-1) ?? tid, status };
     if (tid === hostPid) views.unshift(view);
     else views.push(view);
