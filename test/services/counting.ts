@@ -2,10 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ownFolders } from './folders.js';
 import type { Service } from './service.js';
 
-/** What shows numbers from 1 on, a line each: none is missing, none comes twice, and there are more and more. */
-export const counting = (name: string, script: string, before: Service['run']['before'] = []): Service => ({
+/**
+ * What shows numbers from 1 on, a line each: none is missing, none comes twice, and there are more and more. `paths`: folders
+ * that it writes to.
+ */
+export const counting = (name: string, script: string, ...paths: readonly string[]): Service => ({
   name,
-  run: { argv: ['/bin/sh', '-c', script], folders: ownFolders(), before },
+  run: { argv: ['/bin/sh', '-c', script], folders: ownFolders(...paths) },
   async begin({ lines }) {
     for (const end = performance.now() + 150_000; lines().length < 2; await sleep(100)) {
       if (performance.now() > end) throw new Error(`it writes ${JSON.stringify(lines())}`);
@@ -81,4 +84,5 @@ END
 echo '* * * * * sh /run/job' | crontab -
 cron
 exec tail -f /run/out`,
+  '/var/spool/cron',
 );
