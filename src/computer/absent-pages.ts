@@ -34,7 +34,13 @@ export interface AbsentPagesHost {
 export class AbsentPages {
   readonly #words: Int32Array;
   #reserve: Reserve | undefined;
-  readonly #empty = (): boolean => this.#reserve?.level === 0;
+  /** Once for each time that nothing was found: an interrupt that is taken then gets the hart's time, and then it looks again. */
+  readonly #still = (): boolean => {
+    const slept = this.#slept;
+    this.#slept = true;
+    return !slept && this.#reserve?.level === 0;
+  };
+  #slept = false;
   #waited = 0;
   /** When it last found nothing. */
   #since = 0;
@@ -73,7 +79,8 @@ export class AbsentPages {
       if (!this.#told) this.host.outOfFrames();
       this.#told = true;
     }
-    this.host.nap(this.#empty);
+    this.#slept = false;
+    this.host.nap(this.#still);
     return 0;
   }
 }

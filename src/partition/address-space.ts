@@ -112,6 +112,11 @@ export class LogicalAddressSpace implements DmaSpace {
     return this.#share.taken;
   }
 
+  /** Harts that touch an absent page must wait: the computer has no frame for them. */
+  get starving(): boolean {
+    return this.#reserve.none && this.#reserve.level === 0;
+  }
+
   /** Pages that are its own whatever others take. */
   get guaranteed(): number {
     return this.#share.guaranteed;

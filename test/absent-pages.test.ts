@@ -1,0 +1,185 @@
+/** OS instances with more memory than the computer has: what is promised holds, and who goes too far hurts nobody else. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { Computer, type Instance } from '../src/index.js';
+import { BareGuest, FREE, honest, SBI, sbi, TICK } from './hostile/bare-guest.js';
+import { MIB, testImage } from './testing/images.js';
+
+const print = (text: string): string => sbi(SBI.console, 2, text.charCodeAt(0));
+
+/**
+ * Writes to `pages` pages one after the other, in user mode or in supervisor mode, prints D and ends well. Meanwhile it
+ * prints a dot at each tick, and `atOnce` pages at each tick if it is not to go as fast as it can. An access fault it tells
+ * by its cause, and touches no more.
+ */
+const eater = (pages: number, mode: 'U' | 'S' = 'S', atOnce = 0): Uint8Array =>
+  new BareGuest().image(`
+  la t0, trap
+  csrw stvec, t0
+  li t0, 32
+  csrs sie, t0
+  csrr t0, time
+  csrw stimecmp, t0
+  li s2, ${FREE}
+  li s3, ${pages}
+  li s4, ${atOnce}
+  li s5, ${atOnce}
+  lui s6, 1
+  la t0, eat
+  csrw sepc, t0
+  li t0, 0x122
+  csrc sstatus, t0
+  li t0, ${mode === 'S' ? 0x120 : 0x20}
+  csrs sstatus, t0
+  sret
+eat:
+  sd s2, (s2)
+  ld t3, (s2)
+  bne t3, s2, eat
+  add s2, s2, s6
+  addi s3, s3, -1
+  beqz s3, done
+  beqz s4, eat
+  addi s5, s5, -1
+  bnez s5, eat
+pause:
+  beqz s5, pause
+  j eat
+done:
+  ${mode === 'S' ? print('D') : 'ecall'}
+idle:
+  wfi
+  j idle
+.align 2
+trap:
+  csrr t0, scause
+  blt t0, zero, tick
+  addi a0, t0, 48
+  li a7, ${SBI.console}; li a6, 2; ecall
+  la t0, over
+  csrw sepc, t0
+  li t0, 0x120
+  csrs sstatus, t0
+  sret
+over:
+  wfi
+  j over
+tick:
+  csrr t0, time
+  li t1, ${TICK * 10_000}
+  add t0, t0, t1
+  csrw stimecmp, t0
+  ${print('.')}
+  mv s5, s4
+  sret
+`);
+
+const bare = { console: 'ttyS0', network: false } as const;
+
+async function withComputer(memory: number, use: (computer: Computer) => Promise<void>): Promise<void> {
+  const computer = await Computer.create({ memory: memory * MIB, harts: 2, network: false });
+  try {
+    await use(computer);
+  } finally {
+    await computer.close();
+  }
+}
+
+const resident = (instance: Instance): number => instance.os.partition.space.resident;
+
+/** Resolves when the instance waits for frames, of which the computer has none for it. */
+async function starving(instance: Instance): Promise<void> {
+  const { space } = instance.os.partition;
+  for (const end = performance.now() + 20_000; !space.starving; await wait(2))
+    assert.ok(performance.now() < end, 'it eats');
+  await wait(50);
+}
+
+test('a kernel that touches more than there is ends, with a reason; its neighbour has all that it was promised', () =>
+  withComputer(48, async (computer) => {
+    const free = computer.freeMemory;
+    const pressure: number[] = [];
+    computer.vmm.onPressure = (frames) => {
+      assert.ok(computer.freeMemory > 0 || pressure.length > 0, 'told before the last frame is gone');
+      pressure.push(frames);
+    };
+    const promised = 16 * MIB;
+    const modest = await computer.boot({
+      ...bare,
+      name: 'modest',
+      kernel: eater(3000, 'S', 20),
+      memory: 40 * MIB,
+      guaranteed: promised,
+    });
+    await modest.console.waitFor('...');
+    const greedy = await computer.boot({
+      ...bare,
+      name: 'greedy',
+      kernel: eater(30_000),
+      memory: 160 * MIB,
+      guaranteed: 0,
+    });
+    await starving(greedy);
+    const starved = performance.now();
+    await greedy.console.waitFor('.....');
+    // Who waits for a frame can be made to stand still as anybody can.
+    await greedy.pause();
+    greedy.resume();
+    const end = await greedy.ended;
+    assert.ok(performance.now() - starved < 15_000);
+    assert.equal(end.kind, 'out-of-frames');
+    assert.match(
+      'message' in end ? end.message : '',
+      /greedy has \d+ MiB of its 160 MiB, of which 0 MiB are guaranteed/,
+    );
+    assert.ok(pressure.length > 0 && pressure.every((frames) => frames > 0), pressure.join());
+
+    await modest.console.waitFor('D', { timeout: 30_000 });
+    assert.ok(resident(modest) >= 3000);
+    await modest.destroy();
+    assert.equal(computer.freeMemory, free);
+  }));
+
+test('who waits for memory goes on when somebody gives some', () =>
+  withComputer(48, async (computer) => {
+    const other = await computer.boot({ ...bare, kernel: honest(), memory: 32 * MIB });
+    const hungry = await computer.boot({ ...bare, kernel: eater(7000), memory: 80 * MIB, guaranteed: MIB });
+    await starving(hungry);
+    await other.destroy();
+    await hungry.console.waitFor('D', { timeout: 20_000 });
+    assert.ok(resident(hungry) >= 7000);
+
+    // And who waits is switched off at once.
+    const more = await computer.boot({ ...bare, kernel: eater(20_000), memory: 90 * MIB, guaranteed: 0 });
+    await starving(more);
+    const start = performance.now();
+    await more.destroy();
+    assert.ok(performance.now() - start < 2000);
+    assert.deepEqual(await more.ended, { kind: 'stopped' });
+  }));
+
+test('a process that touches more than there is gets an access fault, and its kernel goes on', () =>
+  withComputer(48, async (computer) => {
+    const guest = await computer.boot({ ...bare, kernel: eater(30_000, 'U'), memory: 160 * MIB, guaranteed: 0 });
+    // 7: a store to memory that may not be accessed (privileged specification, 12.1.8).
+    await guest.console.waitFor('7', { timeout: 20_000 });
+    await guest.console.waitFor('.....');
+    assert.ok(!/[D58]/.test(guest.console.text));
+  }));
+
+test('Linux has only the frames that it has touched', async () => {
+  const image = await testImage('trixie');
+  await withComputer(300, async (computer) => {
+    const free = computer.freeMemory;
+    const guest = await computer.boot({ image, memory: 256 * MIB, guaranteed: 32 * MIB, network: false });
+    const shell = await guest.shell();
+    const command = 'head -c 12000000 /dev/urandom > /tmp/a; cp /tmp/a /tmp/b; cmp /tmp/a /tmp/b && echo same';
+    assert.match((await shell.run(command)).output, /^same/m);
+    const has = (resident(guest) * 4096) / MIB;
+    assert.ok(has > 60 && has < 170, `${has} MiB of 256`);
+    assert.ok(free - computer.freeMemory < 200 * MIB);
+    await guest.shutdown();
+    assert.equal(computer.freeMemory, free);
+  });
+});
