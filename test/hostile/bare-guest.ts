@@ -7,11 +7,11 @@
  *   0x8022_0000   ROUNDS: a counter that the code keeps
  *   0x8100_0000   memory that holds nothing
  */
+import { BARE_HEADER, BareImage } from '../../src/guest/bare-image.js';
 import { assemble } from '../../src/hart/isa/assembler.js';
 
 const BASE = 0x8020_0000;
 const IMAGE_SIZE = 0x10_0000;
-const HEADER = 64;
 const TABLES = 0x1_0000;
 export const ROUNDS = 0x8022_0000;
 /** Room for buffers: 8 MiB that need not be in the image. */
@@ -42,22 +42,15 @@ const barOf = (slot: number): number => 0x4000_0000 + slot * 0x1_0000;
 export const ecamOf = (slot: number): number => 0x3000_0000 + (slot << 15);
 
 export class BareGuest {
-  readonly #bytes = new Uint8Array(IMAGE_SIZE);
-  readonly #view = new DataView(this.#bytes.buffer);
+  readonly #image = new BareImage({ size: IMAGE_SIZE, offset: 0x20_0000 });
   #free = BASE + TABLES;
 
   /** The kernel, its code being `source`; registers a0 (the hart) and a1 as the SBI leaves them. */
   image(source: string): Uint8Array {
-    const { code } = assemble(source, BigInt(BASE + HEADER));
-    if (code.length > TABLES - HEADER) throw new RangeError(`${code.length} bytes of code`);
-    const view = this.#view;
-    this.#bytes.set(assemble(`j ${BASE + HEADER}`, BigInt(BASE)).code);
-    view.setBigUint64(8, 0x20_0000n, true);
-    view.setBigUint64(16, BigInt(IMAGE_SIZE), true);
-    view.setBigUint64(48, 0x5643534952n, true);
-    view.setUint32(56, 0x05435352, true);
-    this.#bytes.set(code, HEADER);
-    return this.#bytes;
+    const { code } = assemble(source, BigInt(BASE + BARE_HEADER));
+    if (code.length > TABLES - BARE_HEADER) throw new RangeError(`${code.length} bytes of code`);
+    this.#image.put(BASE + BARE_HEADER, code);
+    return this.#image.bytes;
   }
 
   allocate(size: number, alignment = 16): number {
@@ -68,11 +61,11 @@ export class BareGuest {
   }
 
   put32(address: number, value: number): void {
-    this.#view.setUint32(address - BASE, value, true);
+    this.#image.view.setUint32(address - BASE, value, true);
   }
 
   put(address: number, bytes: Uint8Array): void {
-    this.#bytes.set(bytes, address - BASE);
+    this.#image.put(address, bytes);
   }
 
   /** A table of descriptors, each of which names the next. */

@@ -140,6 +140,8 @@ export class ConsoleOutput implements QueueOwner {
     this.#locked(() => {
       if (!this.#begin()) return;
       this.budget.credit = HART_CREDIT;
+      // Where nothing can be given back, nothing is to be taken: the main thread tells the driver.
+      if (!this.#queue(q).answerable()) return;
       const taken = this.#marked(HELD, port) ? 'no-room' : this.#each(q, (chain) => this.#store(port, chain));
       waits = taken === 'no-room' && this.#marked(SPINS, port);
       if (waits) Atomics.store(this.#positions, NAPPING, 1);
@@ -236,7 +238,7 @@ export class ConsoleOutput implements QueueOwner {
 
   /** Handles the queue's chains until it is empty, the budget is used up, or one is not taken. */
   #each(q: number, handle: (chain: Chain) => Taken): Taken {
-    const queue = (this.#queues[q] ??= new Virtqueue(this, q));
+    const queue = this.#queue(q);
     const chain = this.#chain;
     while (queue.pop(chain)) {
       const taken = handle(chain);
@@ -253,11 +255,15 @@ export class ConsoleOutput implements QueueOwner {
 
   /** Interrupts the driver if it still wants to hear of what was taken from the queue. */
   #interrupt(q: number): void {
-    const queue = (this.#queues[q] ??= new Virtqueue(this, q));
+    const queue = this.#queue(q);
     if (!queue.unsignalled || !queue.wantsInterrupt()) return;
     const isr = this.page + (s.ISR >>> 2);
     Atomics.store(this.words, isr, Atomics.load(this.words, isr) | s.ISR_QUEUE);
     updateLine(this.words, this.page, this.#host.line);
+  }
+
+  #queue(q: number): Virtqueue {
+    return (this.#queues[q] ??= new Virtqueue(this, q));
   }
 
   #marked(word: number, port: number): boolean {

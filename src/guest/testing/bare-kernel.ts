@@ -1,13 +1,13 @@
 /** Guests of a few instructions: what a test wants a hart to do, in assembly, behind the header of a Linux `Image`. */
 import { assemble } from '../../hart/isa/assembler.js';
 import { RAM_START } from '../../partition/address-space.js';
+import { BARE_HEADER, BareImage } from '../bare-image.js';
 
 /** Bytes of memory that a bare guest is given unless a test wants more: the least an OS instance can have, and some. */
 export const BARE_MEMORY = 24 * 2 ** 20;
 /** Where the code of a bare kernel may write: behind itself. */
 export const BARE_DATA = RAM_START + 0x10_0000;
 
-const HEADER = 64;
 const IMAGE_SIZE = 0x20_0000;
 
 /**
@@ -15,15 +15,10 @@ const IMAGE_SIZE = 0x20_0000;
  * BARE_DATA.
  */
 export function bareKernel(source: string): Uint8Array {
-  const { code } = assemble(source, BigInt(RAM_START + HEADER), { data: BigInt(BARE_DATA) });
-  const image = new Uint8Array(IMAGE_SIZE);
-  const view = new DataView(image.buffer);
-  image.set(assemble(`j ${HEADER}`, 0n).code);
-  view.setBigUint64(16, BigInt(IMAGE_SIZE), true);
-  view.setBigUint64(48, 0x5643534952n, true);
-  view.setUint32(56, 0x05435352, true);
-  image.set(code, HEADER);
-  return image;
+  const start = RAM_START + BARE_HEADER;
+  const image = new BareImage({ size: IMAGE_SIZE });
+  image.put(start, assemble(source, BigInt(start), { data: BigInt(BARE_DATA) }).code);
+  return image.bytes;
 }
 
 /** Counts in memory at `data` and never sleeps. */

@@ -1,0 +1,70 @@
+/**
+ * A bare guest that watches over itself: whatever somebody else changes of it, it notices.
+ *
+ *   BARE_DATA + 0    rounds      + 8   faults that it has found      + 16   where the first one was
+ *   WATCHED          memory whose every doubleword it knows: in each round it compares all of them and writes others
+ *
+ * Registers and CSRs hold values of its own as well.
+ */
+import { BARE_DATA, bareKernel } from './bare-kernel.js';
+
+export const WATCHED = BARE_DATA + 0x10_0000;
+/** Bytes. */
+export const WATCHED_SIZE = 8 * 2 ** 20;
+
+const FACTOR = 0x9e37_79b9_7f4a_7c15n;
+const MARK = 0x0123_4567_89ab_cdefn;
+
+/** It counts a fault whose place is in t0. */
+export const watcherKernel = (): Uint8Array =>
+  bareKernel(`
+  la s0, data
+  li s1, ${WATCHED}
+  li s2, ${WATCHED + WATCHED_SIZE}
+  li s3, ${FACTOR}
+  li s4, 0
+  li s5, ${MARK}
+  csrw sscratch, s5
+  mv s6, s5
+  mv t0, s1
+fill:
+  mul t1, t0, s3; sd t1, (t0); addi t0, t0, 8; bltu t0, s2, fill
+round:
+  mv t0, s1
+  addi s7, s4, 1
+word:
+  mul t1, t0, s3; add t2, t1, s4; ld t3, (t0); bne t2, t3, broken
+next:
+  add t2, t1, s7; sd t2, (t0)
+  addi t0, t0, 8; bltu t0, s2, word
+  csrr t1, sscratch; li t0, 0; bne t1, s5, strange
+  bne s6, s5, strange
+  csrr t1, sip; bnez t1, strange
+  csrr t1, satp; bnez t1, strange
+rounded:
+  mv s4, s7
+  sd s4, (s0)
+  j round
+broken:
+  ld t4, 8(s0); addi t5, t4, 1; sd t5, 8(s0); bnez t4, next
+  sd t0, 16(s0)
+  j next
+strange:
+  ld t4, 8(s0); addi t4, t4, 1; sd t4, 8(s0)
+  j rounded
+`);
+
+/** What a watcher has to say. */
+export interface Watch {
+  readonly rounds: number;
+  readonly faults: number;
+  /** Address of the first, 0 if it was no memory. */
+  readonly first: number;
+}
+
+/** Reads it out of the watcher's memory. */
+export function watchOf(memory: { readonly view: DataView; offsetOf(address: number): number }): Watch {
+  const at = memory.offsetOf(BARE_DATA);
+  const read = (offset: number): number => Number(memory.view.getBigUint64(at + offset, true));
+  return { rounds: read(0), faults: read(8), first: read(16) };
+}
