@@ -32,7 +32,10 @@ export interface Disturbed extends Asleep {
 export interface Wait {
   readonly nr: number;
   readonly end: bigint;
-  /** Whether the kernel it is in still knows it: there `restart_syscall` goes on with it. */
+  /**
+   * Whether the kernel it is in still knows it, where `restart_syscall` goes on with it, and `end` is its end there: where
+   * nobody can tell, one is made up, for a kernel that knows nothing.
+   */
   readonly known: boolean;
 }
 

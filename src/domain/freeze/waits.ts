@@ -195,7 +195,7 @@ export async function waitsOf(
       Number(switches) <= look.switches + stops &&
       look.call === describeCall(regs, nr, thread.stoppedBy === undefined ? 4n : 0n);
     const end = stayed ? look.since + look.length : now + length;
-    found.set(thread, { nr, end: end + offset, known: isRestart(regs) || (stayed && !rule.writesBack) });
+    found.set(thread, { nr, end: end + offset, known: stayed && !rule.writesBack });
   });
   return threads.map((t) => found.get(t));
 }
@@ -315,7 +315,10 @@ export async function beginAgain(
 
 /** As {@link beginAgain}, where the threads have not left their kernel: it knows what is left of their waits. */
 export function resumed(anchor: Anchor, { tracee, regs, wait }: Waiter): Registers {
-  return wait?.known === true ? restarted(anchor, tracee, regs, wait) : regs;
+  if (wait?.known === true) return restarted(anchor, tracee, regs, wait);
+  // It is in another wait than at the last move, if in one: the end of that would not be the end of this.
+  anchor.restarted.delete(tracee.tid);
+  return regs;
 }
 
 /** Registers with which a thread goes on with a wait that the kernel knows. */
