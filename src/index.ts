@@ -184,6 +184,8 @@ export type {
 } from './interposition/path/nic-types.js';
 export type { RateLimit } from './interposition/path/options.js';
 export { GuestError, type GuestErrorCode } from './guest/errors.js';
+export type { MemoryReport, SizeOptions } from './guest/memory-size.js';
+export type { GuestMemoryStatistics } from './computer/virtio/balloon-format.js';
 export type { OsEnd, OsInstance } from './guest/os-instance.js';
 export { NetError, type Forward, type NetErrorCode } from './net/index.js';
 export { LIMITS } from './domain/tree/program.js';

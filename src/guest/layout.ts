@@ -26,6 +26,8 @@ export interface LayoutRequest {
   readonly bootArguments?: string;
   /** Bytes. */
   readonly memory: number;
+  /** Bytes that its device tree says, of which its balloon keeps the difference; `memory` unless told. */
+  readonly maxMemory?: number;
   readonly harts?: number;
 }
 
@@ -39,12 +41,21 @@ const FOR_ITSELF = 16 * MIB;
 /** What it has of that left for the file system of an initramfs, which may fill half of its memory. */
 const BESIDE_FILES = 8 * MIB;
 const FOR_EACH_FURTHER_HART = MIB;
+/** Of memory that only its balloon has it keeps account all the same: 64 bytes (struct page) for each page of 4096. */
+const ACCOUNT_PART = 64;
 /** A kernel with sparse memory (every large one) has a table of all sections that there could be, in one piece. */
 const SECTION_TABLE = 36 * MIB;
 const SPARSE_MEMORY = 'memblocks_present';
 
 /** Throws GuestError `kernel-image`, `command-line`, or `too-little-memory`. */
-export function layOut({ kernel, initramfs, bootArguments = '', memory, harts = 1 }: LayoutRequest): Layout {
+export function layOut({
+  kernel,
+  initramfs,
+  bootArguments = '',
+  memory,
+  maxMemory = memory,
+  harts = 1,
+}: LayoutRequest): Layout {
   const { textOffset, imageSize } = readKernelHeader(kernel);
   checkCommandLine(bootArguments);
   const up = (address: number): number => Math.ceil(address / ALIGNMENT) * ALIGNMENT;
@@ -58,6 +69,7 @@ export function layOut({ kernel, initramfs, bootArguments = '', memory, harts = 
     archive +
     Math.max(archive + FOR_ITSELF, 2 * archive + BESIDE_FILES) +
     (harts - 1) * FOR_EACH_FURTHER_HART +
+    (maxMemory - memory) / ACCOUNT_PART +
     (imageHolds(kernel, SPARSE_MEMORY) ? SECTION_TABLE : 0) +
     reserved(bootArguments);
   if (memory >= least) return layout;

@@ -21,10 +21,12 @@ import { holderOf, type HartMessage, type HartReport } from '../partition/assign
 import type { Partition } from '../partition/partition.js';
 import type { ResetKind } from '../partition/sbi.js';
 import type { Vmm } from '../partition/vmm.js';
+import { MemoryPages } from '../partition/balloon-pages.js';
 import { buildDeviceTree } from './device-tree.js';
 import { GuestError } from './errors.js';
 import { Mailbox, MAILBOX_SIZE } from './hands/mailbox.js';
 import { layOut, type Layout } from './layout.js';
+import { MemorySize } from './memory-size.js';
 
 /** What an OS instance is booted from. */
 export interface OsOptions {
@@ -38,6 +40,8 @@ export interface OsOptions {
   readonly memory: number;
   /** Bytes of it that are its own from the start; all of it unless told. The rest it gets when it is first touched. */
   readonly guaranteed?: number;
+  /** Bytes that `setMemory` can bring it to; `memory` unless told. Its device tree says so much, and a balloon keeps the difference. */
+  readonly maxMemory?: number;
   readonly harts?: number;
   /** Harts that it may have some day; `harts` unless told. */
   readonly maxHarts?: number;
@@ -83,9 +87,14 @@ const FIRST_SLOT = 1;
 /** The console and the entropy device, before disks and network cards. */
 const OWN_DEVICES = 2;
 
+/** Only memory that can change, or that is not all its own, needs a balloon: others find the devices that they always did. */
+const hasBalloon = ({ memory, maxMemory = memory, guaranteed = memory }: OsOptions): boolean =>
+  maxMemory > memory || guaranteed < memory;
+
 /** Throws GuestError `too-many-devices`. */
-function checkDevices({ disks = [], nics = [], ports = [] }: OsOptions): void {
-  const room = PCI_SLOTS - FIRST_SLOT - OWN_DEVICES;
+function checkDevices(options: OsOptions): void {
+  const { disks = [], nics = [], ports = [] } = options;
+  const room = PCI_SLOTS - FIRST_SLOT - OWN_DEVICES - (hasBalloon(options) ? 1 : 0);
   if (disks.length + nics.length > room) {
     throw new GuestError(
       'too-many-devices',
@@ -121,6 +130,8 @@ export class OsInstance implements TurnTaker {
    */
   onDeviceFault: (message: string) => void = () => undefined;
 
+  /** How much of its memory it may have; undefined: all of it, from the beginning to the end. */
+  readonly memory: MemorySize | undefined;
   readonly board: Board;
   readonly #given: { readonly slot: number; readonly device: ComputerDevice }[] = [];
   /** What the harts did; filled as they stop. */
@@ -155,10 +166,8 @@ export class OsInstance implements TurnTaker {
     this.#inventory = options.inventory ?? new Devices(groundOf(vmm));
     const { harts = 1, maxHarts = harts } = options;
     const layout = layOut({ ...options, harts: maxHarts });
-    this.partition = vmm.partition(harts, options.memory, {
-      maxHarts,
-      ...(options.guaranteed !== undefined && { guaranteed: options.guaranteed }),
-    });
+    const { memory, maxMemory = memory, guaranteed = memory } = options;
+    this.partition = vmm.partition(harts, maxMemory, { maxHarts, guaranteed });
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -186,6 +195,7 @@ export class OsInstance implements TurnTaker {
       this.serial = board.uart;
       this.debugConsole = board.debugConsole;
       const { console, disks, nics } = this.#plugAll(board, options);
+      this.memory = hasBalloon(options) ? this.#plugBalloon(board, options) : undefined;
       this.console = console;
       this.disks = disks;
       this.nics = nics;
@@ -294,6 +304,24 @@ export class OsInstance implements TurnTaker {
     };
   }
 
+  /** Behind all others, so that those are where they would be without it. */
+  #plugBalloon(board: Board, { memory, guaranteed }: OsOptions): MemorySize {
+    const { space } = this.partition;
+    const pages = new MemoryPages(space, (run) => this.#vmm.platform.soon(run));
+    const device = this.#inventory.addBalloon(pages);
+    device.bindTo(board);
+    this.#own.push(device);
+    this.#give(board, () => 'balloon', device);
+    return new MemorySize(
+      this.name,
+      { balloon: device.device, pages, space },
+      {
+        memory: Math.floor(memory / FRAME_SIZE),
+        guaranteed: guaranteed === undefined ? undefined : Math.floor(guaranteed / FRAME_SIZE),
+      },
+    );
+  }
+
   /** Puts a device into the first slot that is empty, and answers which. */
   #give(board: Board, name: (slot: number) => string, device: ComputerDevice): number {
     const slot = board.firstFree(FIRST_SLOT);
@@ -356,6 +384,7 @@ export class OsInstance implements TurnTaker {
 
   /** At once nothing of it touches the partition any more; resolves when nothing is under way. */
   #leaveDevices(): Promise<unknown> {
+    this.memory?.end();
     const left = this.devices.filter((device) => device.isOn(this.board)).map((device) => device.leave());
     return Promise.all([...left, ...this.#own.map((device) => this.#inventory.remove(device))]);
   }
@@ -418,6 +447,7 @@ export class OsInstance implements TurnTaker {
   async #finish(end: OsEnd): Promise<void> {
     if (this.#cause !== undefined) return;
     this.#cause = end;
+    this.memory?.end();
     await this.partition.stop();
     this.console.gather = 0;
     await this.#hearLastWords();

@@ -40,6 +40,31 @@ describe('a space with absent pages', () => {
     assert.ok(bytesOf(machine, machine.zeros / FRAME_SIZE).every((byte) => byte === 0));
   });
 
+  it('has no more frames than its limit, whatever is free and whatever is promised', () => {
+    const machine = machineOf(8 * MIB);
+    const space = new LogicalAddressSpace(machine, 1024, 20);
+    space.limit = 30;
+    let had = 0;
+    for (let page = 0; page < 100; page++) {
+      space.replenish();
+      if (page % 2 === 0 ? touch(machine, space, page) : space.fill(page)) had++;
+    }
+    assert.deepEqual([had, space.taken, space.resident, space.limit], [30, 30, 30, 30]);
+    assert.equal(space.offsetOf(at(200), true), -1);
+    space.limit = 40;
+    assert.ok(touch(machine, space, 200), 'what it may have more it has at once');
+    // What it has beyond a new limit it keeps; what waits for it in its reserve it does not.
+    space.limit = 10;
+    assert.deepEqual([space.taken, space.resident, touch(machine, space, 201)], [31, 31, false]);
+    space.limit = 5000;
+    assert.equal(space.limit, 1024);
+    assert.ok(touch(machine, space, 201));
+    const { frames } = machine;
+    const { free, available } = frames;
+    space.release();
+    assert.ok(frames.free > free + 31 && frames.available > available);
+  });
+
   it('gives a page back clean, when the harts have forgotten it and not before', async () => {
     const machine = machineOf(8 * MIB);
     const { frames } = machine;

@@ -122,7 +122,18 @@ export class LogicalAddressSpace implements DmaSpace {
     return this.#share.guaranteed;
   }
 
-  /** Changes that; pages keep the frames that they have. Throws ComputerError `no-frames`, changing nothing. */
+  /** It has no more frames than this, however many pages; what it has beyond it keeps until it is given back. */
+  get limit(): number {
+    return Math.min(this.#share.limit, this.pages);
+  }
+  set limit(pages: number) {
+    this.#share.limit = pages;
+    this.#emptyReserve(pages);
+    // Harts may be waiting for what they may have now.
+    this.replenish();
+  }
+
+  /** Changes what is its own; pages keep the frames that they have. Throws ComputerError `no-frames`, changing nothing. */
   guarantee(pages: number): void {
     this.#share.guarantee(pages);
   }
@@ -213,7 +224,11 @@ export class LogicalAddressSpace implements DmaSpace {
 
   /** Frames that wait in its reserve, beyond what it was promised: to be given back where they are wanted more. */
   giveBackReserve(): void {
-    for (let frame = 1; frame !== 0 && this.#share.taken > this.guaranteed;) {
+    this.#emptyReserve(this.guaranteed);
+  }
+
+  #emptyReserve(least: number): void {
+    for (let frame = 1; frame !== 0 && this.#share.taken > least;) {
       frame = this.#reserve.take();
       if (frame !== 0) this.#share.giveBack([frame]);
     }

@@ -2,13 +2,15 @@
  * What one OS instance has of the computer's frames, and what it has been promised: the first `guaranteed` frames that it
  * has are its own, whatever others do; beyond them it gets what is free when it asks.
  *
- *     taken:   0 ─────────── guaranteed ─────────── all its pages
- *              │ promised, kept for it │ first come, first served │
+ *     taken:   0 ─────────── guaranteed ─────────── limit ─────── all its pages
+ *              │ promised, kept for it │ first come, first served │ never
  */
 import type { Frames } from '../computer/frames.js';
 
 /** The books of one OS instance's frames. */
 export class FrameShare {
+  /** It takes no more frames than this, whatever is free. */
+  limit = Infinity;
   #taken = 0;
   #guaranteed: number;
 
@@ -38,7 +40,8 @@ export class FrameShare {
 
   /** Frames that it could take now, if of those that are promised to nobody so many are left. */
   withinReach(left = 0): number {
-    return this.#promised + Math.max(0, this.frames.available - left);
+    const free = this.#promised + Math.max(0, this.frames.available - left);
+    return Math.max(0, Math.min(free, this.limit - this.#taken));
   }
 
   get #promised(): number {

@@ -51,6 +51,11 @@ export interface CommonOptions {
    * seconds in which others may give some, and then ends, with `out-of-frames`.
    */
   readonly guaranteed?: number;
+  /**
+   * Bytes that `setMemory` can bring it to while it runs; `memory` unless told. Its device tree says so much; a balloon
+   * keeps the difference, and until the kernel has loaded the driver (virtio_balloon) it must not touch more than `memory`.
+   */
+  readonly maxMemory?: number;
   /** 1 unless told. */
   readonly harts?: number;
   /**

@@ -34,6 +34,7 @@ import { Instance, type InstanceEnd, type Plug } from './instance.js';
 import { Shells } from './shell/shells.js';
 import { MAX_PORTS } from '../computer/virtio/console.js';
 import type { VirtioNet } from '../computer/virtio/net.js';
+import { MemoryPressure } from './memory-pressure.js';
 import { macBytes, macNumber } from './mac.js';
 import { Network, type NetworkOptions } from './network.js';
 import type { SystemPlatform } from './platform.js';
@@ -77,6 +78,7 @@ export class Computer {
   readonly #instances = new Map<string, Instance | undefined>();
   readonly #booting = new Set<Promise<unknown>>();
   readonly #links = new WeakMap<ComputerDevice, NicLink>();
+  readonly #pressure: MemoryPressure;
   #closed = false;
   #count = 0;
 
@@ -102,6 +104,10 @@ export class Computer {
       throw error;
     }
     this.devices = new Devices(groundOf(this.vmm));
+    const { vmm } = this;
+    this.#pressure = new MemoryPressure(vmm, vmm.machine.frames, () =>
+      this.instances.flatMap(({ os }) => (os.memory === undefined ? [] : [os.memory])),
+    );
   }
 
   /**
@@ -226,6 +232,7 @@ export class Computer {
   /** Switches everything off. No thread, socket or open file remains. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#pressure.close();
     // Those that have begun to boot notice, and take back what they opened.
     await Promise.allSettled(this.#booting);
     await Promise.all(this.instances.map((instance) => instance.destroy()));
@@ -242,12 +249,19 @@ export class Computer {
     } else if (forwards.length > 0)
       throw new SystemError('no-network', 'ports can be forwarded to a network card only');
 
-    const { harts = 1, maxHarts = harts, memory = this.#memoryLeft(maxHarts) } = options;
+    const { harts = 1, maxHarts = harts } = options;
+    const { memory = Math.min(this.#memoryLeft(maxHarts), options.maxMemory ?? Infinity) } = options;
     checkHarts(harts, maxHarts);
     if (memory % PAGE !== 0 || memory <= 0) {
       throw new SystemError('invalid', `the memory of an OS instance is a multiple of ${PAGE} bytes, not ${memory}`);
     }
-    const { guaranteed = memory } = options;
+    const { maxMemory = memory, guaranteed = memory } = options;
+    if (!Number.isSafeInteger(maxMemory) || maxMemory % PAGE !== 0 || maxMemory < memory) {
+      throw new SystemError(
+        'invalid',
+        `maxMemory is a multiple of ${PAGE} bytes, at least ${memory}, not ${maxMemory}`,
+      );
+    }
     if (!Number.isSafeInteger(guaranteed) || guaranteed < 0 || guaranteed > memory) {
       throw new SystemError('invalid', `of ${memory} bytes of memory ${guaranteed} cannot be guaranteed`);
     }
@@ -265,14 +279,13 @@ export class Computer {
       ...software.options,
       name,
       memory,
-      guaranteed,
       harts,
       maxHarts,
       inventory: this.devices,
       disks,
       nics: plug === undefined ? [] : [{ mac, checksumsVerified: true }],
       ports: [...ports, ...forShells],
-      ...pick(options, ['columns', 'rows']),
+      ...pick(options, ['maxMemory', 'guaranteed', 'columns', 'rows']),
     });
     // What was opened for it goes with it.
     for (const disk of resources.disks) disk.bindTo(os.board);

@@ -90,6 +90,9 @@ export class HotPlug {
       if (device.kind === 'console') {
         throw new SystemError('invalid', `${device.id} stays: its hands are reached through it`);
       }
+      if (device.kind === 'balloon') {
+        throw new SystemError('invalid', `${device.id} stays: what is in it is memory of ${os.name}`);
+      }
       if (device.uses.length > 0) {
         const [{ what }] = device.uses;
         throw new InterpositionError('in-use', `${device.id} stays with the monitor: ${what}`);

@@ -1,5 +1,7 @@
 /** An OS instance on a computer, with its console and its place on the network. */
 import type { Hands } from '../guest/hands/hands.js';
+import { GuestError } from '../guest/errors.js';
+import type { MemoryReport, SizeOptions } from '../guest/memory-size.js';
 import type { OsEnd, OsInstance } from '../guest/os-instance.js';
 import type { ComputerDevice } from '../interposition/device.js';
 import type { Forward, Port } from '../net/index.js';
@@ -16,6 +18,7 @@ import type { Shells } from './shell/shells.js';
 import { shutDown, staysPaused } from './shutdown.js';
 import { checkTimeout } from './timeout.js';
 
+const PAGE = 4096;
 /** Time for processes to end, and for the kernel to write everything out (ms). */
 const SHUTDOWN_TIMEOUT = 30_000;
 
@@ -196,6 +199,46 @@ export class Instance {
    */
   shell(options: WaitOptions = {}): Promise<Shell> {
     return this.shells.open(options);
+  }
+
+  /**
+   * How it stands with its memory, if that can change (`maxMemory`, `guaranteed`); undefined: all of it is its own. What the
+   * guest says of itself is what it said when it was last asked, and asking is what this does too.
+   */
+  get memory(): MemoryReport | undefined {
+    return this.os.memory?.report();
+  }
+
+  /**
+   * Gives it more memory, up to its `maxMemory`, or takes some back; resolves when its kernel works with so much. What it
+   * is given it may use at once; what is taken it gives back as it frees it. A guest that uses more than it is to have
+   * ends processes of its own.
+   *
+   * Throws SystemError `invalid`, or `ended`; ComputerError `no-frames` if the computer cannot guarantee it so much, and
+   * nothing has changed then; GuestError `memory-not-followed` when the time is over (`reached` says how far it came: its
+   * driver, virtio_balloon, may not be loaded) and `superseded` when it was asked for another size meanwhile: it is still
+   * asked then, and may follow later. An end of waiting by `signal` is the same.
+   *
+   *     const guest = await computer.boot({ image, memory: 2 ** 28, maxMemory: 2 ** 30 });
+   *     await guest.setMemory(2 ** 29);
+   */
+  async setMemory(bytes: number, options: SizeOptions = {}): Promise<void> {
+    if (options.timeout !== undefined) checkTimeout(options.timeout);
+    const { memory } = this.os;
+    if (memory === undefined) {
+      throw new SystemError('invalid', `${this.name} was booted with memory that does not change: give it a maxMemory`);
+    }
+    const { maxMemory } = memory.report();
+    if (!Number.isSafeInteger(bytes) || bytes <= 0 || bytes % PAGE !== 0 || bytes > maxMemory) {
+      const range = `a multiple of ${PAGE} bytes, at most ${maxMemory}`;
+      throw new SystemError('invalid', `the memory of ${this.name} is ${range}, not ${bytes}`);
+    }
+    this.#refuseIfOver();
+    await memory.set(bytes / PAGE, options).catch(async (error: unknown) => {
+      if (!(error instanceof GuestError && error.code === 'stopped')) throw error;
+      await this.ended;
+      throw new SystemError('ended', `${this.name} has ended`, { cause: error });
+    });
   }
 
   /**

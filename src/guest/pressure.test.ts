@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { ease, press, STEP, type Holder } from './pressure.js';
+
+const holder = fc
+  .record({
+    size: fc.integer({ min: 0, max: 200_000 }),
+    guaranteed: fc.integer({ min: 0, max: 250_000 }),
+    resident: fc.integer({ min: 0, max: 200_000 }),
+    ceiling: fc.integer({ min: 0, max: 200_000 }),
+  })
+  .map(({ size, guaranteed, resident, ceiling }): Holder => {
+    // A ceiling lies between guarantee and size.
+    const least = Math.min(guaranteed, size);
+    return { size, guaranteed, resident: Math.min(resident, size), ceiling: least + (ceiling % (size - least + 1)) };
+  });
+const holders = fc.array(holder, { maxLength: 8 });
+const wanted = fc.integer({ min: -1000, max: 300_000 });
+const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
+
+void test('pressing: nobody below the guarantee, no step too large, not more than is wanted, and something if anybody has it', () => {
+  fc.assert(
+    fc.property(wanted, holders, (frames, list) => {
+      const after = press(frames, list);
+      list.forEach((h, i) => {
+        const asked = h.ceiling - (after[i] ?? NaN);
+        assert.ok(asked >= 0, 'a ceiling only comes down');
+        assert.ok((after[i] ?? NaN) >= Math.min(h.guaranteed, h.size), 'the guarantee');
+        if (asked > 0) assert.ok(h.resident - (after[i] ?? NaN) <= STEP, 'what it owes is at most a step');
+      });
+      const owed = sum(list.map((h) => Math.max(0, h.resident - h.ceiling)));
+      const owes = sum(list.map((h, i) => Math.max(0, h.resident - (after[i] ?? NaN))));
+      // Rounded up for each.
+      assert.ok(owes <= Math.max(owed, frames + list.length));
+      const able = list.some((h) => Math.min(h.resident, h.ceiling) > h.guaranteed && h.resident - h.ceiling < STEP);
+      if (frames > owed && able) assert.ok(owes > owed, 'somebody is asked');
+    }),
+    { numRuns: 2000, seed: 3 },
+  );
+});
+
+void test('easing: never above the size, never more than there is, all of it where there is enough', () => {
+  fc.assert(
+    fc.property(wanted, holders, (frames, list) => {
+      const after = ease(frames, list);
+      const given = list.map((h, i) => (after[i] ?? NaN) - h.ceiling);
+      given.forEach((count, i) => assert.ok(count >= 0 && (after[i] ?? NaN) <= (list[i]?.size ?? 0)));
+      assert.ok(sum(given) <= Math.max(0, frames));
+      const missing = sum(list.map((h) => h.size - h.ceiling));
+      if (frames >= missing) list.forEach((h, i) => assert.equal(after[i], h.size));
+    }),
+    { numRuns: 2000, seed: 4 },
+  );
+});
+
+void test('guests that follow: what is wanted comes free in the end, each gives by what it has beyond its guarantee, and gets it back', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 100_000 }),
+      fc.array(holder, { minLength: 1, maxLength: 6 }),
+      (frames, list) => {
+        const now = list.map((h) => ({ ...h, ceiling: h.size }));
+        const most = sum(now.map((h) => Math.max(0, h.resident - h.guaranteed)));
+        let free = 0;
+        for (let round = 0; round < 2000 && free < Math.min(frames, most); round++) {
+          press(frames - free, now).forEach((ceiling, i) => {
+            const h = now[i];
+            if (h === undefined) return;
+            const resident = Math.min(h.resident, ceiling);
+            free += h.resident - resident;
+            now[i] = { ...h, ceiling, resident };
+          });
+        }
+        assert.ok(free >= Math.min(frames, most), `${free} of ${Math.min(frames, most)}`);
+        assert.ok(free <= frames + list.length, 'and no more');
+        const back = ease(Infinity, now);
+        assert.deepEqual(
+          back,
+          now.map((h) => h.size),
+        );
+      },
+    ),
+    { numRuns: 300, seed: 6 },
+  );
+});

@@ -1,0 +1,56 @@
+/**
+ * Who gives memory back when the computer runs out of it. OS instances that have more than what they were guaranteed are
+ * asked, through their balloons, to do with less: step by step, so that each kernel drops its caches and swaps before it has
+ * to end anything, and none below its guarantee. When there is enough again they may have more, step by step too.
+ *
+ * Pages, all of it. Pure: what is done with the answer is memory-pressure.ts.
+ *
+ *     0 ──── guaranteed ──── ceiling ──── size ──── maxMemory
+ *                            │ what it may have now
+ *            resident: what it has now, below the ceiling once the guest has followed
+ */
+
+/** One OS instance's memory. */
+export interface Holder {
+  /** Frames that it has. */
+  readonly resident: number;
+  /** Frames that are its own, whatever others do. */
+  readonly guaranteed: number;
+  /** What it was given. */
+  readonly size: number;
+  /** What it may have of that now. */
+  readonly ceiling: number;
+}
+
+/** More than so much nobody is asked for at a time: 16 MiB. */
+export const STEP = 4096;
+
+/** What of its memory a holder was asked for already, and has not given. */
+const owes = ({ resident, ceiling }: Holder): number => Math.max(0, resident - ceiling);
+
+/** What could be asked of it beside that. */
+const spare = (holder: Holder): number =>
+  Math.max(0, Math.min(holder.resident, holder.ceiling) - Math.min(holder.guaranteed, holder.size));
+
+/** The ceilings with which `wanted` frames come free, as far as one step goes: each gives in proportion to what it has beyond its guarantee. */
+export function press(wanted: number, holders: readonly Holder[]): number[] {
+  const left = wanted - holders.reduce((sum, holder) => sum + owes(holder), 0);
+  const all = holders.reduce((sum, holder) => sum + spare(holder), 0);
+  return holders.map((holder) => {
+    const room = STEP - owes(holder);
+    if (left <= 0 || all === 0 || room <= 0) return holder.ceiling;
+    const share = Math.min(room, spare(holder), Math.ceil((left * spare(holder)) / all));
+    return share === 0 ? holder.ceiling : Math.min(holder.resident, holder.ceiling) - share;
+  });
+}
+
+/** The ceilings when `available` frames are free that nobody needs: what is taken back of what was asked for, in proportion, and no more than that. */
+export function ease(available: number, holders: readonly Holder[]): number[] {
+  const missing = holders.map(({ size, ceiling }) => Math.max(0, size - ceiling));
+  const all = missing.reduce((sum, count) => sum + count, 0);
+  if (available <= 0 || all === 0) return holders.map(({ ceiling }) => ceiling);
+  return holders.map(({ ceiling }, i) => {
+    const share = all <= available ? missing[i] : Math.floor((available * missing[i]) / all);
+    return ceiling + share;
+  });
+}

@@ -1,0 +1,77 @@
+/**
+ * The computer runs out of free frames: OS instances that have more than what they were guaranteed are asked to do with
+ * less, as guest/pressure.ts says, and may have it again when there is enough.
+ */
+import type { MemorySize } from '../guest/memory-size.js';
+import { ease, press } from '../guest/pressure.js';
+
+/** So often it is looked whether there is enough again (ms). */
+const EASE = 250;
+/** There is when so much of the computer's memory is free, of which so much stays free. */
+const ENOUGH_PART = 8;
+
+/** Who says that frames are running out. */
+export interface PressureTeller {
+  /** Told how many frames others should give. */
+  onPressure: (frames: number) => void;
+}
+
+/** The computer's frames, and those of them that are free and promised to nobody. */
+export interface FreeFrames {
+  readonly total: number;
+  readonly available: number;
+}
+
+/** Looks after a computer's free frames. */
+export class MemoryPressure {
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isOver = false;
+
+  constructor(
+    teller: PressureTeller,
+    private readonly frames: FreeFrames,
+    /** Those whose memory can be lent. */
+    private readonly sizes: () => readonly MemorySize[],
+  ) {
+    teller.onPressure = (frames) => this.#press(frames);
+  }
+
+  close(): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+  }
+
+  #press(frames: number): void {
+    if (this.#isOver) return;
+    const sizes = this.sizes();
+    this.#apply(
+      sizes,
+      press(
+        frames,
+        sizes.map(({ holder }) => holder),
+      ),
+    );
+    this.#timer ??= setTimeout(() => this.#ease(), EASE);
+  }
+
+  #ease(): void {
+    this.#timer = undefined;
+    const sizes = this.sizes();
+    const { total, available } = this.frames;
+    // What they may have again they may take at once.
+    const spare = Math.floor((available - total / ENOUGH_PART) / 2);
+    const after = ease(
+      spare,
+      sizes.map(({ holder }) => holder),
+    );
+    this.#apply(sizes, after);
+    if (sizes.some(({ holder }) => holder.ceiling < holder.size)) this.#timer = setTimeout(() => this.#ease(), EASE);
+  }
+
+  #apply(sizes: readonly MemorySize[], ceilings: readonly number[]): void {
+    sizes.forEach((size, i) => {
+      const ceiling = ceilings[i];
+      if (ceiling !== undefined && ceiling !== size.holder.ceiling) size.lend(ceiling);
+    });
+  }
+}
