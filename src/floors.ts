@@ -64,7 +64,7 @@ export type { LogicalAddressSpace, SpaceHost } from './partition/address-space.j
 export type { HartAssignment, HartMessage, HartReport } from './partition/assignment.js';
 export type { HartSupply, LogicalHart } from './partition/hart.js';
 export type { BoardPages, Machine, Partition } from './partition/partition.js';
-export type { PartitionOptions, Vmm, VmmOptions } from './partition/vmm.js';
+export type { OwnFrames, PartitionOptions, Vmm, VmmOptions } from './partition/vmm.js';
 export type { FlipSide } from './remapping/flipper.js';
 export type { F32, F64, I32, I64, ValueType } from './wasm/expr.js';
 export type { WasmMemory, WasmModule } from './wasm/host.js';

@@ -38,7 +38,17 @@ export class Frames {
 
   /** Frames that there are, whoever has them. */
   get total(): number {
-    return this.end - this.#withheld - this.first;
+    return this.there - this.first;
+  }
+
+  /** The first frame that the computer does not have yet: none is behind it that it has. */
+  get there(): number {
+    return this.end - this.#withheld;
+  }
+
+  /** Whether nobody has a frame that is there. */
+  isFree(frame: number): boolean {
+    return this.#used[frame] === 0;
   }
 
   /** From now on the computer has the last `count` frames not yet: nobody gets them before they are added. */
@@ -53,7 +63,7 @@ export class Frames {
     if (count > this.#withheld) {
       throw new ComputerError('too-large', `${count * 4} KiB to be added, and room for ${this.#withheld * 4} KiB`);
     }
-    const from = this.end - this.#withheld;
+    const from = this.there;
     this.#used.fill(0, from, from + count);
     this.#withheld -= count;
     this.#free += count;
@@ -104,7 +114,7 @@ export class Frames {
   }
 
   release(frame: number): void {
-    if (frame < this.first || frame >= this.end - this.#withheld || this.#used[frame] === 0) {
+    if (frame < this.first || frame >= this.there || this.#used[frame] === 0) {
       throw new ComputerError('no-frames', `frame ${frame} is not in use`);
     }
     this.#used[frame] = 0;

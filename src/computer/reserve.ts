@@ -103,6 +103,14 @@ export class Reserve {
     return 0;
   }
 
+  /** Names the frames in it, also one that a thread is just taking. */
+  each(name: (frame: number) => void): void {
+    for (let slot = this.#at + FIRST_SLOT; slot < this.#at + FIRST_SLOT + RESERVE_FRAMES; slot++) {
+      const frame = Math.abs(Atomics.load(this.words, slot));
+      if (frame !== 0) name(frame);
+    }
+  }
+
   /** The main thread is about to look: it is told again of what it may not see. */
   looking(): void {
     Atomics.store(this.words, this.#at + ASKED, 0);

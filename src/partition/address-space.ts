@@ -266,6 +266,19 @@ export class LogicalAddressSpace implements DmaSpace {
     this.#close(mapped);
   }
 
+  /** Names all frames that it has: the pages', those that wait for pages or are about to be given back, its own. */
+  eachFrame(name: (frame: number) => void): void {
+    if (this.#released) return;
+    for (const [first, count] of this.#runs) for (let frame = first; frame < first + count; frame++) name(frame);
+    this.#reserve.each(name);
+    this.#leaving.forEach(name);
+    const { map } = this;
+    for (let page = 0; page < map.length; page++) {
+      const entry = map[page];
+      if ((entry & PAGE_PRESENT) !== 0) name(entry >>> 8);
+    }
+  }
+
   /** Byte offset of `count` cleared frames in a row. */
   #allocate(count: number): number {
     const first = this.machine.frames.allocateRun(count);

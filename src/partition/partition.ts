@@ -102,6 +102,12 @@ export class Partition {
     return S.hartsThere(this.machine.memory.words, this.blocks);
   }
 
+  /** Names all frames that it has. */
+  eachFrame(name: (frame: number) => void): void {
+    this.space.eachFrame(name);
+    for (const [first, count] of this.#runs) for (let frame = first; frame < first + count; frame++) name(frame);
+  }
+
   /** Byte offset of `bytes` of cleared machine memory that no guest can reach; given back with the partition. */
   allocate(bytes: number): number {
     const count = Math.ceil(bytes / FRAME_SIZE);
@@ -306,7 +312,7 @@ export class Partition {
     if (this.#holds > 0) return;
     this.#toGiveBack = false;
     this.space.release();
-    for (const [first, count] of this.#runs) this.machine.memory.frames.releaseRun(first, count);
+    for (const [first, count] of this.#runs.splice(0)) this.machine.memory.frames.releaseRun(first, count);
     this.onRelease();
   }
 

@@ -35,6 +35,13 @@ export interface VmmOptions {
   readonly profile?: boolean;
 }
 
+/** Frames in a row that the VMM needs itself: for devices and its drivers, for the state of logical harts. */
+export interface OwnFrames {
+  readonly what: 'monitor' | 'harts';
+  readonly first: number;
+  readonly count: number;
+}
+
 const framesOf = (bytes: number): number => Math.ceil(bytes / FRAME_SIZE);
 
 /** What of a partition is not said by how many harts and how much memory it has. */
@@ -64,6 +71,7 @@ export class Vmm {
   readonly #mostHarts: number;
   readonly #framesOfHart: number;
   readonly #harts: Harts;
+  readonly #own: OwnFrames[] = [];
   readonly #partitions = new Set<Partition>();
   /**
    * Told well before the last frame is gone, and again and again while that lasts, how many frames others should give: OS
@@ -86,18 +94,35 @@ export class Vmm {
     this.#framesOfHart = controlOfHart / FRAME_SIZE;
     this.machine = MachineMemory.create(limits);
     const forMonitor = MONITOR_BYTES / FRAME_SIZE;
-    const first = this.machine.frames.allocateRun(forMonitor);
+    const first = this.#keep('monitor', forMonitor);
     this.monitorFrames = new Frames(this.machine.bytes, first, first + forMonitor);
     this.turns = new Turns((run) => platform.soon(run));
     this.clock = new Clock(hostNow());
     this.core = buildCore(limits, predecodePages);
     this.engine = engine;
     this.profile = profile;
-    const blocks = this.machine.frames.allocateRun(logicalHarts * hartFrames);
+    const blocks = this.#keep('harts', logicalHarts * hartFrames);
     // What comes later lies at the end: all that is allocated here lies before it.
     const later = framesOf(maxMemory - memory) + (maxHarts - harts) * this.#framesOfHart;
     this.machine.frames.withhold(later);
     this.#harts = new Harts(platform, harts, { first: blocks, frames: hartFrames, count: logicalHarts });
+  }
+
+  /** Frames in a row that are the VMM's own as long as there is a computer. */
+  #keep(what: OwnFrames['what'], count: number): number {
+    const first = this.machine.frames.allocateRun(count);
+    this.#own.push({ what, first, count });
+    return first;
+  }
+
+  /** Frames that are the VMM's own. */
+  get own(): readonly OwnFrames[] {
+    return this.#own;
+  }
+
+  /** All partitions that have something of the computer. */
+  get partitions(): Iterable<Partition> {
+    return this.#partitions;
   }
 
   /** Harts that the computer has. */
