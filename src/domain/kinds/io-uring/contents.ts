@@ -4,6 +4,7 @@ import { unsupported } from '../../errors.js';
 import { AT_FDCWD, MAP, O, PROT } from '../../linux/flags.js';
 import { whileOpen } from '../../linux/making.js';
 import { check, concat } from '../../linux/os.js';
+import { together } from '../../together.js';
 import { arrayAt, HEADS, IORING_OFF, ringBytes, SQE, sqesBytes, type RingInfo, type RingShape } from './ring.js';
 
 const CHUNK = 0x60000;
@@ -79,9 +80,13 @@ export async function readContents(
       new TextDecoder().decode(r.bytes(text, check(r.value(length), 'asking about a ring of io_uring'))),
     );
     const [right, wrong] = texts;
+    const [ringThere, sqesThere] = await together([
+      readMemory(hands, held, 0, r.value(n)),
+      readMemory(hands, held, ringMost, r.value(m)),
+    ]);
     return {
-      ring: await readMemory(hands, held, 0, r.value(n)),
-      sqes: await readMemory(hands, held, ringMost, r.value(m)),
+      ring: ringThere,
+      sqes: sqesThere,
       ...(right !== undefined && wrong !== undefined && { told: [right, wrong] as const }),
     };
   });

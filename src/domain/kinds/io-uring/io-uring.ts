@@ -3,6 +3,7 @@ import { DomainError, unsupportedNow } from '../../errors.js';
 import { F, O } from '../../linux/flags.js';
 import { making } from '../../linux/making.js';
 import { check } from '../../linux/os.js';
+import { together } from '../../together.js';
 import { fileKind, type LookContext, type OpenFile, type RestoreContext } from '../kind.js';
 import { likelyShape, readContents, shapeOf, writeMemory, type Contents } from './contents.js';
 import { advance, makeRing, unmapRing } from './make.js';
@@ -71,8 +72,10 @@ async function lookAt(
 ): Promise<{ contents: Contents; shape: RingShape }> {
   const [user] = file.users;
   const where = user === undefined ? 'the domain' : `descriptor ${user.fd} of process ${user.pid}`;
-  await refuseByCalls(hands, file.held, where);
-  const contents = await readContents(hands, file.held, info, where, stands);
+  const [, contents] = await together([
+    refuseByCalls(hands, file.held, where),
+    readContents(hands, file.held, info, where, stands),
+  ]);
   const shape = stands ? shapeOf(info, contents) : likelyShape(info, contents);
   refuseSeveral(contents.ring, shape, where);
   return { contents, shape };
@@ -90,9 +93,12 @@ async function restoreRing(context: RestoreContext, state: RingState): Promise<n
       await advance(hands, ring, completed, seen);
       if (state.ring.length !== ringBytes(shape) || state.sqes.length !== sqesBytes(shape))
         throw new DomainError('state', 'a ring of io_uring has another size');
-      await writeMemory(hands, ring.sqesAt, state.sqes);
-      await writeMemory(hands, ring.at, state.ring);
-      check(await hands.syscall(SYS.fcntl, ring.fd, F.SETFL, flags), 'setting the flags of a ring of io_uring');
+      const [set] = await together([
+        hands.syscall(SYS.fcntl, ring.fd, F.SETFL, flags),
+        writeMemory(hands, ring.sqesAt, state.sqes),
+        writeMemory(hands, ring.at, state.ring),
+      ]);
+      check(set, 'setting the flags of a ring of io_uring');
     } finally {
       await unmapRing(hands, ring);
     }

@@ -2,7 +2,7 @@ import type { Ref } from '../../../guest/hands/batch.js';
 import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError } from '../../errors.js';
-import { MAP, PROT } from '../../linux/flags.js';
+import { EPERM, MAP, PROT } from '../../linux/flags.js';
 import { closeAll } from '../../linux/making.js';
 import { check } from '../../linux/os.js';
 import {
@@ -62,6 +62,8 @@ export async function makeRing(hands: Hands, shape: RingShape): Promise<MadeRing
     b.call(SYS.mmap, 0, bytes, PROT.READ | PROT.WRITE, MAP.SHARED, fd, offset);
   const [ring, sqes] = [map(ringBytes(shape), IORING_OFF.SQ_RING), map(sqesBytes(shape), IORING_OFF.SQES)];
   const r = await b.run();
+  if (r.value(fd) === -EPERM)
+    throw new DomainError('mismatch', `io_uring is turned off in OS instance ${hands.name}`, { resource: 'io_uring' });
   check(r.value(fd), 'making a ring of io_uring');
   const said = r.view(made);
   const out = { fd: r.value(fd), shape, at: r.value(ring), sqesAt: r.value(sqes), done: 0, told: 0 };
