@@ -2,6 +2,7 @@
 // entry point leads to.
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, normalize, relative } from 'node:path';
+import { decode, encode } from '@jridgewell/sourcemap-codec';
 import ts from 'typescript';
 
 const SOURCES = 'src';
@@ -19,6 +20,11 @@ const compilerOptions = {
 const isPacked = (path) =>
   path.endsWith('.ts') && !path.endsWith('.d.ts') && !path.includes('.test.') && !/(^|\/)testing\//.test(path);
 
+/** A stack trace names lines: of what a line of output was made of, the first of each source line. */
+function oncePerLine(segments) {
+  return segments.filter((segment, n) => n === 0 || segment[2] !== segments[n - 1][2]);
+}
+
 // Declarations have the docstrings, the sources that the maps lead to have all comments, and a package is a twentieth
 // smaller without them. What tsc has checked is only printed here.
 for (const name of readdirSync(SOURCES, { recursive: true })) {
@@ -31,6 +37,7 @@ for (const name of readdirSync(SOURCES, { recursive: true })) {
   });
   const map = JSON.parse(sourceMapText);
   map.sources = [relative(dirname(out), source)];
+  map.mappings = encode(decode(map.mappings).map(oncePerLine));
   writeFileSync(out, outputText);
   writeFileSync(`${out}.map`, JSON.stringify(map));
 }

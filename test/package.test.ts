@@ -92,6 +92,19 @@ describe('what is in it', () => {
     }
   });
 
+  test('a stack trace names lines of the sources', async () => {
+    const script = `
+      import { Computer } from 'understudy';
+      await Computer.create({ memory: 2 ** 40 }).catch((error) => console.log(error.stack));`;
+    const stack = await ok(app, process.execPath, '--enable-source-maps', '--input-type=module', '-e', script);
+    const [, source, line] = /understudy\/(src\/\S+\.ts):(\d+):/.exec(stack) ?? [];
+    assert.ok(source !== undefined, stack);
+    assert.match(
+      readFileSync(join(installed, source), 'utf8').split('\n')[Number(line) - 1],
+      /throw new ComputerError/,
+    );
+  });
+
   test('it depends on nothing, and stays small', () => {
     assert.equal(manifest().dependencies, undefined);
     assert.deepEqual(
