@@ -118,3 +118,10 @@ export function shootDownStep(s: ShootDown, words: SharedWords): number {
       return OVER;
   }
 }
+
+/** The VMM asks a hart that runs to forget: what it will have counted up to when it has. To be followed by a SIGNAL. */
+export const askToForget = (words: SharedWords, h: number): number => (words.add(h + S.SHOOTDOWN_ASKED, 1) + 1) | 0;
+
+/** Whether a hart has counted so far: then it has forgotten. One that stands still does before it goes on. */
+export const hasCounted = (words: SharedWords, h: number, ticket: number): boolean =>
+  ((words.load(h + S.SHOOTDOWN_DONE) - ticket) | 0) >= 0;

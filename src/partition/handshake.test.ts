@@ -21,6 +21,7 @@ const fence = (hart: number): Action => ({ do: 'fence', hart });
 const op = (main: Exclude<Op['main'], 'turn'>, p: number): Op => ({ main, p });
 const begin = (p: number): Op[] => [op('initialise', p), op('begin', p)];
 const paused = (p: number): Op[] => [op('pause', p), op('await-still', p), op('let-go', p)];
+const forgotten = (p: number): Op[] => [op('forget', p), op('await-forgotten', p)];
 const end = (p: number): Op[] => [op('stop', p), op('await-ended', p)];
 const turn: Op = { main: 'turn' };
 
@@ -91,6 +92,30 @@ const scenarios: Record<string, Scenario> = {
       [wfi, compute],
     ],
     tasks: [[...begin(0), turn, ...paused(0), ...paused(0)]],
+  },
+  'the VMM takes pages away from harts that go on': {
+    harts: 2,
+    partitions: 1,
+    guest: [
+      [startHart(1), nap, compute],
+      [wfi, compute],
+    ],
+    tasks: [[...begin(0), turn, ...forgotten(0), ...forgotten(0)]],
+  },
+  'pages are taken away while the harts are paused, let go, and stopped': {
+    harts: 1,
+    partitions: 1,
+    guest: [[compute, nap, compute]],
+    tasks: [
+      [...begin(0), turn, ...paused(0), turn, ...end(0)],
+      [turn, ...forgotten(0), ...forgotten(0)],
+    ],
+  },
+  'a hart shoots another down from which the VMM takes a page away': {
+    harts: 2,
+    partitions: 1,
+    guest: [[startHart(1), fence(1)], [compute]],
+    tasks: [[...begin(0), turn, ...forgotten(0)]],
   },
   'stopped while it is paused': {
     harts: 2,
@@ -200,6 +225,17 @@ describe('the check notices', () => {
         step: (hart, words) => {
           const effect = H.step(hart, words);
           return effect === H.FORGET ? H.NOTHING : effect;
+        },
+      },
+      /before a change/,
+    ],
+    [
+      'a page that is taken away before it is forgotten',
+      scenarios['the VMM takes pages away from harts that go on'],
+      {
+        step: (hart, words) => {
+          if (hart.at === H.ASKED) words.store(hart.h + S.SHOOTDOWN_DONE, words.load(hart.h + S.SHOOTDOWN_ASKED));
+          return H.step(hart, words);
         },
       },
       /before a change/,

@@ -13,6 +13,7 @@ import {
   type Step,
 } from '../computer/handshake.js';
 import { FRAME_SIZE, type MachineMemory } from '../computer/memory.js';
+import { askToForget, hasCounted } from '../computer/shoot-down.js';
 import type { CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
 import * as S from '../hart/state.js';
@@ -251,18 +252,14 @@ export class Partition {
     const words = this.#words;
     if (!mayMove(this.#standing)) return;
     const waiting = this.blocks.map((block) => {
-      const ticket = (words.add(block + S.SHOOTDOWN_ASKED, 1) + 1) | 0;
+      const ticket = askToForget(words, block);
       take(SIGNAL, words, block);
       return { block, ticket };
     });
     const begin = performance.now();
-    // A hart that stands still forgets before it goes on.
-    while (
-      mayMove(this.#standing) &&
-      waiting.some(
-        ({ block, ticket }) => ((words.load(block + S.SHOOTDOWN_DONE) - ticket) | 0) < 0 && !standsStill(words, block),
-      )
-    ) {
+    const missing = (): boolean =>
+      waiting.some(({ block, ticket }) => !hasCounted(words, block, ticket) && !standsStill(words, block));
+    while (mayMove(this.#standing) && missing()) {
       if (performance.now() - begin > FORGET_SPIN) await new Promise<void>((resolve) => setTimeout(resolve, 1));
     }
   }

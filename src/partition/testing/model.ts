@@ -21,6 +21,8 @@ export type Action =
 /** What a task of the main thread does. What is awaited lets others have a turn. */
 export type Op =
   | { readonly main: 'initialise' | 'begin' | 'stop' | 'await-ended' | 'pause' | 'await-still' | 'let-go'; p: number }
+  /** A page is taken away, and all harts are to forget it. */
+  | { readonly main: 'forget' | 'await-forgotten'; p: number }
   /** Others may have a turn. */
   | { readonly main: 'turn' };
 
@@ -66,8 +68,10 @@ const SHOOT_SEEN = SHOOT_AT + 1;
 const TICKET = SHOOT_SEEN + 1;
 /** 0: translations are right; 1: something has changed; 2: and whoever changed it may rely on their being forgotten. */
 const STALE = TICKET + 1;
+/** The same of what the main thread takes away while the harts go on. */
+const STALE_OF_MAIN = STALE + 1;
 /** "stopped" is on its way to the main thread. */
-const SAID = STALE + 1;
+const SAID = STALE_OF_MAIN + 1;
 const OWNER = SAID + 1;
 const BEGUN_AT = OWNER + 1;
 const PER_HART = BEGUN_AT + 1;
@@ -82,7 +86,10 @@ const PER_PARTITION = 4;
 
 const PC = 0;
 const PROGRESS = 1;
-const PER_TASK = 2;
+/** By hart, what it will have counted when it has forgotten. */
+const TICKETS = 2;
+const MOST_HARTS = 2;
+const PER_TASK = TICKETS + MOST_HARTS;
 
 /** Dues of a guest's action under way, beside the effects of handshake.ts. */
 const ACT = 10;
@@ -211,11 +218,11 @@ export function handshakeSystem(scenario: Scenario, variant: Variant = {}): Syst
       case H.FORGET:
       case H.RESUMED:
         mayAct(state, i, 'forgets translations');
-        state[at + STALE] = 0;
+        state[at + STALE] = state[at + STALE_OF_MAIN] = 0;
         return;
       case H.START:
         mayAct(state, i, 'starts');
-        state[at + STALE] = 0;
+        state[at + STALE] = state[at + STALE_OF_MAIN] = 0;
         if (state[at + WHERE_TO] === 0) throw new Violation(`hart ${i} starts at nowhere`);
         state[at + BEGUN_AT] = state[at + WHERE_TO];
         return;
@@ -226,7 +233,8 @@ export function handshakeSystem(scenario: Scenario, variant: Variant = {}): Syst
         return;
       case ACT:
         mayAct(state, i, 'executes an instruction');
-        if (state[at + STALE] === 2) throw new Violation(`hart ${i} uses what it has translated before a change`);
+        if (state[at + STALE] === 2 || state[at + STALE_OF_MAIN] === 2)
+          throw new Violation(`hart ${i} uses what it has translated before a change`);
         switch (action.do) {
           case 'compute':
             return actionDone();
@@ -288,7 +296,7 @@ export function handshakeSystem(scenario: Scenario, variant: Variant = {}): Syst
       case SHOOT_FORGET: {
         if (due === SHOOT_FORGET) {
           mayAct(state, i, 'forgets translations');
-          state[at + STALE] = 0;
+          state[at + STALE] = state[at + STALE_OF_MAIN] = 0;
         }
         const s = shootDownOf(state, i, other);
         const effect = D.shootDownStep(s, words);
@@ -365,6 +373,37 @@ export function handshakeSystem(scenario: Scenario, variant: Variant = {}): Syst
         state[own + STANDING_STILL]++;
         // Whoever holds them may change what the harts have translated.
         for (let i = 0; i < harts && moves; i++) state[i * PER_HART + STALE] = 2;
+        return done(true);
+      }
+      case 'forget': {
+        if (!begun && !mayMove(standingOf(state, p))) return done();
+        const n = state[at + PROGRESS]++;
+        const hart = Math.floor(n / (1 + H.SIGNAL.length));
+        const sub = n % (1 + H.SIGNAL.length);
+        if (sub === 0) {
+          if (state[hart * PER_HART + STALE_OF_MAIN] === 0) state[hart * PER_HART + STALE_OF_MAIN] = 1;
+          state[at + TICKETS + hart] = D.askToForget(words, hart * BLOCK);
+        } else H.SIGNAL[sub - 1](words, hart * BLOCK);
+        if (n + 1 === harts * (1 + H.SIGNAL.length)) return done(true);
+        return;
+      }
+      case 'await-forgotten': {
+        const n = state[at + PROGRESS];
+        const hart = n >> 1;
+        const moves = mayMove(standingOf(state, p));
+        const counted = (n & 1) === 0 && D.hasCounted(words, hart * BLOCK, state[at + TICKETS + hart]);
+        const still = (n & 1) === 1 && H.standsStill(words, hart * BLOCK);
+        if (moves && !counted && !still) {
+          state[at + PROGRESS] = (n & 1) === 0 ? n + 1 : 0;
+          if ((n & 1) === 1) state[mainAt] = -1;
+          return;
+        }
+        state[at + PROGRESS] = 2 * (hart + 1);
+        if (moves && hart + 1 < harts) return;
+        for (let i = 0; i < harts; i++) {
+          state[at + TICKETS + i] = 0;
+          if (moves && state[i * PER_HART + STALE_OF_MAIN] === 1) state[i * PER_HART + STALE_OF_MAIN] = 2;
+        }
         return done(true);
       }
       case 'let-go':
