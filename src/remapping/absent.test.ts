@@ -30,7 +30,7 @@ function sideOf(
   entry(1, Math.floor(VA / 2 ** 21) % 512, 2, 1n);
   for (let i = 0; i < PAGES; i++) entry(2, (VA / 4096 + i) % 512, FIRST + i, VALID);
   const side = {
-    hands: { name: 'a side' } as Hands,
+    hands: { name: 'a side' } as unknown as Hands,
     transport: { restless: () => undefined } as unknown as MailboxTransport,
     partition: { space, hold: () => () => undefined, pause: () => Promise.resolve(() => undefined) },
   };
