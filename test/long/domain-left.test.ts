@@ -35,6 +35,7 @@ before(async () => {
   const forward = await computer.network?.gateway.forward({ guest: '10.0.2.100', guestPort: 8000 });
   assert.ok(forward);
   port = forward.port;
+  await listens(port);
 });
 after(async () => {
   for (const socket of open) socket.destroy();
@@ -59,6 +60,18 @@ async function readAll(socket: Socket, length: number): Promise<void> {
   }
   assert.equal(at, length);
   open.delete(socket);
+}
+
+/** Until a program that has been started listens. */
+async function listens(to: number): Promise<void> {
+  for (let turn = 0; ; turn++) {
+    try {
+      return await readAll(await ask('1', to), 1);
+    } catch (error) {
+      if (turn === 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
 }
 
 async function echo(socket: Socket, text: string): Promise<void> {
@@ -137,6 +150,7 @@ test('one with the card of the instance comes back on another, where such a conn
   const other = await Domain.run(a, { name: 'other', argv: ['/opt/responder'], network: own });
   const forward = await computer.network?.gateway.forward({ guest: '10.0.2.101', guestPort: 8000 });
   assert.ok(forward);
+  await listens(forward.port);
   const slow = await ask(String(LARGE), forward.port);
   await once(slow, 'readable');
   while ((await other.processes()).length > 1) await new Promise((resolve) => setTimeout(resolve, 20));
