@@ -25,6 +25,7 @@ import {
 } from './handshake.js';
 import { sample, type HartProfile } from './hart-profile.js';
 import type { MmioBus } from './mmio-bus.js';
+import { sharedStep, sitter, type Seats, type Sitter } from './shared-hart.js';
 import { shootDown, shootDownStep } from './shoot-down.js';
 
 /** Instructions between looks at the clock: well under the 4 ms of a Linux tick even when interpreted. */
@@ -48,6 +49,8 @@ export class HartRunner {
   readonly #clock: Clock;
   readonly #shared: AtomicWords;
   readonly #side: HartSide;
+  /** None: it has a hart of the computer to itself. */
+  readonly #sharing: { readonly sitter: Sitter; readonly seats: Seats } | undefined;
   #engine!: Engine;
   #profile: HartProfile | undefined;
   #core!: Core;
@@ -56,12 +59,18 @@ export class HartRunner {
   #deadline = Infinity;
   /** While this says so the driver on this hart would only spin. */
   #nap: (() => boolean) | undefined;
+  /** It has slept for that, and is to run for a moment now. */
+  #napped = false;
 
-  /** `siblings`: blocks of the other harts of the OS instance. */
-  constructor(buffer: SharedArrayBuffer, h: number, siblings: readonly number[], clock: Clock) {
+  /**
+   * `siblings`: blocks of the other harts of the OS instance; `seats`: of those who share harts of the computer, if this
+   * one does.
+   */
+  constructor(buffer: SharedArrayBuffer, h: number, siblings: readonly number[], clock: Clock, seats?: Seats) {
     this.words = new Int32Array(buffer);
     this.#shared = new AtomicWords(this.words);
     this.#side = hartSide(h);
+    this.#sharing = seats && { sitter: sitter(this.#side), seats };
     this.#view = new DataView(buffer);
     this.h = h;
     this.#siblings = siblings;
@@ -101,7 +110,7 @@ export class HartRunner {
     this.#hooks = hooks;
     // Nothing of the hart is touched before the first look at what the VMM wants.
     for (;;) {
-      switch (step(this.#side, this.#shared)) {
+      switch (this.#step()) {
         case FORGET:
           this.#core.flush(this.h);
           break;
@@ -121,6 +130,13 @@ export class HartRunner {
           return;
       }
     }
+  }
+
+  #step(): number {
+    const sharing = this.#sharing;
+    return sharing === undefined
+      ? step(this.#side, this.#shared)
+      : sharedStep(sharing.sitter, this.#shared, sharing.seats);
   }
 
   /** Begins where the SBI's hart_start said: supervisor mode, no translation, interrupts off (SBI 2.0, 9.1). */
@@ -154,8 +170,12 @@ export class HartRunner {
   }
 
   #turn(): void {
-    if (this.#nap?.() === true) this.#sleep(NAP);
-    else this.#nap = undefined;
+    if (this.#nap !== undefined && !this.#napped) {
+      this.#napped = this.#nap();
+      if (this.#napped) return this.#sleep(NAP);
+      this.#nap = undefined;
+    }
+    this.#napped = false;
     if (this.#deadline !== Infinity && this.#clock.ticks() >= this.#deadline) this.#raiseTimer();
     this.#engine.settle();
     if (this.#profile !== undefined) return this.#profiledTurn(this.#profile);
@@ -239,7 +259,7 @@ export class HartRunner {
   #sleep(milliseconds: number): void {
     idle(this.#side, milliseconds);
     // Here and not in the loop, so that a profile counts the sleep as such.
-    while (this.#side.at !== ATTEND) step(this.#side, this.#shared);
+    while (this.#side.at !== ATTEND) this.#step();
   }
 
   /** Forgets all translations of this hart. */

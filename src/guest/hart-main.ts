@@ -11,6 +11,7 @@ import type { LocalFile } from '../computer/virtio/local-disk.js';
 import { emptyProfile } from '../computer/hart-profile.js';
 import { HartRunner } from '../computer/hart-runner.js';
 import { MmioBus } from '../computer/mmio-bus.js';
+import { SeatTable } from '../computer/seat-table.js';
 import { lockAs } from '../computer/state-page.js';
 import { createEngine, type EngineHost } from '../hart/engine.js';
 import { SlotDecoder } from '../hart/slot-decoder.js';
@@ -39,7 +40,9 @@ export function runHart(
     send({ type: 'stopped', report: new AssignedHart(assignment, send, platform).run() });
   } catch (error) {
     // The main thread may wait for one of these before it can hear of anything.
-    freeLocks(assignment.memory.buffer as unknown as SharedArrayBuffer, assignment.board, holder, assignment.hartId);
+    const buffer = assignment.memory.buffer as unknown as SharedArrayBuffer;
+    freeLocks(buffer, assignment.board, holder, assignment.hartId);
+    if (assignment.seatTable !== undefined) new SeatTable(buffer, assignment.seatTable).abandon(holder);
     send({ type: 'failed', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
 }
@@ -53,10 +56,11 @@ class AssignedHart {
     private readonly send: (message: HartMessage) => void,
     private readonly platform: HartPlatform,
   ) {
-    const { harts, hartId, epoch, memory } = assignment;
+    const { harts, hartId, epoch, memory, seatTable } = assignment;
     this.#buffer = memory.buffer as unknown as SharedArrayBuffer;
     const siblings = harts.filter((_, id) => id !== hartId);
-    this.#runner = new HartRunner(this.#buffer, harts[hartId], siblings, new Clock(epoch));
+    const seats = seatTable === undefined ? undefined : new SeatTable(this.#buffer, seatTable);
+    this.#runner = new HartRunner(this.#buffer, harts[hartId], siblings, new Clock(epoch), seats);
   }
 
   run(): HartReport {

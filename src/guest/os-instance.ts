@@ -1,6 +1,7 @@
 /** An OS instance: a partition with its devices, a kernel in it, and what it says. */
 import { Board, BOARD_SIZE, freeLocks } from '../computer/board.js';
 import type { DebugConsoleOutput } from '../computer/debug-console.js';
+import type { HartClaim } from '../computer/seat-table.js';
 import { MAIN_THREAD } from '../computer/state-page.js';
 import type { TurnTaker } from '../computer/turns.js';
 import type { UartPort } from '../computer/uart.js';
@@ -45,6 +46,8 @@ export interface OsOptions {
   readonly harts?: number;
   /** Harts that it may have some day; `harts` unless told. */
   readonly maxHarts?: number;
+  /** Its harts are shared with other instances'; without, they are its own. */
+  readonly share?: HartClaim;
   /** Disks, or what is to be the contents of new ones. */
   readonly disks?: readonly (BlockBackend | DiskDevice)[];
   readonly nics?: readonly (NetOptions | NicDevice)[];
@@ -167,7 +170,7 @@ export class OsInstance implements TurnTaker {
     const { harts = 1, maxHarts = harts } = options;
     const layout = layOut({ ...options, harts: maxHarts });
     const { memory, maxMemory = memory, guaranteed = memory } = options;
-    this.partition = vmm.partition(harts, maxMemory, { maxHarts, guaranteed });
+    this.partition = vmm.partition(harts, maxMemory, { maxHarts, guaranteed, share: options.share });
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });

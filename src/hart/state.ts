@@ -21,6 +21,7 @@
  *   0x300  scratch for exits        i64 …
  *   0x310  what the TLBs and the jump cache count by, see below
  *   0x330  what a region and the run loop tell each other, see below
+ *   0x340  SEAT                     i32
  *
  * Words marked (shared) are written by other threads and must be accessed with atomics.
  */
@@ -89,6 +90,9 @@ export const F = 0x200;
 /** Where exits and imports pass values: a faulting address, an MMIO value, … (i64 each). */
 export const EXIT_A = 0x300;
 export const EXIT_B = 0x308;
+
+/** Of a hart that shares the computer's harts with others: a SEAT_* value (shared); computer/seats.ts. */
+export const SEAT = 0x340;
 
 /** Epochs of the jump cache (see tlb.ts): user mode's, supervisor mode's (i32 each); and the last one begun. */
 export const EPOCHS = 0x310;
@@ -167,6 +171,12 @@ export const RUN_STATE_STOPPED = 0;
 export const RUN_STATE_RUNNING = 1;
 export const RUN_STATE_IDLE = 2;
 export const RUN_STATE_PAUSED = 3;
+
+/** SEAT values: it wants none, waits for one, has one, has one and is to leave it. */
+export const SEAT_NONE = 0;
+export const SEAT_WANTED = 1;
+export const SEAT_HELD = 2;
+export const SEAT_LEAVE = 3;
 
 /** Bits of sip and sie (privileged specification 12.1.3). */
 export const SSIP = 1 << 1;

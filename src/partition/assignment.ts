@@ -18,6 +18,8 @@ export interface HartAssignment {
   /** Hart blocks of the OS instance by hart id, and which of them this thread runs. */
   readonly harts: readonly number[];
   readonly hartId: number;
+  /** If it shares harts of the computer: byte offset of the table of seats. */
+  readonly seatTable: number | undefined;
   /** `hostNow()` when the computer's clock was 0. */
   readonly epoch: number;
   /** Byte offset of the board's pages. */

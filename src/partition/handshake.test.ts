@@ -7,6 +7,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as H from '../computer/handshake.js';
 import * as S from '../hart/state.js';
+import * as T from '../computer/seats.js';
+import * as Q from '../computer/shared-hart.js';
 import { explore } from './testing/explore.js';
 import { handshakeSystem, type Action, type Op, type Scenario, type Variant } from './testing/model.js';
 
@@ -18,12 +20,13 @@ const ipi = (hart: number): Action => ({ do: 'ipi', hart });
 const startHart = (hart: number): Action => ({ do: 'start', hart });
 const fence = (hart: number): Action => ({ do: 'fence', hart });
 
-const op = (main: Exclude<Op['main'], 'turn'>, p: number): Op => ({ main, p });
+const op = (main: Exclude<Op['main'], 'turn' | 'seats'>, p: number): Op => ({ main, p });
 const begin = (p: number): Op[] => [op('initialise', p), op('begin', p)];
 const paused = (p: number): Op[] => [op('pause', p), op('await-still', p), op('let-go', p)];
 const forgotten = (p: number): Op[] => [op('forget', p), op('await-forgotten', p)];
 const end = (p: number): Op[] => [op('stop', p), op('await-ended', p)];
 const turn: Op = { main: 'turn' };
+const seats = (count: number): Op => ({ main: 'seats', count });
 
 const scenarios: Record<string, Scenario> = {
   'a hart that has never slept, paused and let go and paused again at once': {
@@ -155,6 +158,96 @@ const scenarios: Record<string, Scenario> = {
   },
 };
 
+/** Two harts on one seat; of more, src/computer/seats.test.ts. What shares seats in the computer are instances: for the steps it is all the same. */
+const shared: Record<string, Scenario> = {
+  'two that compute': {
+    harts: 2,
+    partitions: 1,
+    seats: 1,
+    guest: [
+      [startHart(1), compute, compute],
+      [compute, compute],
+    ],
+    tasks: [begin(0)],
+  },
+  'they sleep, with and without a timer, and wake each other': {
+    harts: 2,
+    partitions: 1,
+    seats: 1,
+    guest: [
+      [startHart(1), ipi(1), wfi, compute],
+      [nap, ipi(0), compute],
+    ],
+    tasks: [begin(0)],
+  },
+  'one that may have to wait for its time': {
+    harts: 2,
+    partitions: 1,
+    seats: 1,
+    limited: 1,
+    guest: [
+      [startHart(1), compute],
+      [compute, compute],
+    ],
+    tasks: [begin(0)],
+  },
+  'paused while they share': {
+    harts: 2,
+    partitions: 1,
+    seats: 1,
+    guest: [[startHart(1)], [compute]],
+    tasks: [[...begin(0), turn, ...paused(0)]],
+  },
+  'a shoot-down of one that has no seat': {
+    harts: 2,
+    partitions: 1,
+    seats: 1,
+    guest: [
+      [startHart(1), fence(1), compute],
+      [fence(0), compute],
+    ],
+    tasks: [begin(0)],
+  },
+  'stopped while they share': {
+    harts: 2,
+    partitions: 1,
+    seats: 1,
+    guest: [[startHart(1), compute], [compute]],
+    tasks: [[...begin(0), turn, ...end(0)]],
+  },
+  'one dies, with a seat or without': {
+    harts: 2,
+    partitions: 1,
+    seats: 1,
+    dies: 1,
+    guest: [
+      [startHart(1), compute, nap, compute],
+      [compute, compute],
+    ],
+    tasks: [begin(0)],
+  },
+  'there are fewer seats, and more': {
+    harts: 2,
+    partitions: 1,
+    seats: 2,
+    guest: [
+      [startHart(1), compute],
+      [compute, compute],
+    ],
+    tasks: [[...begin(0), turn, seats(1), turn, seats(2)]],
+  },
+};
+
+describe('harts that share, in every order of the steps', () => {
+  for (const [name, scenario] of Object.entries(shared)) {
+    test(name, (t) => {
+      const { states, problem } = explore(handshakeSystem(scenario));
+      t.diagnostic(`${states} states`);
+      assert.equal(problem, undefined);
+    });
+  }
+});
+
 describe('in every order of the steps', () => {
   for (const [name, scenario] of Object.entries(scenarios)) {
     test(name, (t) => {
@@ -271,6 +364,114 @@ describe('the check notices', () => {
       /stuck/,
     ],
   ];
+  const computing = shared['two that compute'];
+  const passing = (change: (s: Q.Sitter, words: H.SharedWords, seats: Q.Seats) => void): Variant => ({
+    sharedStep: (s, words, of) => {
+      change(s, words, of);
+      return Q.sharedStep(s, words, of);
+    },
+  });
+  cases.push(
+    [
+      'a hart that runs on when it is to leave its seat and another has it',
+      computing,
+      {
+        sharedStep: (s, words, of) => {
+          if (s.phase === Q.WANT && words.load(s.side.h + S.SEAT) === S.SEAT_LEAVE) {
+            words.store(s.side.h + S.SEAT, S.SEAT_NONE);
+            of.leave(s.side.h, s.rings);
+            s.phase = Q.PASS;
+            return H.TURN;
+          }
+          return Q.sharedStep(s, words, of);
+        },
+      },
+      /without a seat/,
+    ],
+    [
+      'a hart that goes to sleep with its seat',
+      shared['they sleep, with and without a timer, and wake each other'],
+      passing((s) => {
+        if (s.side.at === H.IDLE) s.wants = false;
+      }),
+      /keeps its seat/,
+    ],
+    [
+      'a hart that is paused with its seat',
+      shared['paused while they share'],
+      passing((s) => {
+        if (s.side.at === H.HALT) s.wants = false;
+      }),
+      /keeps its seat/,
+    ],
+    [
+      'a hart that stops with its seat',
+      shared['stopped while they share'],
+      passing((s) => {
+        if (s.side.at === H.STOPPING) s.wants = false;
+      }),
+      /keeps its seat/,
+    ],
+    [
+      'a seat that is given without a signal',
+      computing,
+      {
+        wantSeat: (h, sharing, words, rings) => {
+          const held = T.wantSeat(h, sharing, words, rings);
+          if (!held) rings.length = 0;
+          return held;
+        },
+        leaveSeat: (h, sharing, words) => T.leaveSeat(h, sharing, words, []),
+      },
+      /stuck/,
+    ],
+    [
+      'a hart that sleeps for its seat though it has come',
+      computing,
+      passing((s, words) => {
+        if (s.phase === Q.SLEEP) words.store(s.side.h + S.SIGNAL, 0);
+      }),
+      /stuck/,
+    ],
+    [
+      'seats that are given without a look at who has them',
+      computing,
+      {
+        wantSeat: (h, _, words) => {
+          words.store(h + S.SEAT, S.SEAT_HELD);
+          return true;
+        },
+      },
+      /2 harts have seats/,
+    ],
+    [
+      'a dead thread that keeps its seat',
+      shared['one dies, with a seat or without'],
+      { loseSeat: () => undefined },
+      /stuck/,
+    ],
+    [
+      'a dead thread whose signals nobody sends again',
+      shared['one dies, with a seat or without'],
+      { loseSeat: T.leaveSeat },
+      /stuck/,
+    ],
+    [
+      'a shoot-down that waits for a hart that has no seat',
+      shared['a shoot-down of one that has no seat'],
+      {
+        // Before it looks what is asked of it, it wants a seat.
+        sharedStep: (s, words, of) => {
+          if (s.phase === Q.PASS && s.side.at === H.ASKED && words.load(s.side.h + S.SEAT) === S.SEAT_WANTED) {
+            words.wait(s.side.h + S.SIGNAL, 0, Infinity);
+            return H.NOTHING;
+          }
+          return Q.sharedStep(s, words, of);
+        },
+      },
+      /stuck/,
+    ],
+  );
   for (const [name, scenario, variant, problem] of cases) {
     test(name, () => assert.match(explore(handshakeSystem(scenario, variant)).problem ?? 'nothing', problem));
   }

@@ -31,7 +31,11 @@ export interface LogicalHart {
 
 /** Where an OS instance gets its harts from. */
 export interface HartSupply {
-  /** A hart to run on, as its thread. Throws ComputerError `no-hart`, or what starting a thread throws. */
-  take(): HartThread;
-  giveBack(thread: HartThread): void;
+  /** A hart to run the logical hart with this block, as a thread. Throws ComputerError `no-hart`, or what starting a thread throws. */
+  take(block: number): HartThread;
+  giveBack(block: number, thread: HartThread): void;
+  /** The thread that ran this block is dead, or has failed. */
+  lost(block: number): void;
+  /** If the harts are shared: byte offset of the table of seats (computer/seat-table.ts). */
+  readonly seatTable: number | undefined;
 }

@@ -29,6 +29,7 @@ import {
 } from '../hart/tlb.js';
 import { LogicalAddressSpace, RAM_START } from './address-space.js';
 import type { HartAssignment, HartMessage } from './assignment.js';
+import type { PartitionShare } from './harts.js';
 import type { HartSupply, HartThread, LogicalHart } from './hart.js';
 import { gone, hold, letGo, mayMove, standing, start, stop, type Standing } from './standing.js';
 
@@ -55,6 +56,16 @@ export interface Machine {
   framesTaken(): void;
 }
 
+/** What a partition is made of, beside its frames. */
+export interface PartitionParts {
+  readonly machine: Machine;
+  /** Those it has, which have threads, before those it may get. */
+  readonly harts: readonly LogicalHart[];
+  /** Where it gets harts from, and gives them back to. */
+  readonly supply: HartSupply;
+  readonly share: PartitionShare | undefined;
+}
+
 /** The harts, frames and VMM-owned pages of one OS instance. */
 export class Partition {
   readonly space: LogicalAddressSpace;
@@ -62,6 +73,12 @@ export class Partition {
   readonly blocks: readonly number[];
   onMessage: (message: HartMessage, hartId: number) => void = () => undefined;
 
+  /** What it is to have of the harts that it shares, and has had; undefined: its harts are its own. */
+  readonly share: PartitionShare | undefined;
+
+  private readonly machine: Machine;
+  private readonly harts: readonly LogicalHart[];
+  private readonly supply: HartSupply;
   readonly #runs: [first: number, count: number][] = [];
   readonly #standing: Standing = standing();
   readonly #words: AtomicWords;
@@ -77,14 +94,15 @@ export class Partition {
 
   /** Throws ComputerError `no-frames`, having taken nothing. */
   constructor(
-    private readonly machine: Machine,
-    /** Those it has, which have threads, before those it may get. */
-    private readonly harts: readonly LogicalHart[],
-    private readonly supply: HartSupply,
+    { machine, harts, supply, share }: PartitionParts,
     pages: number,
     guaranteed: number,
     private readonly onRelease: () => void,
   ) {
+    this.machine = machine;
+    this.harts = harts;
+    this.supply = supply;
+    this.share = share;
     this.blocks = harts.map(({ block }) => block);
     this.#words = new AtomicWords(machine.memory.words);
     this.space = new LogicalAddressSpace(machine.memory, pages, guaranteed, {
@@ -150,6 +168,7 @@ export class Partition {
           hartId,
           epoch: machine.clock.epoch,
           zeros: machine.memory.zeros,
+          seatTable: this.supply.seatTable,
           ...pages,
         },
         (message) => this.#receive(hartId, message),
@@ -174,12 +193,12 @@ export class Partition {
     if (this.#released || phase === 'stopping' || phase === 'ended') {
       throw new ComputerError('released', 'the partition has been stopped');
     }
-    const thread = this.supply.take();
+    const thread = this.supply.take(hart.block);
     try {
       this.#reset(hart.block, id, S.HSM_ABSENT);
       if (this.#pages !== undefined) this.#assign(id, thread, this.#pages);
     } catch (error) {
-      this.supply.giveBack(thread);
+      this.supply.giveBack(hart.block, thread);
       throw error;
     }
     hart.thread = thread;
@@ -213,7 +232,7 @@ export class Partition {
   #taken(id: number): void {
     const { thread } = this.harts[id];
     this.harts[id].thread = undefined;
-    if (thread !== undefined) this.supply.giveBack(thread);
+    if (thread !== undefined) this.supply.giveBack(this.blocks[id], thread);
     this.#taking?.();
     this.#taking = undefined;
   }
@@ -315,7 +334,10 @@ export class Partition {
 
   /** What a hart's thread says. */
   #receive(hartId: number, message: HartMessage): void {
-    if (message.type === 'failed') take(GIVE_UP, this.#words, this.blocks[hartId]);
+    if (message.type === 'failed') {
+      take(GIVE_UP, this.#words, this.blocks[hartId]);
+      this.supply.lost(this.blocks[hartId]);
+    }
     this.onMessage(message, hartId);
     const over = message.type === 'failed' || message.type === 'stopped';
     if (over && this.#isBeingTaken(hartId)) this.#taken(hartId);

@@ -6,11 +6,12 @@ import { Clock, hostNow } from '../computer/clock.js';
 import { ComputerError } from '../computer/errors.js';
 import { Frames } from '../computer/frames.js';
 import { FRAME_SIZE, MachineMemory } from '../computer/memory.js';
+import { SeatTable, seatTableSize, type HartClaim } from '../computer/seat-table.js';
 import { Turns } from '../computer/turns.js';
 import { buildCore, type CoreCode } from '../hart/core/index.js';
 import type { EngineOptions } from '../hart/engine.js';
-import type { LogicalHart, Platform } from './hart.js';
 import { cushion } from './address-space.js';
+import type { HartSupply, LogicalHart, Platform } from './hart.js';
 import { Harts } from './harts.js';
 import { MONITOR_BYTES, shareMachine } from './limits.js';
 import { Partition } from './partition.js';
@@ -53,6 +54,8 @@ export interface PartitionOptions {
    * touched, if it is there then.
    */
   readonly guaranteed?: number;
+  /** It shares harts with others; without, its harts are its own. */
+  readonly share?: HartClaim | undefined;
 }
 
 /** The owner of a computer's harts, frames and threads, who gives partitions of it to OS instances. */
@@ -102,10 +105,12 @@ export class Vmm {
     this.engine = engine;
     this.profile = profile;
     const blocks = this.#keep('harts', logicalHarts * hartFrames);
+    const seats = this.#keep('harts', framesOf(seatTableSize(logicalHarts))) * FRAME_SIZE;
+    const table = new SeatTable(this.machine.buffer, seats, logicalHarts);
     // What comes later lies at the end: all that is allocated here lies before it.
     const later = framesOf(maxMemory - memory) + (maxHarts - harts) * this.#framesOfHart;
     this.machine.frames.withhold(later);
-    this.#harts = new Harts(platform, harts, { first: blocks, frames: hartFrames, count: logicalHarts });
+    this.#harts = new Harts(platform, harts, { first: blocks, frames: hartFrames, count: logicalHarts }, table, seats);
   }
 
   /** Frames in a row that are the VMM's own as long as there is a computer. */
@@ -165,9 +170,14 @@ export class Vmm {
     this.machine.frames.add(count * this.#framesOfHart);
   }
 
-  /** Harts that belong to no OS instance. */
+  /** Harts that an OS instance could have to itself. */
   get freeHarts(): number {
     return this.#harts.free;
+  }
+
+  /** Harts that the instances that share them share now; 0 if there are none. */
+  get sharedHarts(): number {
+    return this.#harts.shared;
   }
 
   /** Bytes of machine memory that belong to nobody. */
@@ -182,21 +192,25 @@ export class Vmm {
   partition(
     harts: number,
     memory: number,
-    { maxHarts = harts, guaranteed = memory }: PartitionOptions = {},
+    { maxHarts = harts, guaranteed = memory, share }: PartitionOptions = {},
   ): Partition {
-    const supply = this.#harts;
-    supply.check(harts);
-    const mine = supply.takeBlocks(maxHarts).map((block): LogicalHart => ({ block, thread: undefined }));
+    const blocks = this.#harts.takeBlocks(maxHarts);
+    const mine = blocks.map((block): LogicalHart => ({ block, thread: undefined }));
+    let of: ReturnType<Harts['share']> | undefined;
+    let supply: HartSupply | undefined;
     const giveBack = (): void => {
-      for (const { thread } of mine) if (thread !== undefined) supply.giveBack(thread);
-      supply.giveBackBlocks(mine.map(({ block }) => block));
+      for (const { block, thread } of mine) if (thread !== undefined) supply?.giveBack(block, thread);
+      of?.close();
+      this.#harts.giveBackBlocks(blocks);
     };
     const { machine: frames, core, engine, clock, profile } = this;
     const machine = { memory: frames, core, engine, clock, profile, framesTaken: () => this.#framesTaken() };
     const [pages, own] = [memory, guaranteed].map((bytes) => Math.floor(bytes / FRAME_SIZE));
     try {
-      for (const hart of mine.slice(0, harts)) hart.thread = supply.take();
-      const partition = new Partition(machine, mine, supply, pages, own, () => {
+      of = share && this.#harts.share(harts, share);
+      const from = (supply = of?.supply ?? this.#harts.own(harts));
+      for (const hart of mine.slice(0, harts)) hart.thread = from.take(hart.block);
+      const partition = new Partition({ machine, harts: mine, supply: from, share: of?.share }, pages, own, () => {
         this.#partitions.delete(partition);
         giveBack();
       });

@@ -63,6 +63,13 @@ export interface CommonOptions {
    * that it has not do not exist for its kernel's SBI, and so it leaves them offline.
    */
   readonly maxHarts?: number;
+  /**
+   * It runs on harts that it shares: where several want more than there is, each gets time in proportion to its weight, 1
+   * to 10,000; what one does not use the others have. 100 unless told, if `cpu` is; without either its harts are its own.
+   */
+  readonly weight?: number;
+  /** It shares harts, and has at most so many harts' time, 0.01 or more; no limit unless told. */
+  readonly cpu?: number;
   /** Kernel arguments behind ours; of two that contradict each other, the kernel takes the later. */
   readonly bootArguments?: string;
   /** The kernel's whole command line, exactly, in place of ours; not with `bootArguments`. */

@@ -37,6 +37,7 @@ import type { VirtioNet } from '../computer/virtio/net.js';
 import { MemoryPressure } from './memory-pressure.js';
 import { macBytes, macNumber } from './mac.js';
 import { Network, type NetworkOptions } from './network.js';
+import { shareOf } from './share.js';
 import type { SystemPlatform } from './platform.js';
 
 const PAGE = 4096;
@@ -179,7 +180,7 @@ export class Computer {
     this.vmm.addHarts(count);
   }
 
-  /** Harts that belong to no OS instance. */
+  /** Harts that an OS instance could have to itself: those of nobody, less one if there are instances that share. */
   get freeHarts(): number {
     return this.vmm.freeHarts;
   }
@@ -265,6 +266,7 @@ export class Computer {
     if (!Number.isSafeInteger(guaranteed) || guaranteed < 0 || guaranteed > memory) {
       throw new SystemError('invalid', `of ${memory} bytes of memory ${guaranteed} cannot be guaranteed`);
     }
+    const share = shareOf(options);
     const software = await this.#software(name, options, memory, resources.plug);
     const disks: DiskDevice[] = [];
     for (const [i, disk] of (options.disks ?? []).entries()) disks.push(await this.#disk(disk, i, resources));
@@ -281,6 +283,7 @@ export class Computer {
       memory,
       harts,
       maxHarts,
+      ...(share && { share }),
       inventory: this.devices,
       disks,
       nics: plug === undefined ? [] : [{ mac, checksumsVerified: true }],

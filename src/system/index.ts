@@ -15,6 +15,9 @@ export type {
   ImageBoot,
   KernelBoot,
 } from './boot-options.js';
+export type { ShareOptions } from './share.js';
+export type { HartShare } from '../partition/harts.js';
+export type { HartClaim } from '../computer/seat-table.js';
 export type { GuestFile, GuestFiles } from './guest-files.js';
 export { SystemError, type SystemErrorCode } from './errors.js';
 export type { DiskAccess, OpenDisk, SystemPlatform } from './platform.js';

@@ -4,6 +4,7 @@ import { GuestError } from '../guest/errors.js';
 import type { MemoryReport, SizeOptions } from '../guest/memory-size.js';
 import type { OsEnd, OsInstance } from '../guest/os-instance.js';
 import type { ComputerDevice } from '../interposition/device.js';
+import type { HartShare } from '../partition/harts.js';
 import type { Forward, Port } from '../net/index.js';
 import { addCard, type AddedCard } from './cards.js';
 import { HotPlug, type Cable, type GivenDevice, type PlugOptions } from './hot-plug.js';
@@ -12,6 +13,7 @@ import { setHarts } from './hart-plug.js';
 import type { ForwardRequest } from './boot-options.js';
 import type { Console, WaitOptions } from './console.js';
 import { SystemError } from './errors.js';
+import { shareOf, type ShareOptions } from './share.js';
 import type { Network, Place } from './network.js';
 import type { Shell } from './shell/shell.js';
 import type { Shells } from './shell/shells.js';
@@ -166,6 +168,22 @@ export class Instance {
    */
   setHarts(count: number, options?: PlugOptions): Promise<void> {
     return setHarts(this.os, this.#byHands, count, options);
+  }
+
+  /** What it has of harts that it shares: as it was told, and the milliseconds that it had. Undefined: its harts are its own. */
+  get share(): HartShare | undefined {
+    return this.os.partition.share;
+  }
+
+  /**
+   * Changes its weight, or the limit of its time, from now on. Throws SystemError `invalid`: for what is no weight, or an
+   * instance whose harts are its own.
+   */
+  setShare(options: ShareOptions): void {
+    const { share } = this.os.partition;
+    if (share === undefined) throw new SystemError('invalid', `the harts of ${this.name} are its own`);
+    const to = shareOf(options, { weight: share.weight, cpu: share.cpu });
+    if (to !== undefined && !this.#isOver) share.set(to);
   }
 
   get forwards(): readonly Forward[] {

@@ -2,8 +2,9 @@
  * A hart's worker thread that fails once, as UNDERSTUDY_TEST_FAILURE said when it was started, by two words:
  *
  *   throw | exit | hang                       an exception, the thread's end, an endless loop
- *   start | translator | uart | rtc | plic | pci
- *                                             before it runs at all, when it translates, or in the lock of that device
+ *   start | translator | uart | rtc | plic | pci | seats
+ *                                             before it runs at all, when it translates, or in the lock of that device, or
+ *                                             of the table of seats
  *
  * Empty: it is sound, as the thread that replaces one that has died is to be.
  *
@@ -21,7 +22,8 @@ const LOCKS: Readonly<Record<string, number>> = { plic: 0, uart: 0x2000, rtc: 0x
 const CONSOLE_SLOT = 0x1000 + 4;
 const FUNCTION_LOCK = 0x100;
 
-function lockOf({ board, memory }: HartAssignment): number {
+function lockOf({ board, memory, seatTable = 0 }: HartAssignment): number {
+  if (where === 'seats') return seatTable >>> 2;
   if (where !== 'pci') return (board + LOCKS[where]) >>> 2;
   const page = Atomics.load(new Int32Array(memory.buffer), (board + CONSOLE_SLOT) >>> 2) >>> 0;
   return (page + FUNCTION_LOCK) >>> 2;

@@ -1,0 +1,279 @@
+/**
+ * Who of those that share harts comes first: weights and limits, over the words of a seat table (seat-table.ts), under its
+ * lock.
+ *
+ * Each OS instance has a virtual time. It advances while its harts have seats, by the time they have them (each by its
+ * own), divided by the instance's weight; whose virtual time is least comes first. So the instances that compute get time
+ * as their weights say, however many harts each has, and one that does not leaves its time to them.
+ *
+ * That of one who has slept would be far behind: it is set to that of the others (their mean, by weight), less CREDIT, so
+ * that it comes first for a moment, and no more. That of one who had a seat because nobody else wanted it would be far
+ * ahead: by no more than DEBT. And with several seats one instance's share can be more than its harts can use: it is not
+ * kept for later, beyond LAG.
+ *
+ * A limit (`cpu`) is a bucket of time that fills by so many milliseconds in each, up to PERIOD's worth. Whose bucket is
+ * empty gets no seat until half of it is full.
+ */
+import * as S from '../hart/state.js';
+import type { SharedWords } from './handshake.js';
+import type { Sharing } from './seats.js';
+
+/** How long one who computes has its seat before others who compute may have it (ms). */
+export const SLICE = 3;
+/** What one who wakes is ahead by, of its own time (ms). */
+const CREDIT = 3;
+/** What one who wakes may have to make up for, of its own time (ms). */
+const DEBT = 3;
+/** What one who does not sleep may be behind or ahead by (ms), where there are several seats. */
+const LAG = 50;
+/** One who wakes takes the seat of one who is ahead of it by more than this, of its own time (ms). */
+const GRANULARITY = 0.1;
+/** What a limit's bucket holds: what it lets through in so many milliseconds. */
+const PERIOD = 20;
+/** No slice is shorter because a bucket is nearly empty (ms). */
+const LEAST_SLICE = 0.2;
+
+/** What container engines take for one who says nothing (cgroup v2, cpu.weight). */
+export const DEFAULT_WEIGHT = 100;
+export const MAX_WEIGHT = 10_000;
+
+/** The record of an instance: doubles. */
+export const WEIGHT = 0;
+export const VIRTUAL = 1;
+/** Harts' worth of time that it may have; Infinity: no limit. */
+export const CPU = 2;
+export const BUCKET = 3;
+export const FILLED_AT = 4;
+/** Milliseconds that its harts have had seats, together. */
+export const USED = 5;
+/** 1: its bucket has been empty, and is not half full yet. */
+export const EMPTY = 6;
+export const SHARE_DOUBLES = 8;
+
+/** The record of a hart: its block and its instance's record (words), then doubles. */
+export const BLOCK = 0;
+export const OWNER = 1;
+/** Until when its time is counted; while it waits: since when it does. */
+export const SINCE = 1;
+export const SLICE_END = 2;
+export const PLACE_DOUBLES = 4;
+
+/** Records as they lie in memory; offsets count doubles. */
+export class Shares implements Sharing {
+  readonly #words: Int32Array;
+  readonly #doubles: Float64Array;
+  /** When what is being done is done: one reading of the clock for all of it. */
+  now = 0;
+
+  /** `shares` and `places`: byte offsets of the records. */
+  constructor(
+    buffer: SharedArrayBuffer,
+    private readonly header: { readonly seats: number; readonly places: number },
+    private readonly sharesAt: number,
+    private readonly placesAt: number,
+  ) {
+    this.#words = new Int32Array(buffer);
+    this.#doubles = new Float64Array(buffer);
+  }
+
+  get seats(): number {
+    return this.#words[this.header.seats >>> 2];
+  }
+  get places(): number {
+    return this.#words[this.header.places >>> 2];
+  }
+  memberAt(place: number): number {
+    return this.#words[this.#place(place) * 2 + BLOCK] >>> 0;
+  }
+
+  /** Index of an instance's record, and of a hart's, among the doubles. */
+  share(index: number): number {
+    return (this.sharesAt >>> 3) + index * SHARE_DOUBLES;
+  }
+  #place(place: number): number {
+    return (this.placesAt >>> 3) + place * PLACE_DOUBLES;
+  }
+  #ownerOf(place: number): number {
+    return this.share(this.#words[this.#place(place) * 2 + OWNER]);
+  }
+
+  /** The place of a hart, -1 if it shares nothing. */
+  placeOf(h: number): number {
+    for (let place = 0; place < this.places; place++) if (this.memberAt(place) === h) return place;
+    return -1;
+  }
+
+  /** Puts a hart of the instance with that record into a place, or nobody with 0. */
+  setMember(place: number, h: number, owner: number): void {
+    const at = this.#place(place) * 2;
+    this.#words[at + OWNER] = owner;
+    this.#words[at + BLOCK] = h;
+  }
+
+  /** Counts what everybody has had of time until now. To come before anything else. */
+  account(now: number, words: SharedWords): void {
+    const d = this.#doubles;
+    this.now = now;
+    for (let place = 0; place < this.places; place++) {
+      const h = this.memberAt(place);
+      if (h === 0 || words.load(h + S.SEAT) < S.SEAT_HELD) continue;
+      const at = this.#place(place);
+      const owner = this.#ownerOf(place);
+      const time = Math.max(0, now - d[at + SINCE]);
+      d[at + SINCE] = now;
+      d[owner + USED] += time;
+      d[owner + VIRTUAL] += time / d[owner + WEIGHT];
+      if (d[owner + CPU] !== Infinity) d[owner + BUCKET] -= time;
+    }
+    for (let place = 0; place < this.places; place++) {
+      if (this.memberAt(place) !== 0) this.#refill(this.#ownerOf(place), words);
+    }
+    if (this.seats > 1) this.#keepTogether(words);
+  }
+
+  #refill(owner: number, words: SharedWords): void {
+    const d = this.#doubles;
+    const rate = d[owner + CPU];
+    if (rate === Infinity) return;
+    const most = rate * PERIOD;
+    d[owner + BUCKET] = Math.min(most, d[owner + BUCKET] + Math.max(0, this.now - d[owner + FILLED_AT]) * rate);
+    d[owner + FILLED_AT] = this.now;
+    if (d[owner + BUCKET] <= 0) d[owner + EMPTY] = 1;
+    else if (d[owner + EMPTY] === 1 && d[owner + BUCKET] >= most / 2) {
+      this.#joinOthers(owner, words);
+      d[owner + EMPTY] = 0;
+    }
+  }
+
+  /** How long until the hart may have a seat, if one is free (ms); 0: now. */
+  emptyFor(h: number): number {
+    const d = this.#doubles;
+    const owner = this.#ownerOf(this.placeOf(h));
+    if (d[owner + EMPTY] === 0) return 0;
+    return Math.max(LEAST_SLICE, PERIOD / 2 - d[owner + BUCKET] / d[owner + CPU]);
+  }
+
+  /** The hart wants a seat that it did not want until now. */
+  arrive(h: number, words: SharedWords): void {
+    const mine = this.#ownerOf(this.placeOf(h));
+    for (let place = 0; place < this.places; place++) {
+      const member = this.memberAt(place);
+      // With another hart of its own that wants one it has not slept.
+      if (member !== 0 && this.#ownerOf(place) === mine && words.load(member + S.SEAT) !== S.SEAT_NONE) return;
+    }
+    this.#joinOthers(mine, words);
+  }
+
+  /** An instance that wanted nothing, or might have nothing, is one of those who want seats. */
+  #joinOthers(share: number, words: SharedWords): void {
+    const mean = this.#mean(words, share);
+    if (mean >= 0) this.#clamp(share, mean, CREDIT, DEBT);
+  }
+
+  /** The hart waits from now on. */
+  queue(h: number): void {
+    this.#doubles[this.#place(this.placeOf(h)) + SINCE] = this.now;
+  }
+
+  next(words: SharedWords): number {
+    const d = this.#doubles;
+    let best = -1;
+    for (let place = 0; place < this.places; place++) {
+      const h = this.memberAt(place);
+      if (h === 0 || words.load(h + S.SEAT) !== S.SEAT_WANTED) continue;
+      if (d[this.#ownerOf(place) + EMPTY] === 0 && (best < 0 || this.#before(place, best))) best = place;
+    }
+    if (best < 0) return 0;
+    const at = this.#place(best);
+    const owner = this.#ownerOf(best);
+    const most = d[owner + CPU] === Infinity ? SLICE : Math.max(LEAST_SLICE, Math.min(SLICE, d[owner + BUCKET]));
+    d[at + SINCE] = this.now;
+    d[at + SLICE_END] = this.now + most;
+    return this.memberAt(best);
+  }
+
+  /** Whether one who waits comes before another: of two harts of one instance, the one that waits longer. */
+  #before(place: number, other: number): boolean {
+    const d = this.#doubles;
+    const [mine, theirs] = [this.#ownerOf(place), this.#ownerOf(other)];
+    if (mine === theirs) return d[this.#place(place) + SINCE] < d[this.#place(other) + SINCE];
+    return d[mine + VIRTUAL] < d[theirs + VIRTUAL];
+  }
+
+  displaced(h: number, words: SharedWords): number {
+    const d = this.#doubles;
+    const mine = this.#ownerOf(this.placeOf(h));
+    if (d[mine + EMPTY] !== 0) return 0;
+    let most = d[mine + VIRTUAL] + GRANULARITY / d[mine + WEIGHT];
+    let victim = 0;
+    for (let place = 0; place < this.places; place++) {
+      const member = this.memberAt(place);
+      if (member === 0 || words.load(member + S.SEAT) !== S.SEAT_HELD) continue;
+      const owner = this.#ownerOf(place);
+      if (owner === mine || d[owner + VIRTUAL] <= most) continue;
+      most = d[owner + VIRTUAL];
+      victim = member;
+    }
+    return victim;
+  }
+
+  /** When the slice of the hart in a place is over. Read by the hart that has it, which alone can be given another. */
+  sliceEnd(place: number): number {
+    return this.#doubles[this.#place(place) + SLICE_END];
+  }
+
+  /** Keeps an instance's virtual time near `mean`. */
+  #clamp(share: number, mean: number, behind: number, ahead: number): void {
+    const d = this.#doubles;
+    const weight = d[share + WEIGHT];
+    d[share + VIRTUAL] = Math.min(mean + ahead / weight, Math.max(mean - behind / weight, d[share + VIRTUAL]));
+  }
+
+  #keepTogether(words: SharedWords): void {
+    const mean = this.#mean(words, -1);
+    for (let place = 0; place < this.places; place++) {
+      const h = this.memberAt(place);
+      if (h === 0 || words.load(h + S.SEAT) === S.SEAT_NONE) continue;
+      const owner = this.#ownerOf(place);
+      if (this.#doubles[owner + EMPTY] === 0) this.#clamp(owner, mean, LAG, LAG);
+    }
+  }
+
+  /**
+   * Mean virtual time, by weight, of those but `except` who want seats and may have them (an instance with several such
+   * harts counts as often); -1: there are none.
+   */
+  #mean(words: SharedWords, except: number): number {
+    const d = this.#doubles;
+    let weights = 0;
+    let sum = 0;
+    for (let place = 0; place < this.places; place++) {
+      const h = this.memberAt(place);
+      if (h === 0 || words.load(h + S.SEAT) === S.SEAT_NONE) continue;
+      const owner = this.#ownerOf(place);
+      if (owner === except || d[owner + EMPTY] === 1) continue;
+      weights += d[owner + WEIGHT];
+      sum += d[owner + WEIGHT] * d[owner + VIRTUAL];
+    }
+    return weights > 0 ? sum / weights : -1;
+  }
+
+  /** Gives an instance another weight. What it is behind or ahead by it keeps, as time of its own, within bounds. */
+  changeWeight(index: number, weight: number, words: SharedWords): void {
+    const share = this.share(index);
+    this.#doubles[share + WEIGHT] = weight;
+    this.#joinOthers(share, words);
+  }
+
+  /** What the bucket of a limit holds. */
+  bucketOf(cpu: number): number {
+    return cpu * PERIOD;
+  }
+
+  get(share: number, field: number): number {
+    return this.#doubles[this.share(share) + field];
+  }
+  set(share: number, field: number, value: number): void {
+    this.#doubles[this.share(share) + field] = value;
+  }
+}
