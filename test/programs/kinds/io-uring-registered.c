@@ -1,4 +1,5 @@
 // hops: 4
+// fails: describe shape files flip finish resume
 // A ring of io_uring that threads have numbers of their own for (IORING_REGISTER_RING_FDS).
 #include "io-uring.h"
 #include <pthread.h>

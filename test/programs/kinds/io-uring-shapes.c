@@ -1,4 +1,5 @@
 // hops: 4
+// fails: describe shape files flip finish resume
 // Rings of io_uring of several shapes, used before and after.
 #include "io-uring.h"
 

@@ -1,4 +1,5 @@
 // hops: 4
+// fails: describe shape files flip finish resume
 // Threads that wait for a completion of io_uring: by the call, by epoll; another one submits.
 #include "io-uring.h"
 #include <pthread.h>

@@ -1,4 +1,5 @@
 // hops: 4
+// fails: describe shape files flip finish resume
 // Requests that threads of the kernel have done, which wait for more; a thread that is only called so.
 #include "io-uring.h"
 #include <pthread.h>

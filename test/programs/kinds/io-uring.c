@@ -1,4 +1,5 @@
 // hops: 4
+// fails: describe shape files flip finish resume
 // A ring of io_uring that rests: what was not submitted, what was not seen, and all works on.
 #include "io-uring.h"
 
