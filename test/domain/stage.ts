@@ -38,13 +38,18 @@ export class Stage {
     readonly mover: FrameFlipper,
   ) {}
 
-  /** `memory`: MiB of each. */
-  static async open(files: GuestFiles, memory: readonly [number, number] = [384, 384]): Promise<Stage> {
-    const computer = await Computer.create({ memory: (memory[0] + memory[1] + 256) * 2 ** 20, harts: 2 });
+  /** `memory`: MiB of each, of which `guaranteed` are there from the start; all of it unless told. */
+  static async open(
+    files: GuestFiles,
+    memory: readonly [number, number] = [384, 384],
+    guaranteed?: number,
+  ): Promise<Stage> {
+    const own = guaranteed === undefined ? memory : [guaranteed, guaranteed];
+    const computer = await Computer.create({ memory: (own[0] + own[1] + 256) * 2 ** 20, harts: 2 });
     try {
       const [a, b] = await Promise.all([
-        side(computer, 'a', 'trixie', memory[0], files),
-        side(computer, 'b', 'backports', memory[1], files),
+        side(computer, 'a', 'trixie', [memory[0], own[0]], files),
+        side(computer, 'b', 'backports', [memory[1], own[1]], files),
       ]);
       const flipSides = [a, b].map((s) => ({
         hands: s.hands,
@@ -112,14 +117,15 @@ async function side(
   computer: Computer,
   name: string,
   kernel: KernelChoice,
-  mebibytes: number,
+  [memory, guaranteed]: readonly [number, number],
   files: GuestFiles,
 ): Promise<Side> {
   const token = new Uint8Array(randomBytes(16));
   const instance = await computer.boot({
     image: await prepareImage(redisProfile(kernel)),
     name,
-    memory: mebibytes * 2 ** 20,
+    memory: memory * 2 ** 20,
+    guaranteed: guaranteed * 2 ** 20,
     ports: [{ name: 'hands' }],
     files: { ...files, '/opt/hands': { data: handsElf(token), mode: 0o700 } },
     run: '/opt/hands &\nwhile :; do sleep 1000; done\n',
