@@ -35,8 +35,9 @@ const OF_SOCKETS = new Set<number>([
   SYS.sendmmsg,
 ]);
 
-/** A wait of io_uring_enter(2) with more arguments, among which there may be a time. */
+/** A wait of io_uring_enter(2) with more arguments (`struct io_uring_getevents_arg`), among which there may be a time. */
 const IORING_ENTER_EXT_ARG = 8;
+const TIME_AT = 16;
 
 /** What /proc shows as the first argument where a thread is in no call. */
 const NO_CALL = '0xffffffffffffffff';
@@ -59,7 +60,7 @@ function isBegunAgain(one: Interrupted): boolean {
   const nr = callOf(one);
   if (nr === SYS.semop || OF_SOCKETS.has(nr)) return true;
   // Nothing was submitted, or it would say how much.
-  if (nr === SYS.io_uring_enter) return (Number(regs[REG.a3] ?? 0n) & IORING_ENTER_EXT_ARG) === 0;
+  if (nr === SYS.io_uring_enter) return true;
   const [register, value] = WITHOUT_END.get(nr) ?? [];
   if (register === undefined || value === undefined) return false;
   const is = regs[register] ?? 0n;
@@ -93,9 +94,12 @@ async function beginAgainOf(suspects: readonly Interrupted[]): Promise<Map<Froze
     ),
     together(suspects.map(({ thread: { tracee, regs } }) => standsEcall(tracee, Number(regs[PC] ?? 0n) - 4))),
   ]);
+  const timed = await together(suspects.map(hasTime));
   const calls = suspects.flatMap((suspect, i) => {
     const first = texts[i]?.split(' ')[1] ?? '';
-    return atCall[i] && first.startsWith('0x') && first !== NO_CALL ? [{ suspect, first: BigInt(first) }] : [];
+    return !timed[i] && atCall[i] && first.startsWith('0x') && first !== NO_CALL
+      ? [{ suspect, first: BigInt(first) }]
+      : [];
   });
   const ofSockets = calls.filter(({ suspect }) => OF_SOCKETS.has(callOf(suspect)));
   const links = await readLinks(
@@ -114,6 +118,15 @@ async function beginAgainOf(suspects: readonly Interrupted[]): Promise<Map<Froze
         return [thread, regs];
       }),
   );
+}
+
+/** Whether it waits for completions of io_uring, and not for ever. */
+async function hasTime(suspect: Interrupted): Promise<boolean> {
+  const { tracee, regs } = suspect.thread;
+  const isExtended = (Number(regs[REG.a3] ?? 0n) & IORING_ENTER_EXT_ARG) !== 0;
+  if (callOf(suspect) !== SYS.io_uring_enter || !isExtended) return false;
+  const time = await tracee.peek(Number(regs[REG.a4] ?? 0n) + TIME_AT, 8);
+  return time.length < 8 || time.some((byte) => byte !== 0);
 }
 
 /** Whether a process has an `ecall` at an address. */

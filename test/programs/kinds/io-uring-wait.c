@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 
-static struct ring r, s;
+static struct ring r, s, q;
 static int set;
 
 static void *waits(void *x) {
@@ -17,6 +17,18 @@ static void *waits(void *x) {
   return 0;
 }
 
+// With more arguments: no time, and one that ends it.
+static void *waits_more(void *x) {
+  struct io_uring_getevents_arg arg = {0};
+  int flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+  CHECK(syscall(SYS_io_uring_enter, q.fd, 0, 1, flags, &arg, sizeof arg) == 0);
+  sees(&q, 9, 0);
+  struct { int64_t s, ns; } time = {0, 1000000};
+  arg.ts = (uint64_t)&time;
+  CHECK(syscall(SYS_io_uring_enter, q.fd, 0, 1, flags, &arg, sizeof arg) == -1 && errno == ETIME);
+  return 0;
+}
+
 static void *polls(void *x) {
   struct epoll_event e;
   CHECK(epoll_wait(set, &e, 1, -1) == 1 && e.data.u64 == 99 && (e.events & EPOLLIN));
@@ -25,17 +37,21 @@ static void *polls(void *x) {
 }
 
 int main(void) {
-  pthread_t a, b;
+  pthread_t a, b, c;
+  make(&q, 4, 0, 0);
   make(&r, 4, 0, 0);
   make(&s, 4, 0, 0);
   set = epoll_create1(0);
   struct epoll_event e = {.events = EPOLLIN, .data.u64 = 99};
   CHECK(epoll_ctl(set, EPOLL_CTL_ADD, s.fd, &e) == 0);
   CHECK(pthread_create(&a, 0, waits, 0) == 0 && pthread_create(&b, 0, polls, 0) == 0);
+  CHECK(pthread_create(&c, 0, waits_more, 0) == 0);
   rest_ms(50);
   moved();
   queue(&r, IORING_OP_NOP, 5);
   CHECK(enter(&r, 1, 0) == 1);
+  queue(&q, IORING_OP_NOP, 9);
+  CHECK(enter(&q, 1, 0) == 1);
   queue(&s, IORING_OP_NOP, 8);
   CHECK(enter(&s, 1, 0) == 1);
   rest_ms(20);
@@ -44,6 +60,6 @@ int main(void) {
   rest_ms(20);
   queue(&r, IORING_OP_NOP, 7);
   CHECK(enter(&r, 1, 0) == 1);
-  CHECK(pthread_join(a, 0) == 0 && pthread_join(b, 0) == 0);
+  CHECK(pthread_join(a, 0) == 0 && pthread_join(b, 0) == 0 && pthread_join(c, 0) == 0);
   right();
 }

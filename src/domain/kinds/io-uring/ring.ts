@@ -70,7 +70,11 @@ export interface RingInfo {
 
 /** Throws `guest` if it makes no sense. */
 export function ringInfo(info: FdInfo): RingInfo {
-  const number = (key: string): number => Number(fdInfoValue(info, key));
+  const number = (key: string): number => {
+    const value = Number(fdInfoValue(info, key) || NaN);
+    if (!Number.isInteger(value)) throw new DomainError('guest', `a ring of io_uring whose ${key} is not told`);
+    return value;
+  };
   const [sqEntries, cqEntries] = [number('SqMask') + 1, number('CqMask') + 1];
   const isSize = (n: number, most: number): boolean => Number.isInteger(Math.log2(n)) && n >= 1 && n <= most;
   if (!isSize(sqEntries, MOST_ENTRIES) || !isSize(cqEntries, MOST_CQ_ENTRIES) || cqEntries < sqEntries)
