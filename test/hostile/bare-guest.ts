@@ -4,7 +4,7 @@
  *
  *   0x8020_0000   the image: header, code
  *   0x8021_0000   tables and buffers, as `allocate` gives them out
- *   0x8022_0000   ROUNDS: a counter that the code keeps
+ *   0x8024_0000   ROUNDS: a counter that the code keeps
  *   0x8100_0000   memory that holds nothing
  */
 import { BARE_HEADER, BareImage } from '../../src/guest/bare-image.js';
@@ -13,7 +13,7 @@ import { assemble } from '../../src/hart/isa/assembler.js';
 const BASE = 0x8020_0000;
 const IMAGE_SIZE = 0x10_0000;
 const TABLES = 0x1_0000;
-export const ROUNDS = 0x8022_0000;
+export const ROUNDS = 0x8024_0000;
 /** Room for buffers: 8 MiB that need not be in the image. */
 export const FREE = 0x8100_0000;
 

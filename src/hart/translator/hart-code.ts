@@ -85,13 +85,20 @@ export class HartCode {
     if (this.halfwords[count] < COUNT_QUEUED) this.halfwords[count] = 0;
   }
 
-  /** The region that the run loop finds at a place, or -1. */
-  regionAt(hostPage: number, offset: number): number {
-    const slots = this.predecoded(hostPage);
-    return slots === undefined ? -1 : this.halfwords[(slots + REGIONS + offset) >>> 1] - 1;
+  /**
+   * Has the run loop find that region at a place no more. Until the hart looks again at what it has fetched it still uses
+   * a predecoded page that is not current any more: the page's frame is what counts.
+   */
+  unlink(hostPage: number, offset: number, region: number): void {
+    const index = this.halfwords[(this.h + PREDECODED_OF_FRAME + 2 * (hostPage >>> 12)) >>> 1] - 1;
+    if (index < 0) return;
+    const at = (this.h + PREDECODED + index * PREDECODED_STRIDE + offset) >>> 1;
+    if (this.halfwords[at + (REGIONS >>> 1)] !== region + 1) return;
+    this.halfwords[at + (REGIONS >>> 1)] = 0;
+    this.halfwords[at + (COUNTERS >>> 1)] = 0;
   }
 
-  /** Tells the run loop which region begins at a place, -1 for none; see `forgetJumps`. */
+  /** Tells the run loop which region begins at a place; see `forgetJumps`. */
   setRegion(hostPage: number, offset: number, region: number): void {
     const slots = this.predecoded(hostPage);
     if (slots !== undefined) this.halfwords[(slots + REGIONS + offset) >>> 1] = region + 1;

@@ -135,9 +135,7 @@ export class Regions {
       const known = this.#known.get(hostPage);
       for (const offset of entries) {
         if (known?.get(offset) === region) known.delete(offset);
-        if (this.code.regionAt(hostPage, offset) !== index) continue;
-        this.code.setRegion(hostPage, offset, -1);
-        this.code.setCount(hostPage, offset, 0);
+        this.code.unlink(hostPage, offset, index);
       }
       if (known?.size === 0) this.#known.delete(hostPage);
       this.table.set(index, null);

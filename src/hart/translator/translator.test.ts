@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { assemble } from '../isa/assembler.js';
 import { buildCore } from '../core/index.js';
 import { createEngine, type Engine, type EngineOptions } from '../engine.js';
+import { FRAME_CODE, FRAME_WORDS } from '../state.js';
 import { BareHart } from '../testing/bare-hart.js';
 import { REGION_DESCRIPTORS, REGION_DESCRIPTOR_SIZE, REGION_STRADDLED, STRADDLES } from '../tlb.js';
 
@@ -54,5 +55,22 @@ describe('the translator', () => {
     );
     assert.equal(hart.x(18), 15_000n);
     assert.equal(regions, 1);
+  });
+
+  it('that drops the regions of a page which a device has written to is not led to them, also before the next fence.i', () => {
+    const loops = Array.from({ length: 16 }, (_, i) => `li s1, 20\n l${i}: addi s1, s1, -1\n bnez s1, l${i}`);
+    const { hart } = regionsOf(
+      `li a0, 0\n li s0, 50\n again: jal ra, f\n addi s0, s0, -1\n bnez s0, again\n ecall
+       ${loops.join('\n')}\n jal ra, f\n jal ra, f\n ecall
+       .align 12\n f: addi a0, a0, 1\n ret`,
+      { threshold: 4, batch: 1, maxRegions: 4 },
+    );
+    assert.equal(hart.x(10), 50n);
+    const word = (hart.get32(FRAME_WORDS) >>> 2) + (hart.host(CODE + 0x1000n) >>> 12);
+    assert.notEqual(hart.words[word] & FRAME_CODE, 0, 'the page counts as code');
+    hart.words[word] = (hart.words[word] & ~FRAME_CODE) + 2;
+    hart.pc += 4n;
+    hart.run(10_000_000);
+    assert.equal(hart.x(10), 52n);
   });
 });
