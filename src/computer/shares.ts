@@ -167,7 +167,25 @@ export class Shares implements Sharing {
   /** An instance that wanted nothing, or might have nothing, is one of those who want seats. */
   #joinOthers(share: number, words: SharedWords): void {
     const mean = this.#mean(words, share);
-    if (mean >= 0) this.#clamp(share, mean, CREDIT, DEBT);
+    if (mean < 0) return;
+    const d = this.#doubles;
+    const weight = d[share + WEIGHT];
+    // Where the others are light, and far apart, the first of them may be further behind than CREDIT of a heavy one's time.
+    const least = Math.min(mean - CREDIT / weight, this.#least(words, share) - (2 * GRANULARITY) / weight);
+    d[share + VIRTUAL] = Math.min(mean + DEBT / weight, Math.max(least, d[share + VIRTUAL]));
+  }
+
+  /** The least virtual time of those but `except` who want seats and may have them. */
+  #least(words: SharedWords, except: number): number {
+    let least = Infinity;
+    for (let place = 0; place < this.places; place++) {
+      const h = this.memberAt(place);
+      if (h === 0 || words.load(h + S.SEAT) === S.SEAT_NONE) continue;
+      const owner = this.#ownerOf(place);
+      if (owner === except || this.#doubles[owner + EMPTY] === 1) continue;
+      least = Math.min(least, this.#doubles[owner + VIRTUAL]);
+    }
+    return least;
   }
 
   /** The hart waits from now on. */
@@ -222,20 +240,16 @@ export class Shares implements Sharing {
     return this.#doubles[this.#place(place) + SLICE_END];
   }
 
-  /** Keeps an instance's virtual time near `mean`. */
-  #clamp(share: number, mean: number, behind: number, ahead: number): void {
-    const d = this.#doubles;
-    const weight = d[share + WEIGHT];
-    d[share + VIRTUAL] = Math.min(mean + ahead / weight, Math.max(mean - behind / weight, d[share + VIRTUAL]));
-  }
-
   #keepTogether(words: SharedWords): void {
     const mean = this.#mean(words, -1);
     for (let place = 0; place < this.places; place++) {
       const h = this.memberAt(place);
       if (h === 0 || words.load(h + S.SEAT) === S.SEAT_NONE) continue;
       const owner = this.#ownerOf(place);
-      if (this.#doubles[owner + EMPTY] === 0) this.#clamp(owner, mean, LAG, LAG);
+      const d = this.#doubles;
+      if (d[owner + EMPTY] === 1) continue;
+      const most = LAG / d[owner + WEIGHT];
+      d[owner + VIRTUAL] = Math.min(mean + most, Math.max(mean - most, d[owner + VIRTUAL]));
     }
   }
 
