@@ -283,6 +283,16 @@ export type { CommonOptions } from './system/boot-options.js';
 export type { Computer as SystemComputer } from './system/computer.js';
 export type { AddedCard } from './system/cards.js';
 export type { Cable, GivenDevice, PlugOptions } from './system/hot-plug.js';
+export type {
+  DeviceInspection,
+  FrameInspection,
+  HartInspection,
+  HartState,
+  InspectOptions,
+  Inspection,
+  InstanceInspection,
+  PortInspection,
+} from './system/inspection.js';
 export type { NicLink } from './system/nic-link.js';
 export type { Plug } from './system/instance.js';
 export type { Output } from './system/shell/output.js';

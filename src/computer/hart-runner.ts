@@ -10,19 +10,8 @@ import type { SlotDecoder } from '../hart/slot-decoder.js';
 import { EXIT_HANDS, EXIT_SBI, EXIT_SIGNAL, EXIT_WFI } from '../hart/exits.js';
 import * as S from '../hart/state.js';
 import type { Clock } from './clock.js';
-import {
-  ATTEND,
-  AtomicWords,
-  FORGET,
-  hartSide,
-  idle,
-  OVER,
-  RESUMED,
-  START,
-  step,
-  TURN,
-  type HartSide,
-} from './handshake.js';
+import { ATTEND, FORGET, hartSide, idle, OVER, RESUMED, START, step, TURN, type HartSide } from './handshake.js';
+import { CountingWords } from './hart-time.js';
 import { sample, type HartProfile } from './hart-profile.js';
 import type { MmioBus } from './mmio-bus.js';
 import { sharedStep, sitter, type Seats, type Sitter } from './shared-hart.js';
@@ -47,7 +36,7 @@ export class HartRunner {
   readonly #view: DataView;
   readonly #siblings: readonly number[];
   readonly #clock: Clock;
-  readonly #shared: AtomicWords;
+  readonly #shared: CountingWords;
   readonly #side: HartSide;
   /** None: it has a hart of the computer to itself. */
   readonly #sharing: { readonly sitter: Sitter; readonly seats: Seats } | undefined;
@@ -68,7 +57,7 @@ export class HartRunner {
    */
   constructor(buffer: SharedArrayBuffer, h: number, siblings: readonly number[], clock: Clock, seats?: Seats) {
     this.words = new Int32Array(buffer);
-    this.#shared = new AtomicWords(this.words);
+    this.#shared = new CountingWords(this.words, h);
     this.#side = hartSide(h);
     this.#sharing = seats && { sitter: sitter(this.#side), seats };
     this.#view = new DataView(buffer);
@@ -127,6 +116,7 @@ export class HartRunner {
           this.#turn();
           break;
         case OVER:
+          this.#shared.end();
           return;
       }
     }

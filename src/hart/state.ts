@@ -22,6 +22,7 @@
  *   0x310  what the TLBs and the jump cache count by, see below
  *   0x330  what a region and the run loop tell each other, see below
  *   0x340  SEAT                     i32
+ *   0x348  where its time goes, see below
  *
  * Words marked (shared) are written by other threads and must be accessed with atomics.
  */
@@ -93,6 +94,11 @@ export const EXIT_B = 0x308;
 
 /** Of a hart that shares the computer's harts with others: a SEAT_* value (shared); computer/seats.ts. */
 export const SEAT = 0x340;
+
+/** Where the hart's time goes (doubles, written by its own thread): computer/hart-time.ts. */
+export const BEGAN = 0x348;
+export const WAITED = 0x350;
+export const WAITS_SINCE = 0x358;
 
 /** Epochs of the jump cache (see tlb.ts): user mode's, supervisor mode's (i32 each); and the last one begun. */
 export const EPOCHS = 0x310;

@@ -74,6 +74,11 @@ export class Switch {
     };
   }
 
+  /** What is plugged in. */
+  get ports(): Iterable<Port> {
+    return this.#ports;
+  }
+
   attach(options: PortOptions): Port {
     const port = new SwitchPort(++this.#count, options, this.#side);
     this.#ports.add(port);

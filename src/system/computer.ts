@@ -25,6 +25,7 @@ import {
 } from './boot-arguments.js';
 import type { BootOptions, DiskOptions, FileSource } from './boot-options.js';
 import { connectCable } from './cable.js';
+import { inspect, type InspectOptions, type Inspection } from './inspection.js';
 import { NicLink } from './nic-link.js';
 import type { AddedCard } from './cards.js';
 import { Console } from './console.js';
@@ -178,6 +179,16 @@ export class Computer {
     this.#refuseIfClosed();
     if (!Number.isInteger(count) || count < 1) throw new SystemError('invalid', `${count} harts to be added`);
     this.vmm.addHarts(count);
+  }
+
+  /**
+   * Who owns what now: frames, harts, devices, ports, counters. Plain data, made in a few milliseconds for a gibibyte; with
+   * `map` also who has each frame.
+   *
+   *     for (const { name, frames } of computer.inspect().frames.owners) console.log(name, frames);
+   */
+  inspect(options: InspectOptions = {}): Inspection {
+    return inspect(this, options);
   }
 
   /** Harts that an OS instance could have to itself: those of nobody, less one if there are instances that share. */
