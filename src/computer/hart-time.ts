@@ -43,12 +43,11 @@ export interface HartTime {
   readonly waited: number;
 }
 
-/** As another thread sees it, which may be in the middle of a change: never less than nothing. */
-export function hartTime(view: DataView, block: number): HartTime {
+/** As another thread sees it at `now` (`hostNow`), which may be in the middle of a change: never less than nothing. */
+export function hartTime(view: DataView, block: number, now: number): HartTime {
   const get = (at: number): number => view.getFloat64(block + at, true);
   const began = get(BEGAN);
   if (began === 0) return { ran: 0, waited: 0 };
-  const now = hostNow();
   const since = get(WAITS_SINCE);
   const waited = get(WAITED) + (since === 0 ? 0 : Math.max(0, now - since));
   return { ran: Math.max(0, now - began - waited), waited };

@@ -1,4 +1,5 @@
 /** Who owns what of a computer, as plain data: what `Computer.inspect` answers. It can be cloned, sent and kept. */
+import { hostNow } from '../computer/clock.js';
 import { hartState, hartTime, type HartState } from '../computer/hart-time.js';
 import { FRAME_SIZE } from '../computer/memory.js';
 import type { MemoryReport } from '../guest/memory-size.js';
@@ -19,7 +20,7 @@ export interface InspectOptions {
 
 /** A computer at a moment. */
 export interface Inspection {
-  /** Milliseconds on the clock of `performance.now()`. */
+  /** Milliseconds on the host's monotonic clock. */
   readonly at: number;
   readonly frames: FrameInspection;
   readonly harts: {
@@ -110,11 +111,14 @@ export interface Inspected {
 }
 
 export function inspect({ vmm, instances, devices, network }: Inspected, { map = false }: InspectOptions): Inspection {
+  // These at once, while it is that time; frames take longer.
+  const at = hostNow();
+  const told = instances.map((instance) => inspectInstance(vmm, instance, at));
   return {
-    at: performance.now(),
+    at,
     frames: inspectFrames(vmm, instances, map),
     harts: { total: vmm.harts, free: vmm.freeHarts },
-    instances: instances.map((instance) => inspectInstance(vmm, instance)),
+    instances: told,
     devices: [...devices].map(inspectDevice),
     ports: [...(network?.switch.ports ?? [])].map(({ name, share, counters }) => ({
       name,
@@ -140,7 +144,7 @@ function inspectFrames(vmm: Vmm, instances: readonly Instance[], map: boolean): 
   };
 }
 
-function inspectInstance(vmm: Vmm, instance: Instance): InstanceInspection {
+function inspectInstance(vmm: Vmm, instance: Instance, now: number): InstanceInspection {
   const { os, name, address, paused } = instance;
   const { space, blocks } = os.partition;
   const { words, view } = vmm.machine;
@@ -152,7 +156,7 @@ function inspectInstance(vmm: Vmm, instance: Instance): InstanceInspection {
     ...(address !== undefined && { address }),
     memory: { size: space.size, resident: space.resident * FRAME_SIZE, guaranteed: space.guaranteed * FRAME_SIZE },
     ...(balloon && { balloon }),
-    harts: blocks.map((block, id) => ({ id, state: hartState(words, block), ...hartTime(view, block) })),
+    harts: blocks.map((block, id) => ({ id, state: hartState(words, block), ...hartTime(view, block, now) })),
     ...(share && { share: { weight: share.weight, cpu: share.cpu, used: share.used } }),
     devices: instance.devices.map(({ id }) => id),
     refusedDmas: os.refusedDmas,
