@@ -65,10 +65,11 @@ export class AbsentPages {
       this.#since = 0;
       return entry;
     }
-    return this.#wait(reserve.none);
+    return this.#wait(reserve);
   }
 
-  #wait(none: boolean): number {
+  #wait(reserve: Reserve): number {
+    const { none } = reserve;
     const now = performance.now();
     // Time counts that began and ended with the computer having none.
     if (!none) this.#since = 0;
@@ -80,6 +81,7 @@ export class AbsentPages {
       this.#told = true;
     }
     this.#slept = false;
+    reserve.waits();
     this.host.nap(this.#still);
     return 0;
   }

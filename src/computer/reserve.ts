@@ -7,6 +7,7 @@
  *   +0x008  ASKED    1: the main thread has been told to look
  *   +0x00c  LOW      below so many frames it is to be told
  *   +0x010  NONE     1: the main thread has looked, and the computer has no frame for it
+ *   +0x014  WAITS    1: a hart sleeps until there are frames again, if it finds none once more
  *   +0x800  512 slots: a frame, 0, or while somebody takes it the frame with its sign changed
  *
  *     slot F ──▶ -F ──▶ the page's entry: absent ──▶ F      ──▶ slot 0
@@ -21,6 +22,7 @@ const CURSOR = 1;
 const ASKED = 2;
 const LOW = 3;
 const NONE = 4;
+const WAITS = 5;
 const FIRST_SLOT = 512;
 /** As many frames as a reserve has room for. */
 export const RESERVE_FRAMES = 512;
@@ -76,6 +78,16 @@ export class Reserve {
     const at = this.#at;
     const level = Atomics.load(words, at + LEVEL);
     return (level === 0 || level < Atomics.load(words, at + LOW)) && Atomics.exchange(words, at + ASKED, 1) === 0;
+  }
+
+  /** To be called before a hart looks whether it is still empty, and sleeps if it is. */
+  waits(): void {
+    Atomics.store(this.words, this.#at + WAITS, 1);
+  }
+
+  /** Whether a hart may sleep that is to be woken now, after frames were put in: once. Main thread only. */
+  takeWaits(): boolean {
+    return Atomics.exchange(this.words, this.#at + WAITS, 0) === 1;
   }
 
   /** Puts cleared frames in; main thread only, who knows that there is room. */

@@ -72,6 +72,7 @@ describe('a space with absent pages', () => {
     const waits: number[] = [];
     const space = new LogicalAddressSpace(machine, 1024, 1024, {
       starved: () => undefined,
+      refilled: () => undefined,
       tookOthers: () => undefined,
       forget: () => {
         waits.push(frames.free);
@@ -112,6 +113,7 @@ describe('a space with absent pages', () => {
     const pressed: number[] = [];
     const host = {
       forget: () => Promise.resolve(),
+      refilled: () => undefined,
       starved: () => pressed.push(-1),
       tookOthers: () => pressed.push(frames.available),
     };
@@ -154,6 +156,42 @@ describe('a space with absent pages', () => {
     assert.equal(frames.available, cushion(frames));
     for (let n = frames.available; n > 0; n--) assert.ok(space.offsetOf(at(page++), true) >= 0);
     assert.ok(!space.fill(page));
+    space.release();
+  });
+
+  it('wakes harts that wait when there are frames again, and nobody else', () => {
+    const machine = machineOf(8 * MIB);
+    let woken = 0;
+    const space = new LogicalAddressSpace(machine, 4096, 0, {
+      forget: () => Promise.resolve(),
+      refilled: () => woken++,
+      starved: () => undefined,
+      tookOthers: () => undefined,
+    });
+    const reserve = new Reserve(machine.words, space.reserve);
+    const eat = (from: number): number => {
+      let page = from;
+      while (touch(machine, space, page)) page++;
+      return page;
+    };
+    const first = eat(0);
+    space.replenish();
+    assert.equal(woken, 0, 'none waits');
+    const second = eat(first);
+    reserve.waits();
+    space.replenish();
+    space.replenish();
+    assert.equal(woken, 1);
+    // Where there is nothing they sleep on.
+    const all = new LogicalAddressSpace(machine, 4096, 0);
+    for (let page = 0; all.fill(page); page++);
+    eat(second);
+    reserve.waits();
+    space.replenish();
+    assert.deepEqual([woken, space.starving], [1, true]);
+    all.release();
+    space.replenish();
+    assert.deepEqual([woken, space.starving], [2, false]);
     space.release();
   });
 

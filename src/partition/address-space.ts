@@ -39,6 +39,8 @@ export const cushion = (frames: { readonly total: number }): number =>
 export interface SpaceHost {
   /** Resolves when no hart of the instance uses what it has looked up in the map before. */
   forget(): Promise<void>;
+  /** There are frames in the reserve that was empty: harts may sleep until then. */
+  refilled(): void;
   /** A device was to write to a page, and there is no frame for it. */
   starved(): void;
   /** It has taken frames that were not promised to it, or wanted to. */
@@ -47,6 +49,7 @@ export interface SpaceHost {
 
 const ALONE: SpaceHost = {
   forget: () => Promise.resolve(),
+  refilled: () => undefined,
   starved: () => undefined,
   tookOthers: () => undefined,
 };
@@ -219,6 +222,7 @@ export class LogicalAddressSpace implements DmaSpace {
     const count = Math.min(withinReach, most - level);
     if (count > 0) this.#reserve.put(this.#share.take(count));
     this.#reserve.looked(wanted > level && withinReach === 0, Math.ceil(most / 2));
+    if (this.#reserve.level > 0 && this.#reserve.takeWaits()) this.host.refilled();
     if (wanted > level && this.#share.taken >= this.guaranteed) this.host.tookOthers();
   }
 

@@ -107,6 +107,9 @@ export class Partition {
     this.#words = new AtomicWords(machine.memory.words);
     this.space = new LogicalAddressSpace(machine.memory, pages, guaranteed, {
       forget: () => this.forget(),
+      refilled: () => {
+        if (mayMove(this.#standing)) this.#all(SIGNAL);
+      },
       starved: () => this.onMessage({ type: 'out-of-frames' }, 0),
       tookOthers: () => machine.framesTaken(),
     });
