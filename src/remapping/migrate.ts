@@ -10,7 +10,7 @@ import { stillFits } from '../domain/checkpoint/outline.js';
 import { Undo } from '../domain/undo.js';
 import { inTurn } from '../domain/in-turn.js';
 import { changed, Preparation } from './preparation.js';
-import { canWait, comeToRest, MOST_ATTEMPTS, type Tries } from './standstill.js';
+import { canWait, comeToRest, firstTry, MOST_ATTEMPTS, tryAgain, type Tries } from './standstill.js';
 import { aMoment } from './survey.js';
 import { reasonOf, Tidying, type Untidied } from './tidying.js';
 
@@ -85,6 +85,8 @@ export interface MigrationReport {
   readonly pids: readonly number[];
   /** How often the domain was frozen; more than once where it was first doing what cannot be moved. The pause is the last. */
   readonly attempts: number;
+  /** Why each of the others was given up: what it was doing, or what would not stand still in time. */
+  readonly frozenAgain: readonly string[];
   /** What could not be put in order after the domain had gone on in the destination; usually nothing. */
   readonly untidied: readonly Untidied[];
 }
@@ -117,7 +119,7 @@ async function tryToMove(options: MigrationOptions): Promise<Moved> {
     reached = step;
     return options.onStep?.(step);
   };
-  for (const tries: Tries = { attempts: 1, preparations: 1 }; ;) {
+  for (const tries = firstTry(); ;) {
     try {
       return await moveOnce({ ...options, onStep }, tries);
     } catch (e) {
@@ -125,7 +127,7 @@ async function tryToMove(options: MigrationOptions): Promise<Moved> {
       const passing = e instanceof DomainError && e.passing && reached !== 'survey';
       if (!passing || tries.attempts >= MOST_ATTEMPTS || tries.preparations >= MOST_ATTEMPTS) throw e;
       if (BEFORE_FREEZE.includes(reached)) tries.preparations++;
-      else tries.attempts++;
+      else tryAgain(tries, e);
       await aMoment();
     }
   }
@@ -214,6 +216,7 @@ async function moveOnce(options: MigrationOptions, tries: Tries): Promise<Moved>
         domainBytes: image.processes.reduce((n, p) => n + total(p.pages), 0),
         pids: image.processes.map((p) => p.view.pid),
         attempts: tries.attempts,
+        frozenAgain: tries.reasons,
         untidied: tidying.untidied,
       },
     };

@@ -8,6 +8,7 @@ import type { Undo } from '../domain/undo.js';
 import type { MigrationOptions, Step } from './migrate.js';
 import { changed, type Preparation } from './preparation.js';
 import { aMoment, changeOf, type Change } from './survey.js';
+import { reasonOf } from './tidying.js';
 
 /** A domain that stands still, and when that was: milliseconds, monotonic. */
 export interface Standstill {
@@ -35,6 +36,16 @@ export interface Tries {
   /** Freezes. */
   attempts: number;
   preparations: number;
+  /** Why it was not moved at each freeze before the last. */
+  readonly reasons: string[];
+}
+
+export const firstTry = (): Tries => ({ attempts: 1, preparations: 1, reasons: [] });
+
+/** It has to be frozen once more. */
+export function tryAgain(tries: Tries, reason: unknown): void {
+  tries.attempts++;
+  tries.reasons.push(reasonOf(reason));
 }
 
 /** From now on it is moved even if its processes have changed. */
@@ -73,7 +84,7 @@ export async function comeToRest(
         if (!(e instanceof Another)) throw e;
         await undo.run(depth);
         if (tries.attempts >= MOST_ATTEMPTS) throw e.reason;
-        tries.attempts++;
+        tryAgain(tries, e.reason);
         change = e.change;
       }
       if (freezes >= FREEZES_EACH) break;

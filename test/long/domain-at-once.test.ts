@@ -34,7 +34,9 @@ test('domains that are moved at the same time move one after the other, each as 
           domain,
           (step) => void order.push(`${domain.spec.name} ${step}`),
         );
-        assert.equal(report.attempts, 1);
+        assert.equal(report.attempts, 1 + report.frozenAgain.length);
+        // Ten that compute have two harts: they may not all come to stand still in time. Nothing else is a reason.
+        for (const why of report.frozenAgain) assert.match(why, /a wait that cannot be interrupted/);
         return moved;
       }),
     );

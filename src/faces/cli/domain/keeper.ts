@@ -152,8 +152,8 @@ export class DomainKeeper {
         },
       })
       .finally(() => this.#expect(to, -1));
-    const { pauseMs, attempts, framesFlipped, bytesCopied, pids, untidied } = report;
-    const more = { pauseMs, attempts, framesFlipped, bytesCopied, pids, untidied };
+    const { pauseMs, attempts, frozenAgain, framesFlipped, bytesCopied, pids, untidied } = report;
+    const more = { pauseMs, attempts, frozenAgain, framesFlipped, bytesCopied, pids, untidied };
     return { domain: name, from, to: to.name, kernel: to.kernel, ...more };
   }
 
