@@ -1,8 +1,9 @@
 /** A hostile guest and what the host does to it; when it stands still, or has ended itself, another takes its place. */
+import { ComputerError } from '../../src/computer/errors.js';
 import { MemoryDisk } from '../../src/computer/virtio/block-backend.js';
 import type { LaidOut } from '../../src/guest/hands/batch.js';
 import { MailboxTransport } from '../../src/guest/hands/transport.js';
-import { OsInstance } from '../../src/guest/os-instance.js';
+import { OsInstance, type OsOptions } from '../../src/guest/os-instance.js';
 import type { Random } from '../../src/hart/testing/random.js';
 import { InterpositionError } from '../../src/interposition/errors.js';
 import type { Vmm } from '../../src/partition/vmm.js';
@@ -18,6 +19,8 @@ export class Hostile {
   reboots = 0;
   refused = 0;
   gadgets = 0;
+  /** It has ended, and there was no room for another in its place. */
+  isGone = false;
   #transport!: MailboxTransport;
   #asking = false;
   #switching: Promise<unknown> = Promise.resolve();
@@ -29,6 +32,8 @@ export class Hostile {
     private readonly vmm: Vmm,
     private readonly name: string,
     random: Random,
+    /** What it has of harts and memory. */
+    private readonly claim: () => Partial<OsOptions>,
     private readonly found: (what: string) => void,
   ) {
     this.os = this.#boot(random);
@@ -42,7 +47,8 @@ export class Hostile {
       kernel,
       memory: MEMORY,
       harts,
-      ...(random.oneIn(2) && { guaranteed: MEMORY / 2 }),
+      ...(random.oneIn(3) && { maxMemory: MEMORY + 8 * MIB }),
+      ...this.claim(),
       disks: [new MemoryDisk(new Uint8Array(MIB))],
       nics: [{ mac: Uint8Array.of(0x52, 0x54, 0, 0, 0, 9) }],
     });
@@ -84,13 +90,21 @@ export class Hostile {
     if (rounds !== this.#rounds) this.#progress = performance.now();
     this.#rounds = rounds;
     if (!this.#over && performance.now() - this.#progress < STUCK && !random.oneIn(200)) return;
-    await this.end();
-    this.reboots++;
-    this.os = this.#boot(random);
+    if (!this.isGone) await this.end();
+    this.isGone = true;
+    try {
+      this.os = this.#boot(random);
+      this.isGone = false;
+      this.reboots++;
+    } catch (error) {
+      // The other one has taken what was left.
+      if (!(error instanceof ComputerError && error.code === 'no-frames')) throw error;
+    }
   }
 
   /** Switches it off, whatever goes on. */
   async end(): Promise<void> {
+    if (this.isGone) return;
     this.gadgets += this.#count();
     this.refused += this.os.refusedDmas;
     this.#transport.close();

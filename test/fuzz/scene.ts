@@ -4,7 +4,7 @@
  * time; what a seed decides is what the guests are and what the host does, in which order.
  */
 import { nodePlatform } from '../../src/adapters/node/platform.js';
-import { OsInstance } from '../../src/guest/os-instance.js';
+import { OsInstance, type OsOptions } from '../../src/guest/os-instance.js';
 import { BARE_MEMORY } from '../../src/guest/testing/bare-kernel.js';
 import { watcherKernel, watchOf } from '../../src/guest/testing/watcher.js';
 import { Random } from '../../src/hart/testing/random.js';
@@ -59,15 +59,26 @@ class Scene {
   constructor(readonly seed: number) {
     const random = (this.#random = new Random(seed));
     const engine = random.pick([{}, {}, { threshold: 0 }, { threshold: 1, batch: 1, eager: true, maxRegions: 8 }]);
-    this.#vmm = new Vmm(nodePlatform, {
-      memory: (WATCHERS + HOSTILES) * 36 * MIB,
-      harts: WATCHERS + 2 * HOSTILES,
-      engine,
+    const isShared = random.oneIn(3);
+    // What the honest ones were promised is theirs; the others may find that there is no more.
+    const isTight = random.oneIn(3);
+    const memory = (WATCHERS + HOSTILES) * (isTight ? 26 : 40) * MIB;
+    this.#vmm = new Vmm(nodePlatform, { memory, harts: isShared ? 2 : WATCHERS + 2 * HOSTILES, engine });
+    const claim = (): Partial<OsOptions> =>
+      isShared ? { share: { weight: random.between(1, 100), cpu: random.oneIn(3) ? 0.5 : Infinity } } : {};
+    const hostileClaim = (): Partial<OsOptions> => ({
+      ...claim(),
+      ...((isTight || random.oneIn(2)) && { guaranteed: 8 * MIB }),
     });
     this.#begun.memory = this.#vmm.freeMemory;
     this.#begun.harts = this.#vmm.freeHarts;
     this.#watchers = Array.from({ length: WATCHERS }, (_, i) => {
-      const os = new OsInstance(this.#vmm, { name: `watcher ${i}`, kernel: watcherKernel(), memory: BARE_MEMORY });
+      const os = new OsInstance(this.#vmm, {
+        name: `watcher ${i}`,
+        kernel: watcherKernel(),
+        memory: BARE_MEMORY,
+        ...claim(),
+      });
       void os.ended.then(({ kind }) => {
         if (kind !== 'stopped') this.found(`watcher ${i} ended: ${kind}`);
       });
@@ -76,7 +87,7 @@ class Scene {
     });
     this.#hostiles = Array.from(
       { length: HOSTILES },
-      (_, i) => new Hostile(this.#vmm, `hostile ${i}`, random, (what) => this.found(what)),
+      (_, i) => new Hostile(this.#vmm, `hostile ${i}`, random, hostileClaim, (what) => this.found(what)),
     );
   }
 
@@ -114,6 +125,7 @@ class Scene {
 
   async #act(random: Random): Promise<void> {
     const hostile = random.pick(this.#hostiles);
+    if (hostile.isGone) return hostile.rebootIfStuck(random);
     switch (random.below(10)) {
       case 0:
       case 1:
@@ -139,7 +151,7 @@ class Scene {
   }
 
   async #flip(random: Random): Promise<void> {
-    const all = [...this.#watchers, ...this.#hostiles.map(({ os }) => os)];
+    const all = [...this.#watchers, ...this.#hostiles.filter(({ isGone }) => !isGone).map(({ os }) => os)];
     const [one, other] = [random.pick(all), random.pick(all)];
     if (one === other) return;
     this.#flips += await flipUnseen(one.partition, other.partition, random);
