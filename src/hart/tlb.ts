@@ -147,3 +147,5 @@ export const HART_BLOCK_SIZE = hartBlockSize(PREDECODE_PAGES);
 export const ACCESS_READ = 0;
 export const ACCESS_WRITE = 1;
 export const ACCESS_FETCH = 2;
+/** A write of zeros only (`cbo.zero`): to an absent page it changes nothing, and needs no frame. */
+export const ACCESS_CLEAR = 3;

@@ -27,10 +27,11 @@ import { REGION_REFUSES, REGION_STRADDLES } from '../exits.js';
 import { behindOf, behindReach, byteOf, firstOf, isFinalOf, spanOf, widthOf, writesOf } from '../slow-access.js';
 import { EXIT_A, EXIT_B, PC, PRIVILEGE, REGION_REASON, SENVCFG, TLB_BASE, UNCOUNTED } from '../state.js';
 import { tlbEntry } from '../tlb-entry.js';
-import { ACCESS_READ, ACCESS_WRITE, TLB_HOST_PAGE, TLB_READ_TAG } from '../tlb.js';
+import { ACCESS_CLEAR, ACCESS_READ, ACCESS_WRITE, TLB_HOST_PAGE, TLB_READ_TAG, TLB_WRITE_TAG } from '../tlb.js';
 import type { Imports } from './imports.js';
 import {
   REFILL_ACCESS_FAULT,
+  REFILL_CLEAR,
   REFILL_AGAIN,
   REFILL_MMIO,
   REFILL_OTHER,
@@ -62,7 +63,7 @@ export function buildAccess(module: ModuleBuilder, parts: Parts): AccessFunction
     storeSlow: buildStoreSlow(module, parts),
     reach: buildReach(module, parts),
     atomicHost: buildAtomicHost(module, parts, lookUp),
-    cboZero: buildCboZero(module, parts, lookUp),
+    cboZero: buildCboZero(module, parts),
   };
 }
 
@@ -277,7 +278,7 @@ function buildAtomicHost(module: ModuleBuilder, parts: Parts, lookUp: Callable<t
 }
 
 /** Zicboz (CMO specification 2.7): blocks of 64 bytes. */
-function buildCboZero(module: ModuleBuilder, parts: Parts, lookUp: Callable<typeof I32>): Callable<typeof I32> {
+function buildCboZero(module: ModuleBuilder, parts: Parts): Callable<typeof I32> {
   const f = module.function([I32, I64, I64], I32, 'cboZero');
   const h = f.param(I32, 0);
   const pc = f.param(I64, 1);
@@ -287,7 +288,15 @@ function buildCboZero(module: ModuleBuilder, parts: Parts, lookUp: Callable<type
     f.call(parts.traps.trap, h, pc, i64.const(CAUSE_ILLEGAL), i64.const(0));
     f.return(i32.const(1));
   });
-  const host = f.local(I32, call(lookUp, h, va, i32.const(ACCESS_WRITE)));
+  const entry = f.local(I32, entryOf(h, va));
+  const isKnown = i64.eq(i64.load(entry, TLB_WRITE_TAG), i64.and(va, i64.const(-4096)));
+  const host = f.local(I32);
+  f.if(
+    isKnown,
+    () => f.set(host, i32.load(entry, TLB_HOST_PAGE)),
+    () => f.set(host, call(parts.mmu.refill, h, va, i32.const(ACCESS_CLEAR))),
+  );
+  f.if(i32.eq(host, i32.const(REFILL_CLEAR)), () => f.return(i32.const(0)));
   trapOnFault(f, parts, h, pc, va, host, CAUSE_STORE_PAGE, CAUSE_STORE_ACCESS, () => f.return(i32.const(1)));
   f.if(i32.eq(host, i32.const(REFILL_MMIO)), () => {
     f.call(parts.traps.trap, h, pc, i64.const(CAUSE_STORE_ACCESS), va);

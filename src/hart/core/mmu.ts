@@ -40,6 +40,7 @@ import {
   TLB_SUPERPAGES,
 } from '../state.js';
 import {
+  ACCESS_CLEAR,
   ACCESS_FETCH,
   ACCESS_WRITE,
   MODES,
@@ -68,6 +69,8 @@ export const REFILL_ACCESS_FAULT = -2;
 export const REFILL_MMIO = -3;
 /** Memory without a frame, and there is none now: the instruction is to be begun again (`TrapFunctions.again`). */
 export const REFILL_AGAIN = -4;
+/** To a block that is to be cleared: it lies in memory without a frame, which is clear. */
+export const REFILL_CLEAR = -5;
 /** Bits that only such answers have. */
 export const REFILL_OTHER = 0xfff;
 
@@ -126,7 +129,10 @@ function buildRefill(module: ModuleBuilder, imports: Imports, hostOf: Callable<t
   const f = module.function([I32, I64, I32], I32, 'refill');
   const h = f.param(I32, 0);
   const va = f.param(I64, 1);
-  const access = f.param(I32, 2);
+  const asked = f.param(I32, 2);
+  const clears = i32.eq(asked, i32.const(ACCESS_CLEAR));
+  /** What is to be allowed is the same for clearing as for any write. */
+  const access = f.local(I32, choose(clears, i32.const(ACCESS_WRITE), asked));
   const isFetch = i32.eq(access, i32.const(ACCESS_FETCH));
   /** Guest-physical address of the byte at va. */
   const physical = f.local(I64, va);
@@ -154,6 +160,7 @@ function buildRefill(module: ModuleBuilder, imports: Imports, hostOf: Callable<t
   const entry = f.local(I32, i32.load(i32.add(i32.load(h, PAGE_MAP), i32.shl(i32.wrap(page), i32.const(2)))));
   f.if(i32.eqz(i32.and(entry, i32.const(PAGE_PRESENT))), () => {
     f.if(i32.eqz(i32.and(entry, i32.const(PAGE_ABSENT))), notMemory);
+    f.if(clears, () => f.return(i32.const(REFILL_CLEAR)));
     f.set(entry, call(imports.fillPage, h, i32.wrap(page)));
     f.if(i32.eqz(i32.and(entry, i32.const(PAGE_PRESENT))), () =>
       f.return(choose(entry, i32.const(REFILL_ACCESS_FAULT), i32.const(REFILL_AGAIN))),
