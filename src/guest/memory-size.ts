@@ -14,6 +14,8 @@ import { GuestError } from './errors.js';
 import type { Holder } from './pressure.js';
 
 const PAGE = 4096;
+/** So long what a guest has said of its memory is taken for how it is (ms). */
+const FRESH = 500;
 const mib = (pages: number): string => `${Math.round((pages * PAGE) / 2 ** 20)} MiB`;
 
 /** What it changes in an OS instance's address space. In pages. */
@@ -73,6 +75,9 @@ export class MemorySize {
   #ceiling: number;
   #waiting: Waiting | undefined;
   #statistics: GuestMemoryStatistics | undefined;
+  /** Frames that it had and did not need when it said how it stands, and when that was. */
+  #reclaimable = 0;
+  #saidAt = -Infinity;
   #isOver = false;
 
   /** In pages. `guaranteed`: undefined, if all of what it is given is its own. */
@@ -89,13 +94,13 @@ export class MemorySize {
     this.#asked = this.#ceiling = memory;
     this.#space.limit = memory;
     this.#pages.onChange = () => this.#look();
-    this.#balloon.onStatistics = (statistics) => (this.#statistics = statistics);
+    this.#balloon.onStatistics = (statistics) => this.#said(statistics);
     this.#aim();
   }
 
   /** Has the guest say anew how it stands, for the next who looks. */
   report(): MemoryReport {
-    this.#balloon.askStatistics();
+    this.ask();
     return {
       size: this.#asked * PAGE,
       maxMemory: this.#most * PAGE,
@@ -110,7 +115,13 @@ export class MemorySize {
   /** As the policy for a computer that is short of memory sees it. */
   get holder(): Holder {
     const { taken, guaranteed } = this.#space;
-    return { resident: taken, guaranteed, size: this.#asked, ceiling: this.#ceiling };
+    const reclaimable = performance.now() - this.#saidAt < FRESH ? this.#reclaimable : undefined;
+    return { resident: taken, guaranteed, size: this.#asked, ceiling: this.#ceiling, reclaimable };
+  }
+
+  /** Has the guest say how it stands with its memory. */
+  ask(): void {
+    if (!this.#isOver) this.#balloon.askStatistics();
   }
 
   /** What it may have now, of what it was given. */
@@ -161,6 +172,15 @@ export class MemorySize {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.reject(this.#ended());
+  }
+
+  #said(statistics: GuestMemoryStatistics): void {
+    this.#statistics = statistics;
+    if (statistics.available === undefined) return;
+    // What lies free in it and has no frame is available too.
+    const used = this.#usable - Math.floor(statistics.available / PAGE);
+    this.#reclaimable = this.#space.taken - used;
+    this.#saidAt = performance.now();
   }
 
   get #most(): number {

@@ -9,11 +9,18 @@ const holder = fc
     guaranteed: fc.integer({ min: 0, max: 250_000 }),
     resident: fc.integer({ min: 0, max: 200_000 }),
     ceiling: fc.integer({ min: 0, max: 200_000 }),
+    reclaimable: fc.option(fc.integer({ min: -100, max: 250_000 }), { nil: undefined }),
   })
-  .map(({ size, guaranteed, resident, ceiling }): Holder => {
+  .map(({ size, guaranteed, resident, ceiling, reclaimable }): Holder => {
     // A ceiling lies between guarantee and size.
     const least = Math.min(guaranteed, size);
-    return { size, guaranteed, resident: Math.min(resident, size), ceiling: least + (ceiling % (size - least + 1)) };
+    return {
+      size,
+      guaranteed,
+      resident: Math.min(resident, size),
+      ceiling: least + (ceiling % (size - least + 1)),
+      reclaimable,
+    };
   });
 const holders = fc.array(holder, { maxLength: 8 });
 const wanted = fc.integer({ min: -1000, max: 300_000 });
@@ -21,8 +28,8 @@ const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0)
 
 void test('pressing: nobody below the guarantee, no step too large, not more than is wanted, and something if anybody has it', () => {
   fc.assert(
-    fc.property(wanted, holders, (frames, list) => {
-      const after = press(frames, list);
+    fc.property(wanted, fc.boolean(), holders, (frames, isUrgent, list) => {
+      const after = press(frames, isUrgent, list);
       list.forEach((h, i) => {
         const asked = h.ceiling - (after[i] ?? NaN);
         assert.ok(asked >= 0, 'a ceiling only comes down');
@@ -34,10 +41,24 @@ void test('pressing: nobody below the guarantee, no step too large, not more tha
       // Rounded up for each.
       assert.ok(owes <= Math.max(owed, frames + list.length));
       const able = list.some((h) => Math.min(h.resident, h.ceiling) > h.guaranteed && h.resident - h.ceiling < STEP);
-      if (frames > owed && able) assert.ok(owes > owed, 'somebody is asked');
+      if (frames > owed && able && isUrgent && list.every((h) => (h.reclaimable ?? 0) < STEP)) {
+        assert.ok(owes > owed, 'somebody is asked');
+      }
     }),
     { numRuns: 2000, seed: 3 },
   );
+});
+
+void test('who could free some is asked first; who uses all of it only where it is urgent, and nobody else could', () => {
+  const one = { resident: 60_000, guaranteed: 10_000, size: 80_000, ceiling: 80_000 };
+  const [keeps, uses, silent] = [{ ...one, reclaimable: STEP }, { ...one, reclaimable: STEP - 1 }, one];
+  for (const isUrgent of [false, true]) {
+    assert.deepEqual(press(30_000, isUrgent, [keeps, uses, silent]), [60_000 - STEP, 80_000, 80_000]);
+  }
+  assert.deepEqual(press(30_000, false, [uses, silent]), [80_000, 80_000]);
+  assert.deepEqual(press(30_000, true, [uses, silent]), [60_000 - STEP, 60_000 - STEP]);
+  // What it was asked for already it has not freed yet.
+  assert.deepEqual(press(30_000, false, [{ ...keeps, ceiling: 60_000 - STEP }]), [60_000 - STEP]);
 });
 
 void test('easing: never above the size, never more than there is, all of it where there is enough', () => {
@@ -64,12 +85,13 @@ void test('guests that follow: what is wanted comes free in the end, each gives 
         const most = sum(now.map((h) => Math.max(0, h.resident - h.guaranteed)));
         let free = 0;
         for (let round = 0; round < 2000 && free < Math.min(frames, most); round++) {
-          press(frames - free, now).forEach((ceiling, i) => {
+          press(frames - free, true, now).forEach((ceiling, i) => {
             const h = now[i];
             if (h === undefined) return;
             const resident = Math.min(h.resident, ceiling);
             free += h.resident - resident;
-            now[i] = { ...h, ceiling, resident };
+            const reclaimable = h.reclaimable && h.reclaimable - (h.resident - resident);
+            now[i] = { ...h, ceiling, resident, reclaimable };
           });
         }
         assert.ok(free >= Math.min(frames, most), `${free} of ${Math.min(frames, most)}`);

@@ -1,7 +1,8 @@
 /**
  * Who gives memory back when the computer runs out of it. OS instances that have more than what they were guaranteed are
- * asked, through their balloons, to do with less: step by step, so that each kernel drops its caches and swaps before it has
- * to end anything, and none below its guarantee. When there is enough again they may have more, step by step too.
+ * asked, through their balloons, to do with less: step by step, and none below its guarantee. First those whose kernels say
+ * that they could free some: they drop caches. Only where it is urgent those who use what they have: they swap, or end a
+ * process. When there is enough again they may have more, step by step too.
  *
  * Pages, all of it. Pure: what is done with the answer is memory-pressure.ts.
  *
@@ -20,6 +21,8 @@ export interface Holder {
   readonly size: number;
   /** What it may have of that now. */
   readonly ceiling: number;
+  /** Frames that it could free without harm, as its kernel has said just now; undefined: it has said nothing. */
+  readonly reclaimable?: number | undefined;
 }
 
 /** More than so much nobody is asked for at a time: 16 MiB. */
@@ -32,14 +35,31 @@ const owes = ({ resident, ceiling }: Holder): number => Math.max(0, resident - c
 const spare = (holder: Holder): number =>
   Math.max(0, Math.min(holder.resident, holder.ceiling) - Math.min(holder.guaranteed, holder.size));
 
-/** The ceilings with which `wanted` frames come free, as far as one step goes: each gives in proportion to what it has beyond its guarantee. */
-export function press(wanted: number, holders: readonly Holder[]): number[] {
+/**
+ * What it could free of that. Little is none: who is asked for some can have no more than he has now, and who keeps little
+ * that he does not need may be about to need more.
+ */
+const idle = (holder: Holder): number => {
+  const { reclaimable = 0 } = holder;
+  return reclaimable < STEP ? 0 : Math.min(spare(holder), Math.max(0, reclaimable - owes(holder)));
+};
+
+/**
+ * The ceilings with which `wanted` frames come free, as far as one step goes: each gives in proportion to what it could
+ * free, or, where that is nothing and it is urgent, to what it has beyond its guarantee.
+ */
+export function press(wanted: number, isUrgent: boolean, holders: readonly Holder[]): number[] {
   const left = wanted - holders.reduce((sum, holder) => sum + owes(holder), 0);
-  const all = holders.reduce((sum, holder) => sum + spare(holder), 0);
+  let has = idle;
+  let all = holders.reduce((sum, holder) => sum + has(holder), 0);
+  if (all === 0 && isUrgent) {
+    has = spare;
+    all = holders.reduce((sum, holder) => sum + has(holder), 0);
+  }
   return holders.map((holder) => {
     const room = STEP - owes(holder);
     if (left <= 0 || all === 0 || room <= 0) return holder.ceiling;
-    const share = Math.min(room, spare(holder), Math.ceil((left * spare(holder)) / all));
+    const share = Math.min(room, has(holder), Math.ceil((left * has(holder)) / all));
     return share === 0 ? holder.ceiling : Math.min(holder.resident, holder.ceiling) - share;
   });
 }

@@ -16,8 +16,13 @@ class Obedient {
     this.resident = this.ceiling = size;
   }
   get holder(): Holder {
-    return { resident: this.resident, guaranteed: this.guaranteed, size: this.size, ceiling: this.ceiling };
+    const { resident, guaranteed, size, ceiling } = this;
+    return { resident, guaranteed, size, ceiling, reclaimable: resident };
   }
+  ask(): void {
+    this.asked++;
+  }
+  asked = 0;
   lend(ceiling: number): void {
     this.ceiling = ceiling;
     const gives = Math.max(0, this.resident - ceiling);
@@ -36,6 +41,7 @@ void test('who has more than the guarantee gives under pressure, and has it agai
   try {
     for (let i = 0; i < 3; i++) computer.onPressure(8_000);
     assert.deepEqual([poor.ceiling, rich.size - rich.ceiling, frames.available], [40_000, 3 * 4096, 3 * 4096]);
+    assert.equal(rich.asked, 3, 'how it stands is asked for each time');
     // Less than an eighth is free: that may be wanted any moment.
     mock.timers.tick(1000);
     assert.equal(rich.size - rich.ceiling, 3 * 4096);

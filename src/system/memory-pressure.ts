@@ -9,6 +9,8 @@ import { ease, press } from '../guest/pressure.js';
 const EASE = 250;
 /** There is when so much of the computer's memory is free, of which so much stays free. */
 const ENOUGH_PART = 8;
+/** It is urgent when less than so much is. */
+const URGENT_PART = 64;
 
 /** Who says that frames are running out. */
 export interface PressureTeller {
@@ -44,13 +46,15 @@ export class MemoryPressure {
   #press(frames: number): void {
     if (this.#isOver) return;
     const sizes = this.sizes();
-    this.#apply(
-      sizes,
-      press(
-        frames,
-        sizes.map(({ holder }) => holder),
-      ),
+    const isUrgent = this.frames.available < this.frames.total / URGENT_PART;
+    const after = press(
+      frames,
+      isUrgent,
+      sizes.map(({ holder }) => holder),
     );
+    this.#apply(sizes, after);
+    // For the next time, which is soon.
+    for (const size of sizes) size.ask();
     this.#timer ??= setTimeout(() => this.#ease(), EASE);
   }
 
