@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Computer, type Instance } from '../src/index.js';
-import { BareGuest, FREE, honest, SBI, sbi, TICK } from './hostile/bare-guest.js';
+import { LogicalAddressSpace } from '../src/partition/address-space.js';
+import { BareGuest, enable, F_WRITE, fill, FREE, honest, SBI, sbi, start, TICK } from './hostile/bare-guest.js';
 import { MIB, testImage } from './testing/images.js';
 
 const print = (text: string): string => sbi(SBI.console, 2, text.charCodeAt(0));
@@ -168,6 +169,64 @@ test('a process that touches more than there is gets an access fault, and its ke
     assert.ok(!/[D58]/.test(guest.console.text));
   }));
 
+/** Takes all frames that are promised to nobody, as many as devices would have too, until it is released. */
+function hog(computer: Computer, ...from: readonly Instance[]): LogicalAddressSpace {
+  for (const { os } of from) os.partition.space.giveBackReserve();
+  const space = new LogicalAddressSpace(computer.vmm.machine, 2 ** 16, 0);
+  for (let page = 0; space.fill(page); page++);
+  return space;
+}
+
+test('a device that is to write where there is no frame, nor will be, ends the instance with the same reason', () =>
+  withComputer(48, async (computer) => {
+    const guest = new BareGuest();
+    const entropy = guest.queue(2, 0, 4, [{ address: FREE, length: 4096, flags: F_WRITE }]);
+    const kernel = guest.image(`
+      ${enable(2)}
+      ${start(2, [entropy])}
+      ${print('R')}
+      li s0, 0x10000000
+    wait:
+      lbu t0, 5(s0)
+      andi t0, t0, 1
+      beqz t0, wait
+      lbu t0, (s0)
+      ${fill(entropy)}
+      li t2, ${FREE}
+    look:
+      ld t0, (t2)
+      beqz t0, look
+      ${print('D')}
+    idle:
+      wfi
+      j idle`);
+    const boot = (): Promise<Instance> => computer.boot({ ...bare, kernel, memory: 32 * MIB, guaranteed: 2 * MIB });
+    const lucky = await boot();
+    await lucky.console.waitFor('R');
+    const all = hog(computer, lucky);
+    await lucky.console.write('x');
+    await lucky.console.waitFor('D');
+    await lucky.destroy();
+    all.release();
+
+    const unlucky = await computer.boot({ ...bare, kernel, memory: 32 * MIB, guaranteed: 0 });
+    await unlucky.console.waitFor('R');
+    const nothing = hog(computer, unlucky);
+    await unlucky.console.write('x');
+    assert.equal((await unlucky.ended).kind, 'out-of-frames');
+    nothing.release();
+  }));
+
+test('a boot for which there is not even memory for what is loaded is refused, and nothing is taken', () =>
+  withComputer(48, async (computer) => {
+    const { freeMemory } = computer;
+    const options = { ...bare, kernel: honest(), initramfs: new Uint8Array(64 * MIB), memory: 256 * MIB };
+    await assert.rejects(computer.boot({ ...options, guaranteed: 0 }), { code: 'no-frames' });
+    await assert.rejects(computer.boot({ ...options, guaranteed: 80 * MIB }), { code: 'no-frames' });
+    await assert.rejects(computer.boot({ ...options, guaranteed: 257 * MIB }), { code: 'invalid' });
+    assert.deepEqual([computer.freeMemory, computer.freeHarts], [freeMemory, 2]);
+  }));
+
 test('Linux has only the frames that it has touched', async () => {
   const image = await testImage('trixie');
   await withComputer(300, async (computer) => {
@@ -181,5 +240,10 @@ test('Linux has only the frames that it has touched', async () => {
     assert.ok(free - computer.freeMemory < 200 * MIB);
     await guest.shutdown();
     assert.equal(computer.freeMemory, free);
+    const { bytes, zeros } = computer.vmm.machine;
+    assert.ok(
+      bytes.subarray(zeros, zeros + 4096).every((byte) => byte === 0),
+      'nobody has written to the frame of zeros',
+    );
   });
 });

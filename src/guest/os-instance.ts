@@ -473,12 +473,12 @@ export class OsInstance implements TurnTaker {
   }
 
   #framesWanted(): string {
-    const { resident, guaranteed, pages } = this.partition.space;
+    const { resident, guaranteed, pages, taken, limit } = this.partition.space;
     const mib = (frames: number): string => `${Math.round((frames * FRAME_SIZE) / 2 ** 20)} MiB`;
-    return (
-      `${this.name} has ${mib(resident)} of its ${mib(pages)}, of which ${mib(guaranteed)} are guaranteed, and the computer ` +
-      'has no more: guarantee it more, give it less, or give the computer more memory'
-    );
+    const has = `${this.name} has ${mib(resident)} of its ${mib(pages)}, of which ${mib(guaranteed)} are guaranteed`;
+    return limit < pages && taken >= limit
+      ? `${has}, and may have ${mib(limit)}: its kernel uses memory that its balloon was to keep (virtio_balloon); give it more`
+      : `${has}, and the computer has no more: guarantee it more, give it less, or give the computer more memory`;
   }
 
   #receive(message: HartMessage, hartId: number): void {
