@@ -17,6 +17,9 @@ import { unlessAborted, type Interruption } from './interruption.js';
  */
 export async function demoCommand(args: string[]): Promise<number> {
   if (args[0] === 'io') return (await import('./demo/io/command.js')).demoIoCommand(args.slice(1));
+  if (args[0] === 'partition') {
+    return (await import('./demo/partition/command.js')).demoPartitionCommand(args.slice(1));
+  }
   return runCommand(parseDemoOptions(args), DEMO_USAGE, demonstrate);
 }
 

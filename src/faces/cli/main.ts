@@ -9,6 +9,8 @@ const HELP = `Usage: understudy COMMAND [options]
 
   demo       Redis keeps its clients while the kernel under it changes
   demo io    the monitor steps in between a guest and its devices, and away again, while they are in use
+  demo partition
+             who owns what of a computer, and what whoever probes it finds of that
   run        boots a Debian kernel, or one of yours, to a shell in this terminal
   io         devices of a running machine: who drives them; watch, limit, disturb, move, share
   domain     programs that move, running, to another kernel: runs, lists, checks, moves, stops them

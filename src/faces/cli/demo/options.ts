@@ -5,6 +5,7 @@ import { parseCommandLine, UsageError } from '../usage.js';
 
 export const DEMO_USAGE = `Usage: understudy demo [options]
        understudy demo io [options]     devices change hands while they are in use: "understudy demo io --help"
+       understudy demo partition [options]    who owns what: "understudy demo partition --help"
 
 Redis keeps its clients while the kernel under it changes. One computer, two Debian systems: "a" with
 Linux 6.12 serves, "b" with Linux 7.2 boots beside it, and the running redis-server moves from a to b by
