@@ -7,7 +7,7 @@ import { MachineMemory } from '../computer/memory.js';
 import { LogicalAddressSpace } from './address-space.js';
 
 const PAGES = 6000;
-const ROUNDS = 4;
+const ROUNDS = 2;
 
 /** What a hart's thread does: fills pages in an order of its own, waiting where the reserve is empty. */
 const HART = `
