@@ -1,6 +1,7 @@
 /** Guests that keep devices busy for ever, each beside one that does no harm. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { MemoryDisk } from '../../src/computer/virtio/block-backend.js';
 import { MIB } from '../testing/images.js';
 import { BareGuest, ecamOf, enable, F_INDIRECT, F_WRITE, fill, forever, FREE, register, start } from './bare-guest.js';
@@ -157,6 +158,54 @@ describe('chains that are long, empty or wrong', () => {
     guest.put32(queue.desc + 16 * 31 + 12, 1);
     const source = `${enable(CONSOLE)}\n${forever(`${start(CONSOLE, [queue])}\n${fill(queue)}`)}`;
     return beside([{ kernel: guest.image(source) }], busy());
+  });
+});
+
+describe('a balloon', () => {
+  // With neither disk nor network card it comes behind the entropy device.
+  const BALLOON = 3;
+  const REPORTING = 1 << 5;
+  const options = { maxMemory: 48 * MIB };
+  const MEMORY_PAGES = 48 * 256;
+
+  test('free pages without end, which it writes to meanwhile', () => {
+    const guest = new BareGuest();
+    const queue = guest.queue(BALLOON, 4, 8, [{ address: FREE, length: 12 * MIB, flags: F_WRITE }]);
+    const touch = `li t0, ${FREE}; li t1, 4096; li t2, 256; touch: sd t0, (t0); add t0, t0, t1; addi t2, t2, -1; bnez t2, touch`;
+    const source = `${enable(BALLOON)}\n${start(BALLOON, [queue], REPORTING)}\n${forever(`${fill(queue)}\n${touch}`)}`;
+    return beside([{ ...options, kernel: guest.image(source) }], (seen) => {
+      busy(5)(seen);
+      const { memory, os } = seen.guests[0] ?? assert.fail();
+      assert.ok((memory?.resident ?? Infinity) <= 32 * MIB);
+      assert.equal(os.partition.space.limit, 32 * 256);
+    });
+  });
+  test('page numbers of all sorts, each twice, in and out', () => {
+    const guest = new BareGuest();
+    const list = new Uint32Array(16_384);
+    // Behind what it has itself, and outside of memory.
+    list.forEach((_, i) => (list[i] = i % 3 === 0 ? FREE / 4096 + (i % 2048) : (i * 2_654_435_761) >>> 0));
+    const address = guest.allocate(list.byteLength);
+    guest.put(address, new Uint8Array(list.buffer));
+    const queues = [0, 1].map((q) => guest.queue(BALLOON, q, 8, [{ address, length: list.byteLength }]));
+    const source = `${enable(BALLOON)}\n${start(BALLOON, queues)}\n${forever(queues.map(fill).join('\n'))}`;
+    return beside([{ ...options, kernel: guest.image(source) }], busy(5));
+  });
+  test('all of its memory: its code, its queues, what a device is reading', () => {
+    const guest = new BareGuest();
+    const list = Uint32Array.from({ length: MEMORY_PAGES }, (_, i) => 0x8_0000 + i);
+    const address = guest.allocate(list.byteLength);
+    guest.put(address, new Uint8Array(list.buffer));
+    const queue = guest.queue(BALLOON, 0, 8, [{ address, length: list.byteLength }]);
+    const text = guest.queue(CONSOLE, 1, 32, [{ address: FREE, length: 4096 }]);
+    const source = `
+      ${enable(CONSOLE)}\n${start(CONSOLE, [text])}\n${fill(text)}
+      ${enable(BALLOON)}\n${start(BALLOON, [queue])}\n${forever(`${fill(queue)}\n${fill(text)}`)}`;
+    return beside([{ ...options, kernel: guest.image(source) }], async ({ guests }) => {
+      const { os } = guests[0] ?? assert.fail();
+      for (let i = 0; i < 500 && os.memory?.report().usable !== 0; i++) await wait(10);
+      assert.equal(os.memory?.report().usable, 0, 'it has given all of it away');
+    });
   });
 });
 
