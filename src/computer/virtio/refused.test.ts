@@ -1,6 +1,7 @@
 // Addresses that are not the guest's memory: no access is made, it is counted and told, and the device goes on as virtio 1.2 says.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { VirtioBalloon } from './balloon.js';
 import { MemoryDisk } from './block-backend.js';
 import { VirtioBlock } from './block.js';
 import { VirtioConsole } from './console.js';
@@ -94,6 +95,14 @@ for (const path of ['main', 'hart'] as const) {
 const console = (m: TestMachine): VirtioDevice => new VirtioConsole(m.host(1), { ports: [{}] });
 const net = (m: TestMachine): VirtioDevice => new VirtioNet(m.host(1), { mac: new Uint8Array(6) });
 const entropy = (m: TestMachine): VirtioDevice => new VirtioEntropy(m.host(1), (into) => into.fill(1));
+const nobodys = {
+  extent: { first: MEMORY_BASE / 4096, count: 512 },
+  inflate: () => Promise.resolve(),
+  deflate: () => Promise.resolve(),
+  report: () => Promise.resolve(),
+  reset: () => undefined,
+};
+const balloon = (m: TestMachine): VirtioDevice => new VirtioBalloon(m.host(1), nobodys);
 const block = (m: TestMachine): VirtioDevice => new VirtioBlock(m.host(1), new MemoryDisk(new Uint8Array(512)));
 type Chain = (address: number, own: number) => readonly (readonly [number, number, boolean])[];
 const withoutStatus: Record<string, [(m: TestMachine) => VirtioDevice, number, Chain]> = {
@@ -102,6 +111,7 @@ const withoutStatus: Record<string, [(m: TestMachine) => VirtioDevice, number, C
   'text for a console': [console, 1, (at) => [[at, 16, false]]],
   'a buffer for a console': [console, 0, (at) => [[at, 16, true]]],
   'random bytes': [entropy, 0, (at) => [[at, 16, true]]],
+  'numbers of pages for a balloon': [balloon, 0, (at) => [[at, 16, false]]],
   'the status of a disk': [
     block,
     0,

@@ -53,6 +53,8 @@ const DEVICES: readonly {
   },
   { id: 0x1043, queue: 1, chain: [[undefined, 16, 0]] },
   { id: 0x1044, queue: 0, chain: [[undefined, 16, WRITE]] },
+  // Numbers of pages that go into the balloon: in its own memory there lie zeroes, and no page has that number.
+  { id: 0x1045, queue: 0, chain: [[undefined, 16, 0]] },
 ];
 
 const registers = (area: string, at: number): string =>

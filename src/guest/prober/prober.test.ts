@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { nodePlatform } from '../../adapters/node/platform.js';
+import { MemoryDisk } from '../../computer/virtio/block-backend.js';
+import { Devices, groundOf } from '../../interposition/inventory.js';
 import { RAM_START } from '../../partition/address-space.js';
 import type { EngineOptions } from '../../hart/engine.js';
 import { Vmm } from '../../partition/vmm.js';
@@ -148,6 +150,44 @@ for (const [name, engine] of Object.entries(ENGINES)) {
   });
 }
 
+test('on a hart that it shares with a neighbour it finds what it finds on one of its own', async () => {
+  const { rounds } = await baseline;
+  const vmm = new Vmm(nodePlatform, { memory: MEMORY + BARE_MEMORY + 4 * MIB, harts: 1 });
+  try {
+    const share = { weight: 1, cpu: Infinity };
+    const watcher = new OsInstance(vmm, { name: 'watcher', kernel: watcherKernel(), memory: BARE_MEMORY, share });
+    watcher.start();
+    const os = new OsInstance(vmm, { name: 'prober', kernel: proberKernel(), memory: MEMORY, share });
+    os.start();
+    const prober = new Prober(os.partition.space);
+    assertSame(await prober.round(), rounds[0], 'the first round');
+    assertSame(await prober.round(), rounds[1], 'the second round');
+    const { rounds: seen, faults } = watchOf(watcher.partition.space);
+    assert.ok(seen > 0 && faults === 0, `${seen} rounds, ${faults} faults`);
+    await Promise.all([os.destroy(), watcher.destroy()]);
+  } finally {
+    await vmm.close();
+  }
+});
+
+test('a balloon that is sent elsewhere needs a reset', async () => {
+  const vmm = new Vmm(nodePlatform, { memory: 2 * MEMORY, harts: 1 });
+  try {
+    const options = { name: 'prober', kernel: proberKernel(), memory: MEMORY, guaranteed: MEMORY / 2 };
+    const os = new OsInstance(vmm, options);
+    os.start();
+    const answers = answersIn(await new Prober(os.partition.space).round());
+    const slots = answers.filter(({ asked }) => asked === 'dma').map(({ what }) => what & 0xff);
+    assert.equal(new Set(slots).size, 3);
+    const last = answers.filter(({ asked, what }) => asked === 'dma' && (what & 0xff) === Math.max(...slots));
+    assert.equal(last[0].cause, 1n, 'its own memory it can read');
+    assert.ok(last.slice(1).every(({ cause }) => cause === 64n));
+    await os.destroy();
+  } finally {
+    await vmm.close();
+  }
+});
+
 test('two harts: both are found, and no third', async () => {
   const { rounds } = await alone({}, 2);
   const answers = answersIn(rounds[0]);
@@ -160,4 +200,42 @@ test('two harts: both are found, and no third', async () => {
       [-3n, 0n],
     ],
   );
+});
+
+test('harts, memory and devices that are added to the computer are not there until they are given', async () => {
+  const vmm = new Vmm(nodePlatform, { memory: MEMORY + 2 * MIB, harts: 1, maxMemory: MEMORY + 40 * MIB, maxHarts: 2 });
+  try {
+    const inventory = new Devices(groundOf(vmm));
+    const os = new OsInstance(vmm, {
+      ...{ name: 'prober', kernel: proberKernel(), memory: MEMORY, maxHarts: 2 },
+      inventory,
+    });
+    os.start();
+    const prober = new Prober(os.partition.space);
+    const startOfHart1 = (transcript: Uint8Array): bigint | undefined =>
+      answersIn(transcript).find(({ asked, what, where }) => asked === 'sbi' && what === 1 && where === 1n)?.cause;
+    const functions = (transcript: Uint8Array): bigint[] =>
+      answersIn(transcript)
+        .filter(({ asked, what, value }) => asked === 'pci' && what === 0 && (value & 0xffffn) === 0x1af4n)
+        .map(({ where }) => where);
+    await prober.round();
+    const before = await prober.round();
+    assert.equal(startOfHart1(before), -3n);
+
+    vmm.addMemory(32 * MIB);
+    vmm.addHarts(1);
+    inventory.addDisk(new MemoryDisk(new Uint8Array(MIB)));
+    assertSame(await prober.round(), before, 'with more in the computer');
+
+    os.partition.giveHart();
+    const { slot } = os.addNic({ mac: Uint8Array.of(0x52, 0x54, 0, 0, 0, 1) });
+    const after = await prober.round();
+    assert.equal(startOfHart1(after), 0n, 'a hart that can be started');
+    const at = BigInt(0x3000_0000 + (slot << 15));
+    assert.deepEqual(functions(after), [...functions(before), at], 'a card in its slot');
+    await os.destroy();
+    await inventory.close();
+  } finally {
+    await vmm.close();
+  }
 });
