@@ -17,7 +17,7 @@ test('whoever probes finds the same beside others as alone; shares are as asked 
   assert.ok(r.wakeMs.p50 > 0 && r.wakeMs.p50 <= r.wakeMs.p99, stdout);
   assert.equal(r.given, 'vda');
   assert.match(r.kernel, /^6\.12\./);
-  assert.match(stderr, /it is given to b, which finds it: vda/);
+  assert.match(stderr, /the disk is given to b, which finds it: vda/);
 });
 
 test('Ctrl-C while the two boot ends it', async () => {

@@ -5,7 +5,7 @@ import { parseCommandLine, UsageError } from '../../usage.js';
 export const DEMO_PARTITION_USAGE = `Usage: understudy demo partition [options]
 
 Who owns what of a computer, and what each finds of it. A prober, which believes nobody and asks a computer for everything,
-runs beside two Debian systems that boot, share a hart 3 : 1, sleep and wake, get a disk that was hidden from them, and end;
+runs beside two Debian systems that boot, share a hart 3 : 1, sleep and wake, get a disk and a hart that were hidden from them, and end;
 what it finds is compared, byte for byte, with what it finds on a computer that has nothing else.
 
   --seconds S       so long the two compute, for their shares to be measured; 3 unless told

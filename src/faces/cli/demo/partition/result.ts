@@ -24,9 +24,9 @@ export interface DemoPartitionResult {
   shares: Record<string, ShareResult>;
   /** One of the two sleeps, the other computes on the same hart: how long the one takes to wake and answer (ms). */
   wakeMs: { p50: number; p99: number };
-  /** The disk was not on the bus of the instance, even when that looked, until it was given it; then it was. */
+  /** A disk and a hart were not there for the instance, even when it looked, until it was given them; then they were. */
   hiddenUntilGiven: boolean;
-  /** What the instance's kernel calls it. */
+  /** What the instance's kernel calls the disk. */
   given: string;
   /** In the end each frame had one owner or none, and nothing was missing. */
   booksBalance: boolean;

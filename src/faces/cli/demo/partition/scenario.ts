@@ -1,4 +1,5 @@
 /** The demonstration itself, on the library. */
+import { readText } from '../../../../domain/linux/os.js';
 import { shortFolder } from '../../../../guest/hands/files.js';
 import { rescan } from '../../../../guest/hot-plug.js';
 import { SYS } from '../../../../guest/hands/syscalls.js';
@@ -20,9 +21,19 @@ const BUSY = ['/bin/sh', '-c', 'while :; do :; done'] as const;
 const WAKES = 200;
 const BETWEEN = 5;
 const DISK = 8 * MIB;
+/** What comes into the computer while it runs. */
+const ADDED = { memory: 64 * MIB, harts: 1 };
+const ONLINE = '/sys/devices/system/cpu/online';
 const BUS = '/sys/bus/pci/devices';
 
 type Name = keyof typeof WEIGHTS;
+
+/** Each frame has one owner, and with nobody there but the VMM itself none is missing. */
+function balances({ vmm }: Computer): boolean {
+  const { frames } = vmm.machine;
+  const own = vmm.own.reduce((sum, { count }) => sum + count, 0);
+  return makeBooks(vmm).problems.length === 0 && frames.free === frames.total - own;
+}
 
 export class PartitionScenario {
   readonly result: DemoPartitionResult = emptyResult();
@@ -43,8 +54,7 @@ export class PartitionScenario {
     await this.#probeAlone();
     signal.throwIfAborted();
     const memory = OF_PROBER + 2 * OF_LINUX + DISK;
-    const computer = await this.#computer(memory, 2);
-    const { freeMemory } = computer;
+    const computer = await this.#computer(memory, 2, ADDED);
     screen.show(computer);
     const probed = await this.#bootProber(computer);
     screen.say('two Debian systems boot beside the prober; they share a hart, with weights of 3 : 1');
@@ -62,7 +72,7 @@ export class PartitionScenario {
     await this.#probe('when they have ended');
     result.refusedDmas = probed.os.refusedDmas;
     await probed.destroy();
-    result.booksBalance = makeBooks(computer.vmm).problems.length === 0 && computer.freeMemory === freeMemory;
+    result.booksBalance = balances(computer);
     result.seconds = Math.round((performance.now() - begin) / 100) / 10;
     result.ok = isAsItShouldBe(result);
   }
@@ -73,8 +83,9 @@ export class PartitionScenario {
     await Promise.all(this.#computers.map((computer) => computer.close()));
   }
 
-  async #computer(memory: number, harts: number): Promise<Computer> {
-    const computer = await Computer.create({ memory, harts, network: false });
+  async #computer(memory: number, harts: number, more = { memory: 0, harts: 0 }): Promise<Computer> {
+    const most = { maxMemory: memory + more.memory, maxHarts: harts + more.harts };
+    const computer = await Computer.create({ memory, harts, ...most, network: false });
     this.#computers.push(computer);
     return computer;
   }
@@ -128,7 +139,14 @@ export class PartitionScenario {
   }
 
   #boot(computer: Computer, image: PreparedImage, name: Name): Promise<Carrier> {
-    return Carrier.boot(computer, { name, image, memory: OF_LINUX, weight: WEIGHTS[name], network: false });
+    return Carrier.boot(computer, {
+      name,
+      image,
+      memory: OF_LINUX,
+      weight: WEIGHTS[name],
+      maxHarts: 2,
+      network: false,
+    });
   }
 
   /** Both compute; how much of the hart has each? */
@@ -173,23 +191,30 @@ export class PartitionScenario {
     );
   }
 
-  /** A disk comes into the computer, and later to the instance. */
+  /** A disk, a hart and memory come into the computer, and later disk and hart to the instance. */
   async #hide(computer: Computer, carrier: Carrier, signal: AbortSignal): Promise<void> {
     const { result, screen } = this;
     const { hands, instance } = carrier;
     const bus = async (): Promise<string> => [...((await shortFolder(hands, BUS)) ?? [])].sort().join(' ');
+    const online = async (): Promise<string> => (await readText(hands, ONLINE)) ?? '';
     const before = await bus();
     const disk = await computer.addDisk(new MemoryDisk(new Uint8Array(DISK)));
-    screen.say(`${disk.id} was added to the computer; ${carrier.name} looks at its bus and finds nothing new`);
+    computer.addHarts(ADDED.harts);
+    computer.addMemory(ADDED.memory);
+    screen.say(`${disk.id}, a hart and memory are added to the computer; ${carrier.name} looks and finds nothing new`);
     await this.#whileProbing(rescan(hands), signal);
-    const isHidden = (await bus()) === before;
+    const isHidden = (await bus()) === before && (await online()) === '0\n';
     const { pci, name } = await instance.give(disk);
     result.given = name ?? '';
-    result.hiddenUntilGiven = isHidden && name !== undefined && (await bus()) === `${before} ${pci}`;
-    screen.say(`it is given to ${carrier.name}, which finds it: ${name ?? 'nothing'} at ${pci}`);
-    await this.#probe('when a device was given to another');
+    const isFound = name !== undefined && (await bus()) === `${before} ${pci}`;
+    screen.say(`the disk is given to ${carrier.name}, which finds it: ${name ?? 'nothing'} at ${pci}`);
+    await instance.setHarts(2);
+    result.hiddenUntilGiven = isHidden && isFound && (await online()) === '0-1\n';
+    screen.say(`${carrier.name} is given a second hart, and runs on it`);
+    await this.#probe('when a disk and a hart were given to another');
+    await instance.setHarts(1);
     await instance.takeBack(disk);
-    screen.say(`${carrier.name} has let go of it`);
+    screen.say(`${carrier.name} has let go of both`);
     await computer.devices.remove(disk);
   }
 }
