@@ -13,7 +13,19 @@ import { hostNow } from './clock.js';
 import { AtomicWords, SIGNAL, take } from './handshake.js';
 import { leaveSeat, loseSeat, seatsChanged, wantSeat } from './seats.js';
 import type { Seats } from './shared-hart.js';
-import { BUCKET, CPU, EMPTY, FILLED_AT, PLACE_DOUBLES, SHARE_DOUBLES, Shares, USED, WEIGHT } from './shares.js';
+import {
+  BUCKET,
+  CPU,
+  EMPTY,
+  FILLED_AT,
+  LOOK_AGAIN,
+  PATIENCE,
+  PLACE_DOUBLES,
+  SHARE_DOUBLES,
+  Shares,
+  USED,
+  WEIGHT,
+} from './shares.js';
 import * as S from '../hart/state.js';
 import { freeLock, lock, StateError, unlock } from './state-page.js';
 
@@ -69,9 +81,10 @@ export class SeatTable implements Seats {
     if (shared.load(h + S.SEAT) !== S.SEAT_WANTED) shares.queue(h);
     const held = wantSeat(h, shares, shared, rings);
     const empty = held ? 0 : shares.emptyFor(h);
+    const wait = shares.anyLeaves(shared) ? PATIENCE : LOOK_AGAIN;
     this.#place = shares.placeOf(h);
     unlock(this.#words, this.#lock);
-    return held ? 0 : empty > 0 ? empty : Infinity;
+    return held ? 0 : empty > 0 ? empty : wait;
   }
 
   leave(h: number, rings: number[]): void {

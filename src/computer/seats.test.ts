@@ -49,6 +49,8 @@ function outcomes(state: State, seats: number, work: Work): { after: State; ring
       places: MEMBERS.length,
       memberAt: (n) => MEMBERS[n],
       next: () => choose(those(S.SEAT_WANTED).concat(those(S.SEAT_WANTED).length === 0 ? [0] : [])),
+      overdue: () => choose([0, ...those(S.SEAT_LEAVE)]),
+      told: () => undefined,
       displaced: (h) => choose([0, ...those(S.SEAT_HELD).filter((m) => m !== h)]),
     };
     work(sharing, words, rings);
@@ -77,6 +79,9 @@ test('no more have seats than there are, nobody waits beside a free one, and who
         if (holders < seats) assert.ok(!after.words.includes(S.SEAT_WANTED), said);
         after.words.forEach((seat, i) => {
           const before = state.words[i];
+          // One whose seat was taken is told as well.
+          const evicted = before === S.SEAT_LEAVE && seat === S.SEAT_NONE;
+          if (evicted && MEMBERS[i] !== me) assert.ok(rings.includes(MEMBERS[i]), said);
           const toTell =
             seat !== before && (seat === S.SEAT_LEAVE || (seat === S.SEAT_HELD && before === S.SEAT_WANTED));
           if (toTell && MEMBERS[i] !== me) assert.ok(rings.includes(MEMBERS[i]), said);

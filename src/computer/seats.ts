@@ -7,6 +7,10 @@
  *      │               │ ╰──── want: is another to have it first? ◀──────────────╯ │
  *      ╰──── leave: it sleeps, is paused, stops ──────────────────────────────────╯
  *
+ * A hart that is to leave does so as soon as its thread looks, which is soon unless the host keeps the thread from its core,
+ * or it does something else for long. It is not waited for: its seat is taken (NONE), and when the thread looks it wants
+ * one anew.
+ *
  * Every function here is called by one thread at a time (the table's lock), and is as good as one step to all others. What
  * it leaves to be done is to signal the harts in `rings`, in steps of their own. Nothing is counted anywhere but in the
  * words themselves, so that a thread that dies in the middle leaves nothing behind that the next one does not put right.
@@ -26,6 +30,10 @@ export interface Sharing {
   next(words: SharedWords): number;
   /** Who is to leave for `h`, of those who have a seat and have not been told to; 0: nobody. */
   displaced(h: number, words: SharedWords): number;
+  /** Who was told to leave and has not, for so long that it is not waited for; 0: nobody. */
+  overdue(words: SharedWords): number;
+  /** The hart has been told to leave. */
+  told(h: number): void;
 }
 
 /** Whether a hart in this SEAT state has a seat. */
@@ -35,12 +43,18 @@ const sits = (seat: number): boolean => seat === S.SEAT_HELD || seat === S.SEAT_
 export function wantSeat(h: number, sharing: Sharing, words: SharedWords, rings: number[]): boolean {
   const sat = sits(words.load(h + S.SEAT));
   words.store(h + S.SEAT, S.SEAT_WANTED);
+  const late = sharing.overdue(words);
+  if (late !== 0) {
+    words.store(late + S.SEAT, S.SEAT_NONE);
+    // Whoever told it to leave may not have signalled it yet.
+    rings.push(late);
+  }
   fill(h, sharing, words, rings);
   if (words.load(h + S.SEAT) === S.SEAT_HELD) return true;
   // Whose slice is over waits for the end of another's; who wakes does not.
   if (sat) return false;
   const other = sharing.displaced(h, words);
-  if (other !== 0) tell(other, words, rings);
+  if (other !== 0) tell(other, sharing, words, rings);
   return false;
 }
 
@@ -70,13 +84,14 @@ export function seatsChanged(sharing: Sharing, words: SharedWords, rings: number
   for (let place = 0; place < sharing.places && tooMany > 0; place++) {
     const member = sharing.memberAt(place);
     if (member === 0 || words.load(member + S.SEAT) !== S.SEAT_HELD) continue;
-    tell(member, words, rings);
+    tell(member, sharing, words, rings);
     tooMany--;
   }
 }
 
-function tell(holder: number, words: SharedWords, rings: number[]): void {
+function tell(holder: number, sharing: Sharing, words: SharedWords, rings: number[]): void {
   words.store(holder + S.SEAT, S.SEAT_LEAVE);
+  sharing.told(holder);
   rings.push(holder);
 }
 

@@ -26,6 +26,12 @@ const CREDIT = 3;
 const DEBT = 3;
 /** What one who does not sleep may be behind or ahead by (ms), where there are several seats. */
 const LAG = 50;
+/** So long after it was told to leave its seat (ms) a hart is not waited for. */
+export const PATIENCE = 1;
+/** One who has a seat looks at its clock more often than this (ms). */
+const STUCK = 10;
+/** One who waits looks again after this (ms): who has a seat may be stuck where no signal reaches it. */
+export const LOOK_AGAIN = 50;
 /** One who wakes takes the seat of one who is ahead of it by more than this, of its own time (ms). */
 const GRANULARITY = 0.1;
 /** What a limit's bucket holds: what it lets through in so many milliseconds. */
@@ -56,6 +62,8 @@ export const OWNER = 1;
 /** Until when its time is counted; while it waits: since when it does. */
 export const SINCE = 1;
 export const SLICE_END = 2;
+/** When it was told to leave its seat. */
+export const TOLD = 3;
 export const PLACE_DOUBLES = 4;
 
 /** Records as they lie in memory; offsets count doubles. */
@@ -222,6 +230,8 @@ export class Shares implements Sharing {
     const d = this.#doubles;
     const mine = this.#ownerOf(this.placeOf(h));
     if (d[mine + EMPTY] !== 0) return 0;
+    const stuck = this.#stuck(h, words);
+    if (stuck !== 0) return stuck;
     let most = d[mine + VIRTUAL] + GRANULARITY / d[mine + WEIGHT];
     let victim = 0;
     for (let place = 0; place < this.places; place++) {
@@ -233,6 +243,38 @@ export class Shares implements Sharing {
       victim = member;
     }
     return victim;
+  }
+
+  /** Who has a seat, and has not looked for long after the end of its slice; 0: nobody. */
+  #stuck(but: number, words: SharedWords): number {
+    for (let place = 0; place < this.places; place++) {
+      const h = this.memberAt(place);
+      if (h === 0 || h === but || words.load(h + S.SEAT) !== S.SEAT_HELD) continue;
+      if (this.now - this.sliceEnd(place) > STUCK) return h;
+    }
+    return 0;
+  }
+
+  told(h: number): void {
+    this.#doubles[this.#place(this.placeOf(h)) + TOLD] = this.now;
+  }
+
+  overdue(words: SharedWords): number {
+    for (let place = 0; place < this.places; place++) {
+      const h = this.memberAt(place);
+      if (h === 0 || words.load(h + S.SEAT) !== S.SEAT_LEAVE) continue;
+      if (this.now - this.#doubles[this.#place(place) + TOLD] >= PATIENCE) return h;
+    }
+    return 0;
+  }
+
+  /** Somebody is told to leave a seat, and has not. */
+  anyLeaves(words: SharedWords): boolean {
+    for (let place = 0; place < this.places; place++) {
+      const h = this.memberAt(place);
+      if (h !== 0 && words.load(h + S.SEAT) === S.SEAT_LEAVE) return true;
+    }
+    return false;
   }
 
   /** When the slice of the hart in a place is over. Read by the hart that has it, which alone can be given another. */

@@ -226,6 +226,17 @@ const shared: Record<string, Scenario> = {
     ],
     tasks: [begin(0)],
   },
+  'one that is to leave its seat is not waited for': {
+    harts: 2,
+    partitions: 1,
+    seats: 1,
+    late: true,
+    guest: [
+      [startHart(1), compute, nap, compute],
+      [compute, compute],
+    ],
+    tasks: [begin(0)],
+  },
   'there are fewer seats, and more': {
     harts: 2,
     partitions: 1,

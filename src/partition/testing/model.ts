@@ -44,6 +44,8 @@ export interface Scenario {
   readonly seats?: number;
   /** A hart whose time is limited: it may have to wait though there is a seat. */
   readonly limited?: number;
+  /** Who is to leave its seat may be too late. */
+  readonly late?: boolean;
   /** The thread of this hart may die at any moment. */
   readonly dies?: number;
 }
@@ -268,13 +270,15 @@ export function handshakeSystem(scenario: Scenario, variant: Variant = {}): Syst
         const may = waiting.filter((h) => hartOf(h) !== scenario.limited);
         return choose(may.length < waiting.length ? [...waiting, 0] : waiting.length > 0 ? waiting : [0]);
       },
+      overdue: () => choose(scenario.late === true ? [0, ...those(S.SEAT_LEAVE)] : [0]),
+      told: () => undefined,
       displaced: (h) => choose([0, ...those(S.SEAT_HELD, h)]),
     };
   };
   const seatsOf = (state: State, words: H.SharedWords, choose: Choose): Q.Seats => ({
     want: (h, rings) => {
       if ((variant.wantSeat ?? T.wantSeat)(h, sharing(state, choose), words, rings)) return 0;
-      return hartOf(h) === scenario.limited ? 1 : Infinity;
+      return hartOf(h) === scenario.limited || scenario.late === true ? 1 : Infinity;
     },
     leave: (h, rings) => (variant.leaveSeat ?? T.leaveSeat)(h, sharing(state, choose), words, rings),
     isOver: () => choose([0, 1]) === 1,
@@ -305,6 +309,13 @@ export function handshakeSystem(scenario: Scenario, variant: Variant = {}): Syst
   const maySit = (state: State, i: number): void => {
     if (scenario.seats === undefined) return;
     const has = (hart: number): boolean => state[placeOf(blockOf(hart) + S.SEAT)] >= S.SEAT_HELD;
+    // One whose seat was taken is signalled, or about to be: it leaves its turn at once.
+    const signalled =
+      state[placeOf(blockOf(i) + S.SIGNAL)] === S.SIGNAL_RAISED ||
+      Array.from({ length: harts }, (_, other) => state[other * PER_HART + RINGS])
+        .concat(state[mainRings])
+        .some((digits) => ringsIn(digits).includes(blockOf(i)));
+    if (!has(i) && scenario.late === true && signalled) return;
     if (!has(i)) throw new Violation(`hart ${i} executes an instruction without a seat`);
     let sitting = 0;
     for (let other = 0; other < harts; other++) if (has(other)) sitting++;
