@@ -9,6 +9,30 @@ import { nextLine, Stage } from '../domain/stage.js';
 import { turnOf } from '../domain/undone.js';
 import { MIB, testImage } from '../testing/images.js';
 
+test('Linux has only the frames that it has touched', async () => {
+  const image = await testImage('trixie');
+  const computer = await Computer.create({ memory: 300 * MIB, harts: 2, network: false });
+  try {
+    const free = computer.freeMemory;
+    const guest = await computer.boot({ image, memory: 256 * MIB, guaranteed: 32 * MIB, network: false });
+    const shell = await guest.shell();
+    const command = 'head -c 12000000 /dev/urandom > /tmp/a; cp /tmp/a /tmp/b; cmp /tmp/a /tmp/b && echo same';
+    assert.match((await shell.run(command)).output, /^same/m);
+    const has = (guest.os.partition.space.resident * 4096) / MIB;
+    assert.ok(has > 60 && has < 170, `${has} MiB of 256`);
+    assert.ok(free - computer.freeMemory < 200 * MIB);
+    await guest.shutdown();
+    assert.equal(computer.freeMemory, free);
+    const { bytes, zeros } = computer.vmm.machine;
+    assert.ok(
+      bytes.subarray(zeros, zeros + 4096).every((byte) => byte === 0),
+      'nobody has written to the frame of zeros',
+    );
+  } finally {
+    await computer.close();
+  }
+});
+
 test('a guest that eats more than the computer has is told so; its neighbour goes on and has its guarantee', async () => {
   const computer = await Computer.create({ memory: 480 * MIB, harts: 2, network: false });
   try {
