@@ -7,10 +7,13 @@ import { checkPairs, exchange } from '../../src/remapping/exchange.js';
 const FRAME = 4096;
 const MOST_PAIRS = 256;
 
-/** Flips random pages; how many. */
+/** Flips random pages of two instances, or of one; how many. */
 export async function flipUnseen(one: Partition, other: Partition, random: Random): Promise<number> {
   const count = random.between(1, MOST_PAIRS);
-  const [a, b] = [distinct(count, one.space.pages, random), distinct(count, other.space.pages, random)];
+  const [a, b] =
+    one === other
+      ? halves(neighbours(2 * count, one.space.pages, random))
+      : [distinct(count, one.space.pages, random), distinct(count, other.space.pages, random)];
   const pauses = await Promise.all([one.pause(), other.pause()]);
   try {
     const held = a.map((page, i) => filled(one.space, page) && filled(other.space, b[i]));
@@ -28,6 +31,18 @@ export async function flipUnseen(one: Partition, other: Partition, random: Rando
     for (const letGo of pauses) letGo();
   }
 }
+
+/** Of a stretch that is not much longer: what lies together is of one kind. */
+function neighbours(count: number, below: number, random: Random): number[] {
+  const length = Math.min(below, count + 32);
+  const first = random.below(below - length + 1);
+  return distinct(count, length, random).map((page) => first + page);
+}
+
+const halves = (pages: readonly number[]): [number[], number[]] => [
+  pages.slice(0, pages.length / 2),
+  pages.slice(pages.length / 2),
+];
 
 function distinct(count: number, below: number, random: Random): number[] {
   const pages = new Set<number>();

@@ -153,7 +153,6 @@ class Scene {
   async #flip(random: Random): Promise<void> {
     const all = [...this.#watchers, ...this.#hostiles.filter(({ isGone }) => !isGone).map(({ os }) => os)];
     const [one, other] = [random.pick(all), random.pick(all)];
-    if (one === other) return;
     this.#flips += await flipUnseen(one.partition, other.partition, random);
   }
 

@@ -2,6 +2,7 @@
  * A bare guest that watches over itself: whatever somebody else changes of it, it notices.
  *
  *   BARE_DATA + 0    rounds      + 8   faults that it has found      + 16   where the first one was
+ *   CODE             128 pages with a function each, which is written anew in one of eight rounds, and called in all
  *   WATCHED          memory whose every doubleword it knows: in each round it compares all of them and writes others
  *
  * Registers and CSRs hold values of its own as well.
@@ -11,6 +12,11 @@ import { BARE_DATA, bareKernel } from './bare-kernel.js';
 export const WATCHED = BARE_DATA + 0x10_0000;
 /** Bytes. */
 export const WATCHED_SIZE = 8 * 2 ** 20;
+
+const CODE = WATCHED + WATCHED_SIZE;
+const PAGES = 128;
+/** `li a0, 0`, to which a number is added in bits 31:20, and `ret`. */
+const [LOAD, RETURN] = [0x0000_0513, 0x0000_8067];
 
 const FACTOR = 0x9e37_79b9_7f4a_7c15n;
 const MARK = 0x0123_4567_89ab_cdefn;
@@ -41,6 +47,25 @@ next:
   bne s6, s5, strange
   csrr t1, sip; bnez t1, strange
   csrr t1, satp; bnez t1, strange
+  # A function in each page answers its number and that of the round in which it was written: in one of eight.
+  addi t0, s7, -1; andi s11, t0, -8
+  bne s11, t0, written
+  li s8, ${CODE}; li s9, 0; li t3, 4096
+write:
+  add t1, s9, s11; andi t1, t1, 1023; slli t1, t1, 20; li t2, ${LOAD}; or t1, t1, t2; sw t1, (s8)
+  li t2, ${RETURN}; sw t2, 4(s8)
+  add s8, s8, t3; addi s9, s9, 1; li t2, ${PAGES}; bltu s9, t2, write
+  fence.i
+written:
+  li s10, 16
+calls:
+  li s8, ${CODE}; li s9, 0
+call:
+  jalr ra, (s8)
+  add t1, s9, s11; andi t1, t1, 1023; mv t0, s8; bne a0, t1, misled
+called:
+  li t3, 4096; add s8, s8, t3; addi s9, s9, 1; li t2, ${PAGES}; bltu s9, t2, call
+  addi s10, s10, -1; bgtz s10, calls
 rounded:
   mv s4, s7
   sd s4, (s0)
@@ -49,6 +74,10 @@ broken:
   ld t4, 8(s0); addi t5, t4, 1; sd t5, 8(s0); bnez t4, next
   sd t0, 16(s0)
   j next
+misled:
+  ld t4, 8(s0); addi t5, t4, 1; sd t5, 8(s0); bnez t4, called
+  sd t0, 16(s0)
+  j called
 strange:
   ld t4, 8(s0); addi t4, t4, 1; sd t4, 8(s0)
   j rounded
