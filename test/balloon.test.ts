@@ -90,6 +90,9 @@ test('a guest without a driver of its balloon: how far it came is told; an end e
       reached: 64 * MIB,
       message: /virtio_balloon/,
     });
+    await guest.pause();
+    await assert.rejects(guest.setMemory(48 * MIB), { code: 'paused' });
+    guest.resume();
     const waiting = assert.rejects(guest.setMemory(48 * MIB), { code: 'ended' });
     await guest.destroy();
     await waiting;

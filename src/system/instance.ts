@@ -232,7 +232,7 @@ export class Instance {
    * is given it may use at once; what is taken it gives back as it frees it. A guest that uses more than it is to have
    * ends processes of its own.
    *
-   * Throws SystemError `invalid`, or `ended`; ComputerError `no-frames` if the computer cannot guarantee it so much, and
+   * Throws SystemError `invalid`, `paused`, or `ended`; ComputerError `no-frames` if the computer cannot guarantee it so much, and
    * nothing has changed then; GuestError `memory-not-followed` when the time is over (`reached` says how far it came: its
    * driver, virtio_balloon, may not be loaded) and `superseded` when it was asked for another size meanwhile: it is still
    * asked then, and may follow later. An end of waiting by `signal` is the same.
@@ -252,6 +252,7 @@ export class Instance {
       throw new SystemError('invalid', `the memory of ${this.name} is ${range}, not ${bytes}`);
     }
     this.#refuseIfOver();
+    if (this.paused) throw new SystemError('paused', `${this.name} is paused: its kernel does nothing`);
     await memory.set(bytes / PAGE, options).catch(async (error: unknown) => {
       if (!(error instanceof GuestError && error.code === 'stopped')) throw error;
       await this.ended;
