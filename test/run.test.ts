@@ -44,6 +44,7 @@ describe('command lines', () => {
     [['run', '--memory', 'much'], /--memory much: a size/],
     [['run', '--memory', '5G'], /at most 4G/],
     [['run', '--harts', '0'], /from 1 to 64/],
+    [['run', '--cpu', '0'], /0.01 to 64/],
     [['run', '--forward', '80'], /tcp:8080:80/],
     [['run', '--forward', 'tcp:70000:80'], /65535/],
     [['run', '--no-network', '--forward', '0:80'], /--no-network/],

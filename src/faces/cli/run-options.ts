@@ -26,6 +26,7 @@ The machine:
   --memory SIZE           MiB, or with a unit: 512M, 2G; 512M unless told; at most
                           ${mib(mostMemory(1))} MiB with one hart, ${mib(mostMemory(64))} with 64
   --harts N               hardware threads, 1 to 64; 1 unless told
+  --cpu N                 at most so much of a hart's time (or of several harts'), as --cpus of containers: 0.5
   --disk FILE[,ro|,discard[=SIZE]][,raw][,nolock]
                           a raw disk image or a block device, as /dev/vda and so on; ro: read-only;
                           discard: what is written is kept in memory, at most SIZE of it (1G unless
@@ -59,6 +60,8 @@ export interface RunOptions {
   /** Bytes. */
   readonly memory: number;
   readonly harts: number;
+  /** Harts' worth of time, at most. */
+  readonly cpu?: number;
   readonly disks: readonly DiskOptions[];
   readonly forwards: readonly ForwardRequest[];
   readonly network: boolean;
@@ -82,6 +85,7 @@ const OPTIONS = {
   console: { type: 'string' },
   memory: { type: 'string', short: 'm', default: '512M' },
   harts: { type: 'string', default: '1' },
+  cpu: { type: 'string' },
   disk: { type: 'string', short: 'd', multiple: true },
   forward: { type: 'string', short: 'f', multiple: true },
   'no-network': { type: 'boolean', default: false },
@@ -136,6 +140,7 @@ export function parseRunOptions(args: string[]): RunOptions | 'help' {
     forwards: forwards.map(parseForward),
     network: !values['no-network'],
     json: values.json,
+    ...(values.cpu !== undefined && { cpu: parseCpu(values.cpu) }),
     ...(name !== undefined && { name }),
     ...(beside !== undefined && { beside }),
     ...(kernel !== undefined && { kernel }),
@@ -154,6 +159,13 @@ const read = (args: string[]) => parseCommandLine({ args, options: OPTIONS }).va
 function oneOf<T extends string>(option: string, text: string, choices: Readonly<Record<string, T>>): T {
   if (Object.hasOwn(choices, text)) return choices[text];
   throw new UsageError(`--${option} ${text}: there are ${Object.keys(choices).join(', ')}`);
+}
+
+/** Throws UsageError. */
+function parseCpu(text: string): number {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : NaN;
+  if (value >= 0.01 && value <= 64) return value;
+  throw new UsageError(`--cpu ${text}: a number from 0.01 to 64, such as 0.5`);
 }
 
 /** Throws UsageError for anything but a whole number within the bounds. */

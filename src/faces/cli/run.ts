@@ -97,7 +97,7 @@ async function shellImage({ debian }: RunOptions, signal: AbortSignal): Promise<
 }
 
 async function whatToBoot(options: RunOptions, signal: AbortSignal): Promise<ImageBoot | KernelBoot> {
-  const { memory, harts, disks, forwards, network, append, cmdline } = options;
+  const { memory, harts, cpu, disks, forwards, network, append, cmdline } = options;
   const common = {
     name: options.name ?? DEFAULT_NAME,
     memory,
@@ -105,6 +105,7 @@ async function whatToBoot(options: RunOptions, signal: AbortSignal): Promise<Ima
     disks,
     forwards,
     network,
+    ...(cpu !== undefined && { cpu }),
     ...(append !== undefined && { bootArguments: append }),
     ...(cmdline !== undefined && { commandLine: cmdline }),
   };
