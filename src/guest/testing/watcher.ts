@@ -2,7 +2,8 @@
  * A bare guest that watches over itself: whatever somebody else changes of it, it notices.
  *
  *   BARE_DATA + 0    rounds      + 8   faults that it has found      + 16   where the first one was
- *   CODE             128 pages with a function each, which is written anew in one of eight rounds, and called in all
+ *   CODE             128 pages with a function each, which is written anew in one of eight rounds, and called in all;
+ *                    some of them hold a number besides that is compared behind each page of the memory below
  *   WATCHED          memory whose every doubleword it knows: in each round it compares all of them and writes others
  *
  * Registers and CSRs hold values of its own as well.
@@ -15,6 +16,8 @@ export const WATCHED_SIZE = 8 * 2 ** 20;
 
 const CODE = WATCHED + WATCHED_SIZE;
 const PAGES = 128;
+/** Of those, so many are looked at all the time. */
+const HOT = 24;
 /** `li a0, 0`, to which a number is added in bits 31:20, and `ret`. */
 const [LOAD, RETURN] = [0x0000_0513, 0x0000_8067];
 
@@ -35,6 +38,9 @@ export const watcherKernel = (): Uint8Array =>
   mv t0, s1
 fill:
   mul t1, t0, s3; sd t1, (t0); addi t0, t0, 8; bltu t0, s2, fill
+  li t0, ${CODE}; li t2, ${CODE + HOT * 4096}; li t3, 4096
+mark:
+  mul t1, t0, s3; sd t1, 16(t0); add t0, t0, t3; bltu t0, t2, mark
 round:
   mv t0, s1
   addi s7, s4, 1
@@ -42,7 +48,16 @@ word:
   mul t1, t0, s3; add t2, t1, s4; ld t3, (t0); bne t2, t3, broken
 next:
   add t2, t1, s7; sd t2, (t0)
-  addi t0, t0, 8; bltu t0, s2, word
+  addi t0, t0, 8
+  slli t1, t0, 52; bnez t1, near
+  # Behind each page: pages that are looked at so often that the hart knows where they are.
+  li t4, ${CODE}; li t5, ${CODE + HOT * 4096}; li t6, 4096
+hot:
+  mul t2, t4, s3; ld t3, 16(t4); bne t2, t3, changed
+warm:
+  sd t2, 16(t4); add t4, t4, t6; bltu t4, t5, hot
+near:
+  bltu t0, s2, word
   csrr t1, sscratch; li t0, 0; bne t1, s5, strange
   bne s6, s5, strange
   csrr t1, sip; bnez t1, strange
@@ -74,6 +89,10 @@ broken:
   ld t4, 8(s0); addi t5, t4, 1; sd t5, 8(s0); bnez t4, next
   sd t0, 16(s0)
   j next
+changed:
+  ld t3, 8(s0); addi t1, t3, 1; sd t1, 8(s0); bnez t3, warm
+  sd t4, 16(s0)
+  j warm
 misled:
   ld t4, 8(s0); addi t5, t4, 1; sd t5, 8(s0); bnez t4, called
   sd t0, 16(s0)
