@@ -227,6 +227,48 @@ test('a boot for which there is not even memory for what is loaded is refused, a
     assert.deepEqual([computer.freeMemory, computer.freeHarts], [freeMemory, 2]);
   }));
 
+test('code that lay in a page which was given back is executed no more, hot as it may be', () =>
+  withComputer(48, async (computer) => {
+    const kernel = new BareGuest().image(`
+      la t0, trap
+      csrw stvec, t0
+      li s0, ${FREE}
+      la t0, code
+      ld t1, (t0)
+      sd t1, (s0)
+      fence.i
+      ${print('R')}
+    loop:
+      jalr ra, 0(s0)
+      j loop
+    .align 3
+    code:
+      addi s1, s1, 1
+      jalr zero, 0(ra)
+    .align 2
+    trap:
+      csrr t0, scause
+      csrr s2, sepc
+      addi a0, t0, 48
+      li a7, ${SBI.console}; li a6, 2; ecall
+    idle:
+      wfi
+      j idle`);
+    const guest = await computer.boot({ ...bare, kernel, memory: 32 * MIB, guaranteed: 0 });
+    await guest.console.waitFor('R');
+    await wait(200);
+    const { space, blocks } = guest.os.partition;
+    const count = (): bigint => computer.vmm.machine.view.getBigUint64(blocks[0] + 8 * 9, true);
+    assert.ok(space.giveBack((FREE - RAM_START) / 4096));
+    await space.settled();
+    // 2: zeros are no instruction (privileged specification, 12.1.8).
+    await guest.console.waitFor('2');
+    const after = count();
+    assert.ok(after > 10_000n, `${after} calls`);
+    await wait(50);
+    assert.equal(count(), after);
+  }));
+
 test('a frame that was given back is out of reach for who had it, before anybody else has it', () =>
   withComputer(48, async (computer) => {
     const pages = 64;
