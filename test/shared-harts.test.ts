@@ -64,7 +64,7 @@ describe('two carriers on one hart', () => {
 
   test('an idle one answers within 2 ms more beside one that computes', { timeout: 120_000 }, async (t) => {
     // Of a host with more to do than cores one of the two feels more than the other: bare guests on harts of both kinds at
-    // the same time are compared at the 99 % (src/system/shared-harts.test.ts), and these in test/long.
+    // the same time are compared at the 99 % (src/system/shared-harts.test.ts).
     await within(2, t, { rare: false }, async () => {
       const alone = await answers(light);
       const domain = await run(heavy, 'computes');

@@ -1,4 +1,8 @@
-/** A Redis server and a shell answer beside an instance that computes, on the same hart. Best on a host with nothing else to do. */
+/**
+ * A Redis server and a shell answer beside an instance that computes, on the same hart. What they take in the middle is
+ * looked at; the 99 % are shown, for a host with nothing else to do: on one that keeps threads from their cores for longer
+ * than an answer takes they tell about the host, alone as well as beside.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Computer } from '../../src/index.js';
@@ -48,13 +52,13 @@ test('Redis and a shell answer within 2 ms more beside one that computes', { tim
     await within(
       2,
       t,
-      { rare: true },
+      { rare: false },
       compare(REQUESTS, async () => assert.equal(await redis.incr('n'), ++count)),
     );
     await within(
       2,
       t,
-      { rare: true },
+      { rare: false },
       compare(COMMANDS, () => shell.check(':')),
     );
     assert.deepEqual(broken, []);
