@@ -6,8 +6,10 @@ import { readText } from '../../src/domain/linux/os.js';
 import { Carrier, Computer, DiskDevice, Domain, MemoryDisk } from '../../src/index.js';
 import { MIB, testImage } from '../testing/images.js';
 
-const SECONDS = 6;
+const SECONDS = 10;
 const WEIGHT = 3;
+/** Bytes per second. */
+const OUTSIDE = 1e6;
 
 const moment = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -58,9 +60,10 @@ test('a disk, shared 3 : 1', { timeout: 120_000 }, async (t) => {
 });
 
 test('the way outside, shared 3 : 1', { timeout: 120_000 }, async (t) => {
-  const computer = await Computer.create({ memory: 448 * MIB, harts: 2, network: { bandwidth: 2e6 } });
+  const computer = await Computer.create({ memory: 448 * MIB, harts: 2, network: { bandwidth: OUTSIDE } });
   const received = [0, 0];
   const sent = [0, 0];
+  const macs: number[] = [];
   const servers = received.map((_, n) =>
     createServer((socket) => {
       socket.on('error', () => undefined).on('data', (data) => (received[n] = (received[n] ?? 0) + data.length));
@@ -77,22 +80,29 @@ test('the way outside, shared 3 : 1', { timeout: 120_000 }, async (t) => {
         // Several connections: one alone waits for its answers, and wants no more than its window.
         run: `for n in 1 2 3 4 5 6 7 8; do (while :; do nc 10.0.2.2 ${port} < /dev/zero; done) & done; wait`,
       });
-      const { port: cable } = guest;
-      assert.ok(cable !== undefined);
-      const send = cable.send.bind(cable);
-      // On the wire: what is sent again because it was late has its share too.
-      cable.send = (frame) => {
-        sent[n] = (sent[n] ?? 0) + frame.length;
-        return send(frame);
-      };
+      macs.push(guest.os.nics[0]?.options.mac.at(-1) ?? -1);
     }
+    const [way] = computer.network?.switch.ports ?? [];
+    const out = way?.onFrame;
+    assert.ok(way !== undefined && out !== undefined);
+    // On the wire: what is sent again because it was late has its share too.
+    way.onFrame = (frame) => {
+      const taken = out(frame);
+      const from = macs.indexOf(frame[11] ?? 0);
+      if (taken && from >= 0) sent[from] = (sent[from] ?? 0) + frame.length;
+      return taken;
+    };
     for (const end = performance.now() + 60_000; received.some((bytes) => bytes === 0); await moment(50)) {
       assert.ok(performance.now() < end, `${received.join(' and ')} bytes have come`);
     }
-    const [light = 0, heavy = 0] = await measure([0, 1].map((n) => () => Promise.resolve(sent[n] ?? 0)));
+    let [light, heavy] = [0, 0];
+    // A host that is busy may leave the way outside half empty: then nothing has to be shared.
+    for (let tries = 0; tries < 4 && light + heavy < 0.95 * OUTSIDE * SECONDS; tries++) {
+      [light = 0, heavy = 0] = await measure([0, 1].map((n) => () => Promise.resolve(sent[n] ?? 0)));
+    }
     const ratio = heavy / light;
     t.diagnostic(`${ratio.toFixed(2)} : 1, together ${((heavy + light) / SECONDS / 1e6).toFixed(1)} MB/s`);
-    assert.ok(ratio > 2.2 && ratio < 4.2, `${heavy} to ${light}`);
+    assert.ok(ratio > 2 && ratio < 4.5, `${heavy} to ${light}`);
   } finally {
     for (const server of servers) server.close();
     await computer.close();
