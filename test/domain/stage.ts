@@ -47,10 +47,10 @@ export class Stage {
     const own = guaranteed === undefined ? memory : [guaranteed, guaranteed];
     const computer = await Computer.create({ memory: (own[0] + own[1] + 256) * 2 ** 20, harts: 2 });
     try {
-      const [a, b] = await Promise.all([
-        side(computer, 'a', 'trixie', [memory[0], own[0]], files),
-        side(computer, 'b', 'backports', [memory[1], own[1]], files),
-      ]);
+      // Both boot at the same time; the first one has the lower frames.
+      const first = begin(computer, 'a', 'trixie', [memory[0], own[0]], files);
+      const second = first.then(() => begin(computer, 'b', 'backports', [memory[1], own[1]], files));
+      const [a, b] = await Promise.all([first.then(connect), second.then(connect)]);
       const flipSides = [a, b].map((s) => ({
         hands: s.hands,
         transport: s.transport,
@@ -113,13 +113,14 @@ export class Stage {
   }
 }
 
-async function side(
+/** Boots an OS instance; resolves when it runs, with its mailbox ready for its hands. */
+async function begin(
   computer: Computer,
   name: string,
   kernel: KernelChoice,
   [memory, guaranteed]: readonly [number, number],
   files: GuestFiles,
-): Promise<Side> {
+): Promise<Instance> {
   const token = new Uint8Array(randomBytes(16));
   const instance = await computer.boot({
     image: await prepareImage(redisProfile(kernel)),
@@ -131,6 +132,11 @@ async function side(
     run: '/opt/hands &\nwhile :; do sleep 1000; done\n',
   });
   instance.os.mailbox.reset(token);
+  return instance;
+}
+
+async function connect(instance: Instance): Promise<Side> {
+  const { name } = instance;
   const port = instance.os.port('hands');
   const host = {
     name,
