@@ -127,18 +127,20 @@ export class SeatTable implements Seats {
   change(index: number, share: HartClaim): void {
     this.#locked((rings) => {
       this.#write(index, share);
-      // One whose bucket was empty may have a seat now.
+      // One whose bucket was empty may have a seat now, or sooner than it looks.
       seatsChanged(this.#shares, this.#shared, rings);
+      this.#shares.waiting(index, this.#shared, rings);
     });
   }
 
+  /** What its bucket is short of it stays short of, whatever the limit is from now on. */
   #write(index: number, { weight, cpu }: HartClaim): void {
     const shares = this.#shares;
     shares.changeWeight(index, weight, this.#shared);
     shares.set(index, CPU, cpu);
     shares.set(index, FILLED_AT, hostNow());
     shares.set(index, BUCKET, Math.min(shares.get(index, BUCKET), shares.bucketOf(cpu)));
-    shares.set(index, EMPTY, 0);
+    if (cpu === Infinity) shares.set(index, EMPTY, 0);
   }
 
   /** Milliseconds that the harts of an instance have had seats, together. */

@@ -321,6 +321,15 @@ export class Shares implements Sharing {
     this.#joinOthers(share, words);
   }
 
+  /** Adds the harts of an instance that wait for a seat. */
+  waiting(index: number, words: SharedWords, into: number[]): void {
+    for (let place = 0; place < this.places; place++) {
+      const h = this.memberAt(place);
+      if (h === 0 || words.load(h + S.SEAT) !== S.SEAT_WANTED || into.includes(h)) continue;
+      if (this.#ownerOf(place) === this.share(index)) into.push(h);
+    }
+  }
+
   /** What the bucket of a limit holds. */
   bucketOf(cpu: number): number {
     return cpu * PERIOD;

@@ -33,7 +33,7 @@ export interface HartShare {
 
 /** The same, to be changed. */
 export interface PartitionShare extends HartShare {
-  /** Changes it, from now on. */
+  /** Changes it, from now on; of an instance that has ended nothing. */
   set(share: HartClaim): void;
 }
 
@@ -111,24 +111,29 @@ export class Harts {
 
   /**
    * Harts that an instance shares with others; `close` when it has given them back.
-   * Throws ComputerError `no-hart` if there are not `count` harts, or all are instances' own.
+   * Throws ComputerError `no-hart` if there are not `count` harts, or all are instances' own; so does taking one more than
+   * there are.
    */
   share(count: number, share: HartClaim): { supply: HartSupply; share: PartitionShare; close: () => void } {
-    const check = (): void => {
-      if (count > this.total) throw new ComputerError('no-hart', `${count} harts asked for, there are ${this.total}`);
+    let has = 0;
+    const check = (wanted: number): void => {
+      if (wanted > this.total) throw new ComputerError('no-hart', `${wanted} harts asked for, there are ${this.total}`);
       if (this.#owned === this.total) {
         throw new ComputerError('no-hart', `all ${this.total} harts belong to instances that do not share them`);
       }
     };
-    check();
+    check(count);
     const { seats } = this;
     const index = seats.open(share);
     let present = share;
+    /** What it had when it ended: its record is for the next. */
+    let ended: number | undefined;
     const supply: HartSupply = {
       seatTable: this.seatTable,
       take: (block) => {
-        check();
+        check(has + 1);
         const thread = this.#thread();
+        has++;
         seats.join(block, index);
         this.#sharing++;
         this.#setSeats();
@@ -136,6 +141,7 @@ export class Harts {
       },
       giveBack: (block, thread) => {
         seats.part(block);
+        has--;
         this.#sharing--;
         this.#idle.push(thread);
         this.#setSeats();
@@ -152,14 +158,18 @@ export class Harts {
           return present.cpu;
         },
         get used() {
-          return seats.used(index);
+          return ended ?? seats.used(index);
         },
         set: (to) => {
+          if (ended !== undefined) return;
           present = to;
           seats.change(index, to);
         },
       },
-      close: () => seats.close(index),
+      close: () => {
+        ended = seats.used(index);
+        seats.close(index);
+      },
     };
   }
 

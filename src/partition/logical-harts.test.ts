@@ -5,6 +5,7 @@ import { nodePlatform } from '../adapters/node/platform.js';
 import { BOARD_SIZE } from '../computer/board.js';
 import { PLIC_BASE } from '../computer/plic/plic.js';
 import { FRAME_SIZE } from '../computer/memory.js';
+import type { HartClaim } from '../computer/seat-table.js';
 import { MAILBOX_SIZE } from '../guest/hands/mailbox.js';
 import { BARE_DATA, BARE_MEMORY, bareKernel } from '../guest/testing/bare-kernel.js';
 import { RAM_START } from './address-space.js';
@@ -99,8 +100,8 @@ async function startsHart1(p: Partition): Promise<bigint> {
   return get(p, 40);
 }
 
-function begin(): Partition {
-  const p = vmm.partition(1, BARE_MEMORY, { maxHarts: MAX });
+function begin(share?: HartClaim): Partition {
+  const p = vmm.partition(1, BARE_MEMORY, { maxHarts: MAX, share });
   p.space.write(RAM_START, bareKernel(ASKING));
   const [board, mailbox, doorbell] = [BOARD_SIZE, MAILBOX_SIZE, FRAME_SIZE].map((size) => p.allocate(size));
   p.start(RAM_START, 0, { board, mailbox, doorbell });
@@ -167,6 +168,50 @@ describe('an instance that may have three harts and has one', () => {
     const next = vmm.partition(HARTS, BARE_MEMORY);
     await next.release();
     assert.equal(vmm.freeHarts, HARTS);
+  });
+});
+
+test('a hart that is just being taken is not given again', async () => {
+  const p = begin();
+  p.giveHart();
+  const taken = p.takeHart();
+  assert.throws(() => p.giveHart(), { code: 'no-hart' });
+  assert.equal(await taken, true);
+  assert.equal(vmm.freeHarts, HARTS - 1);
+  assert.equal(p.giveHart(), 1);
+  await p.release();
+  assert.equal(vmm.freeHarts, HARTS);
+});
+
+describe('instances that share', () => {
+  const SHARE = { weight: 100, cpu: Infinity };
+
+  test('are given no more harts than the computer has', async () => {
+    const p = begin(SHARE);
+    assert.equal(p.giveHart(), 1);
+    assert.throws(() => p.giveHart(), { code: 'no-hart' });
+    assert.equal(await p.takeHart(), true);
+    assert.equal(p.giveHart(), 1);
+    await p.release();
+    assert.equal(vmm.freeHarts, HARTS);
+  });
+
+  test('keep what they had when they have ended, and what is set then is nobody’s', async () => {
+    const p = begin(SHARE);
+    await asked(p);
+    await p.release();
+    const had = { ...p.share };
+    assert.ok((had.used ?? 0) > 0);
+    // As often as a table has records, and more.
+    for (let round = 0; round < 4 * MAX; round++) {
+      const next = vmm.partition(1, BARE_MEMORY, { share: { weight: 7, cpu: 0.5 } });
+      p.share?.set({ weight: 77, cpu: 0.01 });
+      assert.deepEqual({ ...p.share }, had);
+      assert.deepEqual([next.share?.weight, next.share?.cpu, next.share?.used], [7, 0.5, 0]);
+      await next.release();
+      next.share?.set({ weight: 77, cpu: 0.01 });
+      assert.deepEqual([next.share?.weight, next.share?.cpu], [7, 0.5]);
+    }
   });
 });
 

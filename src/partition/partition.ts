@@ -185,8 +185,8 @@ export class Partition {
 
   /**
    * Gives it the next of the harts that it may have, stopped: from now on it is there for the guest, which may start it.
-   * Answers its id. Throws ComputerError `no-hart` if it has all, or the computer has none left, `released` if the
-   * partition is ending, or what starting a thread throws; effect then: none.
+   * Answers its id. Throws ComputerError `no-hart` if it has all, or the computer has none left, or while one is being
+   * taken, `released` if the partition is ending, or what starting a thread throws; effect then: none.
    */
   giveHart(): number {
     const id = this.given;
@@ -196,6 +196,8 @@ export class Partition {
     if (this.#released || phase === 'stopping' || phase === 'ended') {
       throw new ComputerError('released', 'the partition has been stopped');
     }
+    // Its thread has not done with it: it would be the same hart.
+    if (this.#taking !== undefined) throw new ComputerError('no-hart', `hart ${id} is just being taken`);
     const thread = this.supply.take(hart.block);
     try {
       this.#reset(hart.block, id, S.HSM_ABSENT);
