@@ -3,8 +3,9 @@ import { ComputerError } from './errors.js';
 const FRAME_SIZE = 4096;
 
 /**
- * Hands out frames, always cleared. First fit; runs are contiguous. Some of the free ones may be promised: they are kept
- * for whoever has the promise.
+ * Hands out frames, always cleared. Runs are contiguous and lie at the beginning, first fit; single frames are taken from
+ * the end, so that whoever has many and gives some of them back leaves no holes where runs are to lie. Some of the free
+ * ones may be promised: they are kept for whoever has the promise.
  */
 export class Frames {
   /** 1: in use. */
@@ -15,8 +16,11 @@ export class Frames {
   /** Frames at the end that the computer does not have yet. */
   #withheld = 0;
   #promised = 0;
-  /** No free frame lies below. */
+  /** Frames that are to be left for runs; negative: runs have more than was kept for them. */
+  #forRuns = 0;
+  /** No free frame lies below, and none above. */
   #lowest: number;
+  #highest: number;
 
   /** `stale` is told of frames that somebody has had before: what has been translated from them is worth nothing. */
   constructor(
@@ -30,6 +34,7 @@ export class Frames {
     this.#used.fill(1, 0, first);
     this.#free = end - first;
     this.#lowest = first;
+    this.#highest = end - 1;
   }
 
   get free(): number {
@@ -56,6 +61,7 @@ export class Frames {
     this.#withheld = count;
     this.#used.fill(1, this.end - count);
     this.#free -= count;
+    this.#highest = this.there - 1;
   }
 
   /** Adds `count` of the frames that were withheld. Throws ComputerError `too-large` if there are not so many. */
@@ -68,11 +74,22 @@ export class Frames {
     this.#withheld -= count;
     this.#free += count;
     this.#lowest = Math.min(this.#lowest, from);
+    this.#highest = this.there - 1;
   }
 
   /** Free frames that are promised to nobody. */
   get available(): number {
     return this.#free - this.#promised;
+  }
+
+  /** Those of them that an absent page may get; the others are for runs. */
+  get loose(): number {
+    return Math.max(0, this.available - Math.max(0, this.#forRuns));
+  }
+
+  /** So many more frames are for runs: as long as runs have less, `loose` does not count the difference. */
+  keepForRuns(count: number): void {
+    this.#forRuns += count;
   }
 
   /** Keeps `count` frames for the caller (a negative number: fewer than before). Throws ComputerError `no-frames`. */
@@ -89,6 +106,8 @@ export class Frames {
       if (this.#used[at] === 1) start = at + 1;
       else if (at - start + 1 === count) {
         for (let frame = start; frame <= at; frame++) this.#take(frame);
+        if (start === this.#lowest) this.#lowest = at + 1;
+        this.#forRuns -= count;
         return start;
       }
     }
@@ -103,13 +122,13 @@ export class Frames {
     if (count - promised > this.available) throw this.#tooFew(count);
     this.#promised -= promised;
     const frames = new Int32Array(count);
-    let n = 0;
-    for (let at = this.#lowest; n < count; at++) {
+    let at = this.#highest;
+    for (let n = count; n > 0; at--) {
       if (this.#used[at] === 1) continue;
       this.#take(at);
-      frames[n++] = at;
+      frames[--n] = at;
     }
-    this.#lowest = count > 0 ? frames[count - 1] + 1 : this.#lowest;
+    this.#highest = at;
     return frames;
   }
 
@@ -120,10 +139,12 @@ export class Frames {
     this.#used[frame] = 0;
     this.#free++;
     if (frame < this.#lowest) this.#lowest = frame;
+    if (frame > this.#highest) this.#highest = frame;
   }
 
   releaseRun(first: number, count: number): void {
     for (let frame = first; frame < first + count; frame++) this.release(frame);
+    this.#forRuns += count;
   }
 
   #tooFew(count: number): ComputerError {

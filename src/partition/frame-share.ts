@@ -40,7 +40,7 @@ export class FrameShare {
 
   /** Frames that it could take now, if of those that are promised to nobody so many are left. */
   withinReach(left = 0): number {
-    const free = this.#promised + Math.max(0, this.frames.available - left);
+    const free = this.#promised + Math.max(0, this.frames.loose - left);
     return Math.max(0, Math.min(free, this.limit - this.#taken));
   }
 

@@ -55,3 +55,24 @@ void test('a computer has no more than the most that it can be brought to', () =
   assert.throws(() => new Vmm(nodePlatform, { memory: 2 * MIB, maxMemory: MIB, harts: 1 }), { code: 'too-large' });
   assert.throws(() => new Vmm(nodePlatform, { memory: MIB, harts: 2, maxHarts: 1 }), { code: 'too-large' });
 });
+
+void test('an OS instance that touches all it can get and gives most of it back leaves room for what others need in a row', async () => {
+  const vmm = new Vmm(nodePlatform, { memory: 16 * MIB, harts: 2 });
+  try {
+    const { frames } = vmm.machine;
+    const pages = (64 * MIB) / FRAME_SIZE;
+    const greedy = vmm.partition(1, pages * FRAME_SIZE, { guaranteed: MIB });
+    let touched = 0;
+    while (touched < pages && greedy.space.fill(touched)) touched++;
+    assert.ok(touched >= (16 * MIB) / FRAME_SIZE && touched < pages, `${touched} pages`);
+    assert.ok(frames.available > 0, 'what it got of the computer is not all');
+    for (let page = 0; page < touched; page++) if (page % 64 !== 0) greedy.space.giveBack(page);
+    await greedy.space.settled();
+    const late = vmm.partition(1, 8 * MIB);
+    // As a mailbox, and all that is kept for the devices of an OS instance.
+    for (let n = 0; n < 3; n++) late.allocate(MIB);
+    await Promise.all([late.release(), greedy.release()]);
+  } finally {
+    await vmm.close();
+  }
+});

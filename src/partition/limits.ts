@@ -24,6 +24,8 @@ export interface MachineShares {
   readonly hartFrames: number;
   /** Bytes for what OS instances need beside their memory, of each hart that the computer has. */
   readonly controlOfHart: number;
+  /** Bytes for it of all harts together. */
+  readonly controlOfInstances: number;
   /** Limits of the shared memory that has room for `memory` bytes of OS instances beside all that. */
   readonly limits: { initial: number; maximum: number };
 }
@@ -35,7 +37,8 @@ export function shareMachine(memory: number, harts: number): MachineShares {
   const forInstances = harts * CONTROL_BYTES_PER_HART + (logicalHarts - harts) * CONTROL_BYTES_PER_SHARE;
   const control = logicalHarts * hartFrames * FRAME_SIZE + forInstances + MONITOR_BYTES;
   const limits = MachineMemory.limits(memory + control + memory / 1024);
-  return { logicalHarts, predecodePages, hartFrames, controlOfHart: CONTROL_BYTES_PER_HART, limits };
+  const controlOfHart = CONTROL_BYTES_PER_HART;
+  return { logicalHarts, predecodePages, hartFrames, controlOfHart, controlOfInstances: forInstances, limits };
 }
 
 /** The most memory for OS instances that a computer with so many harts can have: bytes, whole mebibytes. */

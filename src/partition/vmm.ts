@@ -91,7 +91,10 @@ export class Vmm {
     if (maxMemory < memory || maxHarts < harts) {
       throw new ComputerError('too-large', 'a computer has more than the most that it can be brought to');
     }
-    const { logicalHarts, limits, hartFrames, predecodePages, controlOfHart } = shareMachine(maxMemory, maxHarts);
+    const { logicalHarts, limits, hartFrames, predecodePages, controlOfHart, controlOfInstances } = shareMachine(
+      maxMemory,
+      maxHarts,
+    );
     this.#memory = { has: memory, most: maxMemory };
     this.#mostHarts = maxHarts;
     this.#framesOfHart = controlOfHart / FRAME_SIZE;
@@ -110,11 +113,13 @@ export class Vmm {
     // What comes later lies at the end: all that is allocated here lies before it.
     const later = framesOf(maxMemory - memory) + (maxHarts - harts) * this.#framesOfHart;
     this.machine.frames.withhold(later);
+    this.machine.frames.keepForRuns(framesOf(controlOfInstances) - (maxHarts - harts) * this.#framesOfHart);
     this.#harts = new Harts(platform, harts, { first: blocks, frames: hartFrames, count: logicalHarts }, table, seats);
   }
 
   /** Frames in a row that are the VMM's own as long as there is a computer. */
   #keep(what: OwnFrames['what'], count: number): number {
+    this.machine.frames.keepForRuns(count);
     const first = this.machine.frames.allocateRun(count);
     this.#own.push({ what, first, count });
     return first;
@@ -168,6 +173,7 @@ export class Vmm {
     }
     this.#harts.add(count);
     this.machine.frames.add(count * this.#framesOfHart);
+    this.machine.frames.keepForRuns(count * this.#framesOfHart);
   }
 
   /** Harts that an OS instance could have to itself. */
@@ -226,14 +232,14 @@ export class Vmm {
   #framesTaken(): void {
     const { frames } = this.machine;
     const low = Math.min(MOST_LOW, Math.floor(frames.total / LOW_PART));
-    const { available } = frames;
-    if (available >= low) return;
+    const { loose } = frames;
+    if (loose >= low) return;
     // What waits in reserves is of use to those first who cannot wait.
-    if (available < cushion(frames) / 2) for (const { space } of this.#partitions) space.giveBackReserve();
+    if (loose < cushion(frames) / 2) for (const { space } of this.#partitions) space.giveBackReserve();
     const now = performance.now();
     if (now - this.#told < TELLS) return;
     this.#told = now;
-    this.onPressure(2 * low - available);
+    this.onPressure(2 * low - loose);
   }
 
   /** Stops everything; no thread remains. */

@@ -11,7 +11,7 @@ class Obedient {
   constructor(
     readonly size: number,
     readonly guaranteed: number,
-    private readonly computer: { available: number },
+    private readonly computer: { loose: number },
   ) {
     this.resident = this.ceiling = size;
   }
@@ -27,28 +27,28 @@ class Obedient {
     this.ceiling = ceiling;
     const gives = Math.max(0, this.resident - ceiling);
     this.resident -= gives;
-    this.computer.available += gives;
+    this.computer.loose += gives;
   }
 }
 
 void test('who has more than the guarantee gives under pressure, and has it again when there is enough, not before', () => {
   mock.timers.enable({ apis: ['setTimeout'] });
   const computer: PressureTeller = { onPressure: () => assert.fail('nobody listens') };
-  const frames = { total: 100_000, available: 0 };
+  const frames = { total: 100_000, loose: 0 };
   const rich = new Obedient(50_000, 10_000, frames);
   const poor = new Obedient(40_000, 40_000, frames);
   const pressure = new MemoryPressure(computer, frames, () => [rich, poor] as unknown as MemorySize[]);
   try {
     for (let i = 0; i < 3; i++) computer.onPressure(8_000);
-    assert.deepEqual([poor.ceiling, rich.size - rich.ceiling, frames.available], [40_000, 3 * 4096, 3 * 4096]);
+    assert.deepEqual([poor.ceiling, rich.size - rich.ceiling, frames.loose], [40_000, 3 * 4096, 3 * 4096]);
     assert.equal(rich.asked, 3, 'how it stands is asked for each time');
     // Less than an eighth is free: that may be wanted any moment.
     mock.timers.tick(1000);
     assert.equal(rich.size - rich.ceiling, 3 * 4096);
-    frames.available = 20_000;
+    frames.loose = 20_000;
     mock.timers.tick(250);
     assert.equal(rich.ceiling, 50_000 - 3 * 4096 + 3_750, 'half of what is beyond it');
-    frames.available = 100_000;
+    frames.loose = 100_000;
     mock.timers.tick(250);
     assert.equal(rich.ceiling, 50_000);
     for (let i = 0; i < 100; i++) computer.onPressure(1_000_000);

@@ -18,10 +18,10 @@ export interface PressureTeller {
   onPressure: (frames: number) => void;
 }
 
-/** The computer's frames, and those of them that are free and promised to nobody. */
+/** The computer's frames, and those of them that anybody could take. */
 export interface FreeFrames {
   readonly total: number;
-  readonly available: number;
+  readonly loose: number;
 }
 
 /** Looks after a computer's free frames. */
@@ -46,7 +46,7 @@ export class MemoryPressure {
   #press(frames: number): void {
     if (this.#isOver) return;
     const sizes = this.sizes();
-    const isUrgent = this.frames.available < this.frames.total / URGENT_PART;
+    const isUrgent = this.frames.loose < this.frames.total / URGENT_PART;
     const after = press(
       frames,
       isUrgent,
@@ -61,9 +61,9 @@ export class MemoryPressure {
   #ease(): void {
     this.#timer = undefined;
     const sizes = this.sizes();
-    const { total, available } = this.frames;
+    const { total, loose } = this.frames;
     // What they may have again they may take at once.
-    const spare = Math.floor((available - total / ENOUGH_PART) / 2);
+    const spare = Math.floor((loose - total / ENOUGH_PART) / 2);
     const after = ease(
       spare,
       sizes.map(({ holder }) => holder),
