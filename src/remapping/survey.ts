@@ -14,6 +14,7 @@ import { readAdvice, refuseFlags, type Advice } from '../domain/memory/advice.js
 import { total } from '../domain/memory/ranges.js';
 import { inTurn } from '../domain/in-turn.js';
 import { refuseStuck } from '../domain/freeze/stuck.js';
+import { refuseToldOpenings } from '../domain/files/told-openings.js';
 import { refusingLater, type OnRefusal } from '../domain/refusals.js';
 import { placeFiles } from '../domain/mounts/places.js';
 import { lookAtSpaces, type MountSpace } from '../domain/mounts/spaces.js';
@@ -151,6 +152,13 @@ async function look(
   await refusingLater(tell, () => refuseStuck(hands, views));
   refuseUnsupported(views, partial ? { ...anchorView, strays: [] } : anchorView, tell);
   if (views.length === 0) throw new DomainError('lost', `domain ${spec.name} has no process left`);
+  let unseen = false;
+  await refusingLater(tell, async () => {
+    await refuseToldOpenings(hands, anchor, views);
+    unseen = true;
+  });
+  // Whatever else is in the way: to find it would be told.
+  if (!unseen) return { outlines: [], foreseen: new Map(), lacking: new Set(), mountSpaces: [] };
   let mountSpaces: readonly MountSpace[] = [];
   await refusingLater(tell, async () => {
     mountSpaces = await lookAtSpaces({ hands, anchor, views, hold }, known?.mountSpaces);

@@ -50,7 +50,8 @@ export function handleIn(line: string, where: string): Pick<Handle, 'type' | 'ha
   return { type: parseInt(type, 16), handle };
 }
 
-function linesOf(view: DescriptorView): Line[] {
+/** The watches of an inotify instance, as fdinfo tells them. Throws `unsupported`. */
+export function linesOf(view: DescriptorView): Line[] {
   return view.info.lines
     .filter(([key]) => key === 'inotify wd')
     .map(([, value]) => {

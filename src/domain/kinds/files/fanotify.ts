@@ -25,7 +25,7 @@ export const fanotify = fileKind<FanotifyState>({
   keeps:
     'groups with their flags; marks of files, mounts and file systems with what they ignore, also of deleted files that are open',
   refuses:
-    'events that were not read; groups that decide what others may do; those of who is not privileged; marks of files and mounts that are not found',
+    'events that were not read; groups that decide what others may do; those of who is not privileged; marks of files and mounts that are not found; marks that tell of openings, readings or closings in a file system of its own',
   independent: true,
   matches: isFanotify,
   describe(view, { pid, status }) {

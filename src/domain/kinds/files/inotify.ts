@@ -2,7 +2,7 @@ import type { Hands } from '../../../guest/hands/hands.js';
 import { SYS } from '../../../guest/hands/syscalls.js';
 import { DomainError } from '../../errors.js';
 import { drain, forget, isInotify } from '../../files/events.js';
-import { watchesOf, type Watch } from '../../files/watches.js';
+import { linesOf, watchesOf, type Watch } from '../../files/watches.js';
 import { F, O } from '../../linux/flags.js';
 import { making } from '../../linux/making.js';
 import { check } from '../../linux/os.js';
@@ -22,9 +22,11 @@ interface InotifyState {
 export const inotify = fileKind<InotifyState>({
   name: 'inotify',
   keeps: 'watches with their numbers and masks, also of deleted files that are open',
-  refuses: 'events that were not read; a watch of a file that is not found by its handle',
+  refuses:
+    'events that were not read; a watch of a file that is not found by its handle, as in a layer; one that tells of openings, readings or closings in a file system of its own',
   independent: true,
   matches: isInotify,
+  describe: (view) => void linesOf(view),
   async inspect(context, file) {
     await lookAtWatched(context, file, watchesOf);
   },

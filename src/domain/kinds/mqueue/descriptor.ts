@@ -4,7 +4,15 @@ import { whileOpen } from '../../linux/making.js';
 import { check } from '../../linux/os.js';
 import { QUEUE } from '../../proc/queues.js';
 import { fileKind } from '../kind.js';
-import { lookAtQueue, makeQueue, openQueue, queueKey, readMessages, type SavedQueue } from './queue.js';
+import {
+  lookAtQueue,
+  makeQueue,
+  openQueue,
+  queueKey,
+  readMessages,
+  refuseStrangeName,
+  type SavedQueue,
+} from './queue.js';
 
 interface DescriptorState {
   readonly flags: number;
@@ -16,9 +24,10 @@ interface DescriptorState {
 export const queueDescriptor = fileKind<DescriptorState>({
   name: 'open message queue',
   keeps: 'flags; queues that have no name any more, with their messages',
-  refuses: 'a queue that tells of messages (mq_notify), messages of more than 400 kB',
+  refuses: 'a queue that tells of messages (mq_notify), messages of more than 400 kB, names that are not UTF-8',
   queue: ({ queue }) => queue.key,
   matches: (view) => view.link.startsWith(QUEUE),
+  describe: (view, { pid }) => refuseStrangeName(view.link, `descriptor ${view.fd} of process ${pid}`),
   async inspect({ hands }, file) {
     const fd = await openQueue(hands, `/proc/self/fd/${file.held}`);
     await whileOpen(hands, fd, () => lookAtQueue(hands, fd, file.view.link));

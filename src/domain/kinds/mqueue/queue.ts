@@ -44,6 +44,11 @@ export interface SavedQueue extends Queue {
 /** Opens a queue again, in the name of the hands, to read and write it without waiting. */
 export const openQueue = (hands: Hands, path: string): Promise<number> => open(hands, path, O.RDWR | O.NONBLOCK);
 
+/** Throws `unsupported` for a name of which not all bytes are known. */
+export function refuseStrangeName(name: string, where: string): void {
+  if (name.includes('\ufffd')) throw unsupported('a message queue whose name is not UTF-8', where);
+}
+
 /** Throws `unsupported` for a queue that cannot be moved. `fd`: of {@link openQueue}. */
 export async function lookAtQueue(hands: Hands, fd: number, name: string): Promise<Queue> {
   const b = hands.batch();

@@ -8,7 +8,7 @@ import { check, readDir } from '../../linux/os.js';
 import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC } from '../../mounts/flags.js';
 import { together } from '../../together.js';
 import { domainKind } from '../kind.js';
-import { lookAtQueue, makeQueue, openQueue, queueKey, saveQueue, type SavedQueue } from './queue.js';
+import { lookAtQueue, makeQueue, openQueue, queueKey, refuseStrangeName, saveQueue, type SavedQueue } from './queue.js';
 
 /** Mounts of queues that are open from the look before the freeze to the end of the move, by what was foreseen with them. */
 const mounted = new WeakMap<object, number>();
@@ -22,6 +22,7 @@ async function forEachQueue<T>(
   const path = `/proc/self/fd/${folder}`;
   const names = await readDir(hands, path);
   if (names === undefined) throw new DomainError('lost', 'the message queues of the domain cannot be listed');
+  for (const name of names) refuseStrangeName(name, 'the domain');
   return together(names.map((name) => work(`${path}/${name}`, name)));
 }
 
@@ -43,7 +44,7 @@ export function mountQueues(hands: Hands, where: Where): Promise<number> {
 export const queues = domainKind<readonly SavedQueue[]>({
   name: 'POSIX message queues',
   keeps: 'names, limits, owners, permissions, messages with their priorities',
-  refuses: 'a queue that tells of messages (mq_notify), messages of more than 400 kB',
+  refuses: 'a queue that tells of messages (mq_notify), messages of more than 400 kB, names that are not UTF-8',
   async describe({ hands, anchor }) {
     const folder = await mountQueues(hands, anchor.pid);
     await whileOpen(hands, folder, () =>

@@ -24,6 +24,8 @@ export async function lookAtFile(
 ): Promise<SocketFile | undefined> {
   const path = pathOf(name);
   if (path === undefined) return undefined;
+  // Folders and files are found by the name as text.
+  if (path.includes('\ufffd')) throw unsupported('a UNIX socket with a path that is not UTF-8', where);
   const root = `/proc/${anchor.pid}/root`;
   const b = hands.batch();
   const file = b.call(SYS.ioctl, fd, SIOCUNIXFILE, 0);

@@ -89,7 +89,7 @@ export const unix = fileKind<UnixState>({
   keeps:
     'pairs of every type, connections, also those that wait to be accepted, listening sockets, datagram sockets; what waits in them with descriptors, senders and their credentials; shut directions, names, relative ones too, owner and mode of their files, removed ones; whose they are (SO_PEERCRED), classic filters',
   refuses:
-    'what was sent to a connection that is not accepted yet, an end outside the domain, a byte out of band, a file that was renamed',
+    'what was sent to a connection that is not accepted yet, an end outside the domain, a byte out of band, a file that was renamed, a path that is not UTF-8',
   matches: () => false,
   async carries(context, file) {
     const { hands } = context;
