@@ -5,6 +5,7 @@ import { DomainError } from '../errors.js';
 import { S_IF, typeOf } from '../files/inode.js';
 import { AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, EEXIST, ENOENT, O } from '../linux/flags.js';
 import { check } from '../linux/os.js';
+import { timespecOf } from '../linux/timespec.js';
 import { inBatches } from './in-batches.js';
 import { fileAt, isSame, type FileTree, type TreeFile } from './tree.js';
 
@@ -153,7 +154,7 @@ export async function dressTree(
     const setxattr = top ? SYS.setxattr : SYS.lsetxattr;
     for (const [attribute, value] of f.attributes)
       calls.push(b.call(setxattr, b.str(fileAt(fd, f)), b.str(attribute), b.bytes(value), value.length, 0));
-    const times = new BigInt64Array([f.atime, f.mtime].flatMap((t) => [t / 1_000_000_000n, t % 1_000_000_000n]));
+    const times = new BigInt64Array([f.atime, f.mtime].flatMap(timespecOf));
     calls.push(b.call(SYS.utimensat, from, name, b.bytes(new Uint8Array(times.buffer)), flags));
     return (r) => {
       for (const n of calls) check(r.value(n), `giving ${path} its owner, mode, attributes and times`);

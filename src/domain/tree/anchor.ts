@@ -10,6 +10,7 @@ import { fileTime } from '../mounts/file-time.js';
 import { watchMounts, type Written } from '../mounts/written.js';
 import { parseMountinfo, type Mount } from '../mounts/mountinfo.js';
 import { check, open, readText, writeText } from '../linux/os.js';
+import { timespecOf } from '../linux/timespec.js';
 import { loadDiagnosis } from './modules.js';
 import type { HostEnd } from './host-ends.js';
 import { giveNic, loopbackUp, type DomainNetwork } from './netlink.js';
@@ -360,12 +361,7 @@ async function begetInTime(hands: Hands, cgroupFd: number, timeNs: number, clock
       ['monotonic', clocks.monotonic],
       ['boottime', clocks.boottime],
     ] as const;
-    const text = lines
-      .map(
-        ([name, ns]) =>
-          `${name} ${floorDiv(ns, 1_000_000_000n)} ${ns - floorDiv(ns, 1_000_000_000n) * 1_000_000_000n}\n`,
-      )
-      .join('');
+    const text = lines.map(([name, ns]) => `${name} ${timespecOf(ns).join(' ')}\n`).join('');
     check(await writeText(hands, '/proc/self/timens_offsets', text), 'setting the clocks of the domain');
 
     const b = hands.batch();
@@ -379,9 +375,4 @@ async function begetInTime(hands: Hands, cgroupFd: number, timeNs: number, clock
   } finally {
     await hands.syscall(SYS.setns, timeNs, CLONE.NEWTIME);
   }
-}
-
-function floorDiv(a: bigint, b: bigint): bigint {
-  const q = a / b;
-  return a % b < 0n ? q - 1n : q;
 }
