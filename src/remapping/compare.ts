@@ -1,6 +1,6 @@
 import type { Hands } from '../guest/hands/hands.js';
 import { SYS } from '../guest/hands/syscalls.js';
-import { DomainError } from '../domain/errors.js';
+import { DomainError, unsupported } from '../domain/errors.js';
 import { AT_FDCWD, O } from '../domain/linux/flags.js';
 import { check, statPath, type Stat } from '../domain/linux/os.js';
 import type { ProcessView } from '../domain/proc/survey.js';
@@ -17,6 +17,7 @@ import { refusing, refusingLater, type OnRefusal } from '../domain/refusals.js';
 import { isIoUring, isObject } from '../domain/memory/layout.js';
 
 const CHUNK = 0x80000;
+const WATCHES = 'watches';
 /** Where programs write: what they have made there and only read now goes along too. */
 const WRITABLE = /^\/(tmp|var|run|home|root|srv|mnt|dev\/shm)\//;
 /** Bytes of such a file at most. */
@@ -44,8 +45,13 @@ export async function compareFiles(
   const carried = carriedPaths(views, brought);
   const uses = usedFiles(views);
   await refusingLater(tell, async () => {
-    for (const path of await watchedPaths(from, views)) if (!uses.has(path)) uses.set(path, 'watches');
+    for (const path of await watchedPaths(from, views)) if (!uses.has(path)) uses.set(path, WATCHES);
   });
+  for (const path of uses.keys())
+    if (path.includes('\ufffd') && !brought(path))
+      refusing(tell, () => {
+        throw unsupported('a file name that is not UTF-8', path);
+      });
   const used = [...uses].filter(([path]) => !carried.has(path) && !brought(path));
   const stats = await together(
     used.map(async ([path, use]) => {
@@ -58,8 +64,14 @@ export async function compareFiles(
     // Folders are made for the files that go along.
     if (there === undefined && [...carried].some((c) => c.startsWith(`${path}/`))) continue;
     const type = typeOf(here);
-    // Nodes are made where they are missing, and folders in which there is nothing.
-    if (there === undefined && type !== S_IF.REG && (type !== S_IF.DIR || (await isEmpty(from, root + path)))) continue;
+    // Nodes are made where they are missing, and folders in which there is nothing; not for a watch alone.
+    if (
+      there === undefined &&
+      use !== WATCHES &&
+      type !== S_IF.REG &&
+      (type !== S_IF.DIR || (await isEmpty(from, root + path)))
+    )
+      continue;
     if (there !== undefined && isKernelFile(path)) continue;
     const refuse = (how: string): void =>
       refusing(tell, () => {
