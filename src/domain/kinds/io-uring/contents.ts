@@ -5,7 +5,19 @@ import { AT_FDCWD, MAP, O, PROT } from '../../linux/flags.js';
 import { whileOpen } from '../../linux/making.js';
 import { check, concat } from '../../linux/os.js';
 import { together } from '../../together.js';
-import { arrayAt, HEADS, IORING_OFF, ringBytes, SQE, sqesBytes, type RingInfo, type RingShape } from './ring.js';
+import { parseFdInfo } from '../../proc/fdinfo.js';
+import {
+  arrayAt,
+  HEADS,
+  IORING_OFF,
+  isTold,
+  ringBytes,
+  SQE,
+  sqesBytes,
+  untold,
+  type RingInfo,
+  type RingShape,
+} from './ring.js';
 
 const CHUNK = 0x60000;
 const MFD_CLOEXEC = 1;
@@ -79,6 +91,7 @@ export async function readContents(
     const texts = looks.map(({ text, length }) =>
       new TextDecoder().decode(r.bytes(text, check(r.value(length), 'asking about a ring of io_uring'))),
     );
+    if (texts.some((text) => !isTold(parseFdInfo(text)))) throw untold(where);
     const [right, wrong] = texts;
     const [ringThere, sqesThere] = await together([
       readMemory(hands, held, 0, r.value(n)),

@@ -9,7 +9,8 @@ import { likelyShape, readContents, shapeOf, writeMemory, type Contents } from '
 import { advance, makeRing, unmapRing } from './make.js';
 import { ringsOf, takeReady } from './prepared.js';
 import { refuseByCalls, refuseInfo, refuseSeveral } from './refused.js';
-import { ahead, isRingLink, ringBytes, ringInfo, sqesBytes, type RingInfo, type RingShape } from './ring.js';
+import { ahead, isRingLink, isTold, ringBytes, ringInfo, sqesBytes, type RingInfo, type RingShape } from './ring.js';
+import { toldOf } from './told.js';
 
 /** Requests that are counted while a domain stands still: some tenth of a second. */
 const MOST_IN_PAUSE = 200_000;
@@ -28,6 +29,9 @@ interface RingState {
  * Rings of io_uring(7) without a request under way. What a program sees of one lies in memory that it has mapped: counts, requests, completions. The
  * kernel counts for itself how far it has come: a new ring is brought there by as many requests that do nothing.
  *
+ * Limits of how many threads of the kernel work for a thread (IORING_REGISTER_IOWQ_MAX_WORKERS) are not kept: a thread has the
+ * kernel's own again. They change how fast requests are done, not what comes of them.
+ *
  * What nobody can ask about: whether a ring goes on after a request that cannot be begun (IORING_SETUP_SUBMIT_ALL), as all do
  * from then on; when completions are worked on (COOP_TASKRUN), which a program cannot tell but by its speed; and which of a
  * newer kernel's features a program relies on, as with any system call.
@@ -37,20 +41,19 @@ export const ioUring = fileKind<RingState>({
   keeps:
     'rings with no request under way: requests that were not submitted, completions that were not seen, counts, sizes, mappings; a wait for a completion goes on',
   refuses:
-    'a request to io_uring that is under way (polls, timeouts, reads that wait); rings of io_uring with a thread of the kernel (SQPOLL), for one thread only (SINGLE_ISSUER, DEFER_TASKRUN), that poll devices (IOPOLL), in memory of the program’s own (NO_MMAP), that are not enabled yet, or with more than 67 million requests; registered files, buffers, eventfds, personalities and restrictions; provided buffers; requests with several completions',
+    'a request to io_uring that is under way (polls, timeouts, reads that wait); rings of io_uring with a thread of the kernel (SQPOLL), for one thread only (SINGLE_ISSUER, DEFER_TASKRUN), that poll devices (IOPOLL), in memory of the program’s own (NO_MMAP), that are not enabled yet, or with more than 67 million requests; registered files, buffers, eventfds, personalities and restrictions; provided buffers; requests with several completions; a ring that is in use whenever it is looked at',
   independent: true,
   matches: (view) => isRingLink(view.link),
   describe(view, process) {
-    refuseInfo(ringInfo(view.info), `descriptor ${view.fd} of process ${process.pid}`);
+    // If it is in use at this moment, it is asked again when it is held.
+    if (isTold(view.info)) refuseInfo(ringInfo(view.info), `descriptor ${view.fd} of process ${process.pid}`);
   },
   async inspect(context, file) {
-    const info = ringInfo(file.view.info);
-    await lookAt(context, file, info, false);
+    await lookAt(context, file, false);
   },
   async checkpoint(context, file) {
     const { info: said } = file.view;
-    const info = ringInfo(said);
-    const { contents, shape } = await lookAt(context, file, info, true);
+    const { info, contents, shape } = await lookAt(context, file, true);
     return {
       ino: said.ino,
       shape,
@@ -67,18 +70,19 @@ export const ioUring = fileKind<RingState>({
 async function lookAt(
   { hands }: LookContext,
   file: OpenFile,
-  info: RingInfo,
   stands: boolean,
-): Promise<{ contents: Contents; shape: RingShape }> {
+): Promise<{ info: RingInfo; contents: Contents; shape: RingShape }> {
   const [user] = file.users;
   const where = user === undefined ? 'the domain' : `descriptor ${user.fd} of process ${user.pid}`;
+  const info = await toldOf(hands, file.held, file.view.info, where);
+  refuseInfo(info, where);
   const [, contents] = await together([
     refuseByCalls(hands, file.held, where),
     readContents(hands, file.held, info, where, stands),
   ]);
   const shape = stands ? shapeOf(info, contents) : likelyShape(info, contents);
   refuseSeveral(contents.ring, shape, where);
-  return { contents, shape };
+  return { info, contents, shape };
 }
 
 async function restoreRing(context: RestoreContext, state: RingState): Promise<number> {

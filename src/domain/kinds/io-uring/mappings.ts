@@ -9,7 +9,7 @@ import type { Tracee } from '../../trace/tracee.js';
 import { processKind, type RebornProcess } from '../kind.js';
 import { placeParts } from './place.js';
 import { ringsOf } from './prepared.js';
-import { ENTER, IORING_OFF, isRingLink, ringInfo, sqesBytes } from './ring.js';
+import { ENTER, IORING_OFF, isRingLink, isTold, ringInfo, sqesBytes } from './ring.js';
 
 /** Rings that a thread may register (IO_RINGFD_REG_MAX). */
 const MOST_REGISTERED = 16;
@@ -52,7 +52,8 @@ export const ringMappings = processKind<UsedRings>({
       if (!v.shared) throw unsupported('a private mapping of io_uring', where);
       if (!OFFSETS.includes(v.offset)) throw unsupported('a part of a mapping of io_uring, or buffers for it', where);
       const ring = view.descriptors.find((d) => isRingLink(d.link) && d.info.ino === v.ino);
-      if (ring === undefined || v.offset !== IORING_OFF.SQES) continue;
+      // One that is in use at this moment is looked at when it stands still.
+      if (ring === undefined || v.offset !== IORING_OFF.SQES || !isTold(ring.info)) continue;
       if (v.end - v.start < sqesBytes({ ...ringInfo(ring.info), wideSqes: false }))
         throw unsupported('a part of a mapping of io_uring, or buffers for it', where);
     }

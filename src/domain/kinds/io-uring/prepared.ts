@@ -8,7 +8,8 @@ import { together } from '../../together.js';
 import { domainKind, type ForesightContext, type RestoreContext } from '../kind.js';
 import { likelyShape, readContents } from './contents.js';
 import { advance, makeRing, unmapRing, type MadeRing } from './make.js';
-import { ahead, isRingLink, ringInfo, type RingShape } from './ring.js';
+import { ahead, isRingLink, type RingShape } from './ring.js';
+import { toldOf } from './told.js';
 
 /** A ring as it was seen in use. */
 interface Foreseen {
@@ -107,7 +108,7 @@ async function foreseeRing({ hands }: ForesightContext, hostPid: number, d: Desc
   b.call(SYS.close, pidfd);
   const fd = check((await b.run()).value(got), 'holding a ring of io_uring');
   return whileOpen(hands, fd, async () => {
-    const info = ringInfo(d.info);
+    const info = await toldOf(hands, fd, d.info, 'a process');
     const contents = await readContents(hands, fd, info, `a process`, false);
     return { ino: d.info.ino, shape: likelyShape(info, contents), seen: info.seen };
   });

@@ -1,4 +1,4 @@
-import { DomainError } from '../../errors.js';
+import { DomainError, unsupportedNow } from '../../errors.js';
 import { fdInfoValue, type FdInfo } from '../../proc/fdinfo.js';
 
 /** Bytes before the first completion, in `struct io_rings` (io_uring/io_uring.c). All words are u32. */
@@ -68,8 +68,16 @@ export interface RingInfo {
   readonly overflown: number;
 }
 
-/** Throws `guest` if it makes no sense. */
+/** Whether `/proc` tells of a ring at all: while a thread is in a call of it, it does not. */
+export const isTold = (info: FdInfo): boolean => info.lines.some(([key]) => key === 'SqMask');
+
+/** A refusal of a ring that `/proc` does not tell of. */
+export const untold = (where: string): DomainError =>
+  unsupportedNow('a ring of io_uring that is in use whenever it is looked at', where);
+
+/** Throws `guest` if it makes no sense, and a passing `unsupported` if it is not told. */
 export function ringInfo(info: FdInfo): RingInfo {
+  if (!isTold(info)) throw untold('the domain');
   const number = (key: string): number => {
     const value = Number(fdInfoValue(info, key) || NaN);
     if (!Number.isInteger(value)) throw new DomainError('guest', `a ring of io_uring whose ${key} is not told`);
