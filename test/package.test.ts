@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { deadLinks } from './package/links.js';
+import { faultsOfSpecification } from './package/specification.js';
 import { start, type Finished } from './testing/command-line.js';
 
 interface Packed {
@@ -117,6 +118,10 @@ describe('what is in it', () => {
   test('no link in its documents is dead', () => {
     assert.deepEqual(deadLinks(installed), []);
   });
+});
+
+test('each promise of the specification stands there once, and is checked by tests that exist', () => {
+  assert.deepEqual(faultsOfSpecification(PROJECT), []);
 });
 
 test('each export has a docstring and stands in docs/reference, with every type that it mentions', async () => {
