@@ -139,6 +139,11 @@ async function harts(computer: Computer, { instance, hands }: Carrier): Promise<
     assert.deepEqual([await online(), instance.harts, computer.freeHarts], ['0 1', 1, 2]);
   }
   await instance.setHarts(2);
+  // As when it does what it was asked for when nobody waits for it any more: it has the hart, and does not run on it.
+  assert.equal(await setOnline(hands, 1, false), 0);
+  assert.deepEqual([await online(), instance.harts], ['0 1', 2]);
+  await instance.setHarts(2);
+  assert.deepEqual([await online(), instance.harts, computer.freeHarts], ['0-1 2', 2, 1]);
   await assert.rejects(instance.setHarts(4), { name: 'SystemError', code: 'invalid' });
 }
 

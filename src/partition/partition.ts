@@ -234,6 +234,11 @@ export class Partition {
     return true;
   }
 
+  /** Whether its kernel does not run on a hart that it has. */
+  hasStopped(id: number): boolean {
+    return Atomics.load(this.machine.memory.words, (this.blocks[id] + S.HSM) >>> 2) === S.HSM_STOPPED;
+  }
+
   #taken(id: number): void {
     const { thread } = this.harts[id];
     this.harts[id].thread = undefined;

@@ -32,6 +32,8 @@ export async function setHarts(
       if (os.harts < count) await giveOne(os, byHands, hands, timeout);
       else await takeOne(os, byHands, hands, timeout);
     }
+    // A kernel that was asked to stop running on one may have done so when nobody waited for it any more.
+    for (let id = 1; id < count; id++) await runOn(os, byHands, id, timeout);
   });
 }
 
@@ -48,6 +50,16 @@ async function giveOne(os: OsInstance, byHands: ByHands, hands: Hands, timeout: 
     if (!byHands.isOver) await os.partition.takeHart();
     throw error;
   }
+}
+
+/** Has the guest run on a hart that it has. It does so without having been asked if it cannot stop doing so. */
+async function runOn(os: OsInstance, byHands: ByHands, id: number, timeout: number): Promise<void> {
+  const hands = byHands.hands();
+  const what = `${os.name} does not run on hart ${id}`;
+  await byHands.within(timeout, what, async () => {
+    const answer = await setOnline(hands, id, true);
+    if (answer < 0 && os.partition.hasStopped(id)) throw refused(what, -answer);
+  });
 }
 
 async function takeOne(os: OsInstance, byHands: ByHands, hands: Hands, timeout: number): Promise<void> {
