@@ -1,7 +1,9 @@
 /** `understudy domain`: a program as a domain of a machine in another process, from its start to its end. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -209,4 +211,48 @@ test('what has no meaning is said, with status 2 or 1', async () => {
   assert.match((await domain('run', '--tree', 'none', '--', '/bin/true')).stderr, /started without the tree none/);
   assert.match((await domain('run', '--user', 'nemo', '--', '/bin/true')).stderr, /there is no user nemo/);
   assert.match((await domain('run', '--limit', 'x=1', '--', '/bin/true')).stderr, /is no limit/);
+  for (const options of [
+    ['--limit', 'x=1'],
+    ['--env', 'x'],
+    ['--name', 'x'.repeat(300)],
+    ...['99999:1', '1:99999', 'x'].map((f) => ['--network', '10.0.2.109', '--forward', f]),
+  ]) {
+    const { status, stderr } = await domain('run', ...options, '--', '/bin/true');
+    assert.equal(status, 2, stderr);
+  }
+  assert.match((await domain('run', '--name', 'x'.repeat(300), '--', '/bin/true')).stderr, /at most 63 characters/);
+});
+
+test('nothing starts where a port is taken, and nothing boots of which there is no kernel', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  try {
+    const forward = `127.0.0.1:${port}:80`;
+    const refused = await domain(
+      ...['run', '--name', 'no-port', '--network', '10.0.2.109', '--forward', forward, '--', '/bin/echo', 'started'],
+    );
+    assert.deepEqual([refused.status, refused.stdout], [1, ''], refused.stderr);
+    assert.doesNotMatch((await domain('ps')).stdout, /no-port/);
+  } finally {
+    server.close();
+  }
+  assert.equal((await domain('run', '--detach', '--name', 'stays', '--', 'sleep', '1000')).status, 0);
+  const moved = await domain('move', 'stays', '--to', '5.10');
+  assert.equal(moved.status, 1, moved.stderr);
+  assert.doesNotMatch(moved.stderr, /boots/);
+  assert.equal((await domain('stop', 'stays')).status, 0);
+});
+
+test('what cannot be written is said', async () => {
+  assert.equal((await domain('run', '--name', 'writer', '--', '/bin/echo', 'word')).status, 0);
+  const [program, args] = understudyCommand(['domain', 'logs', 'writer']);
+  const full = openSync('/dev/full', 'w');
+  try {
+    const written = spawnSync(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', full, 'pipe'] });
+    assert.equal(written.status, 1);
+    assert.match(String(written.stderr), /standard output: .*ENOSPC/);
+  } finally {
+    closeSync(full);
+  }
 });

@@ -22,9 +22,12 @@ export class Reader {
     this.#printed = this.#printed.then(() => writeOut(process.stdout, piece));
   };
 
-  /** Resolves when all is printed. */
+  /** Resolves when all is printed, or nobody reads it any more; rejects where it cannot be written, as on a full disk. */
   async printed(): Promise<void> {
     await this.#printed;
+    const failure: NodeJS.ErrnoException | null = process.stdout.errored;
+    if (failure !== null && failure.code !== 'EPIPE')
+      throw Object.assign(new Error(`standard output: ${failure.message}`), { code: failure.code ?? 'failed' });
   }
 }
 

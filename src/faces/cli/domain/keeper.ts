@@ -1,20 +1,21 @@
 /** The process domains of a machine: starts, moves and ends them for who asks over its socket. */
-import { Carrier, type Computer, type DomainNetwork, type Forward, type Limits } from '../../../index.js';
+import { Carrier, type Computer, type DomainNetwork, type Forward } from '../../../index.js';
 import { Domain, type DomainEnd } from '../../../maintenance/handle/domain.js';
-import { LIMITS, type LimitName } from '../../../domain/tree/program.js';
 import type { PreparedTree } from '../../../trees/index.js';
 import type { Caller } from '../control/caller.js';
 import { ControlError } from '../control/errors.js';
 import type { JsonObject } from '../control/lines.js';
 import type { DomainRequest } from '../control/protocol.js';
 import { parseForward } from '../run-options.js';
+import { UsageError } from '../usage.js';
 import { passInput } from './typing.js';
+import { parseEnv, parseLimits } from './values.js';
 
 export interface KeeperOptions {
   readonly computer: Computer;
   readonly trees: readonly PreparedTree[];
-  /** Boots an OS instance of a kernel, `trixie`, `backports` or a release. */
-  readonly boot: (name: string, kernel: string) => Promise<Carrier>;
+  /** Gets what an OS instance of a kernel, `trixie`, `backports` or a release, boots from; answers what boots it, under a name. */
+  readonly prepare: (kernel: string) => Promise<(name: string) => Promise<Carrier>>;
 }
 
 interface Kept {
@@ -79,15 +80,20 @@ export class DomainKeeper {
     const carrier = this.#active();
     const root = this.#rootOf(request);
     const network = address === undefined ? undefined : this.#network(address);
+    const env = parsed(() => parseEnv(request.env ?? []));
+    const limits = parsed(() => parseLimits(request.limits ?? []));
+    const wanted = parsed(() => (request.forwards ?? []).map(parseForward));
     const forwards: Forward[] = [];
     let domain: Domain;
     this.#expect(carrier, 1);
     try {
+      // A port that is taken is known before anything starts.
+      for (const forward of wanted) forwards.push(await this.#forward(forward, address));
       domain = await Domain.run(carrier, {
         name,
         argv: [program, ...args],
-        env: parseEnv(request.env ?? []),
-        limits: parseLimits(request.limits ?? []),
+        env,
+        limits,
         ...(user !== undefined && { user }),
         ...(cwd !== undefined && { cwd }),
         ...(root !== undefined && { root }),
@@ -97,17 +103,14 @@ export class DomainKeeper {
       });
       this.#domains.delete(name);
       this.#domains.set(name, { domain, argv: request.argv, forwards, address });
+    } catch (error) {
+      await this.#closeForwards(forwards);
+      throw error;
     } finally {
       // It is listed, or has failed to start.
       this.#expect(carrier, -1);
     }
     void domain.ended.then(() => this.#closeForwards(forwards));
-    try {
-      for (const text of request.forwards ?? []) forwards.push(await this.#forward(text, address));
-    } catch (error) {
-      await domain.stop({ timeout: 0 });
-      throw error;
-    }
     this.#forget();
     const ports = forwards.map((f) => ({ host: f.host, port: f.port, guestPort: f.guestPort }));
     if (detach) return { domain: name, instance: carrier.name, forwards: ports };
@@ -225,6 +228,10 @@ export class DomainKeeper {
     }
     const own = this.#carriers.find(({ carrier }) => carrier === from)?.kernel;
     const wanted = kernel ?? KERNELS.find((k) => k !== own) ?? 'backports';
+    const boot = await this.options.prepare(wanted);
+    // Meanwhile something may have started there, or be on its way.
+    const late = others.find(({ carrier }) => !this.#isSpare(carrier));
+    if (late !== undefined) throw new ControlError('no-room', `${late.carrier.name} is in use by now`);
     // Nothing starts in it from now on.
     this.#carriers.splice(0, this.#carriers.length, ...this.#living().filter((c) => !others.includes(c)));
     for (const { carrier } of others) {
@@ -232,7 +239,7 @@ export class DomainKeeper {
       this.#coming.delete(carrier);
     }
     caller.tell({ booting: wanted });
-    const carrier = await this.options.boot(from.name === 'a' ? 'b' : 'a', wanted);
+    const carrier = await boot(from.name === 'a' ? 'b' : 'a');
     this.#carriers.splice(0, this.#carriers.length, ...this.#living(), { carrier, kernel: wanted });
     return carrier;
   }
@@ -261,12 +268,12 @@ export class DomainKeeper {
     return { mac, address: `${address}/24`, ...(gateway !== undefined && { gateway: dotted(gateway) }) };
   }
 
-  async #forward(text: string, address: string | undefined): Promise<Forward> {
+  async #forward(wanted: ReturnType<typeof parseForward>, address: string | undefined): Promise<Forward> {
     const { network } = this.options.computer;
     if (address === undefined || network === undefined) {
       throw new ControlError('invalid', '--forward leads to an address: --network gives the domain one');
     }
-    const { guestPort, ...request } = parseForward(text);
+    const { guestPort, ...request } = wanted;
     return network.gateway.forward({ ...request, guest: address.replace(/\/.*/, ''), guestPort });
   }
 
@@ -313,30 +320,12 @@ const describeEnd = (end: DomainEnd): JsonObject => ({ ...end });
 
 const dotted = (ip: number): string => [24, 16, 8, 0].map((shift) => (ip >>> shift) & 255).join('.');
 
-function parseEnv(list: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    list.map((text) => {
-      const at = text.indexOf('=');
-      if (at < 1) throw new ControlError('invalid', `"${text}" is no NAME=VALUE`);
-      return [text.slice(0, at), text.slice(at + 1)];
-    }),
-  );
-}
-
-function parseLimits(list: readonly string[]): Limits {
-  const value = (text: string): number => (text === 'unlimited' ? Infinity : /^\d+$/.test(text) ? Number(text) : NaN);
-  return Object.fromEntries(
-    list.map((text): [LimitName, { soft: number; hard: number }] => {
-      const [, name = '', soft = '', hard = soft] = /^([a-z]+)=(\w+)(?::(\w+))?$/.exec(text) ?? [];
-      const [s, h] = [value(soft), value(hard)];
-      const isLimit = (n: string): n is LimitName => (LIMITS as readonly string[]).includes(n);
-      if (!isLimit(name) || Number.isNaN(s) || Number.isNaN(h)) {
-        throw new ControlError(
-          'invalid',
-          `"${text}" is no limit such as nofile=1024:4096; there are ${LIMITS.join(', ')}`,
-        );
-      }
-      return [name, { soft: s, hard: h }];
-    }),
-  );
+/** What the command line would have refused with status 2, said to who speaks the protocol. Throws ControlError. */
+function parsed<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof UsageError) throw new ControlError('invalid', error.message);
+    throw error;
+  }
 }

@@ -1,7 +1,8 @@
 /** The command line of `understudy domain`. */
 import { isName, type DomainRequest } from '../control/protocol.js';
-import { parseCount, parseSize } from '../run-options.js';
+import { parseCount, parseForward, parseSize } from '../run-options.js';
 import { parseCommandLine, UsageError } from '../usage.js';
+import { parseEnv, parseLimits } from './values.js';
 
 export const DOMAIN_USAGE = `Usage: understudy domain COMMAND [options]
 
@@ -152,10 +153,17 @@ function runRequest(values: Values, argv: readonly string[]): DomainRequest {
   if (name !== undefined && !/^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(name)) {
     throw new UsageError(`--name ${name}: letters, digits, - and _ only`);
   }
+  if (name !== undefined && !isName(name)) {
+    throw new UsageError(`--name ${name.slice(0, 20)}…: at most 63 characters, not ${name.length}`);
+  }
   if (detach && (stdin || tty)) throw new UsageError(`--${stdin ? 'stdin' : 'tty'}: with --detach nobody would type`);
   if (forward !== undefined && address === undefined) {
     throw new UsageError('--forward leads to an address: --network gives the domain one');
   }
+  // The machine parses them again; here they are only to make sense.
+  parseEnv(env ?? []);
+  parseLimits(limit ?? []);
+  for (const text of forward ?? []) parseForward(text);
   return {
     ...{ do: 'domain-run', argv, detach },
     ...(!detach && { stdin: true }),

@@ -22,13 +22,13 @@ export async function serve(options: ServeOptions, interruption: Interruption): 
   const computer = await Computer.create({ memory: 2 * options.memory + MACHINE, harts: 2 });
   let control: ControlServer | undefined;
   let keeper: DomainKeeper | undefined;
-  const boot = async (name: string, kernel: string): Promise<Carrier> => {
+  const prepare = async (kernel: string): Promise<(name: string) => Promise<Carrier>> => {
     const [image] = await obtainImages([profile(kernel)], { signal });
-    return Carrier.boot(computer, { name, image, memory: options.memory, trees });
+    return (name) => Carrier.boot(computer, { name, image, memory: options.memory, trees });
   };
   try {
-    const first = await boot('a', options.kernel);
-    keeper = new DomainKeeper({ computer, trees, boot }, first, options.kernel);
+    const first = await (await prepare(options.kernel))('a');
+    keeper = new DomainKeeper({ computer, trees, prepare }, first, options.kernel);
     const machine: Machine = {
       ...{ name: options.name, computer, instance: first.instance, room: undefined },
       ...{ domains: keeper, atEnd: [] },
