@@ -5,6 +5,7 @@
  *   0x04  seats: how many harts can run at once
  *   0x08  places in use lie below this one
  *   0x0c  for how many harts and instances it has records
+ *   0x10  their virtual time, a double (shares.ts)
  *   0x40  a record for each OS instance that shares, 64 bytes, and one for each of its harts, 32 bytes (shares.ts)
  *
  * The main thread says who shares; the harts' threads give each other seats.
@@ -32,6 +33,7 @@ import { freeLock, lock, StateError, unlock } from './state-page.js';
 const SEATS = 4;
 const PLACES = 8;
 const SIZE = 12;
+const CLOCK = 16;
 const HEADER = 0x40;
 
 /** What an OS instance is to have of the harts that it shares. */
@@ -66,7 +68,7 @@ export class SeatTable implements Seats {
     if (size !== undefined) this.#words[(offset + SIZE) >>> 2] = size;
     this.harts = this.#words[(offset + SIZE) >>> 2];
     const shares = offset + HEADER;
-    const header = { seats: offset + SEATS, places: offset + PLACES };
+    const header = { seats: offset + SEATS, places: offset + PLACES, clock: offset + CLOCK };
     this.#shares = new Shares(buffer, header, shares, shares + this.harts * 8 * SHARE_DOUBLES);
   }
 

@@ -10,8 +10,8 @@ const BLOCK = 0x1000;
 const MOST = 8;
 const SHARES = 0x100;
 const PLACES = SHARES + MOST * 8 * SHARE_DOUBLES;
-/** Where the header's two words are. */
-const HEADER = { seats: 0x10, places: 0x14 };
+/** Where the header's words are. */
+const HEADER = { seats: 0x10, places: 0x14, clock: 0x18 };
 /** How long a step of the clock is (ms): a turn of a hart. */
 const STEP = 0.1;
 
@@ -22,6 +22,8 @@ interface Guest {
   /** It computes for so long, and sleeps for so long, over and over (ms); else it never sleeps. */
   readonly works?: number;
   readonly sleeps?: number;
+  /** Its harts look whether their time is over only so often (ms). */
+  readonly turn?: number;
   /** From when to when it is there (ms). */
   readonly from?: number;
   readonly until?: number;
@@ -33,6 +35,8 @@ interface Hart {
   /** What is left of its work, and when it wakes if it sleeps (ms). */
   work: number;
   wakes: number;
+  /** When it looked last. */
+  looked: number;
 }
 
 interface Outcome {
@@ -57,7 +61,7 @@ function run(guests: readonly Guest[], { seats = 1, time = 2000, after = 0 } = {
     for (let n = 0; n < (guest.harts ?? 1); n++) {
       const h = (1 + harts.length) * BLOCK;
       shares.setMember(harts.length, h, index);
-      harts.push({ h, guest, work: guest.works ?? Infinity, wakes: guest.from ?? 0 });
+      harts.push({ h, guest, work: guest.works ?? Infinity, wakes: guest.from ?? 0, looked: 0 });
       all[HEADER.places >>> 2] = harts.length;
     }
   });
@@ -79,7 +83,7 @@ function run(guests: readonly Guest[], { seats = 1, time = 2000, after = 0 } = {
   for (; now < time; now += STEP) {
     if (now >= after && before.length === 0) guests.forEach((_, i) => before.push(shares.get(i, USED)));
     harts.forEach((hart, place) => {
-      const { works = Infinity, sleeps = 0, until = Infinity } = hart.guest;
+      const { works = Infinity, sleeps = 0, turn = 0, until = Infinity } = hart.guest;
       const state = seat(hart);
       if (state === S.SEAT_NONE) {
         if (now >= hart.wakes && now < until) want(hart);
@@ -87,6 +91,7 @@ function run(guests: readonly Guest[], { seats = 1, time = 2000, after = 0 } = {
       }
       if (now >= until) return leave(hart);
       if (state === S.SEAT_WANTED) {
+        hart.looked = now;
         const index = guests.indexOf(hart.guest);
         if (now >= after && sleeps > 0) waited[index] = Math.max(waited[index], now - hart.wakes);
         // As a thread that waits does when its bucket is half full.
@@ -98,7 +103,10 @@ function run(guests: readonly Guest[], { seats = 1, time = 2000, after = 0 } = {
         hart.work = works;
         hart.wakes = now + sleeps;
         leave(hart);
-      } else if (state === S.SEAT_LEAVE || now >= shares.sliceEnd(place)) want(hart);
+      } else if (now - hart.looked >= turn && (state === S.SEAT_LEAVE || now >= shares.sliceEnd(place))) {
+        hart.looked = now;
+        want(hart);
+      }
     });
   }
   shares.account(now, words);
@@ -150,6 +158,23 @@ test('sleeping earns nothing', () => {
   assert.ok(much[0] < 0.52, much.join(' and '));
 });
 
+test('a turn that takes long is paid for, asleep or not', () => {
+  // One turn more or less is a hundredth of the time.
+  for (const turn of [20, 50, 200]) {
+    const [time, after] = [1000 + 100 * turn, 1000];
+    const long = { weight: 100, works: turn - 0.1, sleeps: 0.2, turn };
+    near(run([{ weight: 100 }, long], { time, after }).had, [0.5, 0.5]);
+    near(run([{ weight: 100 }, { weight: 100, turn }], { time, after }).had, [0.5, 0.5]);
+    near(run([{ weight: 300 }, { weight: 100 }, long], { time, after }).had, [0.6, 0.2, 0.2]);
+  }
+});
+
+test('what one had while nobody else wanted it need not be made up for', () => {
+  // The second comes while the first sleeps, which is back while the second computes.
+  const first = { weight: 1, works: 900, sleeps: 200 };
+  near(run([first, { weight: 1, from: 1000 }], { time: 1600, after: 1100 }).had, [0.5, 0.5]);
+});
+
 test('one that wakes and wants less than its share has a seat at once, whatever it weighs', () => {
   for (const weight of [20, 100, MAX_WEIGHT]) {
     const { waited } = run([{ weight, works: 0.3, sleeps: 4.7 }, { weight: 100 }, { weight: 100 }], { after: 100 });
@@ -179,6 +204,12 @@ test('several seats: nobody has more than its harts can use, and the rest is the
   near(run([{ weight: 6 }, { weight: 1 }, { weight: 1 }], { seats: 2 }).had, [1, 0.5, 0.5]);
   near(run([{ weight: 1, harts: 2 }, { weight: 1 }], { seats: 2 }).had, [1, 1], 0.05);
   near(run([{ weight: 3, harts: 2 }, { weight: 1 }, { weight: 1 }], { seats: 2 }).had, [1.2, 0.4, 0.4]);
+  const [heavy, three, one] = [1000, 300, 100].map((weight) => ({ weight }));
+  near(run([heavy, heavy, three, one], { seats: 3 }).had, [1, 1, 0.75, 0.25]);
+  near(run([{ weight: 400 }, { weight: 400 }, three, one], { seats: 3 }).had, [1, 1, 0.75, 0.25]);
+  near(run([...new Array<Guest>(5).fill(heavy), three, one], { seats: 6 }).had, [1, 1, 1, 1, 1, 0.75, 0.25]);
+  near(run([heavy, { ...three, harts: 2 }, { ...one, harts: 2 }], { seats: 2 }).had, [1, 0.75, 0.25]);
+  near(run([{ weight: 1000, harts: 2 }, heavy, three, one], { seats: 4 }).had, [2, 1, 0.75, 0.25], 0.04);
 });
 
 test('what one could not use with several seats is not kept for later', () => {

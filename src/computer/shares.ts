@@ -7,9 +7,13 @@
  * as their weights say, however many harts each has, and one that does not leaves its time to them.
  *
  * That of one who has slept would be far behind: it is set to that of the others (their mean, by weight), less CREDIT, so
- * that it comes first for a moment, and no more. That of one who had a seat because nobody else wanted it would be far
- * ahead: by no more than DEBT. And with several seats one instance's share can be more than its harts can use: it is not
- * kept for later, beyond LAG.
+ * that it comes first for a moment, and no more. If there are no others it is where they were when they left (CLOCK). So
+ * one who had a seat because nobody else wanted it is not ahead of those who come; who is ahead had time that others
+ * waited for, in a turn that took long, and makes up for it, asleep or not, up to DEBT.
+ *
+ * With several seats one instance's share can be more than its harts can use. Its weight counts as what they can use then
+ * (EFFECTIVE: the readjustment of infeasible weights in Surplus Fair Scheduling, Chandra and others, OSDI 2000), so that the
+ * others have the rest as theirs say.
  *
  * A limit (`cpu`) is a bucket of time that fills by so many milliseconds in each, up to PERIOD's worth. Whose bucket is
  * empty gets no seat until half of it is full.
@@ -22,9 +26,9 @@ import type { Sharing } from './seats.js';
 export const SLICE = 3;
 /** What one who wakes is ahead by, of its own time (ms). */
 const CREDIT = 3;
-/** What one who wakes may have to make up for, of its own time (ms). */
-const DEBT = 3;
-/** What one who does not sleep may be behind or ahead by (ms), where there are several seats. */
+/** What one may have to make up for at most, of its own time (ms): longer turns there are none, but where the host stands still. */
+const DEBT = 250;
+/** What one who does not sleep may be behind by (ms), where there are several seats. */
 const LAG = 50;
 /** So long after it was told to leave its seat (ms) a hart is not waited for. */
 export const PATIENCE = 1;
@@ -43,6 +47,9 @@ const LEAST_SLICE = 0.2;
 export const DEFAULT_WEIGHT = 100;
 export const MAX_WEIGHT = 10_000;
 
+/** No virtual time is this. */
+const NOBODY = -Infinity;
+
 /** The record of an instance: doubles. */
 export const WEIGHT = 0;
 export const VIRTUAL = 1;
@@ -54,6 +61,8 @@ export const FILLED_AT = 4;
 export const USED = 5;
 /** 1: its bucket has been empty, and is not half full yet. */
 export const EMPTY = 6;
+/** What its weight counts as. */
+const EFFECTIVE = 7;
 export const SHARE_DOUBLES = 8;
 
 /** The record of a hart: its block and its instance's record (words), then doubles. */
@@ -70,18 +79,21 @@ export const PLACE_DOUBLES = 4;
 export class Shares implements Sharing {
   readonly #words: Int32Array;
   readonly #doubles: Float64Array;
+  /** Harts of each instance that want seats; of those whose weight is more than they can use less than nothing. */
+  readonly #wanting: Int32Array;
   /** When what is being done is done: one reading of the clock for all of it. */
   now = 0;
 
-  /** `shares` and `places`: byte offsets of the records. */
+  /** Byte offsets: of words, of a double (the virtual time of those who want seats, or did last), and of the records. */
   constructor(
     buffer: SharedArrayBuffer,
-    private readonly header: { readonly seats: number; readonly places: number },
+    private readonly header: { readonly seats: number; readonly places: number; readonly clock: number },
     private readonly sharesAt: number,
     private readonly placesAt: number,
   ) {
     this.#words = new Int32Array(buffer);
     this.#doubles = new Float64Array(buffer);
+    this.#wanting = new Int32Array((placesAt - sharesAt) / (8 * SHARE_DOUBLES));
   }
 
   get seats(): number {
@@ -122,6 +134,7 @@ export class Shares implements Sharing {
   account(now: number, words: SharedWords): void {
     const d = this.#doubles;
     this.now = now;
+    this.#readjust(words);
     for (let place = 0; place < this.places; place++) {
       const h = this.memberAt(place);
       if (h === 0 || words.load(h + S.SEAT) < S.SEAT_HELD) continue;
@@ -130,13 +143,58 @@ export class Shares implements Sharing {
       const time = Math.max(0, now - d[at + SINCE]);
       d[at + SINCE] = now;
       d[owner + USED] += time;
-      d[owner + VIRTUAL] += time / d[owner + WEIGHT];
+      d[owner + VIRTUAL] += time / d[owner + EFFECTIVE];
       if (d[owner + CPU] !== Infinity) d[owner + BUCKET] -= time;
     }
     for (let place = 0; place < this.places; place++) {
       if (this.memberAt(place) !== 0) this.#refill(this.#ownerOf(place), words);
     }
     if (this.seats > 1) this.#keepTogether(words);
+    const mean = this.#mean(words, -1);
+    if (mean !== NOBODY) d[this.header.clock >>> 3] = mean;
+  }
+
+  /** What weights count as for those who want seats and may have them. */
+  #readjust(words: SharedWords): void {
+    const d = this.#doubles;
+    const wanting = this.#wanting.fill(0);
+    let weights = 0;
+    for (let place = 0; place < this.places; place++) {
+      const h = this.memberAt(place);
+      if (h === 0) continue;
+      const owner = this.#ownerOf(place);
+      d[owner + EFFECTIVE] = d[owner + WEIGHT];
+      if (words.load(h + S.SEAT) === S.SEAT_NONE || d[owner + EMPTY] === 1) continue;
+      if (wanting[this.#words[this.#place(place) * 2 + OWNER]]++ === 0) weights += d[owner + WEIGHT];
+    }
+    if (this.seats < 2) return;
+    let left = this.seats;
+    let rate = 0;
+    // The greatest weight of a hart first: when it is not too much none is.
+    for (let most = this.#heaviest(); most >= 0; most = this.#heaviest()) {
+      const weight = this.get(most, WEIGHT);
+      const harts = wanting[most];
+      rate = weights / left;
+      if (weight <= harts * rate) break;
+      wanting[most] = -harts;
+      weights -= weight;
+      left -= harts;
+      rate = weight / harts;
+    }
+    for (let index = 0; index < wanting.length; index++) {
+      if (wanting[index] < 0) this.set(index, EFFECTIVE, -wanting[index] * rate);
+    }
+  }
+
+  /** Of the instances that want seats, and whose weight is not known to be too much: that of the greatest for a hart; -1: none. */
+  #heaviest(): number {
+    const wanting = this.#wanting;
+    let best = -1;
+    for (let index = 0; index < wanting.length; index++) {
+      if (wanting[index] <= 0) continue;
+      if (best < 0 || this.get(index, WEIGHT) * wanting[best] > this.get(best, WEIGHT) * wanting[index]) best = index;
+    }
+    return best;
   }
 
   #refill(owner: number, words: SharedWords): void {
@@ -174,13 +232,18 @@ export class Shares implements Sharing {
 
   /** An instance that wanted nothing, or might have nothing, is one of those who want seats. */
   #joinOthers(share: number, words: SharedWords): void {
-    const mean = this.#mean(words, share);
-    if (mean < 0) return;
+    const mean = this.#others(words, share);
     const d = this.#doubles;
     const weight = d[share + WEIGHT];
     // Where the others are light, and far apart, the first of them may be further behind than CREDIT of a heavy one's time.
     const least = Math.min(mean - CREDIT / weight, this.#least(words, share) - (2 * GRANULARITY) / weight);
     d[share + VIRTUAL] = Math.min(mean + DEBT / weight, Math.max(least, d[share + VIRTUAL]));
+  }
+
+  /** The mean virtual time of those but `except` who want seats, or did last. */
+  #others(words: SharedWords, except: number): number {
+    const mean = this.#mean(words, except);
+    return mean === NOBODY ? this.#doubles[this.header.clock >>> 3] : mean;
   }
 
   /** The least virtual time of those but `except` who want seats and may have them. */
@@ -290,14 +353,14 @@ export class Shares implements Sharing {
       const owner = this.#ownerOf(place);
       const d = this.#doubles;
       if (d[owner + EMPTY] === 1) continue;
-      const most = LAG / d[owner + WEIGHT];
-      d[owner + VIRTUAL] = Math.min(mean + most, Math.max(mean - most, d[owner + VIRTUAL]));
+      const weight = d[owner + EFFECTIVE];
+      d[owner + VIRTUAL] = Math.min(mean + DEBT / weight, Math.max(mean - LAG / weight, d[owner + VIRTUAL]));
     }
   }
 
   /**
    * Mean virtual time, by weight, of those but `except` who want seats and may have them (an instance with several such
-   * harts counts as often); -1: there are none.
+   * harts counts as often); NOBODY: there are none.
    */
   #mean(words: SharedWords, except: number): number {
     const d = this.#doubles;
@@ -308,16 +371,19 @@ export class Shares implements Sharing {
       if (h === 0 || words.load(h + S.SEAT) === S.SEAT_NONE) continue;
       const owner = this.#ownerOf(place);
       if (owner === except || d[owner + EMPTY] === 1) continue;
-      weights += d[owner + WEIGHT];
-      sum += d[owner + WEIGHT] * d[owner + VIRTUAL];
+      weights += d[owner + EFFECTIVE];
+      sum += d[owner + EFFECTIVE] * d[owner + VIRTUAL];
     }
-    return weights > 0 ? sum / weights : -1;
+    return weights > 0 ? sum / weights : NOBODY;
   }
 
   /** Gives an instance another weight. What it is behind or ahead by it keeps, as time of its own, within bounds. */
   changeWeight(index: number, weight: number, words: SharedWords): void {
     const share = this.share(index);
-    this.#doubles[share + WEIGHT] = weight;
+    const d = this.#doubles;
+    const others = this.#others(words, share);
+    d[share + VIRTUAL] = others + ((d[share + VIRTUAL] - others) * d[share + WEIGHT]) / weight;
+    d[share + WEIGHT] = weight;
     this.#joinOthers(share, words);
   }
 
