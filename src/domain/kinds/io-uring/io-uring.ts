@@ -8,7 +8,7 @@ import { fileKind, type LookContext, type OpenFile, type RestoreContext } from '
 import { likelyShape, readContents, shapeOf, writeMemory, type Contents } from './contents.js';
 import { advance, makeRing, unmapRing } from './make.js';
 import { ringsOf, takeReady } from './prepared.js';
-import { refuseByCalls, refuseInfo, refuseSeveral } from './refused.js';
+import { isCalm, refuseByCalls, refuseInfo, refuseSeveral, refuseUnderWay } from './refused.js';
 import { ahead, isRingLink, isTold, ringBytes, ringInfo, sqesBytes, type RingInfo, type RingShape } from './ring.js';
 import { toldOf } from './told.js';
 
@@ -45,7 +45,7 @@ export const ioUring = fileKind<RingState>({
   independent: true,
   matches: (view) => isRingLink(view.link),
   describe(view, process) {
-    // If it is in use at this moment, it is asked again when it is held.
+    // If it is in use at this moment, it is asked again when it is held; so is what may be under way.
     if (isTold(view.info)) refuseInfo(ringInfo(view.info), `descriptor ${view.fd} of process ${process.pid}`);
   },
   async inspect(context, file) {
@@ -74,8 +74,9 @@ async function lookAt(
 ): Promise<{ info: RingInfo; contents: Contents; shape: RingShape }> {
   const [user] = file.users;
   const where = user === undefined ? 'the domain' : `descriptor ${user.fd} of process ${user.pid}`;
-  const info = await toldOf(hands, file.held, file.view.info, where);
+  const info = await toldOf(hands, file.held, file.view.info, where, isCalm);
   refuseInfo(info, where);
+  refuseUnderWay(info, where);
   const [, contents] = await together([
     refuseByCalls(hands, file.held, where),
     readContents(hands, file.held, info, where, stands),

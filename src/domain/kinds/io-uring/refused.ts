@@ -24,18 +24,24 @@ const CQE_FLAGS_AT = 12;
 const F_BUFFER = 1;
 const F_SEVERAL = 2 | 8;
 
-/** Refuses what `/proc` tells of a ring. Throws `unsupported`. */
+/** Refuses what `/proc` tells of a ring and will not be over soon. Throws `unsupported`. */
 export function refuseInfo(info: RingInfo, where: string): void {
   if (info.sqThread) throw unsupported('a ring of io_uring with a thread of the kernel (IORING_SETUP_SQPOLL)', where);
   if (info.files > 0) throw unsupported('files registered with a ring of io_uring', where);
   if (info.buffers > 0) throw unsupported('buffers registered with a ring of io_uring', where);
   if (info.personalities) throw unsupported('personalities registered with a ring of io_uring', where);
-  if (info.overflown > 0) throw unsupportedNow('completions that a ring of io_uring has no room for', where);
-  // Each request has one completion, unless it is of those that are refused.
-  if (info.waiting > 0 || ahead(info.completed, info.taken) !== 0)
-    throw unsupportedNow('a request to io_uring that is under way', where);
   if (info.completed > MOST_REQUESTS)
     throw unsupported(`a ring of io_uring that has had more than ${MOST_REQUESTS} requests`, where);
+}
+
+/** Whether nothing is under way: each request has one completion, unless it is of those that are refused. */
+export const isCalm = ({ waiting, overflown, completed, taken }: RingInfo): boolean =>
+  waiting === 0 && overflown === 0 && ahead(completed, taken) === 0;
+
+/** Refuses what is under way at this moment. Throws a passing `unsupported`. */
+export function refuseUnderWay(info: RingInfo, where: string): void {
+  if (info.overflown > 0) throw unsupportedNow('completions that a ring of io_uring has no room for', where);
+  if (!isCalm(info)) throw unsupportedNow('a request to io_uring that is under way', where);
 }
 
 /** Refuses what only calls tell of a ring, which change nothing. `fd`: a descriptor of the hands. Throws `unsupported`. */

@@ -9,14 +9,22 @@ const MOST_BATCHES = 6;
 
 /**
  * What `/proc` says of a ring. It takes the ring's lock for that if it is free, else it says nothing: then it is asked
- * again, by a descriptor of the hands. Throws a passing `unsupported` if the ring is never free.
+ * again, by a descriptor of the hands; also while it is not as it `shall` be. Throws a passing `unsupported` if the ring is never free.
  */
-export async function toldOf(hands: Hands, fd: number, info: FdInfo, where: string): Promise<RingInfo> {
-  for (let i = 0, now = info; i <= MOST_BATCHES; i++) {
-    if (isTold(now)) return ringInfo(now);
+export async function toldOf(
+  hands: Hands,
+  fd: number,
+  info: FdInfo,
+  where: string,
+  shall: (ring: RingInfo) => boolean = () => true,
+): Promise<RingInfo> {
+  const isGood = (x: FdInfo): boolean => isTold(x) && shall(ringInfo(x));
+  let now = info;
+  for (let i = 0; !isGood(now) && i < MOST_BATCHES; i++) {
     const paths = Array.from({ length: LOOKS }, () => `/proc/self/fdinfo/${fd}`);
     const looks = (await readTexts(hands, paths, 1)).map((text) => parseFdInfo(text ?? ''));
-    now = looks.find(isTold) ?? now;
+    now = looks.find(isGood) ?? looks.find(isTold) ?? now;
   }
-  throw untold(where);
+  if (!isTold(now)) throw untold(where);
+  return ringInfo(now);
 }
