@@ -2,13 +2,13 @@ import { S_IF, typeOf } from '../files/inode.js';
 import { PROT } from '../linux/flags.js';
 import { locksOf } from '../proc/locks.js';
 import type { ProcessView } from '../proc/survey.js';
-import { folderOf, isLarge, type TreeFile } from './tree.js';
+import { folderOf, isLarge, PROTECTING_FLAGS, type TreeFile } from './tree.js';
 
 const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
 /**
  * Inode numbers of large files of which somebody would notice that the destination's hands have them open to write until the
- * move is over: nobody could execute them or take a lease, and who watches them would hear that they were closed.
+ * move is over: nobody could execute them or take a lease, and who watches them would hear that they were closed. Those that nobody may change are among them.
  */
 export function noticedFiles(files: readonly TreeFile[], views: readonly ProcessView[]): number[] {
   const used = new Set<number>();
@@ -29,6 +29,7 @@ export function noticedFiles(files: readonly TreeFile[], views: readonly Process
   if (watched.size > 0)
     for (const f of files) if (typeOf(f) === S_IF.DIR) for (const path of f.paths) folders.set(path, f.ino);
   const isNoticed = (f: TreeFile): boolean =>
+    (f.flags & PROTECTING_FLAGS) !== 0 ||
     used.has(f.ino) ||
     watched.has(f.ino) ||
     f.paths.some((p) => programs.has(nameOf(p)) || watched.has(folders.get(folderOf(p)) ?? -1));

@@ -25,6 +25,8 @@ export interface FileFacts {
   readonly ctime: bigint;
   readonly btime: bigint;
   readonly dev: string;
+  /** Those of {@link KEPT_FLAGS}. */
+  readonly flags: number;
 }
 
 /** One file, under all its names. */
@@ -54,11 +56,17 @@ const STATX_BASIC = 0x7ff;
 const STATX_BTIME = 0x800;
 const NAME_BYTES = 1024;
 
-/** `struct statx`: nlink u32 at 16, uid, gid, mode u16, ino u64 at 32, size, blocks, atime at 64 (s i64, ns u32), btime, ctime, mtime, rdev at 128, dev at 136. */
+/** FS_IMMUTABLE_FL, FS_APPEND_FL, FS_NODUMP_FL: statx(2) has the same bits for them. */
+const KEPT_FLAGS = 0x70;
+/** Those of them with which a file cannot be opened to be written anywhere. */
+export const PROTECTING_FLAGS = 0x30;
+
+/** `struct statx`: attributes u64 at 8, nlink u32 at 16, uid, gid, mode u16, ino u64 at 32, size, blocks, atime at 64 (s i64, ns u32), btime, ctime, mtime, rdev at 128, dev at 136. */
 export function parseStatx(v: DataView): FileFacts {
   const time = (at: number): bigint => v.getBigInt64(at, true) * 1_000_000_000n + BigInt(v.getUint32(at + 8, true));
   const [major, minor] = [v.getUint32(128, true), v.getUint32(132, true)];
   return {
+    flags: v.getUint32(8, true) & KEPT_FLAGS,
     nlink: v.getUint32(16, true),
     uid: v.getUint32(20, true),
     gid: v.getUint32(24, true),

@@ -1,6 +1,7 @@
 import { S_IF, typeOf } from '../../files/inode.js';
 import { boundKey, plant, rewriteFile, treeKey, wholeTree } from '../../mounts/bring.js';
 import { buildMounts, closeToWriting } from '../../mounts/build.js';
+import { setFileFlags } from '../../mounts/file-flags.js';
 import { lookAtMounts, readMounts } from '../../mounts/look.js';
 import { isOwn, layoutKey, type MountsState } from '../../mounts/state.js';
 import { refuseUnmounted } from '../../mounts/unmounted.js';
@@ -10,7 +11,7 @@ import { domainKind, type RestoreContext } from '../kind.js';
 export const mounts = domainKind<MountsState | null>({
   name: 'mounts',
   keeps:
-    'tmpfs and ramfs with all that they hold, bind mounts, proc, sysfs and the like, in their order; flags, what is unmounted, how mounts spread',
+    'tmpfs and ramfs with all that they hold (of files’ flags: immutable, append-only, no dump), bind mounts, proc, sysfs and the like, in their order; flags, what is unmounted, how mounts spread',
   refuses:
     'mounts of other file systems, of deleted files, over the root directory; file names that are not UTF-8; an open file of what is unmounted; what a mount covers',
   describe: async (context) => refuseUnmounted(context, await readMounts(context)),
@@ -27,7 +28,9 @@ export const mounts = domainKind<MountsState | null>({
       await bringUpToDate(context, before, state);
   },
   async finish(context, state) {
-    if (state !== null) await closeToWriting(context, state);
+    if (state === null) return;
+    await setFileFlags(context, state);
+    await closeToWriting(context, state);
   },
 });
 

@@ -5,6 +5,7 @@ import { carriedPaths } from '../../memory/carried.js';
 import { plant, plantOver } from '../../mounts/bring.js';
 import { noticedFiles } from '../../mounts/noticed.js';
 import { fileTime, TICKS } from '../../mounts/file-time.js';
+import { refuseProtected } from '../../mounts/file-flags.js';
 import { enterRoot, makeLayer, openLayer } from '../../mounts/own-root.js';
 import type { SavedPart } from '../../mounts/state.js';
 import { isSame, listTree, withContents, type FileTree } from '../../mounts/tree.js';
@@ -19,6 +20,7 @@ export const ownRoot = domainKind<OwnRoot | null>({
   name: 'own root',
   keeps:
     'all that a domain with a layer of its own over its root has written there: contents, owners, permissions, times, attributes, links, and what is deleted',
+  refuses: 'files that are immutable or append-only (chattr) there',
   foresee: ({ anchor, ...context }) =>
     anchor.spec.layer !== true ? Promise.resolve(null) : firstLook({ anchor, ...context }),
   brings: (state, path) => state?.tree.files.some((f) => f.paths.includes(path.slice(1))) === true,
@@ -55,6 +57,7 @@ async function look(context: ForesightContext, known: OwnRoot): Promise<OwnRoot>
   const { held } = known;
   const at = await fileTime(hands);
   const listed = await listTree(hands, held, '/', { known: { files: known.tree.files, at: known.at } });
+  refuseProtected(listed.files);
   const open = new Set([...carriedPaths(views, () => false)].map((path) => path.slice(1)));
   const changing = (f: FileTree['files'][number]): boolean => f.ctime > at - TICKS || f.paths.some((p) => open.has(p));
   const touched = new Set([...known.tree.touched, ...listed.files.filter(changing).map((f) => f.ino)]);
