@@ -81,7 +81,7 @@ describe('computers too small', () => {
     refused({ image, memory: memory + 1 }, 'invalid', /multiple of 4096/));
   test('a computer that is larger than can be', async () => {
     await assert.rejects(Computer.create({ memory: 2 ** 33 }), /at most 4 GiB/);
-    await assert.rejects(Computer.create({ harts: 0 }), /1 to 64 harts/);
+    await assert.rejects(Computer.create({ harts: 0 }), /harts is a whole number from 1 to 64, not 0/);
   });
 });
 

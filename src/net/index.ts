@@ -5,6 +5,7 @@
 export type { Connection, Stay } from './stays.js';
 export { Switch, type SwitchOptions } from './switch.js';
 export type { GateTarget, Port, PortAddresses, PortCounters, PortOptions, PortShare, Release } from './port.js';
+export { checkShare } from './share.js';
 export type { Gate } from './gate.js';
 export { Gateway, type GatewayStatus } from './gateway/gateway.js';
 export type { GatewayOptions, Target } from './gateway/config.js';

@@ -5,15 +5,13 @@ import { NetError } from './errors.js';
 import { FRAME_COST, Lanes } from './lanes.js';
 import { BURST, Paced } from './paced.js';
 import type { GateTarget, Port, PortAddresses, PortCounters, PortOptions, PortShare, Release } from './port.js';
+import { checkShare } from './share.js';
 import { TokenBucket } from './token-bucket.js';
 import type { Turns } from './turns.js';
 
 const DEFAULT_QUEUE_BYTES = 4 * 1024 * 1024;
 /** What a station is given before others have their turn: as a lane's round (lanes.ts), four times over. */
 const VISIT = 256 * 1024;
-
-const LEAST_WEIGHT = 1 / 100;
-const MOST_WEIGHT = 100;
 
 export interface SwitchSide {
   forward(from: SwitchPort, frame: Uint8Array): boolean;
@@ -108,12 +106,7 @@ export class SwitchPort implements Port {
 
   setShare({ bandwidth, weight = 1 }: PortShare): void {
     const { clock } = this.#switch;
-    if (!(weight >= LEAST_WEIGHT && weight <= MOST_WEIGHT)) {
-      throw new NetError('BAD_CONFIG', `a port's weight is from ${LEAST_WEIGHT} to ${MOST_WEIGHT}, not ${weight}`);
-    }
-    if (bandwidth !== undefined && !(bandwidth > 0 && bandwidth < Infinity)) {
-      throw new NetError('BAD_CONFIG', `a port's bandwidth is a number of bytes per second above 0, not ${bandwidth}`);
-    }
+    checkShare({ weight, ...(bandwidth !== undefined && { bandwidth }) });
     if (bandwidth !== undefined && clock === undefined) {
       throw new NetError('BAD_CONFIG', 'a bandwidth needs a switch with a clock');
     }

@@ -41,7 +41,7 @@ export interface ForwardRequest {
 
 /** What every boot may be given. */
 export interface CommonOptions {
-  /** A word that no other OS instance of the computer has; `os0`, `os1`, … unless told. */
+  /** A word of at most 64 bytes that no other OS instance of the computer has; `os0`, `os1`, … unless told. */
   readonly name?: string;
   /** Bytes of memory, a multiple of 4096; what the computer has free unless told. */
   readonly memory?: number;
@@ -81,7 +81,7 @@ export interface CommonOptions {
   readonly forwards?: readonly ForwardRequest[];
   /** Further ports of the console device; the guest has them as /dev/vport0p1 and so on, in this order. */
   readonly ports?: readonly PortOptions[];
-  /** Size of the terminal in characters, 80 by 24 unless told. */
+  /** Size of the terminal in characters, 80 by 24 unless told; at most 65,535 by 65,535. */
   readonly columns?: number;
   readonly rows?: number;
 }

@@ -12,7 +12,7 @@ import { DiskDevice } from '../interposition/kinds/disk.js';
 import type { NicDevice } from '../interposition/kinds/nic.js';
 import { Devices, groundOf } from '../interposition/inventory.js';
 import type { SharedNic } from '../interposition/path/nic-types.js';
-import { parseIpv4, type Forward, type PortShare } from '../net/index.js';
+import { checkShare, parseIpv4, type Forward, type PortShare } from '../net/index.js';
 import { Vmm } from '../partition/vmm.js';
 import {
   consoleArguments,
@@ -25,6 +25,7 @@ import {
 } from './boot-arguments.js';
 import type { BootOptions, DiskOptions, FileSource } from './boot-options.js';
 import { connectCable } from './cable.js';
+import { checkBytes, checkCount, checkOptions } from './checks.js';
 import { inspect, type InspectOptions, type Inspection } from './inspection.js';
 import { NicLink } from './nic-link.js';
 import type { AddedCard } from './cards.js';
@@ -36,13 +37,13 @@ import { Shells } from './shell/shells.js';
 import { MAX_PORTS } from '../computer/virtio/console.js';
 import type { VirtioNet } from '../computer/virtio/net.js';
 import { MemoryPressure } from './memory-pressure.js';
+import { checkBoot, checkComputer, checkDisk } from './option-checks.js';
 import { macBytes, macNumber } from './mac.js';
 import { Network, type NetworkOptions } from './network.js';
 import { shareOf } from './share.js';
 import type { SystemPlatform } from './platform.js';
 
 const PAGE = 4096;
-const MAX_HARTS = 64;
 /** Of what a guest writes to a disk whose changes are discarded (bytes). */
 const MOST_CHANGES = 2 ** 30;
 
@@ -86,14 +87,9 @@ export class Computer {
 
   /** Throws ComputerError `too-large` or `memory`, SystemError `invalid`, NetError `BAD_CONFIG`. */
   constructor(platform: SystemPlatform, options: ComputerOptions = {}) {
+    checkComputer(options);
     const { memory = 2 ** 30, harts = 2, network = {}, profile = false } = options;
     const { maxMemory = memory, maxHarts = harts } = options;
-    for (const count of [harts, maxHarts]) {
-      if (!Number.isInteger(count) || count < 1 || count > MAX_HARTS) {
-        throw new SystemError('invalid', `a computer has 1 to ${MAX_HARTS} harts, not ${count}`);
-      }
-    }
-    for (const bytes of [memory, maxMemory]) checkBytes(bytes);
     if (maxMemory < memory || maxHarts < harts) {
       throw new SystemError('invalid', 'maxMemory and maxHarts are at least what the computer has');
     }
@@ -115,13 +111,14 @@ export class Computer {
   /**
    * A disk that belongs to the computer, and to no OS instance until `boot` is given it; it outlives the instance, and can
    * be given to the next. It is closed with the computer, or by `devices.remove`.
-   * Throws BlockError, InterpositionError `no-room`, SystemError `closed`.
+   * Throws BlockError, InterpositionError `no-room`, SystemError `invalid`, `closed`.
    *
    *     const disk = await computer.addDisk('data.img');
    *     await computer.boot({ image, disks: [disk] });
    */
   async addDisk(disk: DiskOptions): Promise<DiskDevice> {
     this.#refuseIfClosed();
+    checkDisk('a disk', disk);
     const device = await this.#open(disk);
     if (!this.#closed) return device;
     await this.devices.remove(device);
@@ -132,10 +129,12 @@ export class Computer {
    * A network card that belongs to the computer, and to no OS instance until one is given it (`Instance.give`). It has a
    * place on the computer's network, whose address its user has by DHCP (`linkOf`). It is closed with the computer, or by
    * `devices.remove`. `share`: what it may have of the network.
-   * Throws SystemError `no-network` (there is none, or no place on it), `closed`, InterpositionError `no-room`.
+   * Throws SystemError `no-network` (there is none, or no place on it), `invalid`, `closed`, NetError `BAD_CONFIG` (the share),
+   * InterpositionError `no-room`.
    */
   addNic(share?: PortShare): NicDevice {
     this.#refuseIfClosed();
+    if (share !== undefined) checkShare(checkOptions('a share', share));
     const { network } = this;
     if (network === undefined) throw new SystemError('no-network', 'the computer was made without a network');
     const place = network.takePlace();
@@ -166,7 +165,7 @@ export class Computer {
    */
   addMemory(bytes: number): void {
     this.#refuseIfClosed();
-    checkBytes(bytes);
+    checkBytes('memory to be added', bytes);
     this.vmm.addMemory(bytes);
   }
 
@@ -177,7 +176,7 @@ export class Computer {
    */
   addHarts(count: number): void {
     this.#refuseIfClosed();
-    if (!Number.isInteger(count) || count < 1) throw new SystemError('invalid', `${count} harts to be added`);
+    checkCount('harts to be added', count, 1);
     this.vmm.addHarts(count);
   }
 
@@ -218,6 +217,7 @@ export class Computer {
    */
   async boot(options: BootOptions): Promise<Instance> {
     this.#refuseIfClosed();
+    checkBoot(options);
     const name = options.name ?? this.#freeName();
     if (this.#instances.has(name)) throw new SystemError('name-taken', `an OS instance called ${name} runs already`);
     // The name is taken while files are being read.
@@ -263,20 +263,12 @@ export class Computer {
 
     const { harts = 1, maxHarts = harts } = options;
     const { memory = Math.min(this.#memoryLeft(maxHarts), options.maxMemory ?? Infinity) } = options;
-    checkHarts(harts, maxHarts);
-    if (memory % PAGE !== 0 || memory <= 0) {
-      throw new SystemError('invalid', `the memory of an OS instance is a multiple of ${PAGE} bytes, not ${memory}`);
-    }
+    if (maxHarts < harts) throw new SystemError('invalid', `maxHarts (${maxHarts}) is at least harts (${harts})`);
+    // What is left, if it was not told.
+    checkBytes('memory', memory, { least: PAGE, unit: PAGE });
     const { maxMemory = memory, guaranteed = memory } = options;
-    if (!Number.isSafeInteger(maxMemory) || maxMemory % PAGE !== 0 || maxMemory < memory) {
-      throw new SystemError(
-        'invalid',
-        `maxMemory is a multiple of ${PAGE} bytes, at least ${memory}, not ${maxMemory}`,
-      );
-    }
-    if (!Number.isSafeInteger(guaranteed) || guaranteed < 0 || guaranteed > memory) {
-      throw new SystemError('invalid', `of ${memory} bytes of memory ${guaranteed} cannot be guaranteed`);
-    }
+    checkBytes('maxMemory', maxMemory, { least: memory, unit: PAGE });
+    checkBytes('guaranteed', guaranteed, { least: 0, most: memory });
     const share = shareOf(options);
     const software = await this.#software(name, options, memory, resources.plug);
     const disks: DiskDevice[] = [];
@@ -467,15 +459,6 @@ export class Computer {
 /** A card that is shared, and not only a share of the network. */
 function isCard(network: boolean | SharedNic | PortShare): network is SharedNic {
   return typeof network === 'object' && 'plug' in network;
-}
-
-function checkHarts(harts: number, maxHarts: number): void {
-  if (Number.isInteger(harts) && harts >= 1 && Number.isInteger(maxHarts) && maxHarts >= harts) return;
-  throw new SystemError('invalid', `an OS instance of ${harts} harts that may have ${maxHarts}`);
-}
-
-function checkBytes(bytes: number): void {
-  if (!Number.isSafeInteger(bytes) || bytes <= 0) throw new SystemError('invalid', `${bytes} bytes of memory`);
 }
 
 /** What is thrown at once is a rejection too. */

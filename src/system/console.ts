@@ -2,6 +2,7 @@
 import type { GuestOutput } from '../computer/guest-output.js';
 import type { OsEnd, OsInstance } from '../guest/os-instance.js';
 import type { ConsoleDevice } from './boot-arguments.js';
+import { checkCount, MOST_CHARACTERS } from './checks.js';
 import { SystemError } from './errors.js';
 import { checkTimeout, startTimer } from './timeout.js';
 
@@ -127,8 +128,10 @@ export class Console {
     if (!room) await new Promise<void>((resolve) => this.#drained.push(resolve));
   }
 
-  /** Tells the guest the size of the terminal (a serial port has no way to know it). */
+  /** Tells the guest the size of the terminal (a serial port has no way to know it). Throws SystemError `invalid`. */
   resize(columns: number, rows: number): void {
+    checkCount('columns', columns, 1, MOST_CHARACTERS);
+    checkCount('rows', rows, 1, MOST_CHARACTERS);
     if (this.#end === undefined) this.#os.console.resize(columns, rows);
   }
 

@@ -6,6 +6,7 @@ import { setOnline } from '../guest/hot-plug.js';
 import type { Hands } from '../guest/hands/hands.js';
 import type { OsInstance } from '../guest/os-instance.js';
 import { HANDS_TIMEOUT, refused, type ByHands } from './by-hands.js';
+import { checkCount, checkOptions } from './checks.js';
 import { SystemError } from './errors.js';
 import type { PlugOptions } from './hot-plug.js';
 import { checkTimeout } from './timeout.js';
@@ -19,13 +20,12 @@ export async function setHarts(
   os: OsInstance,
   byHands: ByHands,
   count: number,
-  { timeout = HANDS_TIMEOUT }: PlugOptions = {},
+  options: PlugOptions = {},
 ): Promise<void> {
+  const { timeout = HANDS_TIMEOUT } = checkOptions('how harts are set', options);
   checkTimeout(timeout);
   const most = os.partition.blocks.length;
-  if (!Number.isInteger(count) || count < 1 || count > most) {
-    throw new SystemError('invalid', `${os.name} may have 1 to ${most} harts, not ${count}`);
-  }
+  checkCount(`the number of harts of ${os.name}`, count, 1, most);
   return byHands.inTurn(async () => {
     while (os.harts !== count) {
       const hands = byHands.hands();

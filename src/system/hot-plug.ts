@@ -10,8 +10,9 @@
 import * as guest from '../guest/hot-plug.js';
 import type { Hands } from '../guest/hands/hands.js';
 import type { OsInstance } from '../guest/os-instance.js';
-import type { ComputerDevice } from '../interposition/device.js';
+import { ComputerDevice } from '../interposition/device.js';
 import { InterpositionError } from '../interposition/errors.js';
+import { checkKind, checkOptions } from './checks.js';
 import { SystemError } from './errors.js';
 import { HANDS_TIMEOUT, refused, type ByHands } from './by-hands.js';
 import { checkTimeout } from './timeout.js';
@@ -52,7 +53,9 @@ export class HotPlug {
   }
 
   /** As `Instance.give`. */
-  async give(device: ComputerDevice, { timeout = HANDS_TIMEOUT }: PlugOptions = {}): Promise<GivenDevice> {
+  async give(device: ComputerDevice, options: PlugOptions = {}): Promise<GivenDevice> {
+    checkDevice(device);
+    const { timeout = HANDS_TIMEOUT } = checkOptions('how it is given', options);
     checkTimeout(timeout);
     return this.byHands.inTurn(async () => {
       const { os, byHands, cableOf } = this;
@@ -78,7 +81,9 @@ export class HotPlug {
   }
 
   /** As `Instance.takeBack`. */
-  async takeBack(device: ComputerDevice, { timeout = HANDS_TIMEOUT }: PlugOptions = {}): Promise<void> {
+  async takeBack(device: ComputerDevice, options: PlugOptions = {}): Promise<void> {
+    checkDevice(device);
+    const { timeout = HANDS_TIMEOUT } = checkOptions('how it is taken back', options);
     checkTimeout(timeout);
     return this.byHands.inTurn(async () => {
       const { os, byHands } = this;
@@ -116,6 +121,11 @@ export class HotPlug {
     this.#cables.get(device)?.unplug();
     this.#cables.delete(device);
   }
+}
+
+/** Throws SystemError `invalid`. */
+function checkDevice(device: ComputerDevice): void {
+  checkKind('what is given or taken back', device, ComputerDevice, 'a device of the computer (`addDisk`, `addNic`)');
 }
 
 async function letGo(hands: Hands, device: ComputerDevice, slot: number, os: string): Promise<void> {

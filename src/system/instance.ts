@@ -7,6 +7,7 @@ import type { ComputerDevice } from '../interposition/device.js';
 import type { HartShare } from '../partition/harts.js';
 import type { Forward, Port } from '../net/index.js';
 import { addCard, type AddedCard } from './cards.js';
+import { checkBytes, checkOptions } from './checks.js';
 import { HotPlug, type Cable, type GivenDevice, type PlugOptions } from './hot-plug.js';
 import { ByHands } from './by-hands.js';
 import { setHarts } from './hart-plug.js';
@@ -241,16 +242,14 @@ export class Instance {
    *     await guest.setMemory(2 ** 29);
    */
   async setMemory(bytes: number, options: SizeOptions = {}): Promise<void> {
-    if (options.timeout !== undefined) checkTimeout(options.timeout);
+    const { timeout } = checkOptions('how memory is set', options);
+    if (timeout !== undefined) checkTimeout(timeout);
     const { memory } = this.os;
     if (memory === undefined) {
       throw new SystemError('invalid', `${this.name} was booted with memory that does not change: give it a maxMemory`);
     }
     const { maxMemory } = memory.report();
-    if (!Number.isSafeInteger(bytes) || bytes <= 0 || bytes % PAGE !== 0 || bytes > maxMemory) {
-      const range = `a multiple of ${PAGE} bytes, at most ${maxMemory}`;
-      throw new SystemError('invalid', `the memory of ${this.name} is ${range}, not ${bytes}`);
-    }
+    checkBytes(`the memory of ${this.name}`, bytes, { least: PAGE, most: maxMemory, unit: PAGE });
     this.#refuseIfOver();
     if (this.paused) throw new SystemError('paused', `${this.name} is paused: its kernel does nothing`);
     await memory.set(bytes / PAGE, options).catch(async (error: unknown) => {

@@ -1,7 +1,7 @@
 /** What a user says of an instance's share of harts, by the words that container engines have for it. */
 import type { HartClaim } from '../computer/seat-table.js';
 import { DEFAULT_WEIGHT, MAX_WEIGHT } from '../computer/shares.js';
-import { SystemError } from './errors.js';
+import { checkAmount, checkCount, checkOptions } from './checks.js';
 
 /** Less than this of a hart is no use to a Linux (harts' worth of time). */
 const LEAST_CPU = 0.01;
@@ -15,13 +15,10 @@ export interface ShareOptions {
 }
 
 /** The share that these options are, and `before` where they say nothing; undefined: none. Throws SystemError `invalid`. */
-export function shareOf({ weight, cpu }: ShareOptions, before?: HartClaim): HartClaim | undefined {
+export function shareOf(options: ShareOptions, before?: HartClaim): HartClaim | undefined {
+  const { weight, cpu } = checkOptions('a share', options);
   if (weight === undefined && cpu === undefined) return before;
-  if (weight !== undefined && !(Number.isInteger(weight) && weight >= 1 && weight <= MAX_WEIGHT)) {
-    throw new SystemError('invalid', `a weight is a whole number from 1 to ${MAX_WEIGHT}, not ${weight}`);
-  }
-  if (cpu !== undefined && !(cpu >= LEAST_CPU)) {
-    throw new SystemError('invalid', `cpu is ${LEAST_CPU} or more of a hart, not ${cpu}`);
-  }
+  if (weight !== undefined) checkCount('weight', weight, 1, MAX_WEIGHT);
+  if (cpu !== undefined) checkAmount('cpu', cpu, LEAST_CPU);
   return { weight: weight ?? before?.weight ?? DEFAULT_WEIGHT, cpu: cpu ?? before?.cpu ?? Infinity };
 }

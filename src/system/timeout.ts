@@ -1,4 +1,5 @@
 /** Timeouts that callers give, in milliseconds. */
+import { shown } from './checks.js';
 import { SystemError } from './errors.js';
 
 /** A timer that is to wait longer would go off at once. */
@@ -9,7 +10,7 @@ export function checkTimeout(milliseconds: number): number {
   if (typeof milliseconds === 'number' && milliseconds >= 0) return milliseconds;
   throw new SystemError(
     'invalid',
-    `a timeout is a number of milliseconds from 0 on, or Infinity, not ${String(milliseconds)}`,
+    `a timeout is a number of milliseconds from 0 on, or Infinity, not ${shown(milliseconds)}`,
   );
 }
 
