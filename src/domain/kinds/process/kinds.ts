@@ -8,6 +8,7 @@ import { cgroupMembers } from './cgroup-members.js';
 import { cgroups } from './cgroups.js';
 import { namespaceFile } from './namespace-file.js';
 import { namespaces } from './namespaces.js';
+import { nextId } from './next-id.js';
 import { pidfd } from './pidfd.js';
 import { scheduling } from './scheduling.js';
 import { seccomp } from './seccomp.js';
@@ -21,5 +22,5 @@ export const ofProcesses: readonly ProcessKind[] = [
   seccomp,
   controllingTerminal,
 ];
-export const sharedByProcesses: readonly DomainKind[] = [namespaces, cgroups, room, threadsApart, terminals];
+export const sharedByProcesses: readonly DomainKind[] = [namespaces, cgroups, room, threadsApart, terminals, nextId];
 export const filesOfProcesses: readonly FileKind[] = [pidfd, namespaceFile, master, slave];
