@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 import { ComputerError } from '../computer/errors.js';
 import { VirtioBalloon } from '../computer/virtio/balloon.js';
 import * as b from '../computer/virtio/balloon-format.js';
@@ -199,4 +199,42 @@ void test('memory that is lent to others: the guest does without, and its size s
   assert.equal(guest.space.limit, 300);
   guest.size.lend(1000);
   assert.equal(guest.target, 100);
+});
+
+void test('who has no driver, or does not come down in time, is not reckoned with, until it has', async () => {
+  let now = 1000;
+  mock.method(performance, 'now', () => now);
+  try {
+    const guest = new Guest(new Space(50), { memory: MOST, guaranteed: 50 });
+    const isHeedless = (): boolean => guest.size.holder.heedless === true;
+    assert.ok(isHeedless(), 'it cannot be asked');
+    guest.load();
+    assert.ok(!isHeedless());
+    // Long before the next one looks.
+    guest.size.lend(300);
+    now += 499;
+    assert.ok(!isHeedless());
+    await guest.follow(99);
+    // Being asked for more gives it no more time for what it was asked for first.
+    guest.size.lend(250);
+    now += 2;
+    assert.ok(isHeedless(), 'a little is not all');
+    await guest.follow(1);
+    assert.ok(!isHeedless(), 'the rest is due later');
+    now += 501;
+    assert.ok(isHeedless());
+    await guest.follow();
+    assert.ok(!isHeedless());
+    now += 10_000;
+    assert.ok(!isHeedless(), 'it owes nothing');
+    // It takes again what it has given.
+    guest.space.taken += 60;
+    assert.ok(!isHeedless());
+    now += 501;
+    assert.ok(isHeedless());
+    guest.size.lend(MOST);
+    assert.ok(!isHeedless());
+  } finally {
+    mock.restoreAll();
+  }
 });

@@ -16,6 +16,8 @@ import type { Holder } from './pressure.js';
 const PAGE = 4096;
 /** So long what a guest has said of its memory is taken for how it is (ms). */
 const FRESH = 500;
+/** So long it may take to give what it was asked for under pressure, before others are asked in its stead (ms). */
+const PATIENCE = 500;
 const mib = (pages: number): string => `${Math.round((pages * PAGE) / 2 ** 20)} MiB`;
 
 /** What it changes in an OS instance's address space. In pages. */
@@ -79,6 +81,8 @@ export class MemorySize {
   #reclaimable = 0;
   #saidAt = -Infinity;
   #isOver = false;
+  /** What it is to come down to, since it was asked and owes, and until when. */
+  #due: { readonly taken: number; readonly by: number } | undefined;
 
   /** In pages. `guaranteed`: undefined, if all of what it is given is its own. */
   constructor(
@@ -116,7 +120,22 @@ export class MemorySize {
   get holder(): Holder {
     const { taken, guaranteed } = this.#space;
     const reclaimable = performance.now() - this.#saidAt < FRESH ? this.#reclaimable : undefined;
-    return { resident: taken, guaranteed, size: this.#asked, ceiling: this.#ceiling, reclaimable };
+    const heedless = this.#isHeedless();
+    return { resident: taken, guaranteed, size: this.#asked, ceiling: this.#ceiling, reclaimable, heedless };
+  }
+
+  /** It has no driver, or has not come down in time to what it was asked for; what it was asked for since is due after that. */
+  #isHeedless(): boolean {
+    this.#reckon();
+    return !this.#balloon.driven || (this.#due !== undefined && performance.now() > this.#due.by);
+  }
+
+  #reckon(): void {
+    const { taken } = this.#space;
+    if (taken <= this.#ceiling) this.#due = undefined;
+    else if (this.#due === undefined || taken <= this.#due.taken) {
+      this.#due = { taken: this.#ceiling, by: performance.now() + PATIENCE };
+    }
   }
 
   /** Has the guest say how it stands with its memory. */
@@ -127,6 +146,7 @@ export class MemorySize {
   /** What it may have now, of what it was given. */
   lend(ceiling: number): void {
     this.#ceiling = Math.max(0, Math.min(ceiling, this.#asked));
+    this.#reckon();
     this.#aim();
   }
 

@@ -49,6 +49,31 @@ void test('pressing: nobody below the guarantee, no step too large, not more tha
   );
 });
 
+void test('whatever those who do not follow say, have and owe, the others are asked as if there were none of them', () => {
+  const mixed = fc.array(fc.tuple(holder, fc.boolean()), { maxLength: 8 });
+  fc.assert(
+    fc.property(wanted, fc.boolean(), mixed, (frames, isUrgent, list) => {
+      const all = list.map(([h, heedless]) => ({ ...h, heedless }));
+      const after = press(frames, isUrgent, all);
+      const others = all.filter(({ heedless }) => !heedless);
+      assert.deepEqual(
+        after.filter((_, i) => all[i]?.heedless === false),
+        press(frames, isUrgent, others),
+      );
+      all.forEach((h, i) => h.heedless && assert.equal(after[i], h.ceiling));
+    }),
+    { numRuns: 2000, seed: 12 },
+  );
+});
+
+void test('who owes a step has no part in the next one, whatever it says: the others give all of what is wanted', () => {
+  const one = { resident: 60_000, guaranteed: 1000, size: 60_000, ceiling: 60_000 };
+  const liar = { ...one, ceiling: 60_000 - STEP, reclaimable: 60_000 };
+  const honest = { ...one, reclaimable: 5000 };
+  assert.deepEqual(press(STEP + 1000, false, [liar, honest]), [liar.ceiling, 60_000 - 1000]);
+  assert.deepEqual(press(STEP + 1000, true, [liar, one]), [liar.ceiling, 60_000 - 1000], 'nobody else says anything');
+});
+
 void test('who could free some is asked first; who uses all of it only where it is urgent, and nobody else could', () => {
   const one = { resident: 60_000, guaranteed: 10_000, size: 80_000, ceiling: 80_000 };
   const [keeps, uses, silent] = [{ ...one, reclaimable: STEP }, { ...one, reclaimable: STEP - 1 }, one];

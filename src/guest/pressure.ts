@@ -23,17 +23,24 @@ export interface Holder {
   readonly ceiling: number;
   /** Frames that it could free without harm, as its kernel has said just now; undefined: it has said nothing. */
   readonly reclaimable?: number | undefined;
+  /**
+   * It was asked for some and has had time, or cannot be asked. What it says, has and owes is reckoned with no more, or
+   * nobody else would be asked in its stead.
+   */
+  readonly heedless?: boolean;
 }
 
 /** More than so much nobody is asked for at a time: 16 MiB. */
 export const STEP = 4096;
 
 /** What of its memory a holder was asked for already, and has not given. */
-const owes = ({ resident, ceiling }: Holder): number => Math.max(0, resident - ceiling);
+const owes = ({ resident, ceiling, heedless }: Holder): number => (heedless ? 0 : Math.max(0, resident - ceiling));
 
 /** What could be asked of it beside that. */
 const spare = (holder: Holder): number =>
-  Math.max(0, Math.min(holder.resident, holder.ceiling) - Math.min(holder.guaranteed, holder.size));
+  holder.heedless
+    ? 0
+    : Math.max(0, Math.min(holder.resident, holder.ceiling) - Math.min(holder.guaranteed, holder.size));
 
 /**
  * What it could free of that. Little is none: who is asked for some can have no more than he has now, and who keeps little
@@ -44,23 +51,28 @@ const idle = (holder: Holder): number => {
   return reclaimable < STEP ? 0 : Math.min(spare(holder), Math.max(0, reclaimable - owes(holder)));
 };
 
+/** Who owes a step already has no part in another one. */
+const roomFor =
+  (has: (holder: Holder) => number) =>
+  (holder: Holder): number =>
+    owes(holder) >= STEP ? 0 : has(holder);
+
 /**
  * The ceilings with which `wanted` frames come free, as far as one step goes: each gives in proportion to what it could
  * free, or, where that is nothing and it is urgent, to what it has beyond its guarantee.
  */
 export function press(wanted: number, isUrgent: boolean, holders: readonly Holder[]): number[] {
   const left = wanted - holders.reduce((sum, holder) => sum + owes(holder), 0);
-  let has = idle;
+  let has = roomFor(idle);
   let all = holders.reduce((sum, holder) => sum + has(holder), 0);
   if (all === 0 && isUrgent) {
-    has = spare;
+    has = roomFor(spare);
     all = holders.reduce((sum, holder) => sum + has(holder), 0);
   }
   return holders.map((holder) => {
-    const room = STEP - owes(holder);
-    if (left <= 0 || all === 0 || room <= 0) return holder.ceiling;
-    const share = Math.min(room, has(holder), Math.ceil((left * has(holder)) / all));
-    return share === 0 ? holder.ceiling : Math.min(holder.resident, holder.ceiling) - share;
+    if (left <= 0 || all === 0) return holder.ceiling;
+    const share = Math.min(STEP - owes(holder), has(holder), Math.ceil((left * has(holder)) / all));
+    return share <= 0 ? holder.ceiling : Math.min(holder.resident, holder.ceiling) - share;
   });
 }
 
