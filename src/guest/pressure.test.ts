@@ -57,7 +57,7 @@ void test('whatever those who do not follow say, have and owe, the others are as
       const after = press(frames, isUrgent, all);
       const others = all.filter(({ heedless }) => !heedless);
       assert.deepEqual(
-        after.filter((_, i) => !(all[i]?.heedless)),
+        after.filter((_, i) => !all[i]?.heedless),
         press(frames, isUrgent, others),
       );
       all.forEach((h, i) => h.heedless && assert.equal(after[i], h.ceiling));
