@@ -25,7 +25,7 @@ import {
 } from './boot-arguments.js';
 import type { BootOptions, DiskOptions, FileSource } from './boot-options.js';
 import { connectCable } from './cable.js';
-import { checkBytes, checkCount, checkOptions } from './checks.js';
+import { checkBytes, checkCount, checkOptions, checkSwitch } from './checks.js';
 import { inspect, type InspectOptions, type Inspection } from './inspection.js';
 import { NicLink } from './nic-link.js';
 import type { AddedCard } from './cards.js';
@@ -182,11 +182,13 @@ export class Computer {
 
   /**
    * Who owns what now: frames, harts, devices, ports, counters. Plain data, made in a few milliseconds for a gibibyte; with
-   * `map` also who has each frame.
+   * `map` also who has each frame. Throws SystemError `invalid`.
    *
    *     for (const { name, frames } of computer.inspect().frames.owners) console.log(name, frames);
    */
   inspect(options: InspectOptions = {}): Inspection {
+    const { map } = checkOptions('how it is inspected', options);
+    if (map !== undefined) checkSwitch('map', map);
     return inspect(this, options);
   }
 

@@ -112,6 +112,8 @@ const ROWS: readonly Row[] = [
   ['addNic', async (value) => computer.devices.remove(computer.addNic(value)), OBJECT],
   ['addNic bandwidth', adds('bandwidth'), { ...SHARE, ...means('1.5', '2**53') }],
   ['addNic weight', adds('weight'), { ...SHARE, ...means('1.5') }],
+  ['inspect', (value) => computer.inspect(value), OBJECT],
+  ['inspect map', (map) => computer.inspect({ map }), means('true')],
   ['addMemory', (value) => computer.addMemory(value)],
   ['addHarts', (value) => computer.addHarts(value)],
   ['setHarts', (value) => guest.setHarts(value)],
