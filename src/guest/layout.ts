@@ -18,6 +18,8 @@ export interface Layout {
   readonly kernel: number;
   readonly deviceTree: number;
   readonly initramfs: number;
+  /** Bytes with which its kernel comes up, and cannot do with less. */
+  readonly least: number;
 }
 
 export interface LayoutRequest {
@@ -62,9 +64,9 @@ export function layOut({
   const archive = initramfs?.length ?? 0;
   const at = RAM_START + textOffset;
   const deviceTree = up(at + imageSize);
-  const layout = { kernel: at, deviceTree, initramfs: deviceTree + ALIGNMENT };
+  const behind = deviceTree + ALIGNMENT;
   const least =
-    layout.initramfs -
+    behind -
     RAM_START +
     archive +
     Math.max(archive + FOR_ITSELF, 2 * archive + BESIDE_FILES) +
@@ -72,7 +74,7 @@ export function layOut({
     (maxMemory - memory) / ACCOUNT_PART +
     (imageHolds(kernel, SPARSE_MEMORY) ? SECTION_TABLE : 0) +
     reserved(bootArguments);
-  if (memory >= least) return layout;
+  if (memory >= least) return { kernel: at, deviceTree, initramfs: behind, least };
   const needed = Math.ceil(least / MIB);
   throw new GuestError(
     'too-little-memory',

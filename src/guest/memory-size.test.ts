@@ -47,7 +47,7 @@ class Guest {
 
   constructor(
     readonly space: Space,
-    options: { memory: number; guaranteed: number | undefined },
+    options: { memory: number; guaranteed: number | undefined; least?: number },
   ) {
     this.pages = new MemoryPages(space, (run) => void setImmediate(run));
     this.balloon = new VirtioBalloon(this.machine.host(3), this.pages);
@@ -236,5 +236,16 @@ void test('who has no driver, or does not come down in time, is not reckoned wit
     assert.ok(!isHeedless());
   } finally {
     mock.restoreAll();
+  }
+});
+
+void test('nobody is pressed below what the kernel needs, however little of it is guaranteed', () => {
+  for (const [least, keeps] of [
+    [120, 120],
+    [20, 50],
+  ] as const) {
+    const guest = new Guest(new Space(50), { memory: 300, guaranteed: 50, least });
+    guest.load();
+    assert.deepEqual([guest.size.holder.guaranteed, guest.size.report().guaranteed], [keeps, bytes(50)]);
   }
 });

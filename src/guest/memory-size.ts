@@ -73,6 +73,8 @@ export class MemorySize {
   readonly #name: string;
   /** Pages of what it was given that are its own; undefined: all of it, however much that is. */
   readonly #guaranteed: number | undefined;
+  /** Pages below which it is not pressed: its kernel would panic. */
+  readonly #least: number;
   #asked: number;
   #ceiling: number;
   #waiting: Waiting | undefined;
@@ -84,17 +86,22 @@ export class MemorySize {
   /** What it is to come down to, since it was asked and owes, and until when. */
   #due: { readonly taken: number; readonly by: number } | undefined;
 
-  /** In pages. `guaranteed`: undefined, if all of what it is given is its own. */
+  /** In pages. `guaranteed`: undefined, if all of what it is given is its own. `least`: what its kernel needs. */
   constructor(
     name: string,
     parts: { readonly balloon: VirtioBalloon; readonly pages: MemoryPages; readonly space: SizedSpace },
-    { memory, guaranteed }: { readonly memory: number; readonly guaranteed: number | undefined },
+    {
+      memory,
+      guaranteed,
+      least = 0,
+    }: { readonly memory: number; readonly guaranteed: number | undefined; readonly least?: number },
   ) {
     this.#name = name;
     this.#balloon = parts.balloon;
     this.#pages = parts.pages;
     this.#space = parts.space;
     this.#guaranteed = guaranteed;
+    this.#least = least;
     this.#asked = this.#ceiling = memory;
     this.#space.limit = memory;
     this.#pages.onChange = () => this.#look();
@@ -118,7 +125,8 @@ export class MemorySize {
 
   /** As the policy for a computer that is short of memory sees it. */
   get holder(): Holder {
-    const { taken, guaranteed } = this.#space;
+    const { taken } = this.#space;
+    const guaranteed = Math.max(this.#space.guaranteed, this.#least);
     const reclaimable = performance.now() - this.#saidAt < FRESH ? this.#reclaimable : undefined;
     const heedless = this.#isHeedless();
     return { resident: taken, guaranteed, size: this.#asked, ceiling: this.#ceiling, reclaimable, heedless };

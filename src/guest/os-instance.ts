@@ -198,7 +198,7 @@ export class OsInstance implements TurnTaker {
       this.serial = board.uart;
       this.debugConsole = board.debugConsole;
       const { console, disks, nics } = this.#plugAll(board, options);
-      this.memory = hasBalloon(options) ? this.#plugBalloon(board, options) : undefined;
+      this.memory = hasBalloon(options) ? this.#plugBalloon(board, options, layout) : undefined;
       this.console = console;
       this.disks = disks;
       this.nics = nics;
@@ -308,7 +308,7 @@ export class OsInstance implements TurnTaker {
   }
 
   /** Behind all others, so that those are where they would be without it. */
-  #plugBalloon(board: Board, { memory, guaranteed }: OsOptions): MemorySize {
+  #plugBalloon(board: Board, { memory, guaranteed }: OsOptions, { least }: Layout): MemorySize {
     const { space } = this.partition;
     const pages = new MemoryPages(space, (run) => this.#vmm.platform.soon(run));
     const device = this.#inventory.addBalloon(pages);
@@ -321,6 +321,7 @@ export class OsInstance implements TurnTaker {
       {
         memory: Math.floor(memory / FRAME_SIZE),
         guaranteed: guaranteed === undefined ? undefined : Math.floor(guaranteed / FRAME_SIZE),
+        least: Math.ceil(least / FRAME_SIZE),
       },
     );
   }

@@ -15,7 +15,7 @@
 export interface Holder {
   /** Frames that it has. */
   readonly resident: number;
-  /** Frames that are its own, whatever others do. */
+  /** Frames that it keeps, whatever others do: those that are its own, and those without which its kernel panics. */
   readonly guaranteed: number;
   /** What it was given. */
   readonly size: number;
