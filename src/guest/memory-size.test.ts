@@ -249,3 +249,17 @@ void test('nobody is pressed below what the kernel needs, however little of it i
     assert.deepEqual([guest.size.holder.guaranteed, guest.size.report().guaranteed], [keeps, bytes(50)]);
   }
 });
+
+void test('more and then less for a guest without a driver: what it has not touched is taken back at once, and promised no more', async () => {
+  for (const [taken, keeps] of [
+    [60, 100],
+    [150, 150],
+  ]) {
+    const guest = new Guest(new Space(100), { memory: 100, guaranteed: undefined });
+    guest.space.taken = taken;
+    await assert.rejects(guest.size.set(300, { timeout: 5 }), { code: 'memory-not-followed' });
+    assert.deepEqual([guest.space.limit, guest.space.guaranteed], [300, 300]);
+    await assert.rejects(guest.size.set(100, { timeout: 5 }), { code: 'memory-not-followed' });
+    assert.deepEqual([guest.space.limit, guest.space.guaranteed], [keeps, keeps]);
+  }
+});

@@ -233,7 +233,9 @@ export class MemorySize {
   #look(): void {
     if (this.#isOver) return;
     const space = this.#space;
-    space.limit = Math.min(space.limit, Math.max(this.#asked, this.#usable));
+    // Who has no driver gives nothing up, and has no use for what it has not touched: it was never told of it.
+    const keeps = this.#balloon.driven ? this.#usable : space.taken;
+    space.limit = Math.min(space.limit, Math.max(this.#asked, keeps));
     const own = Math.max(this.#own(this.#asked), Math.min(space.guaranteed, space.limit));
     if (own < space.guaranteed) space.guarantee(own);
     const waiting = this.#waiting;
