@@ -79,6 +79,7 @@ export class SeatTable implements Seats {
     const shares = this.#shares;
     const shared = this.#shared;
     shares.account(hostNow(), shared);
+    shares.looks(h);
     if (shared.load(h + S.SEAT) === S.SEAT_NONE) shares.arrive(h, shared);
     if (shared.load(h + S.SEAT) !== S.SEAT_WANTED) shares.queue(h);
     const held = wantSeat(h, shares, shared, rings);
@@ -92,6 +93,7 @@ export class SeatTable implements Seats {
   leave(h: number, rings: number[]): void {
     lock(this.#words, this.#lock);
     this.#shares.account(hostNow(), this.#shared);
+    this.#shares.looks(h);
     leaveSeat(h, this.#shares, this.#shared, rings);
     unlock(this.#words, this.#lock);
   }
@@ -170,7 +172,10 @@ export class SeatTable implements Seats {
   lose(h: number, holder: number): void {
     this.abandon(holder);
     if (this.#shares.placeOf(h) < 0) return;
-    this.#locked((rings) => loseSeat(h, this.#shares, this.#shared, rings));
+    this.#locked((rings) => {
+      this.#shares.looks(h);
+      loseSeat(h, this.#shares, this.#shared, rings);
+    });
   }
 
   /** So many harts can run at once from now on. */

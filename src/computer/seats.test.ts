@@ -51,6 +51,7 @@ function outcomes(state: State, seats: number, work: Work): { after: State; ring
       next: () => choose(those(S.SEAT_WANTED).concat(those(S.SEAT_WANTED).length === 0 ? [0] : [])),
       overdue: () => choose([0, ...those(S.SEAT_LEAVE)]),
       told: () => undefined,
+      taken: () => undefined,
       displaced: (h) => choose([0, ...those(S.SEAT_HELD).filter((m) => m !== h)]),
     };
     work(sharing, words, rings);

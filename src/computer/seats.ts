@@ -9,7 +9,7 @@
  *
  * A hart that is to leave does so as soon as its thread looks, which is soon unless the host keeps the thread from its core,
  * or it does something else for long. It is not waited for: its seat is taken (NONE), and when the thread looks it wants
- * one anew.
+ * one anew. What it runs on until then is time that it has had.
  *
  * Every function here is called by one thread at a time (the table's lock), and is as good as one step to all others. What
  * it leaves to be done is to signal the harts in `rings`, in steps of their own. Nothing is counted anywhere but in the
@@ -34,6 +34,8 @@ export interface Sharing {
   overdue(words: SharedWords): number;
   /** The hart has been told to leave. */
   told(h: number): void;
+  /** The hart's seat has been taken: it runs on until its thread looks. */
+  taken(h: number): void;
 }
 
 /** Whether a hart in this SEAT state has a seat. */
@@ -46,6 +48,7 @@ export function wantSeat(h: number, sharing: Sharing, words: SharedWords, rings:
   const late = sharing.overdue(words);
   if (late !== 0) {
     words.store(late + S.SEAT, S.SEAT_NONE);
+    sharing.taken(late);
     // Whoever told it to leave may not have signalled it yet.
     rings.push(late);
   }

@@ -57,7 +57,7 @@ export const VIRTUAL = 1;
 export const CPU = 2;
 export const BUCKET = 3;
 export const FILLED_AT = 4;
-/** Milliseconds that its harts have had seats, together. */
+/** Milliseconds that its harts have had seats, or have run on without, together. */
 export const USED = 5;
 /** 1: its bucket has been empty, and is not half full yet. */
 export const EMPTY = 6;
@@ -71,8 +71,9 @@ export const OWNER = 1;
 /** Until when its time is counted; while it waits: since when it does. */
 export const SINCE = 1;
 export const SLICE_END = 2;
-/** When it was told to leave its seat. */
+/** When it was told to leave its seat; RUNS_ON: that was taken, and its thread has not looked since. */
 export const TOLD = 3;
+const RUNS_ON = Infinity;
 export const PLACE_DOUBLES = 4;
 
 /** Records as they lie in memory; offsets count doubles. */
@@ -128,6 +129,7 @@ export class Shares implements Sharing {
     const at = this.#place(place) * 2;
     this.#words[at + OWNER] = owner;
     this.#words[at + BLOCK] = h;
+    this.#doubles[this.#place(place) + TOLD] = 0;
   }
 
   /** Counts what everybody has had of time until now. To come before anything else. */
@@ -137,8 +139,8 @@ export class Shares implements Sharing {
     this.#readjust(words);
     for (let place = 0; place < this.places; place++) {
       const h = this.memberAt(place);
-      if (h === 0 || words.load(h + S.SEAT) < S.SEAT_HELD) continue;
       const at = this.#place(place);
+      if (h === 0 || (words.load(h + S.SEAT) < S.SEAT_HELD && d[at + TOLD] !== RUNS_ON)) continue;
       const owner = this.#ownerOf(place);
       const time = Math.max(0, now - d[at + SINCE]);
       d[at + SINCE] = now;
@@ -320,6 +322,16 @@ export class Shares implements Sharing {
 
   told(h: number): void {
     this.#doubles[this.#place(this.placeOf(h)) + TOLD] = this.now;
+  }
+
+  taken(h: number): void {
+    this.#doubles[this.#place(this.placeOf(h)) + TOLD] = RUNS_ON;
+  }
+
+  /** The hart's thread has looked, or is dead: it does not run on. To come after `account`. */
+  looks(h: number): void {
+    const at = this.#place(this.placeOf(h)) + TOLD;
+    if (this.#doubles[at] === RUNS_ON) this.#doubles[at] = 0;
   }
 
   overdue(words: SharedWords): number {

@@ -272,6 +272,7 @@ export function handshakeSystem(scenario: Scenario, variant: Variant = {}): Syst
       },
       overdue: () => choose(scenario.late === true ? [0, ...those(S.SEAT_LEAVE)] : [0]),
       told: () => undefined,
+      taken: () => undefined,
       displaced: (h) => choose([0, ...those(S.SEAT_HELD, h)]),
     };
   };
