@@ -83,6 +83,7 @@ class AssignedHart {
       hartId: assignment.hartId,
       bytes: new Uint8Array(this.#buffer),
       offsetOf: (address, write) => guestMemory.offsetOf(address, write),
+      mayWrite: (address) => guestMemory.mayWrite(address),
       debugConsole: (text) => debugConsole.write(text),
       debugConsoleFull: () => debugConsole.full(),
       reset: (kind) => {

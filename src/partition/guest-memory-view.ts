@@ -36,17 +36,36 @@ export class GuestMemoryView implements DmaSpace {
    * is answers -1 to `write`: what is to be done then is the main thread's to do.
    */
   offsetOf(address: number, write = false): number {
-    const at = (this.h + RAM_BASE) >>> 2;
-    const base = (this.#words[at] >>> 0) + (this.#words[at + 1] >>> 0) * 2 ** 32;
-    const page = Math.floor((address - base) / 4096);
-    if (!(page >= 0 && page < this.#words[(this.h + RAM_PAGES) >>> 2])) return -1;
-    let entry = this.#words[(this.#words[(this.h + PAGE_MAP) >>> 2] >>> 2) + page];
+    const page = this.#pageOf(address);
+    if (page < 0) return -1;
+    let entry = this.#entryOf(page);
     if (entry === PAGE_ABSENT) {
       if (!write) return this.zeros + (address % 4096);
       entry = this.fill(page);
     }
     const needed = write ? PAGE_PRESENT | PAGE_WRITABLE : PAGE_PRESENT;
     return (entry & needed) !== needed ? -1 : (entry >>> 8) * 4096 + (address % 4096);
+  }
+
+  /** Whether a guest-physical address may be written. An absent page may, and stays absent: whether there is a frame for it is not asked. */
+  mayWrite(address: number): boolean {
+    const page = this.#pageOf(address);
+    if (page < 0) return false;
+    const entry = this.#entryOf(page);
+    const needed = PAGE_PRESENT | PAGE_WRITABLE;
+    return entry === PAGE_ABSENT || (entry & needed) === needed;
+  }
+
+  /** The page of a guest-physical address, counted from the first, or -1. */
+  #pageOf(address: number): number {
+    const at = (this.h + RAM_BASE) >>> 2;
+    const base = (this.#words[at] >>> 0) + (this.#words[at + 1] >>> 0) * 2 ** 32;
+    const page = Math.floor((address - base) / 4096);
+    return page >= 0 && page < this.#words[(this.h + RAM_PAGES) >>> 2] ? page : -1;
+  }
+
+  #entryOf(page: number): number {
+    return this.#words[(this.#words[(this.h + PAGE_MAP) >>> 2] >>> 2) + page];
   }
 
   written(offset: number, length: number): void {

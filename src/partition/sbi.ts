@@ -43,6 +43,8 @@ export interface SbiHost {
   readonly hartId: number;
   /** Byte offset of a guest-physical address that is memory of the instance (and may be written, with `write`), or -1. */
   offsetOf(address: number, write?: boolean): number;
+  /** Whether a guest-physical address is memory that may be written; it needs no frame for that. */
+  mayWrite(address: number): boolean;
   readonly bytes: Uint8Array;
   /** Takes text as far as there is room; how many bytes. */
   debugConsole(text: Uint8Array): number;
@@ -275,7 +277,8 @@ export class Sbi {
     if (length === 0) return true;
     const address = hart.x(A1);
     if (hart.x(A2) !== 0 || address + length > Number.MAX_SAFE_INTEGER) return false;
-    return host.offsetOf(address, write) >= 0 && host.offsetOf(address + length - 1, write) >= 0;
+    const isValid = (at: number): boolean => (write ? host.mayWrite(at) : host.offsetOf(at) >= 0);
+    return isValid(address) && isValid(address + length - 1);
   }
 
   /** How much was taken; a caller who could write nothing sleeps until there is room, for it would only try again. */
