@@ -212,7 +212,7 @@ void test('who has no driver, or does not come down in time, is not reckoned wit
     assert.ok(!isHeedless());
     // Long before the next one looks.
     guest.size.lend(300);
-    now += 499;
+    now += 999;
     assert.ok(!isHeedless());
     await guest.follow(99);
     // Being asked for more gives it no more time for what it was asked for first.
@@ -221,7 +221,7 @@ void test('who has no driver, or does not come down in time, is not reckoned wit
     assert.ok(isHeedless(), 'a little is not all');
     await guest.follow(1);
     assert.ok(!isHeedless(), 'the rest is due later');
-    now += 501;
+    now += 1001;
     assert.ok(isHeedless());
     await guest.follow();
     assert.ok(!isHeedless());
@@ -230,7 +230,7 @@ void test('who has no driver, or does not come down in time, is not reckoned wit
     // It takes again what it has given.
     guest.space.taken += 60;
     assert.ok(!isHeedless());
-    now += 501;
+    now += 1001;
     assert.ok(isHeedless());
     guest.size.lend(MOST);
     assert.ok(!isHeedless());

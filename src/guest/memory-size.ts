@@ -17,7 +17,7 @@ const PAGE = 4096;
 /** So long what a guest has said of its memory is taken for how it is (ms). */
 const FRESH = 500;
 /** So long it may take to give what it was asked for under pressure, before others are asked in its stead (ms). */
-const PATIENCE = 500;
+const PATIENCE = 1000;
 const mib = (pages: number): string => `${Math.round((pages * PAGE) / 2 ** 20)} MiB`;
 
 /** What it changes in an OS instance's address space. In pages. */

@@ -51,22 +51,16 @@ const idle = (holder: Holder): number => {
   return reclaimable < STEP ? 0 : Math.min(spare(holder), Math.max(0, reclaimable - owes(holder)));
 };
 
-/** Who owes a step already has no part in another one. */
-const roomFor =
-  (has: (holder: Holder) => number) =>
-  (holder: Holder): number =>
-    owes(holder) >= STEP ? 0 : has(holder);
-
 /**
  * The ceilings with which `wanted` frames come free, as far as one step goes: each gives in proportion to what it could
  * free, or, where that is nothing and it is urgent, to what it has beyond its guarantee.
  */
 export function press(wanted: number, isUrgent: boolean, holders: readonly Holder[]): number[] {
   const left = wanted - holders.reduce((sum, holder) => sum + owes(holder), 0);
-  let has = roomFor(idle);
+  let has = idle;
   let all = holders.reduce((sum, holder) => sum + has(holder), 0);
   if (all === 0 && isUrgent) {
-    has = roomFor(spare);
+    has = spare;
     all = holders.reduce((sum, holder) => sum + has(holder), 0);
   }
   return holders.map((holder) => {
